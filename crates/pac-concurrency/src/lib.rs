@@ -1,0 +1,1 @@
+//! Limits, slots and queues of PipelineRuns: the rule, the driver contract and the manager.

@@ -1,0 +1,1 @@
+//! Settings of the concurrency system: text in, typed settings out.

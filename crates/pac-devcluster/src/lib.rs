@@ -1,0 +1,1 @@
+//! Plays a Kubernetes API server in process, for the demo and the tests.

@@ -1,0 +1,1 @@
+//! The etcd driver: slots and queues under one key prefix.

@@ -1,0 +1,1 @@
+//! The memory driver: slots and queues in this process alone.

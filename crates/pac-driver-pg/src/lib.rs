@@ -1,0 +1,1 @@
+//! The PostgreSQL driver: slots and queues in a schema of their own.

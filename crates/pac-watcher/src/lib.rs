@@ -1,0 +1,1 @@
+//! The watcher: admits PipelineRuns of a cluster under their Repository's limit.

@@ -1,0 +1,2 @@
+//! The binary pac-watcher.
+fn main() {}
