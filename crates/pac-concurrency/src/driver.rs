@@ -1,0 +1,119 @@
+//! The contract between the manager and a store.
+//!
+//! # What a driver is
+//!
+//! A driver keeps, per repository, a version, the slots and the ordered queue, and besides them the leases of holders. It
+//! knows nothing of Kubernetes or of limits; who may have a slot is not its question.
+//!
+//! # What the caller may assume
+//!
+//! - `Ok` from a call that writes: it is done, and survives what the store survives.
+//! - [`DriverError::Conflict`], [`DriverError::Unavailable`], [`DriverError::Rejected`]: nothing happened.
+//! - [`DriverError::Indeterminate`]: it happened whole, will happen whole, or not at all.
+//! - Every call ends within the driver's own deadline; dropping a call's future is the same as `Indeterminate`.
+//! - Expiry is judged by the store's clock alone (P9).
+//!
+//! # What an implementation must prove
+//!
+//! By running [`crate::conformance`] against its real server, with several drivers on one store.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::delta::Delta;
+use crate::error::DriverError;
+use crate::key::RepositoryKey;
+use crate::lease::{Holder, Renewal};
+use crate::snapshot::{CorruptRecord, Snapshot, Version, Window};
+
+/// What a store can do beyond the contract; tests and the watcher ask this, never a driver's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// State outlives every watcher process (P6).
+    pub durable: bool,
+    /// Watchers in several processes can work on the store at once (P7).
+    pub shared: bool,
+}
+
+/// The repositories a store knows of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repositories {
+    /// Each once, in no order.
+    pub keys: Vec<RepositoryKey>,
+    /// Records whose repository can't be told.
+    pub corrupt: Vec<CorruptRecord>,
+}
+
+/// News of what others did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// This repository changed, or may have.
+    Repository(RepositoryKey),
+    /// Something may have been missed: look at everything again.
+    Resync,
+}
+
+/// What [`Driver::check`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// The server and its version, for people.
+    pub server: String,
+    /// Where it is, without secrets.
+    pub address: String,
+}
+
+/// A store of slots and queues. See the [module](self) for what callers rely on.
+#[async_trait]
+pub trait Driver: Send + Sync + fmt::Debug + 'static {
+    /// The name users configure it by: `postgresql`, `etcd` or `memory`.
+    fn name(&self) -> &'static str;
+
+    /// What the store can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// How long a lease lasts from its last renewal.
+    fn lease_ttl(&self) -> Duration;
+
+    /// A consistent snapshot: version, all slots, the first `window` of those waiting and how many wait.
+    ///
+    /// A repository the store doesn't know is [`Snapshot::empty`].
+    async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError>;
+
+    /// All of `delta` on behalf of `holder` and a new version, or [`DriverError::Conflict`] and nothing, when the
+    /// repository is not at `expected`. An unknown repository is at [`Version::NONE`] and is made known.
+    async fn commit(
+        &self,
+        repository: &RepositoryKey,
+        expected: Version,
+        holder: &Holder,
+        delta: &Delta,
+    ) -> Result<Version, DriverError>;
+
+    /// Begins the term of `holder`: its lease runs from now. Slots it takes before have lapsed.
+    async fn begin(&self, holder: &Holder) -> Result<(), DriverError>;
+
+    /// Extends the lease behind every slot of `holder` at once. A term that lapsed, ended or never began is
+    /// [`Renewal::Lost`] for good.
+    async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError>;
+
+    /// Ends the term of `holder`: its slots stay and count, but have lapsed, so that another watcher claims them without
+    /// waiting. Idempotent.
+    async fn end(&self, holder: &Holder) -> Result<(), DriverError>;
+
+    /// Every repository with a version other than [`Version::NONE`].
+    async fn repositories(&self) -> Result<Repositories, DriverError>;
+
+    /// Removes all of `repository`, if it is at `expected`.
+    async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError>;
+
+    /// What others commit and forget from now on. This driver value's own commits may be left out.
+    ///
+    /// Never ends and never fails: after a gap it says [`Change::Resync`].
+    fn changes(&self) -> BoxStream<'static, Change>;
+
+    /// Whether the store can be reached and is fit for use, and what server it is.
+    async fn check(&self) -> Result<ServerInfo, DriverError>;
+}

@@ -1,0 +1,149 @@
+//! What the manager remembers between passes: per repository the last snapshot, since when it has seen others' slots, and
+//! whether the limit was reached. Losing any of it costs a load, never a promise.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::key::{RepositoryKey, RunKey};
+use crate::lease::Holder;
+use crate::metrics;
+use crate::slot::{Slot, Standing};
+use crate::snapshot::Snapshot;
+
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) snapshot: Option<Snapshot>,
+    foreign_since: HashMap<RunKey, (Holder, Instant)>,
+    at_limit: bool,
+}
+
+/// Tells what a slot of one snapshot is to this watcher.
+#[derive(Debug)]
+pub struct Standings<'a> {
+    holder: &'a Holder,
+    foreign_since: &'a HashMap<RunKey, (Holder, Instant)>,
+    stalled_before: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct KnownRepositories {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    repositories: HashMap<RepositoryKey, Known>,
+    // Repositories whose pass is under way when others change them: what it puts back is stale already.
+    invalid: HashSet<RepositoryKey>,
+    under_way: HashSet<RepositoryKey>,
+    taking_over_until: Option<Instant>,
+}
+
+// === impl Known ===
+
+impl Known {
+    pub(super) fn standings<'a>(
+        &'a mut self,
+        snapshot: &Snapshot,
+        holder: &'a Holder,
+        stall_after: Duration,
+        all: &KnownRepositories,
+    ) -> Standings<'a> {
+        let now = Instant::now();
+        let foreign = |slot: &Slot| slot.holder != *holder;
+        self.foreign_since.retain(|run, (since_holder, _)| {
+            snapshot.slots.get(run).is_some_and(|slot| foreign(slot) && slot.holder == *since_holder)
+        });
+        for (run, slot) in snapshot.slots.iter().filter(|(_, slot)| foreign(slot)) {
+            self.foreign_since.entry(run.clone()).or_insert_with(|| (slot.holder.clone(), now));
+        }
+        let stalled_before = if all.is_taking_over(now) { Some(now) } else { now.checked_sub(stall_after) };
+        Standings { holder, foreign_since: &self.foreign_since, stalled_before }
+    }
+
+    /// Says so when a repository comes to have someone waiting for its limit: once per change, not once per pass.
+    pub(super) fn note_limit(&mut self, repository: &RepositoryKey, at_limit: bool) {
+        if at_limit && !self.at_limit {
+            metrics::limit_reached();
+            info!("concurrency limit reached for repository {repository}");
+        }
+        self.at_limit = at_limit;
+    }
+}
+
+// === impl Standings ===
+
+impl Standings<'_> {
+    /// What `slot` is to this watcher.
+    pub fn of(&self, slot: &Slot) -> Standing {
+        if slot.lapsed {
+            return Standing::Lapsed;
+        }
+        if slot.holder == *self.holder {
+            return Standing::Mine;
+        }
+        let since = self.foreign_since.get(&slot.entry.run).map(|(_, since)| *since);
+        match (since, self.stalled_before) {
+            (Some(since), Some(before)) if since <= before => Standing::Stalled,
+            _ => Standing::Foreign,
+        }
+    }
+}
+
+// === impl KnownRepositories ===
+
+impl KnownRepositories {
+    pub(super) fn take(&self, repository: &RepositoryKey) -> Known {
+        let mut state = self.state();
+        let mut known = state.repositories.remove(repository).unwrap_or_default();
+        if state.invalid.remove(repository) {
+            known.snapshot = None;
+        }
+        state.under_way.insert(repository.clone());
+        known
+    }
+
+    pub(super) fn put_back(&self, repository: &RepositoryKey, mut known: Known) {
+        let mut state = self.state();
+        state.under_way.remove(repository);
+        if state.invalid.remove(repository) {
+            known.snapshot = None;
+        }
+        state.repositories.insert(repository.clone(), known);
+    }
+
+    pub(super) fn invalidate(&self, repository: &RepositoryKey) {
+        self.state().invalid.insert(repository.clone());
+    }
+
+    pub(super) fn invalidate_all(&self) {
+        let mut state = self.state();
+        for known in state.repositories.values_mut() {
+            known.snapshot = None;
+        }
+        let under_way: Vec<_> = state.under_way.iter().cloned().collect();
+        state.invalid.extend(under_way);
+    }
+
+    pub(super) fn remove(&self, repository: &RepositoryKey) {
+        let mut state = self.state();
+        state.repositories.remove(repository);
+        state.invalid.remove(repository);
+    }
+
+    pub(super) fn take_over(&self, until: Instant) {
+        self.state().taking_over_until = Some(until);
+    }
+
+    fn is_taking_over(&self, now: Instant) -> bool {
+        self.state().taking_over_until.is_some_and(|until| now < until)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,326 @@
+//! The manager: the only caller of a driver.
+//!
+//! # A pass
+//!
+//! [`Manager::pass`] brings one repository's state in the store in line with the cluster: it takes the snapshot it
+//! remembers or loads one, has the caller decide on it, and commits the decision against the snapshot's version. On a
+//! conflict, or when an answer was lost, it loads again and has the caller decide again; so what was decided on a stale
+//! snapshot never takes effect, and remembering snapshots is safe. A settled repository costs no call at all, and a
+//! change one round trip.
+//!
+//! # What the caller may start
+//!
+//! [`Passed::start`] lists the runs whose slot was, during this pass, provably held by this very watcher: those granted by
+//! its commit, and those of earlier commits seen again in a snapshot loaded by this pass. They are to be started at once or
+//! not at all; a pass later on will list them again.
+//!
+//! # Standing
+//!
+//! A slot of another holder is left to it, until its lease lapses or until it failed to start its run for
+//! [`ManagerOptions::stall_after`], counted since *this* process saw the slot (P9). Then it is claimed by a commit of its
+//! own, which the old holder can't have missed when it next acts. Only the holder gives a slot back.
+
+mod known;
+mod term;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{BoxStream, StreamExt};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::driver::{Change, Driver, Repositories, ServerInfo};
+use crate::error::{DriverError, Fault};
+use crate::key::{RepositoryKey, RunKey};
+use crate::lease::Holder;
+use crate::metrics;
+use crate::plan::Plan;
+use crate::snapshot::{Snapshot, Version, Window};
+
+pub use known::Standings;
+use known::{Known, KnownRepositories};
+use term::Term;
+pub use term::TermEvent;
+
+/// How the manager goes about it.
+#[derive(Debug, Clone)]
+pub struct ManagerOptions {
+    /// Who this watcher is: the pod's name, usually.
+    pub identity: String,
+    /// How many waiting entries to load and remember per repository.
+    pub window: usize,
+    /// How long another living watcher has to start a run it gave a slot.
+    pub stall_after: Duration,
+    /// How often to load and decide again within one pass before leaving it to the next.
+    pub attempts: u32,
+}
+
+/// What a pass looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The slots and the head of the queue, as remembered if possible.
+    Head,
+    /// All there is, loaded anew.
+    Whole,
+}
+
+/// What a pass came to.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// What was decided and committed.
+    pub plan: Plan,
+    /// Runs to start now: their slots are provably ours.
+    pub start: Vec<RunKey>,
+    /// How many wait in the store, by its own count or an estimate.
+    pub waiting_count: usize,
+    /// Whether the store knows the repository and has nothing of it: it may be forgotten.
+    pub is_blank: bool,
+}
+
+/// Admits runs through one driver on behalf of one watcher. See the [module](self).
+pub struct Manager {
+    driver: Arc<dyn Driver>,
+    options: ManagerOptions,
+    term: Term,
+    known: Arc<KnownRepositories>,
+}
+
+/// What decides about a snapshot: usually [`crate::plan()`] and what the watcher has seen.
+pub type Decide<'a> = &'a (dyn Fn(&Snapshot, &Standings<'_>) -> Plan + Send + Sync);
+
+// === impl ManagerOptions ===
+
+impl ManagerOptions {
+    /// The defaults, for a watcher called `identity`.
+    pub fn new(identity: impl Into<String>) -> Self {
+        Self { identity: identity.into(), window: 128, stall_after: Duration::from_secs(15), attempts: 8 }
+    }
+}
+
+// === impl Manager ===
+
+impl Manager {
+    /// A manager on `driver`. It admits nobody before [`Manager::keep_term`] first succeeded.
+    pub fn new(driver: Arc<dyn Driver>, options: ManagerOptions) -> Self {
+        let term = Term::new(&options.identity, driver.lease_ttl());
+        Self { driver, options, term, known: Arc::default() }
+    }
+
+    /// The name of the driver.
+    pub fn driver_name(&self) -> &'static str {
+        self.driver.name()
+    }
+
+    /// The current term's holder.
+    pub fn holder(&self) -> Holder {
+        self.term.holder()
+    }
+
+    /// Begins the term, or renews its lease; to be called again every [`Manager::renewal_interval`].
+    ///
+    /// After [`TermEvent::Began`] the slots of an earlier term have lapsed: pass over everything.
+    pub async fn keep_term(&self) -> Result<TermEvent, DriverError> {
+        let event = self.term.keep(&*self.driver).await?;
+        if event == TermEvent::Began {
+            self.known.invalidate_all();
+        }
+        Ok(event)
+    }
+
+    /// How often [`Manager::keep_term`] wants to be called.
+    pub fn renewal_interval(&self) -> Duration {
+        self.driver.lease_ttl() / 4
+    }
+
+    /// Ends the term, so that another watcher takes the slots over at once. They count all the while.
+    pub async fn end_term(&self) -> Result<(), DriverError> {
+        self.driver.end(&self.term.end()).await
+    }
+
+    /// To be called when this watcher has become the leader: the runs that other holders were given slots for and did not
+    /// start are taken over at once, for as long as they'd otherwise have been waited for.
+    pub fn take_over(&self) {
+        self.known.take_over(Instant::now() + self.options.stall_after);
+    }
+
+    /// One pass over `repository`; see the [module](self).
+    ///
+    /// Passes of one repository must not overlap. An error means that nothing is to be started, and what was decided may
+    /// or may not have been committed; the next pass will tell.
+    pub async fn pass(
+        &self,
+        repository: &RepositoryKey,
+        scope: Scope,
+        decide: Decide<'_>,
+    ) -> Result<Passed, DriverError> {
+        let holder = self.term.trusted()?;
+        let mut known = self.known.take(repository);
+        let passed = Box::pin(self.attempt(repository, scope, decide, &holder, &mut known)).await;
+        if passed.is_err() {
+            known.snapshot = None;
+        }
+        self.known.put_back(repository, known);
+        passed
+    }
+
+    async fn attempt(
+        &self,
+        repository: &RepositoryKey,
+        scope: Scope,
+        decide: Decide<'_>,
+        holder: &Holder,
+        known: &mut Known,
+    ) -> Result<Passed, DriverError> {
+        let mut window = if scope == Scope::Whole { Window::Whole } else { Window::First(self.options.window) };
+        let mut attempts = 0;
+        let mut fresh = false;
+        if scope == Scope::Whole {
+            known.snapshot = None;
+        }
+        loop {
+            let mut snapshot = match known.snapshot.take() {
+                Some(snapshot) => snapshot,
+                None => {
+                    fresh = true;
+                    self.load(repository, window).await?
+                }
+            };
+            let plan = decide(&snapshot, &known.standings(&snapshot, holder, self.options.stall_after, &self.known));
+            if plan.starved && !snapshot.whole {
+                window = Window::First(snapshot.waiting.len().max(self.options.window).saturating_mul(8));
+                continue;
+            }
+            if !fresh && !plan.resume.is_empty() {
+                continue;
+            }
+            let delta = plan.delta();
+            if delta.is_empty() {
+                return Ok(self.passed(repository, plan, snapshot, known));
+            }
+            attempts += 1;
+            match self.commit(repository, snapshot.version, holder, &delta).await {
+                Ok(version) => {
+                    snapshot.advance(version, holder, &delta);
+                    metrics::committed(&plan);
+                    log_committed(repository, &plan);
+                    return Ok(self.passed(repository, plan, snapshot, known));
+                }
+                Err(error) if error.is_settled_by_loading() && attempts < self.options.attempts => {
+                    debug!(%repository, %error, "planning again");
+                    fresh = false;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn passed(&self, repository: &RepositoryKey, plan: Plan, mut snapshot: Snapshot, known: &mut Known) -> Passed {
+        known.note_limit(repository, plan.at_limit);
+        let start = plan.granted.iter().map(|entry| &entry.run).chain(&plan.resume).cloned().collect();
+        let waiting_count = snapshot.waiting_count;
+        let is_blank = snapshot.version != Version::NONE && snapshot.slots.is_empty() && waiting_count == 0;
+        snapshot.shrink(self.options.window);
+        known.snapshot = Some(snapshot);
+        Passed { plan, start, waiting_count, is_blank }
+    }
+
+    async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
+        let snapshot = timed("load", self.driver.load(repository, window)).await?;
+        for record in &snapshot.corrupt {
+            warn!(%repository, place = %record.place, why = %record.why, "skipped an unreadable record of the store");
+        }
+        Ok(snapshot)
+    }
+
+    async fn commit(
+        &self,
+        repository: &RepositoryKey,
+        expected: Version,
+        holder: &Holder,
+        delta: &crate::delta::Delta,
+    ) -> Result<Version, DriverError> {
+        timed("commit", self.driver.commit(repository, expected, holder, delta)).await
+    }
+
+    /// Every repository the store knows.
+    pub async fn repositories(&self) -> Result<Repositories, DriverError> {
+        timed("repositories", self.driver.repositories()).await
+    }
+
+    /// Removes `repository` from the store if nothing of it is left there; says whether it did.
+    pub async fn forget(&self, repository: &RepositoryKey) -> Result<bool, DriverError> {
+        let snapshot = self.load(repository, Window::First(1)).await?;
+        if snapshot.version == Version::NONE || !snapshot.slots.is_empty() || snapshot.waiting_count > 0 {
+            return Ok(false);
+        }
+        self.known.remove(repository);
+        match timed("forget", self.driver.forget(repository, snapshot.version)).await {
+            Ok(()) => Ok(true),
+            Err(DriverError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets what is remembered of `repository`, so that its next pass loads.
+    pub fn invalidate(&self, repository: &RepositoryKey) {
+        self.known.invalidate(repository);
+    }
+
+    /// What others changed, remembered snapshots already dropped: pass over each repository named.
+    pub fn changes(&self) -> BoxStream<'static, Change> {
+        let known = Arc::clone(&self.known);
+        self.driver
+            .changes()
+            .inspect(move |change| match change {
+                Change::Repository(repository) => known.invalidate(repository),
+                Change::Resync => known.invalidate_all(),
+            })
+            .boxed()
+    }
+
+    /// Whether the store is fit for use.
+    pub async fn check(&self) -> Result<ServerInfo, DriverError> {
+        timed("check", self.driver.check()).await
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager").field("driver", &self.driver).field("holder", &self.holder()).finish_non_exhaustive()
+    }
+}
+
+async fn timed<T>(
+    operation: &'static str,
+    call: impl Future<Output = Result<T, DriverError>>,
+) -> Result<T, DriverError> {
+    let began = Instant::now();
+    let outcome = call.await;
+    metrics::driver_call(operation, began.elapsed(), &outcome);
+    outcome
+}
+
+fn log_committed(repository: &RepositoryKey, plan: &Plan) {
+    for entry in &plan.granted {
+        info!(%repository, uid = entry.run.uid(), "acquired concurrency slot for {}", entry.run);
+    }
+    for entry in &plan.adopted {
+        info!(%repository, uid = entry.run.uid(), "counting {}, which runs without a slot", entry.run);
+    }
+    for entry in &plan.claimed {
+        info!(%repository, uid = entry.run.uid(), "took over the slot of {}", entry.run);
+    }
+    for run in &plan.given_back {
+        info!(%repository, uid = run.uid(), "gave back the slot of {}, which could not be started", run);
+    }
+    for run in &plan.released {
+        debug!(%repository, uid = run.uid(), "released {}", run);
+    }
+}
+
+/// The error of a watcher that can't rely on its lease.
+fn untrusted() -> DriverError {
+    DriverError::Unavailable(Fault::new("this watcher's lease is not renewed; nobody is admitted until it is"))
+}

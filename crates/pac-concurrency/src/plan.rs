@@ -1,0 +1,221 @@
+//! The rule: what to do with one repository, given what the store and the cluster say about it.
+//!
+//! `plan` is pure. It has no clock, does no I/O and remembers nothing, and it is the only place that knows:
+//!
+//! - running in the cluster without a slot: **adopt**, whatever the limit says;
+//! - a slot or an entry whose run is over: **release**;
+//! - waiting in the cluster, unknown to the store: **enqueue** at its place;
+//! - a slot held by a watcher that is gone: **claim**;
+//! - a slot of ours whose start was refused: **give back**, and the run keeps its place;
+//! - slots held < limit, and someone waits: **grant** to the head;
+//! - granted by us, and still pending in the cluster: **resume**, that is, start it again.
+//!
+//! What it is not sure of it doesn't decide: a run the cache doesn't show is listed in [`Plan::confirm`], keeps what it
+//! has, and is decided when a live read has told.
+
+use std::collections::BTreeSet;
+
+use crate::delta::Delta;
+use crate::key::RunKey;
+use crate::limit::Limit;
+use crate::order::Entry;
+use crate::slot::{Slot, Standing};
+use crate::snapshot::Snapshot;
+
+/// What the cluster shows of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Pending, and free to be started.
+    Waiting,
+    /// Pending, and not to be started just now: its start was refused a while ago.
+    HeldBack,
+    /// Pending, and our own start of it is under way.
+    Starting,
+    /// Started and not done.
+    Running,
+    /// Pending, but on its way out: cancelled or being deleted. Without a slot it is over; with one, its start may just
+    /// be happening, and only a live read tells.
+    Withdrawn,
+    /// Over: done, or confirmed gone, or confirmed cancelled before it started.
+    Over,
+    /// The cache has no such run. That alone means nothing (P5).
+    Missing,
+}
+
+/// What the watcher knows about one repository when it plans.
+pub struct Observation<'a> {
+    /// The effective limit.
+    pub limit: Limit,
+    /// Every run that runs, with the place it would have.
+    pub running: Vec<Entry>,
+    /// Runs that must be in the queue: every waiting one, or at least those not known to be there.
+    pub waiting: Vec<Entry>,
+    /// Runs known to be in the queue that have left the cluster's, or may have: looked at wherever in the queue they are.
+    pub departed: Vec<RunKey>,
+    /// Runs whose event began at this time (seconds, the API server's) or later are not admitted yet: a run created then
+    /// may still be told its place before theirs.
+    pub unsettled_since: Option<i64>,
+    /// What the cluster shows of a run.
+    pub seen: &'a dyn Fn(&RunKey) -> Seen,
+    /// What a slot is to this watcher.
+    pub standing: &'a dyn Fn(&Slot) -> Standing,
+}
+
+/// What to do, and what was found out on the way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Running runs that get a slot, over the limit or not.
+    pub adopted: Vec<Entry>,
+    /// Slots taken over from a holder that is gone or did not act.
+    pub claimed: Vec<Entry>,
+    /// Waiting runs that get a slot, in order: to be started once that is committed.
+    pub granted: Vec<Entry>,
+    /// Runs that had a slot or an entry, and are over.
+    pub released: Vec<RunKey>,
+    /// Runs whose start was refused: from slot to queue.
+    pub given_back: Vec<RunKey>,
+    /// Runs new to the queue.
+    pub enqueued: Vec<Entry>,
+    /// Runs of slots of ours that are still pending: to be started again, if the snapshot is fresh.
+    pub resume: Vec<RunKey>,
+    /// Runs whose absence or withdrawal a live read must confirm.
+    pub confirm: Vec<RunKey>,
+    /// Whether another watcher holds a slot whose run it has yet to start: look again after a while.
+    pub foreign_pending: bool,
+    /// Whether a run was kept from being admitted only because a younger one may still turn out to be before it.
+    pub unsettled: bool,
+    /// Whether the window was too small to tell who is next: load more.
+    pub starved: bool,
+    /// How many slots are held once this is done.
+    pub held: usize,
+    /// Whether someone waits who would be admitted if the limit were higher.
+    pub at_limit: bool,
+}
+
+/// What to do with a repository; see the [module](self).
+pub fn plan(snapshot: &Snapshot, observation: &Observation<'_>) -> Plan {
+    let mut plan = Plan::default();
+    plan.judge_slots(snapshot, observation);
+    plan.adopt_running(snapshot, observation);
+    let candidates = plan.judge_queue(snapshot, observation);
+    plan.grant(snapshot, observation, candidates);
+    plan
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// The change to commit.
+    pub fn delta(&self) -> Delta {
+        Delta {
+            release: self.released.clone(),
+            give_back: self.given_back.clone(),
+            enqueue: self.enqueued.clone(),
+            hold: [&self.adopted, &self.claimed, &self.granted].into_iter().flatten().cloned().collect(),
+        }
+    }
+
+    fn judge_slots(&mut self, snapshot: &Snapshot, observation: &Observation<'_>) {
+        for (run, slot) in &snapshot.slots {
+            let standing = (observation.standing)(slot);
+            match (observation.seen)(run) {
+                Seen::Over => {
+                    self.released.push(run.clone());
+                    continue;
+                }
+                Seen::HeldBack if standing != Standing::Foreign => {
+                    self.given_back.push(run.clone());
+                    continue;
+                }
+                Seen::Missing | Seen::Withdrawn => self.confirm.push(run.clone()),
+                Seen::Waiting => match standing {
+                    Standing::Mine => self.resume.push(run.clone()),
+                    Standing::Foreign => self.foreign_pending = true,
+                    // Claimed with this commit, started by the next pass: by then the slot is provably ours.
+                    Standing::Stalled | Standing::Lapsed => self.claimed.push(slot.entry.clone()),
+                },
+                Seen::HeldBack => self.foreign_pending = true,
+                Seen::Running if standing == Standing::Lapsed => self.claimed.push(slot.entry.clone()),
+                Seen::Running | Seen::Starting => {}
+            }
+            self.held += 1;
+        }
+    }
+
+    fn adopt_running(&mut self, snapshot: &Snapshot, observation: &Observation<'_>) {
+        // Without a limit nobody counts; they are adopted when one is set.
+        if !observation.limit.is_limited() {
+            return;
+        }
+        for entry in &observation.running {
+            if !snapshot.slots.contains_key(&entry.run) {
+                self.adopted.push(entry.clone());
+                self.held += 1;
+            }
+        }
+    }
+
+    /// Sorts out who waits: the entries that may be admitted, in order.
+    fn judge_queue(&mut self, snapshot: &Snapshot, observation: &Observation<'_>) -> BTreeSet<Entry> {
+        let mut candidates = BTreeSet::new();
+        let stored: BTreeSet<&RunKey> = snapshot.waiting.iter().map(|entry| &entry.run).collect();
+        for entry in &snapshot.waiting {
+            match (observation.seen)(&entry.run) {
+                Seen::Waiting => drop(candidates.insert(entry.clone())),
+                Seen::Over | Seen::Withdrawn => self.released.push(entry.run.clone()),
+                Seen::Missing => self.confirm.push(entry.run.clone()),
+                Seen::HeldBack | Seen::Starting => {}
+                // Started by someone else. Adopted above, which takes it from the queue; without a limit it just goes.
+                Seen::Running if observation.limit.is_limited() => {}
+                Seen::Running => self.released.push(entry.run.clone()),
+            }
+        }
+        for entry in &observation.waiting {
+            if stored.contains(&entry.run) || snapshot.slots.contains_key(&entry.run) {
+                continue;
+            }
+            self.enqueued.push(entry.clone());
+            if (observation.seen)(&entry.run) == Seen::Waiting {
+                candidates.insert(entry.clone());
+            }
+        }
+        for run in &observation.departed {
+            if stored.contains(run) || snapshot.slots.contains_key(run) {
+                continue;
+            }
+            match (observation.seen)(run) {
+                Seen::Over | Seen::Withdrawn => self.released.push(run.clone()),
+                Seen::Missing => self.confirm.push(run.clone()),
+                Seen::Waiting | Seen::HeldBack | Seen::Starting | Seen::Running => {}
+            }
+        }
+        candidates
+    }
+
+    fn grant(&mut self, snapshot: &Snapshot, observation: &Observation<'_>, candidates: BTreeSet<Entry>) {
+        let mut free = observation.limit.free(self.held);
+        // Entries behind the window are unknown: nobody who sorts behind its last one is known to be next.
+        let horizon = if snapshot.whole { None } else { Some(snapshot.waiting.last()) };
+        let beyond = |entry: &Entry| horizon.is_some_and(|last| last.is_none_or(|last| entry > last));
+        for entry in candidates {
+            if beyond(&entry) {
+                self.starved = free > 0;
+                return;
+            }
+            if free == 0 {
+                self.at_limit = true;
+                return;
+            }
+            if observation.unsettled_since.is_some_and(|since| entry.order.event_created >= since) {
+                self.unsettled = true;
+                return;
+            }
+            free -= 1;
+            self.held += 1;
+            self.granted.push(entry);
+        }
+        // The window holds nobody to admit, and there is more behind it.
+        self.starved = horizon.is_some() && free > 0;
+        self.at_limit = horizon.is_some() && free == 0;
+    }
+}

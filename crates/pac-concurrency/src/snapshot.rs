@@ -1,0 +1,149 @@
+//! What a store says about one repository at one instant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::delta::Delta;
+use crate::key::RunKey;
+use crate::lease::Holder;
+use crate::order::Entry;
+use crate::slot::Slot;
+
+/// The state a repository is in, as far as a commit's precondition goes. Opaque; never used again for another state of
+/// the same repository, not even after the repository was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Version(u64);
+
+/// How much of a queue to load. Slots are always loaded whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// The first so many of those waiting.
+    First(usize),
+    /// All of them.
+    Whole,
+}
+
+/// A record that is not what it should be: left out of the snapshot, and reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorruptRecord {
+    /// The row or key, so that a person can look at it.
+    pub place: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// A consistent view of one repository in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The state this is; what a commit on top of it expects.
+    pub version: Version,
+    /// Every slot, by run.
+    pub slots: BTreeMap<RunKey, Slot>,
+    /// The head of the queue, in order, as far as the window reached.
+    pub waiting: BTreeSet<Entry>,
+    /// How many wait in all. Exact when loaded; an estimate after [`Snapshot::advance`].
+    pub waiting_count: usize,
+    /// Whether `waiting` is the whole queue.
+    pub whole: bool,
+    /// Records left out.
+    pub corrupt: Vec<CorruptRecord>,
+}
+
+// === impl Version ===
+
+impl Version {
+    /// The version of a repository the store doesn't know.
+    pub const NONE: Self = Self(0);
+
+    /// The version with this number; a driver's business.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number; a driver's business.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+// === impl Window ===
+
+impl Window {
+    /// The most entries to load.
+    pub fn size(self) -> usize {
+        match self {
+            Self::First(size) => size,
+            Self::Whole => usize::MAX,
+        }
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// A repository the store knows nothing of.
+    pub fn empty() -> Self {
+        Self {
+            version: Version::NONE,
+            slots: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            waiting_count: 0,
+            whole: true,
+            corrupt: Vec::new(),
+        }
+    }
+
+    /// What the store says once `delta`, committed by `holder`, made it `version`: so that the next pass needs no load.
+    pub fn advance(&mut self, version: Version, holder: &Holder, delta: &Delta) {
+        self.version = version;
+        for run in &delta.release {
+            self.slots.remove(run);
+            self.remove_waiting(run);
+        }
+        for run in &delta.give_back {
+            if let Some(slot) = self.slots.remove(run) {
+                self.insert_waiting(slot.entry);
+            }
+        }
+        for entry in &delta.enqueue {
+            if !self.slots.contains_key(&entry.run) && !self.waiting.iter().any(|waiting| waiting.run == entry.run) {
+                self.insert_waiting(entry.clone());
+            }
+        }
+        for entry in &delta.hold {
+            self.remove_waiting(&entry.run);
+            let slot = Slot { entry: entry.clone(), holder: holder.clone(), lapsed: false };
+            // A slot that was there keeps its place, as in the store: only its holder changes.
+            self.slots
+                .entry(entry.run.clone())
+                .and_modify(|old| {
+                    old.holder = holder.clone();
+                    old.lapsed = false;
+                })
+                .or_insert(slot);
+        }
+    }
+
+    /// Keeps at most `size` entries of the queue's head.
+    pub fn shrink(&mut self, size: usize) {
+        while self.waiting.len() > size {
+            self.waiting.pop_last();
+            self.whole = false;
+        }
+    }
+
+    fn remove_waiting(&mut self, run: &RunKey) {
+        let entry = self.waiting.iter().find(|entry| entry.run == *run).cloned();
+        if let Some(entry) = entry {
+            self.waiting.remove(&entry);
+            self.waiting_count = self.waiting_count.saturating_sub(1);
+        }
+    }
+
+    fn insert_waiting(&mut self, entry: Entry) {
+        self.waiting_count += 1;
+        // Behind the window's end there may be others before it: it is not known to be next.
+        if self.whole || self.waiting.last().is_some_and(|last| entry < *last) {
+            self.waiting.insert(entry);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The rule, case by case. Each test name is the behaviour; the promises it keeps are named beside it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use pac_concurrency::{
+    Entry, Holder, Limit, Observation, OrderKey, Plan, RunKey, Seen, Slot, Snapshot, Standing, Version, plan,
+};
+
+/// One repository, described by what each side says of each run.
+struct Scene {
+    limit: Limit,
+    snapshot: Snapshot,
+    cluster: BTreeMap<RunKey, Seen>,
+    standing: Standing,
+    unsettled_since: Option<i64>,
+    departed: Vec<RunKey>,
+}
+
+fn entry(number: i64) -> Entry {
+    Entry::new(RunKey::new("ns", &format!("run-{number}"), &format!("uid-{number}")).unwrap(), OrderKey::alone(number))
+}
+
+impl Scene {
+    fn new(limit: u32) -> Self {
+        Self {
+            limit: NonZeroU32::new(limit).map_or(Limit::Unlimited, Limit::AtMost),
+            snapshot: Snapshot { version: Version::new(1), ..Snapshot::empty() },
+            cluster: BTreeMap::new(),
+            standing: Standing::Mine,
+            unsettled_since: None,
+            departed: Vec::new(),
+        }
+    }
+
+    fn slot(mut self, number: i64, seen: Seen) -> Self {
+        let slot = Slot { entry: entry(number), holder: Holder::parse("a:1").unwrap(), lapsed: false };
+        self.snapshot.slots.insert(entry(number).run, slot);
+        self.seen(number, seen)
+    }
+
+    fn queued(mut self, number: i64, seen: Seen) -> Self {
+        self.snapshot.waiting.insert(entry(number));
+        self.snapshot.waiting_count += 1;
+        self.seen(number, seen)
+    }
+
+    fn seen(mut self, number: i64, seen: Seen) -> Self {
+        self.cluster.insert(entry(number).run, seen);
+        self
+    }
+
+    fn plan(&self) -> Plan {
+        let of = |wanted: Seen| {
+            let all = self.cluster.iter().filter(move |(_, seen)| **seen == wanted);
+            all.map(|(run, _)| entry(run.name()[4..].parse().unwrap())).collect::<Vec<_>>()
+        };
+        plan(
+            &self.snapshot,
+            &Observation {
+                limit: self.limit,
+                running: of(Seen::Running),
+                waiting: of(Seen::Waiting),
+                departed: self.departed.clone(),
+                unsettled_since: self.unsettled_since,
+                seen: &|run| self.cluster.get(run).copied().unwrap_or(Seen::Missing),
+                standing: &|_| self.standing,
+            },
+        )
+    }
+}
+
+fn runs(numbers: &[i64]) -> Vec<RunKey> {
+    numbers.iter().map(|number| entry(*number).run).collect()
+}
+
+fn entries(numbers: &[i64]) -> Vec<Entry> {
+    numbers.iter().map(|number| entry(*number)).collect()
+}
+
+#[test]
+fn admits_up_to_the_limit_and_no_further() {
+    let plan = Scene::new(2).seen(1, Seen::Waiting).seen(2, Seen::Waiting).seen(3, Seen::Waiting).plan();
+    assert_eq!(plan.granted, entries(&[1, 2]), "P1");
+    assert_eq!(plan.enqueued, entries(&[1, 2, 3]));
+    assert!(plan.at_limit);
+    assert_eq!(plan.held, 2);
+}
+
+#[test]
+fn admits_the_oldest_first() {
+    let plan = Scene::new(1).queued(3, Seen::Waiting).queued(1, Seen::Waiting).queued(2, Seen::Waiting).plan();
+    assert_eq!(plan.granted, entries(&[1]), "P3");
+}
+
+#[test]
+fn a_newcomer_waits_behind_older_runs() {
+    let plan = Scene::new(1).queued(5, Seen::Waiting).seen(9, Seen::Waiting).plan();
+    assert_eq!(plan.granted, entries(&[5]), "P3");
+    assert_eq!(plan.enqueued, entries(&[9]));
+}
+
+#[test]
+fn a_late_run_that_belongs_before_others_goes_first() {
+    let plan = Scene::new(1).queued(5, Seen::Waiting).seen(3, Seen::Waiting).plan();
+    assert_eq!(plan.granted, entries(&[3]));
+}
+
+#[test]
+fn a_free_slot_goes_to_the_next_in_the_same_commit() {
+    let plan = Scene::new(1).slot(1, Seen::Over).queued(2, Seen::Waiting).plan();
+    assert_eq!((plan.released, plan.granted), (runs(&[1]), entries(&[2])), "P4, P5");
+}
+
+#[test]
+fn running_without_a_slot_is_adopted_over_the_limit() {
+    let plan = Scene::new(1).slot(1, Seen::Running).seen(2, Seen::Running).seen(3, Seen::Running).plan();
+    assert_eq!(plan.adopted, entries(&[2, 3]));
+    assert_eq!(plan.held, 3);
+}
+
+#[test]
+fn those_over_a_lowered_limit_drain_before_anyone_is_admitted() {
+    let scene =
+        Scene::new(1).slot(1, Seen::Running).slot(2, Seen::Over).slot(3, Seen::Running).queued(4, Seen::Waiting);
+    assert!(scene.plan().granted.is_empty(), "P1");
+}
+
+#[test]
+fn a_run_missing_from_the_cluster_keeps_its_slot_until_confirmed() {
+    let plan = Scene::new(1).slot(1, Seen::Missing).queued(2, Seen::Waiting).plan();
+    assert_eq!(plan.confirm, runs(&[1]), "P5");
+    assert!(plan.released.is_empty() && plan.granted.is_empty());
+}
+
+#[test]
+fn a_withdrawn_run_with_a_slot_is_confirmed_first_and_without_one_leaves_at_once() {
+    let plan = Scene::new(1).slot(1, Seen::Withdrawn).queued(2, Seen::Withdrawn).plan();
+    assert_eq!((plan.confirm, plan.released), (runs(&[1]), runs(&[2])));
+}
+
+#[test]
+fn a_waiting_run_missing_from_the_cluster_is_neither_admitted_nor_dropped() {
+    let plan = Scene::new(2).queued(1, Seen::Missing).queued(2, Seen::Waiting).plan();
+    assert_eq!((plan.confirm, plan.granted), (runs(&[1]), entries(&[2])));
+    assert!(plan.released.is_empty(), "P6");
+}
+
+#[test]
+fn a_granted_run_still_pending_is_started_again_by_its_holder_alone() {
+    let mut scene = Scene::new(1).slot(1, Seen::Waiting);
+    assert_eq!(scene.plan().resume, runs(&[1]), "P4");
+    scene.standing = Standing::Foreign;
+    let plan = scene.plan();
+    assert!(plan.resume.is_empty() && plan.claimed.is_empty() && plan.foreign_pending, "P7");
+}
+
+#[test]
+fn a_slot_of_a_dead_holder_is_claimed_and_counts_all_the_while() {
+    for standing in [Standing::Lapsed, Standing::Stalled] {
+        let mut scene = Scene::new(1).slot(1, Seen::Waiting).queued(2, Seen::Waiting);
+        scene.standing = standing;
+        let plan = scene.plan();
+        assert_eq!(plan.claimed, entries(&[1]));
+        assert!(plan.granted.is_empty() && plan.resume.is_empty(), "P1");
+    }
+}
+
+#[test]
+fn a_running_slot_is_claimed_only_when_its_lease_lapsed() {
+    let mut scene = Scene::new(1).slot(1, Seen::Running);
+    scene.standing = Standing::Stalled;
+    assert!(scene.plan().claimed.is_empty());
+    scene.standing = Standing::Lapsed;
+    assert_eq!(scene.plan().claimed, entries(&[1]));
+}
+
+#[test]
+fn a_refused_run_keeps_its_place_and_the_next_goes() {
+    let plan = Scene::new(1).slot(1, Seen::HeldBack).queued(2, Seen::Waiting).plan();
+    assert_eq!((plan.given_back, plan.granted), (runs(&[1]), entries(&[2])));
+    let plan = Scene::new(1).queued(1, Seen::HeldBack).queued(2, Seen::Waiting).plan();
+    assert_eq!(plan.granted, entries(&[2]));
+    assert!(plan.released.is_empty());
+}
+
+#[test]
+fn a_refusal_does_not_give_back_another_watchers_slot() {
+    let mut scene = Scene::new(1).slot(1, Seen::HeldBack).queued(2, Seen::Waiting);
+    scene.standing = Standing::Foreign;
+    let plan = scene.plan();
+    assert!(plan.given_back.is_empty() && plan.granted.is_empty(), "P1");
+}
+
+#[test]
+fn without_a_limit_all_are_admitted_and_none_adopted() {
+    let plan = Scene::new(0).seen(1, Seen::Running).queued(2, Seen::Waiting).queued(3, Seen::Waiting).plan();
+    assert_eq!(plan.granted, entries(&[2, 3]));
+    assert!(plan.adopted.is_empty() && !plan.at_limit);
+}
+
+#[test]
+fn without_a_limit_a_queued_run_that_runs_leaves_the_queue() {
+    assert_eq!(Scene::new(0).queued(1, Seen::Running).plan().released, runs(&[1]));
+}
+
+#[test]
+fn a_held_repository_admits_nobody_and_still_releases() {
+    let mut scene = Scene::new(1).slot(1, Seen::Over).queued(2, Seen::Waiting);
+    scene.limit = Limit::Held;
+    let plan = scene.plan();
+    assert_eq!(plan.released, runs(&[1]));
+    assert!(plan.granted.is_empty());
+}
+
+#[test]
+fn nobody_passes_a_run_whose_place_is_still_to_come() {
+    let mut scene = Scene::new(2).queued(4, Seen::Waiting).queued(6, Seen::Waiting);
+    scene.unsettled_since = Some(5);
+    let plan = scene.plan();
+    assert_eq!(plan.granted, entries(&[4]), "P3");
+    assert!(plan.unsettled);
+}
+
+#[test]
+fn a_partial_window_admits_only_those_known_to_be_next() {
+    let mut scene = Scene::new(3).queued(1, Seen::Waiting).queued(2, Seen::Waiting).seen(9, Seen::Waiting);
+    scene.snapshot.whole = false;
+    scene.snapshot.waiting_count = 7;
+    let plan = scene.plan();
+    assert_eq!(plan.granted, entries(&[1, 2]), "P3");
+    assert!(plan.starved);
+}
+
+#[test]
+fn a_window_of_runs_that_are_over_asks_for_more() {
+    let mut scene = Scene::new(1).queued(1, Seen::Over);
+    scene.snapshot.whole = false;
+    let plan = scene.plan();
+    assert!(plan.starved && plan.released == runs(&[1]));
+}
+
+#[test]
+fn runs_that_left_from_behind_the_window_are_released() {
+    let mut scene = Scene::new(1).slot(1, Seen::Running).seen(7, Seen::Over).seen(8, Seen::Waiting);
+    scene.departed = runs(&[7, 8, 9]);
+    let plan = scene.plan();
+    assert_eq!((plan.released, plan.confirm), (runs(&[7]), runs(&[9])));
+}
+
+#[test]
+fn a_settled_repository_needs_no_commit() {
+    let plan = Scene::new(1).slot(1, Seen::Running).queued(2, Seen::Waiting).plan();
+    assert!(plan.delta().is_empty() && plan.at_limit);
+}
