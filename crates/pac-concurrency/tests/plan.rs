@@ -1,5 +1,7 @@
 //! The rule, case by case. Each test name is the behaviour; the promises it keeps are named beside it.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
