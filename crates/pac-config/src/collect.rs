@@ -1,0 +1,158 @@
+//! Which way in wins, for each key.
+//!
+//! ConfigMap, Secret, `PAC_<KEY>_FILE`, `PAC_<KEY>`, in this order; an empty value is no value. A value that is set but
+//! can't be read (not UTF-8, a missing file) is a problem and doesn't fall through to the next way in: somebody meant
+//! it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::files::{ReadFile, reason};
+use crate::keys::{Key, keys};
+use crate::origin::Origin;
+use crate::problem::{Findings, Problem};
+use crate::sources::{Given, Sources};
+use crate::variable::may_be_ours;
+
+/// The winning value of each key that is set.
+#[derive(Default)]
+pub(crate) struct Collected(BTreeMap<&'static str, Found>);
+
+/// A value that won.
+pub(crate) struct Found {
+    /// Its text, trimmed unless it is a secret; `None` if it is set but can't be read, which was reported.
+    pub(crate) text: Option<String>,
+    pub(crate) origin: Origin,
+}
+
+// === impl Collected ===
+
+impl Collected {
+    pub(crate) fn get(&self, key: &str) -> Option<&Found> {
+        self.0.get(key)
+    }
+
+    /// Whether anybody said anything, readable or not.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    pub(crate) fn origin(&self, key: &str) -> Origin {
+        self.get(key).map_or(Origin::Default, |found| found.origin.clone())
+    }
+}
+
+/// Takes, for every key, the first way in that has a value.
+pub(crate) fn collect(sources: &Sources, files: &dyn ReadFile, findings: &mut Findings) -> Collected {
+    let mut collector = Collector { sources, files, findings };
+    Collected(keys().filter_map(|key| Some((key.name, collector.winner(key)?))).collect())
+}
+
+struct Collector<'a> {
+    sources: &'a Sources,
+    files: &'a dyn ReadFile,
+    findings: &'a mut Findings,
+}
+
+impl Collector<'_> {
+    fn winner(&mut self, key: &'static Key) -> Option<Found> {
+        if let Some(given) = present(key, self.sources.config.get(key.name)) {
+            if key.secret {
+                self.warn_of_plain_text(key, given);
+            }
+            return Some(self.given(key, given));
+        }
+        if let Some(given) = present(key, self.sources.secret.get(key.name)) {
+            return Some(self.given(key, given));
+        }
+        if let Some((variable, path)) = self.variable(&key.file_variable()) {
+            return Some(self.file(key, variable, PathBuf::from(path)));
+        }
+        let (variable, value) = self.variable(&key.variable())?;
+        Some(self.decoded(key, value.into_encoded_bytes(), Origin::Environment { variable }))
+    }
+
+    fn given(&mut self, key: &Key, given: &Given) -> Found {
+        let found = self.decoded(key, given.bytes.clone(), given.origin.clone());
+        let Some((variable, value)) = self.variable(&key.variable()) else {
+            return found;
+        };
+        if found.text.as_deref() != value.to_str() {
+            self.findings.warn(key.name, format!("{} wins over environment variable {variable}", found.origin));
+        }
+        found
+    }
+
+    fn file(&mut self, key: &Key, variable: String, path: PathBuf) -> Found {
+        if self.variable(&key.variable()).is_some() {
+            let message = format!("{variable} and {} are both set; the file wins", key.variable());
+            self.findings.warn(key.name, message);
+        }
+        let content = self.files.read(&path);
+        let origin = Origin::EnvironmentFile { variable, path };
+        match content {
+            Err(error) => self.unreadable(key, format!("can't be read: {}", reason(&error)), origin),
+            Ok(content) => {
+                let found = self.decoded(key, without_newline(content), origin);
+                if found.text.as_deref().is_some_and(str::is_empty) {
+                    return self.unreadable(key, "the file is empty".to_owned(), found.origin);
+                }
+                found
+            }
+        }
+    }
+
+    fn decoded(&mut self, key: &Key, bytes: Vec<u8>, origin: Origin) -> Found {
+        match String::from_utf8(bytes) {
+            Ok(text) if key.secret => Found { text: Some(text), origin },
+            Ok(text) => Found { text: Some(text.trim().to_owned()), origin },
+            Err(_) => self.unreadable(key, "is not UTF-8 text".to_owned(), origin),
+        }
+    }
+
+    fn unreadable(&mut self, key: &Key, message: String, origin: Origin) -> Found {
+        self.findings.problem(Problem::new(key.name, message).from(&origin));
+        Found { text: None, origin }
+    }
+
+    /// A variable with its name, if it is set, not empty, and not made by Kubernetes.
+    fn variable(&self, name: &str) -> Option<(String, OsString)> {
+        let value = self.sources.environment.get(name)?;
+        let is_set = !value.is_empty() && may_be_ours(name, value);
+        is_set.then(|| (name.to_owned(), value.clone()))
+    }
+
+    fn warn_of_plain_text(&mut self, key: &Key, given: &Given) {
+        let mut message = format!(
+            "is in plain text in {}; put it into the Secret or into a file named by {}",
+            given.origin,
+            key.file_variable()
+        );
+        if let Some(secret) = present(key, self.sources.secret.get(key.name)) {
+            message.push_str(&format!(". The one in {} is not used", secret.origin));
+        }
+        self.findings.warn(key.name, message);
+    }
+}
+
+/// The value if it is not empty. White space alone is a password, but nothing else.
+fn present<'a>(key: &Key, given: Option<&'a Given>) -> Option<&'a Given> {
+    given.filter(|given| if key.secret { !given.bytes.is_empty() } else { !given.bytes.trim_ascii().is_empty() })
+}
+
+/// Without the one line break that editors and `echo` put at the end of a file.
+fn without_newline(mut content: Vec<u8>) -> Vec<u8> {
+    if content.ends_with(b"\n") {
+        content.pop();
+        if content.ends_with(b"\r") {
+            content.pop();
+        }
+    }
+    content
+}
+
+/// The path of a key that names a file.
+pub(crate) fn path_of<'a>(collected: &'a Collected, key: &str) -> Option<&'a Path> {
+    collected.get(key)?.text.as_deref().map(Path::new)
+}

@@ -1,0 +1,123 @@
+//! From text to type, one kind of value a function.
+//!
+//! A parser gets trimmed text without control characters, and says what is wrong in words that quote it.
+
+pub(crate) mod duration;
+pub(crate) mod endpoint;
+pub(crate) mod host;
+
+use std::path::PathBuf;
+
+use crate::reader::Parsed;
+use crate::shown::quoted;
+
+/// The longest name of a database or a user: PostgreSQL cuts longer ones, and two of them could become one.
+const LONGEST_NAME: usize = 63;
+
+/// true, yes, 1; false, no, 0; in any case.
+pub(crate) fn boolean(text: &str) -> Parsed<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err(format!("{} is neither true nor false", quoted(text))),
+    }
+}
+
+/// A TCP port, 1 to 65535.
+pub(crate) fn port(text: &str) -> Parsed<u16> {
+    let port = if is_digits(text) { text.parse().ok() } else { None };
+    port.filter(|port| *port > 0).ok_or_else(|| format!("{} is not a port", quoted(text)))
+}
+
+/// A number of connections, 1 to 1000.
+pub(crate) fn connections(text: &str) -> Parsed<u32> {
+    if !is_digits(text) {
+        return Err(format!("{} is not a number", quoted(text)));
+    }
+    match text.parse() {
+        Ok(0) => Err(format!("{} is too small", quoted(text))),
+        Ok(number) if number <= 1000 => Ok(number),
+        _ => Err(format!("{} is too large", quoted(text))),
+    }
+}
+
+/// A name of a database or of its user.
+pub(crate) fn name(text: &str) -> Parsed<String> {
+    if text.len() > LONGEST_NAME {
+        return Err(format!("{} is too long: {} bytes", quoted(text), text.len()));
+    }
+    Ok(text.to_owned())
+}
+
+/// Any text.
+pub(crate) fn any_text(text: &str) -> Parsed<String> {
+    Ok(text.to_owned())
+}
+
+/// A path; whether it can be read is asked later.
+pub(crate) fn path(text: &str) -> Parsed<PathBuf> {
+    Ok(PathBuf::from(text))
+}
+
+/// One of several words, in any case; `wrong` says what it is not.
+pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)], wrong: &str) -> Parsed<T> {
+    find_choice(text, choices).ok_or_else(|| {
+        let hint = did_you_mean(nearest_choice(text, choices));
+        format!("{} {wrong}{hint}", quoted(text))
+    })
+}
+
+pub(crate) fn find_choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Option<T> {
+    choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+}
+
+/// The word that was probably meant, if one is near: a third of its letters may be wrong.
+pub(crate) fn nearest_choice<T>(text: &str, choices: &[(&'static str, T)]) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    let distances = choices.iter().map(|(word, _)| (strsim::damerau_levenshtein(word, &lower), *word));
+    distances.min().filter(|(distance, word)| *distance * 3 <= word.len()).map(|(_, word)| word)
+}
+
+pub(crate) fn did_you_mean(word: Option<&str>) -> String {
+    word.map(|word| format!("; did you mean {word}?")).unwrap_or_default()
+}
+
+pub(crate) fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_true_yes_1_and_false_no_0_in_any_case() {
+        for text in ["true", "True", "TRUE", "yes", "Yes", "1"] {
+            assert_eq!(boolean(text), Ok(true), "{text}");
+        }
+        for text in ["false", "FALSE", "no", "NO", "0"] {
+            assert_eq!(boolean(text), Ok(false), "{text}");
+        }
+        assert!(boolean("on").is_err());
+    }
+
+    #[test]
+    fn ports_are_1_to_65535() {
+        assert_eq!(port("1"), Ok(1));
+        assert_eq!(port("65535"), Ok(65535));
+        for text in ["0", "65536", "+1", "-1", "1.0", "٣", "99999999999999999999"] {
+            assert!(port(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_choice_is_taken_in_any_case() {
+        assert_eq!(choice("MoCk", &[("etcd", 1), ("mock", 2)], "is not a mode"), Ok(2));
+    }
+
+    #[test]
+    fn names_have_63_bytes_at_most() {
+        assert!(name(&"x".repeat(63)).is_ok());
+        assert!(name(&"é".repeat(32)).is_err());
+    }
+}
