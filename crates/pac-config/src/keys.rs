@@ -99,8 +99,9 @@ static TABLE: [Key; 24] = [
     key("etcd-endpoints", Group::Etcd, "localhost:2379", Change::Driver)
         .allows("host:port, comma-separated, each with or without http:// or https://; the port is 2379 if left out")
         .means(
-            "Endpoints of the etcd cluster. Those without a scheme are reached with TLS if an `etcd-*-file`, \
-             `etcd-server-name` or an https:// endpoint asks for it, in clear otherwise.",
+            "Endpoints of the etcd cluster. Those without a scheme are reached with TLS if an etcd TLS file, \
+             `etcd-server-name` or an https:// endpoint asks for it, in clear otherwise. Two lists with an endpoint in \
+             common are the same cluster, so that a member can come or go without a move.",
         ),
     key("etcd-dial-timeout", Group::Etcd, "5s", Change::Tunables)
         .allows(DURATION)

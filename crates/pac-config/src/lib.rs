@@ -15,7 +15,7 @@
 //! ```
 //!
 //! 1. [`Sources`] holds what was found, untouched; [`Origin`] remembers where each value was.
-//! 2. [`resolve`] takes the first way in that has a value: ConfigMap, Secret, `PAC_<KEY>_FILE`, `PAC_<KEY>`, default.
+//! 2. [`resolve()`] takes the first way in that has a value: ConfigMap, Secret, `PAC_<KEY>_FILE`, `PAC_<KEY>`, default.
 //!    An empty value is no value.
 //! 3. Every value that is set is parsed, those of drivers not chosen too. A bad value of the chosen driver, or one
 //!    that chooses it, is a problem and nothing starts; a bad value of another driver is a warning.

@@ -38,7 +38,7 @@ fn row(key: &Key) -> String {
 }
 
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('*', "\\*")
+    text.replace('|', "\\|")
 }
 
 #[cfg(test)]

@@ -94,9 +94,9 @@ impl Reader<'_> {
     pub(crate) fn together(&mut self, one: &str, other: &str) {
         for (set, missing) in [(one, other), (other, one)] {
             if self.collected.is_set(set) && !self.collected.is_set(missing) {
-                let message = format!("is not set, but {set} is; set both or neither");
                 let origin = self.collected.origin(set);
-                self.findings.problem(Problem::new(missing, message).from(&origin));
+                let message = format!("is not set, but {set} is, in {origin}; set both or neither");
+                self.findings.problem(Problem::new(missing, message));
             }
         }
     }

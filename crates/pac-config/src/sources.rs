@@ -79,7 +79,7 @@ impl Sources {
     /// A local YAML file in place of the ConfigMap and, if it holds one, of the Secret.
     ///
     /// It is a flat mapping of keys, or manifests of `kind: ConfigMap` and `kind: Secret`, one or several documents.
-    /// What is wrong with it is reported by [`crate::resolve`], together with everything else.
+    /// What is wrong with it is reported by [`resolve()`](crate::resolve()), together with everything else.
     #[must_use]
     pub fn with_local_file(mut self, path: &Path, files: &dyn ReadFile) -> Self {
         let content = local_file::read(path, files);

@@ -61,6 +61,11 @@ impl<'de> Visitor<'de> for Shape {
         Ok(Node::Null)
     }
 
+    /// A document with nothing in it.
+    fn visit_none<E: de::Error>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
     fn visit_str<E: de::Error>(self, _: &str) -> Result<Node, E> {
         Ok(Node::Text(String::new()))
     }
@@ -179,6 +184,7 @@ mod tests {
     #[test]
     fn documents_are_read_one_by_one() {
         assert_eq!(documents("a: b\n---\nc: d\n---\n").unwrap().len(), 3);
+        assert_eq!(documents("# nothing\n").unwrap(), [Node::Null]);
     }
 
     #[test]
