@@ -46,6 +46,7 @@ pub mod manager;
 mod metrics;
 pub mod order;
 pub mod plan;
+pub mod relocate;
 pub mod slot;
 pub mod snapshot;
 
@@ -59,5 +60,6 @@ pub use manager::{Manager, ManagerOptions, Passed, Scope, Standings};
 pub use metrics::describe_metrics;
 pub use order::{Entry, OrderKey};
 pub use plan::{Observation, Plan, Seen, plan};
+pub use relocate::{Relocated, relocate};
 pub use slot::{Slot, Standing};
 pub use snapshot::{CorruptRecord, Snapshot, Version, Window};

@@ -127,6 +127,8 @@ impl Plan {
                     self.given_back.push(run.clone());
                     continue;
                 }
+                // Its holder may be starting it this very moment, which the API server still allows for a run being deleted.
+                Seen::Withdrawn if standing == Standing::Foreign => self.foreign_pending = true,
                 Seen::Missing | Seen::Withdrawn => self.confirm.push(run.clone()),
                 Seen::Waiting => match standing {
                     Standing::Mine => self.resume.push(run.clone()),

@@ -142,6 +142,14 @@ fn a_withdrawn_run_with_a_slot_is_confirmed_first_and_without_one_leaves_at_once
 }
 
 #[test]
+fn a_withdrawn_run_is_left_to_the_living_watcher_that_may_be_starting_it() {
+    let mut scene = Scene::new(1).slot(1, Seen::Withdrawn);
+    scene.standing = Standing::Foreign;
+    let plan = scene.plan();
+    assert!(plan.confirm.is_empty() && plan.foreign_pending, "P7");
+}
+
+#[test]
 fn a_waiting_run_missing_from_the_cluster_is_neither_admitted_nor_dropped() {
     let plan = Scene::new(2).queued(1, Seen::Missing).queued(2, Seen::Waiting).plan();
     assert_eq!((plan.confirm, plan.granted), (runs(&[1]), entries(&[2])));

@@ -1,1 +1,48 @@
-//! The watcher: admits PipelineRuns of a cluster under their Repository's limit.
+//! The watcher: admits the PipelineRuns of a cluster under their Repository's limit.
+//!
+//! # One event, from end to end
+//!
+//! A run finishes. [`watch`] gets its new version, [`convert`] turns it into a few words of the domain, [`index`] files it
+//! under its repository, and [`work_queue`] has the repository looked at. A worker of the [`engine`] makes a pass: the
+//! manager takes the store's word on slots and queue, `plan` compares it with what the index shows, and one commit frees
+//! the slot of the run that finished and gives it to the head of the queue. [`patch`] then starts that run, if it is still
+//! pending and still the same, and writes onto the one that finished how it ended.
+//!
+//! # What can be relied on
+//!
+//! Events only say where to look; what is done follows from state. A run the cache doesn't show is read live before
+//! anything is concluded ([`live_read`]). A start whose answer was lost keeps its slot until a read tells. Everything is
+//! passed over every few minutes whether or not anything happened. See the promises P1 to P10 in `pac_concurrency`.
+//!
+//! # What is where
+//!
+//! [`supervise`] goes from settings ([`reload`]) to an engine and from one store to the next; [`health`] is what `/ready`
+//! and the log say; [`http`] has the ports. Only [`patch`] writes PipelineRuns; only [`convert`] knows both Kubernetes and
+//! the domain. This crate knows no driver: [`supervise::Connect`] makes them.
+
+pub mod api;
+mod backoff;
+pub mod cluster;
+pub mod convert;
+pub mod engine;
+pub mod error;
+pub mod execution_order;
+pub mod health;
+pub mod http;
+pub mod index;
+pub mod leader;
+pub mod live_read;
+pub mod metrics;
+pub mod options;
+pub mod patch;
+pub mod reload;
+mod run;
+pub mod supervise;
+pub mod telemetry;
+pub mod watch;
+pub mod work_queue;
+
+pub use error::WatcherError;
+pub use options::{Mode, SettingsPlace, WatcherOptions};
+pub use run::run;
+pub use supervise::Connect;

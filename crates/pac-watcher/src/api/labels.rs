@@ -1,0 +1,25 @@
+//! Names of the labels and annotations shared with Pipelines-as-Code, and the values it gives them.
+
+/// Label and annotation: where a run is in its life. Only the annotation tells: at creation the label already says
+/// `started` although the run is pending.
+pub const STATE: &str = "pipelinesascode.tekton.dev/state";
+/// Annotation: the Repository's name. As a label it may be shortened to 63 characters, and only says that this is a run of
+/// PAC's at all.
+pub const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
+/// Annotation: the runs of one webhook event in the order they are to start, `ns/a,ns/b,…`.
+pub const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
+/// The same annotation where it is kept out of sight of PAC's own queue.
+pub const EXECUTION_ORDER_KEPT: &str = "concurrency.pipelinesascode.tekton.dev/execution-order";
+
+/// The run waits for a slot.
+pub const QUEUED: &str = "queued";
+/// The run was started.
+pub const STARTED: &str = "started";
+/// The run is done and succeeded.
+pub const COMPLETED: &str = "completed";
+/// The run is done and did not succeed.
+pub const FAILED: &str = "failed";
+
+/// Selects the runs of PAC's that aren't history.
+pub const SELECTOR: &str =
+    "pipelinesascode.tekton.dev/repository,pipelinesascode.tekton.dev/state notin (completed,failed)";

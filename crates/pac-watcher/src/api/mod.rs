@@ -1,0 +1,9 @@
+//! The few fields of Kubernetes objects that the watcher reads. The CRDs belong to Tekton and PAC; nothing is generated
+//! from these types.
+
+pub mod labels;
+mod pipeline_run;
+mod repository;
+
+pub use pipeline_run::{Condition, PipelineRun, PipelineRunSpec, PipelineRunStatus};
+pub use repository::{Repository, RepositorySpec};

@@ -1,0 +1,223 @@
+//! Kubernetes to domain. Nothing else knows both.
+
+use kube::ResourceExt;
+use pac_concurrency::{KeyError, RepositoryKey, RunKey};
+
+use crate::api::labels::{COMPLETED, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, FAILED, QUEUED, REPOSITORY, STATE};
+use crate::api::{PipelineRun, Repository};
+use crate::execution_order::{self, EventPlace};
+
+/// Where a run is in its life, as one version of its object shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Pending, and PAC has not said yet that it is queued.
+    Arriving,
+    /// Pending and queued.
+    Waiting,
+    /// Never started, and never to be: cancelled or being deleted while pending.
+    Withdrawn,
+    /// Not pending and not done.
+    Running,
+    /// Done, with this final state.
+    Done(FinalState),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinalState {
+    /// Succeeded.
+    Completed,
+    /// Failed or was cancelled.
+    Failed,
+}
+
+/// What the watcher keeps of a PipelineRun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunView {
+    /// The run.
+    pub key: RunKey,
+    /// The Repository it belongs to, in its own namespace.
+    pub repository: RepositoryKey,
+    /// When the API server created it, in seconds since 1970.
+    pub created: i64,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Its place among the runs of its event, where that is known.
+    pub place: Option<EventPlace>,
+    /// What is wrong with it, though not enough to ignore it.
+    pub complaint: Option<String>,
+}
+
+/// Why an object can't be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// It is not a run of PAC's: it names no Repository.
+    #[error("annotation {REPOSITORY} is missing")]
+    NoRepository,
+    /// It lacks what every object of an API server has.
+    #[error("metadata.{0} is missing")]
+    NoMetadata(&'static str),
+    /// A name that can't be one.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+// === impl FinalState ===
+
+impl FinalState {
+    /// The value of label and annotation `state` for it.
+    pub fn as_state(self) -> &'static str {
+        match self {
+            Self::Completed => COMPLETED,
+            Self::Failed => FAILED,
+        }
+    }
+}
+
+/// What a PipelineRun is to the watcher.
+pub fn run_view(run: &PipelineRun) -> Result<RunView, ConvertError> {
+    let namespace = run.metadata.namespace.as_deref().ok_or(ConvertError::NoMetadata("namespace"))?;
+    let name = run.metadata.name.as_deref().ok_or(ConvertError::NoMetadata("name"))?;
+    let uid = run.metadata.uid.as_deref().ok_or(ConvertError::NoMetadata("uid"))?;
+    let created = run.metadata.creation_timestamp.as_ref().ok_or(ConvertError::NoMetadata("creationTimestamp"))?;
+    let repository = run.annotations().get(REPOSITORY).ok_or(ConvertError::NoRepository)?;
+    let annotations = run.annotations();
+    let order = annotations.get(EXECUTION_ORDER).or_else(|| annotations.get(EXECUTION_ORDER_KEPT));
+    let (place, complaint) = match execution_order::place(order.map_or("", String::as_str), namespace, name) {
+        Ok(place) => (place, None),
+        Err(problem) => (None, Some(problem.to_string())),
+    };
+    Ok(RunView {
+        key: RunKey::new(namespace, name, uid)?,
+        repository: RepositoryKey::new(namespace, repository)?,
+        created: created.0.as_second(),
+        phase: phase(run),
+        place,
+        complaint,
+    })
+}
+
+/// The key and own limit of a Repository.
+pub fn repository_limit(repository: &Repository) -> Result<(RepositoryKey, Option<i64>), ConvertError> {
+    let namespace = repository.metadata.namespace.as_deref().ok_or(ConvertError::NoMetadata("namespace"))?;
+    let name = repository.metadata.name.as_deref().ok_or(ConvertError::NoMetadata("name"))?;
+    Ok((RepositoryKey::new(namespace, name)?, repository.spec.concurrency_limit))
+}
+
+fn phase(run: &PipelineRun) -> Phase {
+    match succeeded(run) {
+        Some("True") => return Phase::Done(FinalState::Completed),
+        Some("False") => return Phase::Done(FinalState::Failed),
+        _ => {}
+    }
+    let queued = run.annotations().get(STATE).is_some_and(|state| state == QUEUED);
+    match run.spec.status.as_deref() {
+        Some("PipelineRunPending") if run.metadata.deletion_timestamp.is_some() => Phase::Withdrawn,
+        Some("PipelineRunPending") if queued => Phase::Waiting,
+        Some("PipelineRunPending") => Phase::Arriving,
+        // Our start sets the annotation with the same patch that makes the run go; while it still says queued, and Tekton
+        // has not begun, the run was stopped while it waited.
+        Some("Cancelled" | "CancelledRunFinally" | "StoppedRunFinally") if queued && !has_begun(run) => {
+            Phase::Withdrawn
+        }
+        _ => Phase::Running,
+    }
+}
+
+fn succeeded(run: &PipelineRun) -> Option<&str> {
+    let conditions = &run.status.as_ref()?.conditions;
+    conditions.iter().find(|condition| condition.kind == "Succeeded").map(|condition| condition.status.as_str())
+}
+
+fn has_begun(run: &PipelineRun) -> bool {
+    run.status.as_ref().is_some_and(|status| status.start_time.is_some() || !status.conditions.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn run(patch: Value) -> PipelineRun {
+        let mut run = json!({
+            "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
+            "metadata": {
+                "namespace": "ns", "name": "a", "uid": "1", "creationTimestamp": "2026-01-01T00:00:07Z",
+                "annotations": { REPOSITORY: "repo", STATE: QUEUED },
+            },
+            "spec": { "status": "PipelineRunPending" },
+        });
+        json_patch::merge(&mut run, &patch);
+        serde_json::from_value(run).unwrap()
+    }
+
+    fn phase_of(patch: Value) -> Phase {
+        run_view(&run(patch)).unwrap().phase
+    }
+
+    #[test]
+    fn only_the_annotation_says_queued() {
+        assert_eq!(phase_of(json!({})), Phase::Waiting);
+        let fresh = json!({"metadata": {"labels": {STATE: "queued"}, "annotations": {STATE: "started"}}});
+        assert_eq!(phase_of(fresh), Phase::Arriving);
+        assert_eq!(phase_of(json!({"metadata": {"annotations": {STATE: null}}})), Phase::Arriving);
+    }
+
+    #[test]
+    fn not_pending_and_not_done_is_running() {
+        assert_eq!(phase_of(json!({"spec": {"status": null}})), Phase::Running);
+        let unknown =
+            json!({"spec": {"status": null}, "status": {"conditions": [{"type": "Succeeded", "status": "Unknown"}]}});
+        assert_eq!(phase_of(unknown), Phase::Running);
+        assert_eq!(phase_of(json!({"spec": {"status": "SomethingNew"}})), Phase::Running);
+    }
+
+    #[test]
+    fn cancelled_while_it_waited_is_withdrawn_and_after_its_start_still_runs() {
+        for wish in ["Cancelled", "CancelledRunFinally", "StoppedRunFinally"] {
+            assert_eq!(phase_of(json!({"spec": {"status": wish}})), Phase::Withdrawn);
+            let begun = json!({"spec": {"status": wish}, "status": {"startTime": "2026-01-01T00:00:09Z"}});
+            assert_eq!(phase_of(begun), Phase::Running);
+            let started = json!({"spec": {"status": wish}, "metadata": {"annotations": {STATE: "started"}}});
+            assert_eq!(phase_of(started), Phase::Running);
+        }
+    }
+
+    #[test]
+    fn deleted_while_it_waited_is_withdrawn_and_while_it_runs_still_runs() {
+        let deleting = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:09Z"}});
+        assert_eq!(phase_of(deleting), Phase::Withdrawn);
+        let running = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:09Z"}, "spec": {"status": null}});
+        assert_eq!(phase_of(running), Phase::Running);
+    }
+
+    #[test]
+    fn done_is_done_whatever_else_is_said() {
+        for (status, state) in [("True", FinalState::Completed), ("False", FinalState::Failed)] {
+            let done = json!({"status": {"conditions": [{"type": "Other", "status": "x"}, {"type": "Succeeded", "status": status}]}});
+            assert_eq!(phase_of(done), Phase::Done(state));
+        }
+    }
+
+    #[test]
+    fn a_kept_order_counts_like_pacs_own() {
+        let view = run_view(&run(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/b,ns/a"}}}))).unwrap();
+        assert_eq!(view.place.unwrap().position, 1);
+    }
+
+    #[test]
+    fn a_bad_order_is_a_complaint_and_no_reason_to_ignore_the_run() {
+        let view = run_view(&run(json!({"metadata": {"annotations": {EXECUTION_ORDER: "x"}}}))).unwrap();
+        assert_eq!(view.place, None);
+        assert!(view.complaint.is_some());
+    }
+
+    #[test]
+    fn strangers_are_refused_with_the_reason() {
+        let stranger = run(json!({"metadata": {"annotations": {REPOSITORY: null}}}));
+        assert!(matches!(run_view(&stranger), Err(ConvertError::NoRepository)));
+        let stranger = run(json!({"metadata": {"annotations": {REPOSITORY: "../x"}}}));
+        assert!(matches!(run_view(&stranger), Err(ConvertError::Key(_))));
+    }
+}

@@ -1,0 +1,100 @@
+//! What keeps the workers going.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::Client;
+use pac_concurrency::manager::TermEvent;
+use pac_concurrency::{Change, Scope};
+use tracing::debug;
+
+use super::Engine;
+use crate::backoff;
+use crate::error::with_causes;
+use crate::health::Part;
+
+// === impl Engine ===
+
+impl Engine {
+    /// Keeps the lease behind this watcher's slots.
+    pub(super) async fn keep_term(self: Arc<Self>) {
+        let mut failures = 0;
+        loop {
+            let wait = match self.manager.keep_term().await {
+                Ok(event) => {
+                    failures = 0;
+                    if event == TermEvent::Began {
+                        self.look_at_everything().await;
+                    }
+                    self.manager.renewal_interval()
+                }
+                Err(error) => {
+                    self.note_store_failure(&error);
+                    failures += 1;
+                    backoff::wait(Duration::from_millis(100), Duration::from_secs(5), failures - 1)
+                }
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Looks at what other watchers changed.
+    pub(super) async fn follow_changes(self: Arc<Self>) {
+        let mut changes = self.manager.changes();
+        while let Some(change) = changes.next().await {
+            match change {
+                Change::Repository(repository) => self.queue.add(repository, Scope::Head),
+                Change::Resync => self.look_at_everything().await,
+            }
+        }
+    }
+
+    /// Asks the store and the API server how they are, so that `/ready` tells the truth while nothing happens, too.
+    pub(super) async fn check_health(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(backoff::wait(self.options.check_every, self.options.check_every, 0)).await;
+            self.check_store().await;
+            self.check_api_server().await;
+        }
+    }
+
+    async fn check_store(&self) {
+        match self.manager.check().await {
+            Ok(_) if self.health.is_troubled(Part::Store) => {
+                self.health.fine(Part::Store);
+                // What failed meanwhile is waiting for its next try; now is better.
+                self.look_at_everything().await;
+            }
+            Ok(_) => {}
+            Err(error) => self.note_store_failure(&error),
+        }
+    }
+
+    async fn check_api_server(&self) {
+        match api_server_version(&self.client, self.options.check_every).await {
+            Ok(version) => {
+                debug!(version, "the API server answers");
+                self.health.fine(Part::ApiServer);
+            }
+            Err(why) => self.health.trouble(Part::ApiServer, why),
+        }
+    }
+
+    /// Passes over everything now and then: whatever was missed is repaired here (P4).
+    pub(super) async fn resync(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(backoff::wait(self.options.resync_every, self.options.resync_every, 0)).await;
+            self.look_at_everything().await;
+        }
+    }
+}
+
+/// The API server's version, or why it can't be told.
+pub(crate) async fn api_server_version(client: &Client, deadline: Duration) -> Result<String, String> {
+    match tokio::time::timeout(deadline, client.apiserver_version()).await {
+        Ok(Ok(info)) => Ok(info.git_version),
+        Ok(Err(error)) => Err(with_causes(&error)),
+        Err(_) => Err(format!("no answer within {} s", deadline.as_secs())),
+    }
+}

@@ -1,0 +1,168 @@
+//! The engine: passes over repositories, for as long as one store is in use.
+//!
+//! It is made of the workers, each of which has one repository at a time in hand, and of what keeps them going: the
+//! store's lease and health, what other watchers changed, and the slow resync that repairs whatever was missed (P4).
+
+mod keep;
+mod pass;
+mod starts;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::Client;
+use pac_concurrency::{DriverError, Manager, RepositoryKey, Scope};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use crate::error::with_causes;
+use crate::health::{Health, Part};
+use crate::index::Index;
+use crate::options::Mode;
+use crate::watch::Sink;
+use crate::work_queue::WorkQueue;
+
+/// Repositories in hand at once.
+const WORKERS: usize = 64;
+/// Requests to the API server under way at once.
+const REQUESTS: usize = 64;
+/// Final states being written at once.
+const MARKS: usize = 16;
+
+/// What the engine can be tuned with; tests do.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Who owns a run's state label in the end.
+    pub mode: Mode,
+    /// Whether a Kubernetes Lease says who leads: then whoever begins to lead takes over from a predecessor that is gone.
+    pub elected: bool,
+    /// How often everything is passed over, event or not.
+    pub resync_every: Duration,
+    /// How often the store and the API server are asked how they are.
+    pub check_every: Duration,
+}
+
+/// See the [module](self).
+pub struct Engine {
+    client: Client,
+    manager: Arc<Manager>,
+    index: Arc<Index>,
+    queue: Arc<WorkQueue>,
+    health: Arc<Health>,
+    options: EngineOptions,
+    // Starts and the reads they depend on; marks, on which nothing depends, queue up elsewhere.
+    requests: Semaphore,
+    marks: Semaphore,
+    failures: Mutex<HashMap<RepositoryKey, u32>>,
+    in_flight: TaskTracker,
+}
+
+// === impl EngineOptions ===
+
+impl EngineOptions {
+    /// The defaults, in `mode`.
+    pub fn new(mode: Mode, elected: bool) -> Self {
+        Self { mode, elected, resync_every: Duration::from_secs(300), check_every: Duration::from_secs(5) }
+    }
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// An engine on `manager`'s store, fed through `sink`.
+    pub fn new(client: Client, manager: Arc<Manager>, sink: Sink, options: EngineOptions) -> Arc<Self> {
+        Arc::new(Self {
+            client,
+            manager,
+            index: sink.index,
+            queue: sink.queue,
+            health: sink.health,
+            options,
+            requests: Semaphore::new(REQUESTS),
+            marks: Semaphore::new(MARKS),
+            failures: Mutex::default(),
+            in_flight: TaskTracker::new(),
+        })
+    }
+
+    /// Runs until `stop`; then finishes what is in flight and ends the term. Passes are made while `leading` is true.
+    pub async fn run(self: &Arc<Self>, mut leading: watch::Receiver<bool>, stop: CancellationToken) {
+        let keepers = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).keep_term()));
+        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).follow_changes()));
+        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).check_health()));
+        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).resync()));
+        tracker.close();
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                led = leading.wait_for(|leading| *leading) => if led.is_err() { break },
+            }
+            info!("admitting PipelineRuns");
+            if self.options.elected {
+                self.manager.take_over();
+            }
+            self.look_at_everything().await;
+            self.lead(&mut leading, &stop).await;
+        }
+        self.in_flight.close();
+        self.in_flight.wait().await;
+        keepers.cancel();
+        tracker.wait().await;
+        if let Err(error) = self.manager.end_term().await {
+            warn!(error = with_causes(&error), "could not end the lease behind this watcher's slots; it will run out");
+        }
+    }
+
+    /// Works until `stop`, or until no longer leading; then waits for the passes under way.
+    async fn lead(self: &Arc<Self>, leading: &mut watch::Receiver<bool>, stop: &CancellationToken) {
+        let until = CancellationToken::new();
+        let workers = TaskTracker::new();
+        for _ in 0..WORKERS {
+            workers.spawn(Arc::clone(self).work(until.clone()));
+        }
+        workers.close();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = leading.wait_for(|leading| !*leading) => info!("no longer leading"),
+        }
+        until.cancel();
+        workers.wait().await;
+    }
+
+    async fn work(self: Arc<Self>, until: CancellationToken) {
+        while let Some((repository, scope)) = until.run_until_cancelled(self.queue.next()).await {
+            // Not cut short by `until`: a pass under way is finished.
+            Box::pin(self.pass(&repository, scope)).await;
+            self.queue.done(&repository);
+        }
+    }
+
+    /// Asks for a full pass over every repository of cluster and store.
+    pub async fn look_at_everything(&self) {
+        for repository in self.index.repositories() {
+            self.queue.add(repository, Scope::Whole);
+        }
+        match self.manager.repositories().await {
+            Ok(listed) => {
+                for record in &listed.corrupt {
+                    warn!(place = %record.place, why = %record.why, "skipped an unreadable record of the store");
+                }
+                listed.keys.into_iter().for_each(|repository| self.queue.add(repository, Scope::Whole));
+            }
+            Err(error) => self.note_store_failure(&error),
+        }
+    }
+
+    /// Takes note of a failed call to the store; conflicts are no failure.
+    fn note_store_failure(&self, error: &DriverError) {
+        match error {
+            DriverError::Conflict => debug!("another watcher was faster"),
+            error => self.health.trouble(Part::Store, with_causes(error)),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One pass over one repository.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use pac_concurrency::{Passed, RepositoryKey, RunKey, Scope, Snapshot, Standings};
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use super::Engine;
+use crate::backoff;
+use crate::convert::FinalState;
+use crate::health::Part;
+use crate::index::Confirmed;
+use crate::live_read;
+use crate::options::Mode;
+use crate::patch;
+
+/// How soon to look again at a run another watcher has yet to start.
+const FOREIGN_LOOK: Duration = Duration::from_secs(5);
+
+// === impl Engine ===
+
+impl Engine {
+    /// Brings `repository` in line: in the store with one commit at most, in the cluster by starting what that granted.
+    pub(super) async fn pass(self: &Arc<Self>, repository: &RepositoryKey, scope: Scope) {
+        let began = Instant::now();
+        let state = self.index.repository(repository);
+        let decide = |snapshot: &Snapshot, standings: &Standings<'_>| {
+            // Looked up as late as can be: a limit may be lowered while a snapshot is loaded.
+            let limit = self.index.limit(repository);
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.decide(limit, scope, snapshot, &|slot| standings.of(slot), Instant::now())
+        };
+        let passed = self.manager.pass(repository, scope, &decide).await;
+        let outcome = if passed.is_ok() { "ok" } else { "error" };
+        histogram!("pac_concurrency_pass_seconds", "outcome" => outcome).record(began.elapsed());
+        match passed {
+            Ok(passed) => {
+                self.failures().remove(repository);
+                self.health.fine(Part::Store);
+                self.follow_up(repository, passed).await;
+            }
+            Err(error) => {
+                self.note_store_failure(&error);
+                self.try_later(repository, scope);
+            }
+        }
+    }
+
+    async fn follow_up(self: &Arc<Self>, repository: &RepositoryKey, passed: Passed) {
+        let now = Instant::now();
+        self.index.with(repository, |state| state.committed(&passed.plan));
+        for run in passed.start {
+            self.start(repository, run, now);
+        }
+        for run in passed.plan.confirm {
+            self.confirm(repository, run);
+        }
+        if self.options.mode == Mode::Standalone {
+            for (run, state) in self.index.with(repository, |state| state.take_done_runs()) {
+                self.mark_done(repository, run, state);
+            }
+        }
+        if let Some(when) = self.index.with(repository, |state| state.next_look(now)) {
+            self.queue.add_later(repository.clone(), Scope::Head, when);
+        }
+        if passed.plan.foreign_pending {
+            self.queue.add_later(repository.clone(), Scope::Head, now + FOREIGN_LOOK);
+        }
+        let unknown_to_cluster = self.index.drop_if_blank(repository);
+        if passed.is_blank && unknown_to_cluster {
+            match self.manager.forget(repository).await {
+                Ok(true) => info!(%repository, "forgot a Repository that is gone, and of which nothing runs or waits"),
+                Ok(false) => {}
+                Err(error) => self.note_store_failure(&error),
+            }
+        }
+    }
+
+    /// Looks at `repository` again after a while that grows with each failure.
+    fn try_later(&self, repository: &RepositoryKey, scope: Scope) {
+        let failures = {
+            let mut failures = self.failures();
+            let count = failures.entry(repository.clone()).or_default();
+            *count += 1;
+            *count
+        };
+        let wait = backoff::wait(Duration::from_millis(100), Duration::from_secs(15), failures - 1);
+        self.queue.add_later(repository.clone(), scope, Instant::now() + wait);
+    }
+
+    /// Reads `run` from the API server, and looks again with what that says.
+    pub(super) fn confirm(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
+        let (engine, repository) = (Arc::clone(self), repository.clone());
+        self.in_flight.spawn(async move {
+            let Ok(_permit) = engine.requests.acquire().await else { return };
+            match live_read::confirm(&engine.client, &repository, &run).await {
+                Ok(confirmed) => engine.take_in(&repository, confirmed),
+                Err(why) => {
+                    engine.health.trouble(Part::ApiServer, format!("could not read PipelineRun {run}: {why}"));
+                    engine.try_later(&repository, Scope::Head);
+                }
+            }
+        });
+    }
+
+    pub(super) fn take_in(&self, repository: &RepositoryKey, confirmed: Confirmed) {
+        debug!(%repository, ?confirmed, "read a run live");
+        self.index.with(repository, |state| state.confirm(confirmed, Instant::now()));
+        self.queue.add(repository.clone(), Scope::Head);
+    }
+
+    /// Writes onto a run that is done how it ended.
+    fn mark_done(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey, state: FinalState) {
+        let (engine, repository) = (Arc::clone(self), repository.clone());
+        self.in_flight.spawn(async move {
+            let Ok(_permit) = engine.marks.acquire().await else { return };
+            let marked = patch::mark_done(&engine.client, &run, state).await;
+            let outcome = if marked.is_ok() { "ok" } else { "error" };
+            counter!("pac_concurrency_runs_done_total", "state" => state.as_state(), "outcome" => outcome).increment(1);
+            if let Err(why) = marked {
+                debug!(%repository, %run, why, "could not write a run's final state; trying again");
+                engine.index.with(&repository, |state| state.unmark(&run));
+                engine.try_later(&repository, Scope::Head);
+            }
+        });
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<RepositoryKey, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,107 @@
+//! Starting runs that hold a slot.
+//!
+//! A start is sent at once after the pass that proved the slot ours, or not at all: the claim of another watcher on a slot
+//! takes longer than a start may be under way (see [`pac_concurrency::manager`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use pac_concurrency::{RepositoryKey, RunKey, Scope};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::Engine;
+use crate::convert::Phase;
+use crate::health::Part;
+use crate::index::Confirmed;
+use crate::live_read;
+use crate::patch::{self, StartOutcome};
+
+/// How old the proof of a slot may be when its run's start is sent. With the request's own deadline it stays below the time
+/// another watcher leaves a slot alone.
+const PROOF_LASTS: Duration = Duration::from_secs(4);
+
+// === impl Engine ===
+
+impl Engine {
+    /// Starts `run`, whose slot was proven ours at `proven`.
+    pub(super) fn start(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey, proven: Instant) {
+        if !self.index.with(repository, |state| state.begin_start(&run, proven)) {
+            return;
+        }
+        let (engine, repository) = (Arc::clone(self), repository.clone());
+        self.in_flight.spawn(async move {
+            let Ok(_permit) = engine.requests.acquire().await else { return };
+            if proven.elapsed() > PROOF_LASTS {
+                engine.index.with(&repository, |state| state.abandon_start(&run));
+            } else {
+                engine.try_start(&repository, &run, proven).await;
+            }
+            engine.queue.add(repository, Scope::Head);
+        });
+    }
+
+    async fn try_start(&self, repository: &RepositoryKey, run: &RunKey, proven: Instant) {
+        let outcome = patch::start(&self.client, run).await;
+        match outcome {
+            StartOutcome::Started => {
+                histogram!("pac_concurrency_start_seconds").record(proven.elapsed());
+                self.started(repository, run);
+            }
+            StartOutcome::Refused(why) => self.refused(repository, run, &why),
+            StartOutcome::LookAgain => self.look_again(repository, run, true).await,
+            StartOutcome::Unknown(why) => {
+                debug!(%repository, %run, why, "the outcome of a start is unknown; its slot stays, reading the run");
+                count("unknown");
+                self.look_again(repository, run, false).await;
+            }
+        }
+    }
+
+    /// Reads the run after a start that didn't take effect (`definite`) or may have.
+    async fn look_again(&self, repository: &RepositoryKey, run: &RunKey, definite: bool) {
+        match live_read::confirm(&self.client, repository, run).await {
+            Ok(Confirmed::Is(view)) if matches!(view.phase, Phase::Arriving | Phase::Waiting) => {
+                if definite {
+                    self.refused(repository, run, "the API server refused the change, and the run is still pending");
+                } else {
+                    self.doubt(repository, run);
+                }
+            }
+            Ok(Confirmed::Is(view)) if view.phase == Phase::Running => self.started(repository, run),
+            Ok(confirmed) => {
+                debug!(%repository, %run, "not started: it is over or was cancelled meanwhile");
+                count("withdrawn");
+                self.take_in(repository, confirmed);
+            }
+            Err(why) => {
+                self.health.trouble(Part::ApiServer, format!("could not read PipelineRun {run}: {why}"));
+                self.doubt(repository, run);
+            }
+        }
+    }
+
+    fn started(&self, repository: &RepositoryKey, run: &RunKey) {
+        count("started");
+        info!(%repository, uid = run.uid(), "started {run}");
+        self.index.with(repository, |state| state.acknowledge_start(run));
+    }
+
+    fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
+        count("refused");
+        warn!(%repository, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
+        self.index.with(repository, |state| state.refuse_start(run, Instant::now()));
+    }
+
+    fn doubt(&self, repository: &RepositoryKey, run: &RunKey) {
+        let when = self.index.with(repository, |state| state.doubt_start(run, Instant::now()));
+        if let Some(when) = when {
+            self.queue.add_later(repository.clone(), Scope::Head, when);
+        }
+    }
+}
+
+fn count(outcome: &'static str) {
+    counter!("pac_concurrency_starts_total", "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,114 @@
+//! The annotation that orders the runs of one webhook event. Anyone who may edit a run may write it, so it is taken only
+//! whole: one entry that is no name in the run's own namespace, and it orders nothing.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// A run's place among the runs of its event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPlace {
+    /// Tells events apart: runs of one event carry the same annotation.
+    pub event: u64,
+    /// The name of the event's first run, in the run's own namespace.
+    pub first: Box<str>,
+    /// The run's own place, from 0.
+    pub position: u32,
+}
+
+/// Why an annotation orders nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderProblem {
+    /// An entry is not `namespace/name`.
+    #[error("entry {number} of its execution-order, {text:?}, is not namespace/name")]
+    NotAName {
+        /// Which, from 1.
+        number: usize,
+        /// Its beginning.
+        text: String,
+    },
+    /// An entry names another namespace.
+    #[error("entry {number} of its execution-order, {text:?}, is in another namespace")]
+    AnotherNamespace {
+        /// Which, from 1.
+        number: usize,
+        /// Its beginning.
+        text: String,
+    },
+    /// The run itself is not in it.
+    #[error("its execution-order doesn't name the run itself")]
+    NotInIt,
+}
+
+/// The place of run `name` in `namespace` according to `annotation`; none if that is empty.
+pub fn place(annotation: &str, namespace: &str, name: &str) -> Result<Option<EventPlace>, OrderProblem> {
+    if annotation.trim().is_empty() {
+        return Ok(None);
+    }
+    let mut first = None;
+    let mut position = None;
+    for (number, entry) in annotation.split(',').map(str::trim).enumerate() {
+        let text = || entry.chars().take(80).collect();
+        let parts = entry.split_once('/').filter(|(_, name)| !name.is_empty() && !name.contains('/'));
+        let (entry_namespace, entry_name) =
+            parts.ok_or_else(|| OrderProblem::NotAName { number: number + 1, text: text() })?;
+        if entry_namespace != namespace {
+            return Err(OrderProblem::AnotherNamespace { number: number + 1, text: text() });
+        }
+        first.get_or_insert(entry_name);
+        if entry_name == name && position.is_none() {
+            position = u32::try_from(number).ok();
+        }
+    }
+    let (Some(first), Some(position)) = (first, position) else { return Err(OrderProblem::NotInIt) };
+    let mut hasher = DefaultHasher::new();
+    annotation.hash(&mut hasher);
+    Ok(Some(EventPlace { event: hasher.finish(), first: first.into(), position }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_place_in_the_list() {
+        let place = place("ns/a, ns/b,ns/c", "ns", "c").unwrap().unwrap();
+        assert_eq!((&*place.first, place.position), ("a", 2));
+    }
+
+    #[test]
+    fn runs_of_one_event_share_it() {
+        let event = |name| place("ns/a,ns/b", "ns", name).unwrap().unwrap().event;
+        assert_eq!(event("a"), event("b"));
+    }
+
+    #[test]
+    fn an_empty_one_orders_nothing_and_is_no_problem() {
+        assert_eq!(place("", "ns", "a"), Ok(None));
+        assert_eq!(place("  ", "ns", "a"), Ok(None));
+    }
+
+    #[test]
+    fn a_malformed_one_orders_nothing() {
+        for annotation in ["x", "a/b/c", "ns/a,", ",ns/a", "ns/", "/", "ns/a,x"] {
+            let problem = place(annotation, "ns", "a").unwrap_err();
+            let expected = matches!(problem, OrderProblem::NotAName { .. } | OrderProblem::AnotherNamespace { .. });
+            assert!(expected, "{annotation:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn one_that_names_another_namespace_orders_nothing() {
+        let problem = place("ns/a,other/b", "ns", "a").unwrap_err();
+        assert_eq!(problem, OrderProblem::AnotherNamespace { number: 2, text: "other/b".to_owned() });
+    }
+
+    #[test]
+    fn one_without_the_run_orders_nothing() {
+        assert_eq!(place("ns/a,ns/b", "ns", "c"), Err(OrderProblem::NotInIt));
+    }
+
+    #[test]
+    fn ten_thousand_entries_are_read() {
+        let list: Vec<String> = (0..10_000).map(|number| format!("ns/r{number}")).collect();
+        assert_eq!(place(&list.join(","), "ns", "r9999").unwrap().unwrap().position, 9_999);
+    }
+}

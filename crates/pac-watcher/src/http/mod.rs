@@ -1,0 +1,76 @@
+//! The three ports: metrics for Prometheus, probes for the kubelet, and the admin port for people.
+
+mod admin;
+mod probes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::error::WatcherError;
+use crate::health::Health;
+use crate::index::Index;
+use crate::metrics::repository_gauges;
+
+/// What the ports tell about.
+#[derive(Clone)]
+pub struct Told {
+    /// What is wrong.
+    pub health: Arc<Health>,
+    /// What is known of the cluster.
+    pub index: Arc<Index>,
+    /// What was counted.
+    pub counted: PrometheusHandle,
+}
+
+/// Serves `/metrics` at `address` until `stop`. An error says that the port can't be had.
+pub async fn serve_metrics(
+    address: SocketAddr,
+    told: Told,
+    stop: CancellationToken,
+) -> Result<SocketAddr, WatcherError> {
+    let render = || async move {
+        let body = told.counted.render() + &repository_gauges(&told.index);
+        ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], body)
+    };
+    serve("metrics", address, Router::new().route("/metrics", get(render)), stop).await
+}
+
+/// Serves `/live` and `/ready` at `address` until `stop`.
+pub async fn serve_probes(
+    address: SocketAddr,
+    told: Told,
+    stop: CancellationToken,
+) -> Result<SocketAddr, WatcherError> {
+    serve("probes", address, probes::routes(told.health), stop).await
+}
+
+/// Serves `/debug/queue` at `address` until `stop`.
+pub async fn serve_admin(address: SocketAddr, told: Told, stop: CancellationToken) -> Result<SocketAddr, WatcherError> {
+    serve("admin", address, admin::routes(told.index), stop).await
+}
+
+async fn serve(
+    what: &'static str,
+    address: SocketAddr,
+    routes: Router,
+    stop: CancellationToken,
+) -> Result<SocketAddr, WatcherError> {
+    let listen = |source| WatcherError::Listen { what, address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let bound = listener.local_addr().map_err(listen)?;
+    info!(address = %bound, "serving {what}");
+    tokio::spawn(async move {
+        let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = serving.await {
+            warn!(%error, "stopped serving {what}");
+        }
+    });
+    Ok(bound)
+}

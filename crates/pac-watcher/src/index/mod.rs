@@ -1,0 +1,213 @@
+//! What the watches have shown, by repository.
+//!
+//! One event touches one repository: its runs, and the few sets that make its next pass cheap. Nothing here decides;
+//! [`RepositoryState::observe`] says what `plan` wants to know, in the words `plan` has for it.
+
+mod repository;
+mod run;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pac_concurrency::{Limit, RepositoryKey, RunKey};
+use tokio::time::Instant;
+
+use crate::convert::{Phase, RunView};
+
+pub use repository::{RepositoryState, Tally};
+pub use run::StartState;
+
+/// How long a run without an execution-order is given for one to be written, in seconds, before it is queued by its own
+/// creation time.
+pub const SETTLE_SECONDS: u32 = 3;
+
+/// A Repository's own word on its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnLimit {
+    /// There is no such Repository.
+    Missing,
+    /// There is one that can't be read.
+    Unreadable,
+    /// There is one with this `concurrency_limit`, or none.
+    Says(Option<i64>),
+}
+
+/// Every repository and run the watches have shown.
+#[derive(Debug)]
+pub struct Index {
+    global: RepositoryKey,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    repositories: HashMap<RepositoryKey, Arc<Mutex<RepositoryState>>>,
+    // Which repository a run was last seen under: its annotation may change, and deletions don't have to name it.
+    homes: HashMap<Box<str>, RepositoryKey>,
+    global_limit: Option<i64>,
+}
+
+// === impl Index ===
+
+impl Index {
+    /// An empty index. The limit of `global` applies where a Repository has none of its own.
+    pub fn new(global: RepositoryKey) -> Self {
+        Self { global, state: Mutex::default() }
+    }
+
+    /// Takes in a version of a run; says which repositories to look at.
+    pub fn apply_run(&self, view: RunView) -> Vec<RepositoryKey> {
+        let mut state = self.state();
+        let repository = view.repository.clone();
+        let before = state.homes.insert(view.key.path().into(), repository.clone());
+        let mut touched = vec![repository.clone()];
+        if let Some(before) = before.filter(|before| *before != repository) {
+            state.locked(&before).remove_run(view.key.path());
+            touched.push(before);
+        }
+        state.locked(&repository).apply_run(view, Instant::now());
+        touched
+    }
+
+    /// Takes in that a run is no longer shown, for whatever reason; says which repository to look at.
+    pub fn remove_run(&self, path: &str) -> Option<RepositoryKey> {
+        let mut state = self.state();
+        let repository = state.homes.remove(path)?;
+        state.locked(&repository).remove_run(path);
+        Some(repository)
+    }
+
+    /// The paths (`namespace/name`) of all runs shown.
+    pub fn run_paths(&self) -> HashSet<Box<str>> {
+        self.state().homes.keys().cloned().collect()
+    }
+
+    /// Takes in what Repository `key` says now; says which repositories to look at.
+    pub fn apply_repository(&self, key: &RepositoryKey, own: OwnLimit) -> Vec<RepositoryKey> {
+        let mut state = self.state();
+        state.locked(key).own_limit = own;
+        if *key != self.global {
+            return vec![key.clone()];
+        }
+        let global_limit = match own {
+            OwnLimit::Says(limit) => limit,
+            // Without it nobody has a limit from it; one that can't be read must not silently lift what it said before.
+            OwnLimit::Missing => None,
+            OwnLimit::Unreadable => state.global_limit,
+        };
+        let changed = state.global_limit != global_limit;
+        state.global_limit = global_limit;
+        if changed { state.repositories.keys().cloned().collect() } else { vec![key.clone()] }
+    }
+
+    /// The Repositories that exist.
+    pub fn existing_repositories(&self) -> Vec<RepositoryKey> {
+        let state = self.state();
+        let exists = |own: OwnLimit| own != OwnLimit::Missing;
+        state.repositories.iter().filter(|(_, one)| exists(locked(one).own_limit)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Every repository there is anything about.
+    pub fn repositories(&self) -> Vec<RepositoryKey> {
+        self.state().repositories.keys().cloned().collect()
+    }
+
+    /// The state of `repository`, made if need be.
+    pub fn repository(&self, repository: &RepositoryKey) -> Arc<Mutex<RepositoryState>> {
+        self.state().entry(repository)
+    }
+
+    /// Runs `look` on the state of `repository`.
+    pub fn with<T>(&self, repository: &RepositoryKey, look: impl FnOnce(&mut RepositoryState) -> T) -> T {
+        let state = self.repository(repository);
+        let mut state = locked(&state);
+        look(&mut state)
+    }
+
+    /// The effective limit of `repository`.
+    pub fn limit(&self, repository: &RepositoryKey) -> Limit {
+        let mut state = self.state();
+        let global = state.global_limit;
+        match state.locked(repository).own_limit {
+            OwnLimit::Missing | OwnLimit::Unreadable => Limit::Held,
+            OwnLimit::Says(own) => Limit::effective(own, global),
+        }
+    }
+
+    /// Drops `repository` if there is nothing about it; says whether there was nothing.
+    pub fn drop_if_blank(&self, repository: &RepositoryKey) -> bool {
+        let mut state = self.state();
+        let blank = state.repositories.get(repository).is_none_or(|one| locked(one).is_blank());
+        if blank {
+            state.repositories.remove(repository);
+        }
+        blank
+    }
+
+    /// Forgets everything: the watches were stopped.
+    pub fn clear(&self) {
+        *self.state() = State::default();
+    }
+
+    /// What every repository looks like, by key.
+    pub fn tallies(&self) -> BTreeMap<RepositoryKey, (Limit, Tally)> {
+        self.repositories()
+            .into_iter()
+            .map(|key| {
+                let limit = self.limit(&key);
+                let tally = self.with(&key, |state| state.tally());
+                (key, (limit, tally))
+            })
+            .collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn entry(&mut self, repository: &RepositoryKey) -> Arc<Mutex<RepositoryState>> {
+        Arc::clone(self.repositories.entry(repository.clone()).or_default())
+    }
+
+    fn locked(&mut self, repository: &RepositoryKey) -> MutexGuard<'_, RepositoryState> {
+        let state = self.repositories.entry(repository.clone()).or_default();
+        state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a live read found out about a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confirmed {
+    /// There is no such run (any more, or of this repository).
+    Gone(RunKey),
+    /// The run as it is.
+    Is(RunView),
+}
+
+// === impl Confirmed ===
+
+impl Confirmed {
+    /// Which run.
+    pub fn run(&self) -> &RunKey {
+        match self {
+            Self::Gone(run) => run,
+            Self::Is(view) => &view.key,
+        }
+    }
+
+    /// Whether the run can never run (again), for certain.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Gone(_) => true,
+            Self::Is(view) => matches!(view.phase, Phase::Done(_) | Phase::Withdrawn),
+        }
+    }
+}
+
+fn locked(state: &Mutex<RepositoryState>) -> MutexGuard<'_, RepositoryState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,378 @@
+//! One repository as the watches and live reads have shown it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pac_concurrency::{Entry, Limit, Observation, OrderKey, Plan, RunKey, Scope, Seen, Slot, Snapshot, Standing, plan};
+use tokio::time::Instant;
+
+use super::run::{Run, StartState};
+use super::{Confirmed, OwnLimit, SETTLE_SECONDS};
+use crate::convert::{FinalState, Phase, RunView};
+
+/// How long a live read stands for a run the watch doesn't show.
+const LIVE_READ_STANDS: Duration = Duration::from_secs(30);
+
+/// One repository's runs, and what its next pass needs to know of them.
+#[derive(Debug)]
+pub struct RepositoryState {
+    /// What its Repository says.
+    pub own_limit: OwnLimit,
+    runs: BTreeMap<Arc<str>, Run>,
+    running: BTreeSet<Arc<str>>,
+    // Pending and not known to be in the store.
+    fresh: BTreeSet<Arc<str>>,
+    // With a start of ours behind them that still matters.
+    attempted: BTreeSet<Arc<str>>,
+    // Known to be in the store's queue, and no longer waiting.
+    departed: HashSet<RunKey>,
+    // Over for certain, by a live read or because another run bears the name.
+    over: HashSet<RunKey>,
+    // Not shown by the watch, though a live read found them.
+    outsiders: HashMap<RunKey, (Run, Instant)>,
+}
+
+/// A repository in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Runs that run.
+    pub running: usize,
+    /// Runs that are pending.
+    pub waiting: usize,
+}
+
+// === impl RepositoryState ===
+
+impl Default for RepositoryState {
+    fn default() -> Self {
+        Self {
+            own_limit: OwnLimit::Missing,
+            runs: BTreeMap::new(),
+            running: BTreeSet::new(),
+            fresh: BTreeSet::new(),
+            attempted: BTreeSet::new(),
+            departed: HashSet::new(),
+            over: HashSet::new(),
+            outsiders: HashMap::new(),
+        }
+    }
+}
+
+impl RepositoryState {
+    pub(super) fn apply_run(&mut self, view: RunView, now: Instant) {
+        let name: Arc<str> = view.key.name().into();
+        self.outsiders.remove(&view.key);
+        match self.runs.get_mut(&name) {
+            Some(run) if run.view.key == view.key => {
+                if !matches!(view.phase, Phase::Arriving | Phase::Waiting) {
+                    run.start = StartState::Idle;
+                }
+                run.view = view;
+            }
+            other => {
+                let replaced = other.map(|run| (run.view.key.clone(), run.stored));
+                self.runs.insert(Arc::clone(&name), Run::new(view, now));
+                if let Some((replaced, stored)) = replaced {
+                    // A name is free only once its object is gone, so the old run certainly is.
+                    self.over.insert(replaced.clone());
+                    self.leave(replaced, stored);
+                }
+            }
+        }
+        self.sort_in(&name);
+    }
+
+    pub(super) fn remove_run(&mut self, path: &str) {
+        let Some((_, name)) = path.split_once('/') else { return };
+        if let Some((name, run)) = self.runs.remove_entry(name) {
+            self.running.remove(&name);
+            self.fresh.remove(&name);
+            self.attempted.remove(&name);
+            if matches!(run.view.phase, Phase::Done(_)) {
+                self.over.insert(run.view.key.clone());
+            }
+            self.leave(run.view.key, run.stored);
+        }
+    }
+
+    fn leave(&mut self, run: RunKey, stored: bool) {
+        if stored {
+            self.departed.insert(run);
+        } else {
+            self.over.remove(&run);
+        }
+    }
+
+    /// Puts a run into the sets it belongs to now.
+    fn sort_in(&mut self, name: &Arc<str>) {
+        let Some(run) = self.runs.get(name) else { return };
+        // What is over for certain stays so, however old the version is that the watch still shows.
+        let current = !self.over.contains(&run.view.key);
+        put(&mut self.running, name, current && run.is_running());
+        put(&mut self.fresh, name, current && run.is_pending() && !run.stored);
+        put(&mut self.attempted, name, current && run.is_pending() && run.start != StartState::Idle);
+        let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn);
+        if over && run.stored {
+            self.departed.insert(run.view.key.clone());
+        }
+    }
+
+    /// Takes in what a live read found.
+    pub fn confirm(&mut self, confirmed: Confirmed, now: Instant) {
+        let run = confirmed.run().clone();
+        if confirmed.is_over() {
+            self.outsiders.remove(&run);
+            self.over.insert(run.clone());
+            self.sort_in(&run.name().into());
+            return;
+        }
+        let Confirmed::Is(view) = confirmed else { return };
+        match self.run_mut(&run) {
+            // The watch is behind: someone started it.
+            Some(known) if view.phase == Phase::Running => known.acknowledge(),
+            Some(_) => {}
+            None => drop(self.outsiders.insert(run.clone(), (Run::new(view, now), now + LIVE_READ_STANDS))),
+        }
+        self.sort_in(&run.name().into());
+    }
+
+    /// Until when the live reads of runs the watch doesn't show stand, if there are any.
+    pub fn live_reads_stand_until(&self) -> Option<Instant> {
+        self.outsiders.values().map(|(_, until)| *until).min()
+    }
+
+    /// Changes what is known of our own start of `run`; none if the run is no longer shown.
+    fn on_run<T>(&mut self, run: &RunKey, change: impl FnOnce(&mut Run) -> T) -> Option<T> {
+        let changed = change(self.run_mut(run)?);
+        self.sort_in(&run.name().into());
+        Some(changed)
+    }
+
+    /// Notes that a start of `run` is about to be sent; says no if one is under way, or must not be sent yet.
+    pub fn begin_start(&mut self, run: &RunKey, now: Instant) -> bool {
+        // A run nothing is known of is started all the same: the patch itself tells whether it may be.
+        self.on_run(run, |run| {
+            let may = match run.start {
+                StartState::Idle => true,
+                StartState::Unknown(until) | StartState::Refused(until) => until <= now,
+                StartState::UnderWay | StartState::Acknowledged => false,
+            };
+            if may {
+                run.start = StartState::UnderWay;
+            }
+            may
+        })
+        .unwrap_or(true)
+    }
+
+    /// Notes that `run` was started.
+    pub fn acknowledge_start(&mut self, run: &RunKey) {
+        self.on_run(run, Run::acknowledge);
+    }
+
+    /// Notes that the start of `run` was refused; says when it may be admitted again.
+    pub fn refuse_start(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
+        self.on_run(run, |run| run.refuse(now))
+    }
+
+    /// Notes that nobody knows what became of the start of `run`; says when to try again.
+    pub fn doubt_start(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
+        self.on_run(run, |run| run.doubt(now))
+    }
+
+    /// Notes that the start of `run` was not sent after all.
+    pub fn abandon_start(&mut self, run: &RunKey) {
+        self.on_run(run, |run| run.start = StartState::Idle);
+    }
+
+    /// What to do, given what the store says: the one place where what is seen meets the rule.
+    pub fn decide(
+        &mut self,
+        limit: Limit,
+        scope: Scope,
+        snapshot: &Snapshot,
+        standing: &dyn Fn(&Slot) -> Standing,
+        now: Instant,
+    ) -> Plan {
+        if scope == Scope::Whole {
+            self.compare_with(snapshot);
+        }
+        self.outsiders.retain(|_, (_, until)| *until > now);
+        let unsettled = self.fresh.iter().filter_map(|name| self.runs.get(name)).filter(|run| !run.is_settled(now));
+        let unsettled_since = unsettled.map(|run| run.view.created - i64::from(SETTLE_SECONDS)).min();
+        plan(
+            snapshot,
+            &Observation {
+                limit,
+                running: self.entries(&self.running),
+                waiting: self.settled_entries(now),
+                departed: self.departed.iter().cloned().collect(),
+                unsettled_since,
+                seen: &|run| self.seen(run, now),
+                standing,
+            },
+        )
+    }
+
+    /// Which runs the store has, now that all of it was loaded.
+    fn compare_with(&mut self, snapshot: &Snapshot) {
+        let queued: HashSet<&RunKey> = snapshot.waiting.iter().map(|entry| &entry.run).collect();
+        let names: Vec<Arc<str>> = self.runs.keys().cloned().collect();
+        for name in names {
+            if let Some(run) = self.runs.get_mut(&name) {
+                run.stored = queued.contains(&run.view.key) || snapshot.slots.contains_key(&run.view.key);
+                // A full pass takes nothing on trust: what was done may be done once more, to no effect.
+                run.marked = false;
+                if run.start == StartState::Acknowledged {
+                    run.start = StartState::Idle;
+                }
+            }
+            self.sort_in(&name);
+        }
+        self.departed.retain(|run| queued.contains(run));
+        let shown = |run: &RunKey| self.runs.get(run.name()).is_some_and(|known| known.view.key == *run);
+        self.over.retain(|run| queued.contains(run) || snapshot.slots.contains_key(run) || shown(run));
+    }
+
+    /// Takes in what was committed.
+    pub fn committed(&mut self, plan: &Plan) {
+        let stored = [&plan.enqueued, &plan.granted, &plan.adopted, &plan.claimed];
+        for entry in stored.into_iter().flatten() {
+            self.on_run(&entry.run, |run| run.stored = true);
+        }
+        for run in &plan.released {
+            if self.on_run(run, |run| run.stored = false).is_none() {
+                self.over.remove(run);
+            }
+            self.departed.remove(run);
+        }
+    }
+
+    /// When there is next a reason to look again that no event will bring.
+    pub fn next_look(&self, now: Instant) -> Option<Instant> {
+        let of_run = |run: &Run| match run.start {
+            StartState::Unknown(until) | StartState::Refused(until) => Some(until),
+            _ => run.unsettled_until(),
+        };
+        let shown = self.fresh.iter().chain(&self.attempted).filter_map(|name| self.runs.get(name));
+        let outsiders = self.outsiders.values().map(|(run, _)| run);
+        shown.chain(outsiders).filter_map(of_run).chain(self.live_reads_stand_until()).filter(|at| *at > now).min()
+    }
+
+    /// Runs that are done and whose object doesn't say so yet, with how they ended; each is named once.
+    pub fn take_done_runs(&mut self) -> Vec<(RunKey, FinalState)> {
+        let done = |run: &mut Run| match run.view.phase {
+            Phase::Done(state) if !std::mem::replace(&mut run.marked, true) => Some((run.view.key.clone(), state)),
+            _ => None,
+        };
+        self.runs.values_mut().filter_map(done).collect()
+    }
+
+    /// Notes that the final state of `run` could not be written.
+    pub fn unmark(&mut self, run: &RunKey) {
+        self.on_run(run, |run| run.marked = false);
+    }
+
+    /// A repository in numbers.
+    pub fn tally(&self) -> Tally {
+        let waiting = self.runs.values().filter(|run| run.is_pending()).count();
+        Tally { running: self.running.len(), waiting }
+    }
+
+    /// Names of the runs that are pending, in the order they'd be admitted as far as the cluster tells, and of those that
+    /// run.
+    pub fn names(&self) -> (Vec<String>, Vec<String>) {
+        let mut waiting = self.in_place(self.runs.values().filter(|run| run.is_pending()));
+        waiting.sort();
+        let name = |entry: &Entry| entry.run.path().to_owned();
+        (waiting.iter().map(name).collect(), self.entries(&self.running).iter().map(name).collect())
+    }
+
+    /// Whether there is nothing about it.
+    pub fn is_blank(&self) -> bool {
+        self.own_limit == OwnLimit::Missing
+            && self.runs.is_empty()
+            && self.departed.is_empty()
+            && self.outsiders.is_empty()
+    }
+
+    fn seen(&self, run: &RunKey, now: Instant) -> Seen {
+        if self.over.contains(run) {
+            return Seen::Over;
+        }
+        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        let Some(known) = shown.or_else(|| self.outsiders.get(run).map(|(known, _)| known)) else {
+            return Seen::Missing;
+        };
+        match (seen_phase(known.view.phase), known.start) {
+            (Seen::Waiting, StartState::Acknowledged) => Seen::Running,
+            (Seen::Waiting, StartState::UnderWay) => Seen::Starting,
+            (Seen::Waiting, StartState::Unknown(until)) if until > now => Seen::Starting,
+            (Seen::Waiting, StartState::Refused(until)) if until > now => Seen::HeldBack,
+            (seen, _) => seen,
+        }
+    }
+
+    fn settled_entries(&self, now: Instant) -> Vec<Entry> {
+        let fresh = self.fresh.iter().filter_map(|name| self.runs.get(name));
+        let settled = fresh.filter(|run| run.view.phase == Phase::Waiting && run.is_settled(now));
+        self.in_place(settled)
+    }
+
+    fn entries(&self, names: &BTreeSet<Arc<str>>) -> Vec<Entry> {
+        self.in_place(names.iter().filter_map(|name| self.runs.get(name)))
+    }
+
+    fn in_place<'a>(&self, runs: impl Iterator<Item = &'a Run>) -> Vec<Entry> {
+        let mut events = None;
+        runs.map(|run| Entry::new(run.view.key.clone(), self.order(&run.view, &mut events))).collect()
+    }
+
+    /// The run's place: by its event if it has one, by its own creation otherwise.
+    fn order(&self, view: &RunView, events: &mut Option<HashMap<u64, i64>>) -> OrderKey {
+        let Some(place) = &view.place else { return OrderKey::alone(view.created) };
+        // The event's first run must be of the event by its own word, lest a run names an old one to get before others.
+        let first = self.runs.get(&*place.first).map(|run| &run.view);
+        let first = first.filter(|first| first.place.as_ref().is_some_and(|other| other.event == place.event));
+        let event_created = match first {
+            Some(first) => first.created,
+            // It is done and gone: the oldest of those left stands for it.
+            None => *events.get_or_insert_with(|| self.oldest_by_event()).get(&place.event).unwrap_or(&view.created),
+        };
+        OrderKey { event_created, position: place.position, created: view.created }
+    }
+
+    fn oldest_by_event(&self) -> HashMap<u64, i64> {
+        let mut oldest = HashMap::new();
+        for run in self.runs.values() {
+            if let Some(place) = &run.view.place {
+                let created = oldest.entry(place.event).or_insert(run.view.created);
+                *created = run.view.created.min(*created);
+            }
+        }
+        oldest
+    }
+
+    fn run_mut(&mut self, run: &RunKey) -> Option<&mut Run> {
+        let shown = self.runs.get_mut(run.name()).filter(|known| known.view.key == *run);
+        shown.or_else(|| self.outsiders.get_mut(run).map(|(known, _)| known))
+    }
+}
+
+fn seen_phase(phase: Phase) -> Seen {
+    match phase {
+        Phase::Arriving | Phase::Waiting => Seen::Waiting,
+        Phase::Withdrawn => Seen::Withdrawn,
+        Phase::Running => Seen::Running,
+        Phase::Done(_) => Seen::Over,
+    }
+}
+
+fn put(set: &mut BTreeSet<Arc<str>>, name: &Arc<str>, belongs: bool) {
+    if belongs {
+        set.insert(Arc::clone(name));
+    } else {
+        set.remove(name);
+    }
+}

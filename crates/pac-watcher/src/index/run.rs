@@ -1,0 +1,100 @@
+//! One run as this process knows it: what the watch showed, and what we ourselves did about it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::SETTLE_SECONDS;
+use crate::backoff;
+use crate::convert::{Phase, RunView};
+
+/// First wait after a refused start; doubles with each further one.
+const REFUSED_WAIT: Duration = Duration::from_secs(5);
+const REFUSED_WAIT_MOST: Duration = Duration::from_secs(300);
+/// First wait after a start whose outcome was unknown; doubles with each further one.
+const UNKNOWN_WAIT: Duration = Duration::from_millis(200);
+const UNKNOWN_WAIT_MOST: Duration = Duration::from_secs(15);
+
+/// What became of our own attempts to start a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartState {
+    /// None is under way.
+    #[default]
+    Idle,
+    /// The request is out, or about to be.
+    UnderWay,
+    /// Nobody can tell yet whether the last one took effect; not tried again before this.
+    Unknown(Instant),
+    /// The API server said it did. The watch may show the run pending a little longer.
+    Acknowledged,
+    /// Refused; not admitted again before this.
+    Refused(Instant),
+}
+
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) view: RunView,
+    /// Since when this process has seen it.
+    pub(super) seen_since: Instant,
+    /// Whether it is known to be in the store, queued or with a slot.
+    pub(super) stored: bool,
+    pub(super) start: StartState,
+    /// Whether its final state was written, or is being written.
+    pub(super) marked: bool,
+    failures: u32,
+}
+
+// === impl Run ===
+
+impl Run {
+    pub(super) fn new(view: RunView, now: Instant) -> Self {
+        Self { view, seen_since: now, stored: false, start: StartState::Idle, marked: false, failures: 0 }
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        matches!(self.view.phase, Phase::Arriving | Phase::Waiting) && self.start != StartState::Acknowledged
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        match self.view.phase {
+            Phase::Running => true,
+            Phase::Arriving | Phase::Waiting => self.start == StartState::Acknowledged,
+            Phase::Withdrawn | Phase::Done(_) => false,
+        }
+    }
+
+    /// Until when its place is still to come: an order annotation may yet be written.
+    pub(super) fn unsettled_until(&self) -> Option<Instant> {
+        let unplaced = self.is_pending() && self.view.place.is_none() && !self.stored;
+        unplaced.then(|| self.seen_since + Duration::from_secs(SETTLE_SECONDS.into()))
+    }
+
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
+        self.unsettled_until().is_none_or(|until| until <= now)
+    }
+
+    /// Notes that a start was refused; says until when the run is held back.
+    pub(super) fn refuse(&mut self, now: Instant) -> Instant {
+        let until = now + self.wait(REFUSED_WAIT, REFUSED_WAIT_MOST);
+        self.start = StartState::Refused(until);
+        until
+    }
+
+    /// Notes that a start's outcome is unknown; says when to try again.
+    pub(super) fn doubt(&mut self, now: Instant) -> Instant {
+        let until = now + self.wait(UNKNOWN_WAIT, UNKNOWN_WAIT_MOST);
+        self.start = StartState::Unknown(until);
+        until
+    }
+
+    /// Notes that a start was acknowledged.
+    pub(super) fn acknowledge(&mut self) {
+        self.start = StartState::Acknowledged;
+        self.failures = 0;
+    }
+
+    fn wait(&mut self, first: Duration, most: Duration) -> Duration {
+        self.failures += 1;
+        backoff::wait(first, most, self.failures - 1)
+    }
+}

@@ -1,0 +1,49 @@
+//! How the watcher is run: everything that isn't a setting of the concurrency system itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Who owns a run's state label to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The watcher does: started, completed, failed.
+    Standalone,
+    /// PAC's own watcher does, beside this one; ours only admits.
+    Companion,
+}
+
+/// Where the settings and the cluster are.
+#[derive(Debug, Clone)]
+pub struct SettingsPlace {
+    /// The namespace of PAC: of the ConfigMap, the Secret, the Lease and the global Repository.
+    pub namespace: String,
+    /// The ConfigMap's name.
+    pub config_map: String,
+    /// The Secret's name.
+    pub secret: String,
+    /// A YAML file in place of ConfigMap and Secret.
+    pub config_file: Option<PathBuf>,
+    /// A kubeconfig in place of the pod's service account or the usual places.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// See the [module](self). The binary makes it of its flags.
+#[derive(Debug, Clone)]
+pub struct WatcherOptions {
+    /// Where Prometheus scrapes.
+    pub metrics_addr: SocketAddr,
+    /// Where the kubelet probes `/live` and `/ready`.
+    pub probe_addr: SocketAddr,
+    /// Where `/debug/queue` is; loopback, so that Kubernetes' RBAC on port-forward guards it.
+    pub admin_addr: SocketAddr,
+    /// Where the settings and the cluster are.
+    pub place: SettingsPlace,
+    /// The name of the Repository whose limit applies to those without one.
+    pub global_repository: String,
+    /// Who owns the state label.
+    pub mode: Mode,
+    /// Who this watcher is: the pod's name.
+    pub identity: String,
+    /// Whether one of several watchers leads, by a Kubernetes Lease.
+    pub leader_elect: bool,
+}

@@ -1,0 +1,101 @@
+//! The only writer of PipelineRuns.
+//!
+//! Both patches test before they change: that this is the very run that was meant, and, to start it, that it is still
+//! pending. So a start never overwrites a wish of a user's (P2), and two watchers that start the same run start it once.
+
+use std::time::Duration;
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, Error};
+use pac_concurrency::RunKey;
+use serde_json::Value;
+
+use crate::api::PipelineRun;
+use crate::api::labels::{STARTED, STATE};
+use crate::convert::FinalState;
+
+/// Longest one request to the API server may take.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a start came to.
+#[derive(Debug)]
+pub enum StartOutcome {
+    /// The run goes.
+    Started,
+    /// It can't be started as it is: look at it.
+    LookAgain,
+    /// The API server would not: with its reason.
+    Refused(String),
+    /// It may have been started, or not: look at it.
+    Unknown(String),
+}
+
+/// Starts `run`, if it is still there and pending.
+pub async fn start(client: &Client, run: &RunKey) -> StartOutcome {
+    let patch = json_patch::Patch(vec![
+        test(&["metadata", "uid"], run.uid()),
+        test(&["spec", "status"], "PipelineRunPending"),
+        PatchOperation::Remove(RemoveOperation { path: pointer(&["spec", "status"]) }),
+        add(&["metadata", "labels", STATE], STARTED),
+        add(&["metadata", "annotations", STATE], STARTED),
+    ]);
+    match send(client, run, patch).await {
+        Ok(()) => StartOutcome::Started,
+        Err(Failure::Answer(status)) => match status.code {
+            // A failed test is 422, and so may be other things; a missing run is 404. What it is, a read tells.
+            404 | 409 | 422 => StartOutcome::LookAgain,
+            400 | 403 | 405 | 406 | 413 | 415 => StartOutcome::Refused(status.message.clone()),
+            // Not this run's fault, or nobody knows whether it took effect.
+            _ => StartOutcome::Unknown(format!("{} {}", status.code, status.message)),
+        },
+        Err(Failure::NoAnswer(why)) => StartOutcome::Unknown(why),
+    }
+}
+
+/// Writes onto a run that is done how it ended. Nothing depends on it: a failure is tried again by the next pass.
+pub async fn mark_done(client: &Client, run: &RunKey, state: FinalState) -> Result<(), String> {
+    let patch = json_patch::Patch(vec![
+        test(&["metadata", "uid"], run.uid()),
+        add(&["metadata", "labels", STATE], state.as_state()),
+        add(&["metadata", "annotations", STATE], state.as_state()),
+    ]);
+    match send(client, run, patch).await {
+        Ok(()) => Ok(()),
+        // Gone, or another run by now.
+        Err(Failure::Answer(status)) if matches!(status.code, 404 | 422) => Ok(()),
+        Err(Failure::Answer(status)) => Err(format!("{} {}", status.code, status.message)),
+        Err(Failure::NoAnswer(why)) => Err(why),
+    }
+}
+
+enum Failure {
+    Answer(Box<kube::core::Status>),
+    NoAnswer(String),
+}
+
+async fn send(client: &Client, run: &RunKey, patch: json_patch::Patch) -> Result<(), Failure> {
+    let runs: Api<PipelineRun> = Api::namespaced(client.clone(), run.namespace());
+    let parameters = PatchParams::default();
+    let patch = Patch::Json::<()>(patch);
+    let request = runs.patch_metadata(run.name(), &parameters, &patch);
+    match tokio::time::timeout(REQUEST_DEADLINE, request).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(Error::Api(status))) => Err(Failure::Answer(status)),
+        Ok(Err(error)) => Err(Failure::NoAnswer(crate::error::with_causes(&error))),
+        Err(_) => Err(Failure::NoAnswer(format!("no answer within {} s", REQUEST_DEADLINE.as_secs()))),
+    }
+}
+
+fn pointer(tokens: &[&str]) -> PointerBuf {
+    PointerBuf::from_tokens(tokens.iter().copied())
+}
+
+fn test(path: &[&str], value: &str) -> PatchOperation {
+    PatchOperation::Test(TestOperation { path: pointer(path), value: Value::from(value) })
+}
+
+fn add(path: &[&str], value: &str) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path: pointer(path), value: Value::from(value) })
+}

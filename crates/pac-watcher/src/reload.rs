@@ -1,0 +1,195 @@
+//! Settings from the cluster (or a file), followed while they change.
+//!
+//! At start, settings that can't be used end the process with every problem named: exit code 2. Later ones that can't be
+//! used change nothing: the last good ones stay, the log says so, and a metric counts it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Client;
+use kube::api::Api;
+use kube::runtime::watcher;
+use metrics::counter;
+use pac_config::{Disk, Problems, Resolved, Settings, Sources, resolve};
+use tokio::sync::{Notify, watch};
+use tracing::{info, warn};
+
+use crate::error::{WatcherError, with_causes};
+use crate::health::{Health, Part};
+use crate::options::SettingsPlace;
+use crate::patch::REQUEST_DEADLINE;
+use crate::{backoff, cluster};
+
+/// How often everything is read again, told of a change or not: the Secret and files are not watched.
+const READ_EVERY: Duration = Duration::from_secs(10);
+
+/// Where settings come from.
+#[derive(Clone)]
+pub enum SettingsSource {
+    /// A local YAML file.
+    File(PathBuf),
+    /// A ConfigMap and a Secret of one namespace.
+    Cluster {
+        /// How to get at them.
+        client: Client,
+        /// Their namespace.
+        namespace: String,
+        /// The ConfigMap's name.
+        config_map: String,
+        /// The Secret's name.
+        secret: String,
+    },
+}
+
+// === impl SettingsSource ===
+
+impl SettingsSource {
+    /// A source at `place`; `client` is used unless that is a file.
+    pub fn cluster(client: Client, place: &SettingsPlace) -> Self {
+        match &place.config_file {
+            Some(path) => Self::File(path.clone()),
+            None => Self::Cluster {
+                client,
+                namespace: place.namespace.clone(),
+                config_map: place.config_map.clone(),
+                secret: place.secret.clone(),
+            },
+        }
+    }
+
+    /// A source at `place`, with a client of its own if that is in a cluster.
+    pub async fn at(place: &SettingsPlace) -> Result<Self, WatcherError> {
+        match &place.config_file {
+            Some(path) => Ok(Self::File(path.clone())),
+            None => Ok(Self::cluster(cluster::client(place).await?, place)),
+        }
+    }
+
+    /// Reads everything; an error says why the cluster could not be asked.
+    pub async fn read(&self) -> Result<Result<Resolved, Problems>, String> {
+        let sources = Sources::new().with_environment(std::env::vars_os());
+        let sources = match self {
+            Self::File(path) => sources.with_local_file(path, &Disk),
+            Self::Cluster { client, namespace, config_map, secret } => {
+                let data = config_map_data(client, namespace, config_map).await?;
+                let sources = sources.with_config_map(&format!("{namespace}/{config_map}"), data);
+                sources.with_secret(&format!("{namespace}/{secret}"), secret_data(client, namespace, secret).await?)
+            }
+        };
+        Ok(resolve(&sources, &Disk))
+    }
+
+    /// Reads until the cluster answers. Settings that can't be used are an error.
+    pub async fn read_first(&self, health: &Health) -> Result<Settings, WatcherError> {
+        let mut failures = 0;
+        loop {
+            match self.read().await {
+                Ok(Ok(resolved)) => {
+                    health.fine(Part::ApiServer);
+                    log_warnings(&resolved);
+                    return Ok(resolved.settings);
+                }
+                Ok(Err(problems)) => return Err(WatcherError::Settings(problems.to_string())),
+                Err(why) => health.trouble(Part::ApiServer, why),
+            }
+            tokio::time::sleep(backoff::wait(Duration::from_millis(200), READ_EVERY, failures)).await;
+            failures += 1;
+        }
+    }
+
+    /// Follows the settings for ever, into `settings`.
+    pub async fn follow(self, settings: watch::Sender<Arc<Settings>>, health: Arc<Health>) {
+        let changed = Arc::new(Notify::new());
+        let watching = self.clone().watch(Arc::clone(&changed));
+        let reading = async {
+            let mut reported = None;
+            loop {
+                tokio::select! {
+                    () = changed.notified() => {}
+                    () = tokio::time::sleep(READ_EVERY) => {}
+                }
+                // A cluster that can't be asked keeps what it said last.
+                if let Ok(read) = self.read().await {
+                    take_in(read, &settings, &health, &mut reported);
+                }
+            }
+        };
+        tokio::join!(watching, reading);
+    }
+
+    async fn watch(self, changed: Arc<Notify>) {
+        let Self::Cluster { client, namespace, config_map, .. } = self else { return };
+        let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
+        let mut versions = Box::pin(watcher::watch_object(api, &config_map));
+        let mut failures = 0;
+        while let Some(version) = versions.next().await {
+            if version.is_ok() {
+                failures = 0;
+                changed.notify_one();
+            } else {
+                failures += 1;
+                tokio::time::sleep(backoff::wait(Duration::from_millis(200), READ_EVERY, failures)).await;
+            }
+        }
+    }
+}
+
+fn take_in(
+    read: Result<Resolved, Problems>,
+    settings: &watch::Sender<Arc<Settings>>,
+    health: &Health,
+    reported: &mut Option<String>,
+) {
+    match read {
+        Ok(resolved) => {
+            *reported = None;
+            health.fine(Part::Settings);
+            let before = Arc::clone(&settings.borrow());
+            if *before != resolved.settings {
+                counter!("pac_concurrency_config_reloads_total", "outcome" => "applied").increment(1);
+                info!(changed = before.difference(&resolved.settings).join(", "), "the settings changed");
+                log_warnings(&resolved);
+                settings.send_replace(Arc::new(resolved.settings));
+            }
+        }
+        Err(problems) => {
+            let text = problems.to_string();
+            if reported.as_ref() != Some(&text) {
+                counter!("pac_concurrency_config_reloads_total", "outcome" => "refused").increment(1);
+                warn!("the settings changed to some that can't be used, and the last good ones stay:\n{text}");
+                *reported = Some(text);
+            }
+        }
+    }
+}
+
+fn log_warnings(resolved: &Resolved) {
+    for warning in &resolved.warnings {
+        warn!(key = warning.key, "{}: {}", warning.key, warning.message);
+    }
+}
+
+async fn config_map_data(client: &Client, namespace: &str, name: &str) -> Result<BTreeMap<String, String>, String> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let found = answer(&format!("ConfigMap {namespace}/{name}"), api.get_opt(name)).await?;
+    Ok(found.and_then(|found| found.data).unwrap_or_default())
+}
+
+async fn secret_data(client: &Client, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let found = answer(&format!("Secret {namespace}/{name}"), api.get_opt(name)).await?;
+    let data = found.and_then(|found| found.data).unwrap_or_default();
+    Ok(data.into_iter().map(|(key, value)| (key, value.0)).collect())
+}
+
+async fn answer<T>(what: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(REQUEST_DEADLINE, request).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => Err(format!("can't read {what}: {}", with_causes(&error))),
+        Err(_) => Err(format!("can't read {what}: no answer within {} s", REQUEST_DEADLINE.as_secs())),
+    }
+}

@@ -1,0 +1,96 @@
+//! `pac-watcher run`: everything together, until told to stop.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use pac_concurrency::RepositoryKey;
+use pac_config::{DriverSettings, Settings};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::cluster;
+use crate::engine::EngineOptions;
+use crate::error::WatcherError;
+use crate::health::{Health, Part};
+use crate::http::{Told, serve_admin, serve_metrics, serve_probes};
+use crate::index::Index;
+use crate::leader::{Candidate, LeaderOptions};
+use crate::options::WatcherOptions;
+use crate::reload::SettingsSource;
+use crate::supervise::{Connect, Supervisor};
+
+/// Runs the watcher until `stop`, then finishes what is in flight, gives up leadership and returns.
+///
+/// # Errors
+///
+/// Only what no waiting mends: no way to reach a cluster, a port that is taken, settings that can't be used at start.
+pub async fn run(
+    options: WatcherOptions,
+    connect: Arc<dyn Connect>,
+    counted: PrometheusHandle,
+    stop: CancellationToken,
+) -> Result<(), WatcherError> {
+    let client = cluster::client(&options.place).await?;
+    let health = Arc::new(Health::default());
+    health.trouble(Part::Start, "reading the settings");
+    let global = RepositoryKey::new(&options.place.namespace, &options.global_repository)
+        .map_err(|error| WatcherError::Settings(format!("--namespace and --global-repository: {error}")))?;
+    let index = Arc::new(Index::new(global));
+    let serving = CancellationToken::new();
+    let _serving = serving.clone().drop_guard();
+    let told = Told { health: Arc::clone(&health), index: Arc::clone(&index), counted };
+    serve_metrics(options.metrics_addr, told.clone(), serving.clone()).await?;
+    serve_probes(options.probe_addr, told.clone(), serving.clone()).await?;
+    serve_admin(options.admin_addr, told, serving.clone()).await?;
+
+    let source = SettingsSource::cluster(client.clone(), &options.place);
+    let Some(settings) = stop.run_until_cancelled(source.read_first(&health)).await else { return Ok(()) };
+    let settings = settings?;
+    insist_on_leadership(&options, &settings)?;
+    let (sender, receiver) = watch::channel(Arc::new(settings));
+    let following = tokio::spawn(source.follow(sender, Arc::clone(&health)));
+
+    let elected = options.leader_elect;
+    let leader = LeaderOptions::new(&options.place.namespace, &options.identity);
+    let (candidate, leading) = if elected {
+        let (candidate, leading) = Candidate::new(client.clone(), leader);
+        (Some(candidate), leading)
+    } else {
+        (None, watch::channel(true).1)
+    };
+    let campaign_over = CancellationToken::new();
+    let campaign = tokio::spawn(campaign(candidate, campaign_over.clone()));
+    let engine = EngineOptions::new(options.mode, elected);
+    let supervisor = Supervisor { client, connect, index, health, identity: options.identity, engine, leading };
+    supervisor.run(receiver, stop).await;
+    // Only now: leadership given up earlier would let another start what this one has in hand.
+    campaign_over.cancel();
+    if let Err(error) = campaign.await {
+        warn!(%error, "the election ended badly");
+    }
+    following.abort();
+    info!("stopped");
+    Ok(())
+}
+
+async fn campaign(candidate: Option<Candidate>, over: CancellationToken) {
+    let Some(mut candidate) = candidate else { return };
+    let _ = over.run_until_cancelled(candidate.run()).await;
+    candidate.resign().await;
+}
+
+/// The memory of one process can't be shared, so that no two may admit.
+fn insist_on_leadership(options: &WatcherOptions, settings: &Settings) -> Result<(), WatcherError> {
+    let in_memory = match &settings.driver {
+        DriverSettings::Memory(_) => true,
+        DriverSettings::Etcd(etcd) => etcd.mode != pac_config::EtcdMode::Etcd,
+        DriverSettings::PostgreSql(_) => false,
+    };
+    if in_memory && settings.enabled && !options.leader_elect {
+        let why = "the memory driver needs leader election, since two watchers would not know of each other; drop \
+                   --leader-elect=false or choose another concurrency-driver";
+        return Err(WatcherError::Settings(why.to_owned()));
+    }
+    Ok(())
+}

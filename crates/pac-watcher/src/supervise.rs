@@ -1,0 +1,272 @@
+//! From settings to an engine that runs, and from one store to the next.
+//!
+//! A store that can't be reached is tried for ever (P8). While the system is switched off nothing is watched and nothing
+//! changed. When a change of settings needs another connection or another store, it is made ready first, while the old one
+//! works on; then the old engine finishes what it has in hand, what the old store holds is copied if it is another store,
+//! and only then does the new engine begin: in between nobody is admitted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kube::Client;
+use pac_concurrency::{Driver, DriverError, Manager, ManagerOptions, relocate};
+use pac_config::{Change, DriverSettings, Settings};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::backoff;
+use crate::engine::{Engine, EngineOptions};
+use crate::error::with_causes;
+use crate::health::{Health, Part};
+use crate::index::Index;
+use crate::watch::{Sink, watch_repositories, watch_runs};
+use crate::work_queue::WorkQueue;
+
+/// Makes drivers of settings. The binary knows them all; this crate knows none.
+#[async_trait]
+pub trait Connect: Send + Sync + 'static {
+    /// A driver for `settings`, connected and fit for use.
+    async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError>;
+}
+
+/// See the [module](self).
+pub struct Supervisor {
+    /// How to reach the cluster.
+    pub client: Client,
+    /// How to reach a store.
+    pub connect: Arc<dyn Connect>,
+    /// What is known of the cluster, shared with the ports.
+    pub index: Arc<Index>,
+    /// What is wrong, shared with the ports.
+    pub health: Arc<Health>,
+    /// This watcher's identity.
+    pub identity: String,
+    /// How the engine is tuned.
+    pub engine: EngineOptions,
+    /// Whether this watcher leads.
+    pub leading: watch::Receiver<bool>,
+}
+
+/// Why an engine was stopped.
+enum Next {
+    Stop,
+    SwitchOff,
+    /// With the driver of these settings, already connected.
+    Go(Arc<dyn Driver>, Arc<Settings>),
+}
+
+// === impl Supervisor ===
+
+impl Supervisor {
+    /// Works by `settings` as they change, until `stop`.
+    pub async fn run(self, mut settings: watch::Receiver<Arc<Settings>>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let current = Arc::clone(&settings.borrow_and_update());
+            if current.enabled {
+                self.work(current, &mut settings, &stop).await;
+                continue;
+            }
+            info!(
+                "the concurrency system is switched off (concurrency-enabled is false): nothing is watched or changed"
+            );
+            self.health.fine(Part::Start);
+            self.health.fine(Part::Store);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                changed = settings.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Works while the system is switched on.
+    async fn work(
+        &self,
+        current: Arc<Settings>,
+        settings: &mut watch::Receiver<Arc<Settings>>,
+        stop: &CancellationToken,
+    ) {
+        self.health.trouble(Part::Start, "waiting for the first full lists of Repositories and PipelineRuns");
+        let sink = Sink {
+            index: Arc::clone(&self.index),
+            queue: Arc::new(WorkQueue::default()),
+            health: Arc::clone(&self.health),
+        };
+        let watches = TaskTracker::new();
+        let watching = CancellationToken::new();
+        let (runs_synced, runs) = watch::channel(false);
+        let (repositories_synced, repositories) = watch::channel(false);
+        let run_watch = watch_runs(self.client.clone(), sink.clone(), runs_synced);
+        let repository_watch = watch_repositories(self.client.clone(), sink.clone(), repositories_synced);
+        watches.spawn(watching.clone().run_until_cancelled_owned(run_watch));
+        watches.spawn(watching.clone().run_until_cancelled_owned(repository_watch));
+        watches.close();
+
+        let mut next = self.connect_until_changed(current, settings, stop).await;
+        while let Next::Go(driver, current) = next {
+            next = self.work_on(driver, current, settings, stop, &sink, [runs.clone(), repositories.clone()]).await;
+        }
+        watching.cancel();
+        watches.wait().await;
+        self.index.clear();
+    }
+
+    /// Works on one store, until something else is called for.
+    async fn work_on(
+        &self,
+        driver: Arc<dyn Driver>,
+        current: Arc<Settings>,
+        settings: &mut watch::Receiver<Arc<Settings>>,
+        stop: &CancellationToken,
+        sink: &Sink,
+        synced: [watch::Receiver<bool>; 2],
+    ) -> Next {
+        info!("Initialized concurrency system with driver: {}", driver.name());
+        let manager = Manager::new(Arc::clone(&driver), ManagerOptions::new(&self.identity));
+        let engine = Engine::new(self.client.clone(), Arc::new(manager), sink.clone(), self.engine.clone());
+        let stop_engine = CancellationToken::new();
+        let running = {
+            let (engine, stop_engine, leading) = (Arc::clone(&engine), stop_engine.clone(), self.leading.clone());
+            let health = Arc::clone(&self.health);
+            tokio::spawn(async move {
+                if stop_engine.run_until_cancelled(all_true(synced)).await.is_some() {
+                    health.fine(Part::Start);
+                    engine.run(leading, stop_engine).await;
+                }
+            })
+        };
+        let next = self.until_changed(&current, settings, stop).await;
+        stop_engine.cancel();
+        if let Err(error) = running.await {
+            error!(%error, "the engine ended badly");
+        }
+        match next {
+            Next::Go(new_driver, new) => self.move_over(driver, new_driver, &current, new, stop).await,
+            other => other,
+        }
+    }
+
+    /// Waits until the settings call for another engine, and makes its driver ready.
+    async fn until_changed(
+        &self,
+        current: &Arc<Settings>,
+        settings: &mut watch::Receiver<Arc<Settings>>,
+        stop: &CancellationToken,
+    ) -> Next {
+        let mut failures = 0;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Next::Stop,
+                changed = settings.changed() => if changed.is_err() { return Next::Stop },
+                // A new store that could not be had is tried again, while the old one works on.
+                () = tokio::time::sleep(retry_wait(failures)), if failures > 0 => {}
+            }
+            let new = Arc::clone(&settings.borrow_and_update());
+            match current.change_to(&new) {
+                Change::None => {
+                    self.health.fine(Part::Settings);
+                    failures = 0;
+                    continue;
+                }
+                Change::Switch => return Next::SwitchOff,
+                Change::Tunables | Change::Connection | Change::Driver => {}
+            }
+            match self.connect.connect(&new.driver).await {
+                Ok(driver) => {
+                    self.health.fine(Part::Settings);
+                    return Next::Go(driver, new);
+                }
+                Err(error) => {
+                    failures += 1;
+                    let why =
+                        format!("still on the former connection, the new settings don't work: {}", with_causes(&error));
+                    warn!("{why}");
+                }
+            }
+        }
+    }
+
+    /// Copies what the old store holds, if the new one is another.
+    async fn move_over(
+        &self,
+        old: Arc<dyn Driver>,
+        new_driver: Arc<dyn Driver>,
+        current: &Settings,
+        new: Arc<Settings>,
+        stop: &CancellationToken,
+    ) -> Next {
+        let another = current.change_to(&new) == Change::Driver || !old.capabilities().durable;
+        let mut failures = 0;
+        while another {
+            let moved = tokio::select! {
+                () = stop.cancelled() => return Next::Stop,
+                moved = relocate(&*old, &*new_driver) => moved,
+            };
+            match moved {
+                Ok(moved) => {
+                    info!(repositories = moved.repositories, "moved slots and queues to driver {}", new_driver.name());
+                    break;
+                }
+                // What the old store can't tell any more, the cluster still can: everything that runs is adopted.
+                Err(error) if failures >= 3 => {
+                    warn!(error = with_causes(&error), "could not copy the old store; going on from the cluster alone");
+                    break;
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.health.trouble(Part::Store, with_causes(&error));
+                    tokio::time::sleep(retry_wait(failures)).await;
+                }
+            }
+        }
+        Next::Go(new_driver, new)
+    }
+
+    /// Connects to the store of `current`, or of what replaces it meanwhile, for as long as it takes.
+    async fn connect_until_changed(
+        &self,
+        mut current: Arc<Settings>,
+        settings: &mut watch::Receiver<Arc<Settings>>,
+        stop: &CancellationToken,
+    ) -> Next {
+        let mut failures = 0;
+        loop {
+            let connected = tokio::select! {
+                () = stop.cancelled() => return Next::Stop,
+                connected = self.connect.connect(&current.driver) => connected,
+            };
+            match connected {
+                Ok(driver) => {
+                    self.health.fine(Part::Store);
+                    return Next::Go(driver, current);
+                }
+                Err(error) => self.health.trouble(Part::Store, with_causes(&error)),
+            }
+            failures += 1;
+            tokio::select! {
+                () = stop.cancelled() => return Next::Stop,
+                () = tokio::time::sleep(retry_wait(failures)) => {}
+                changed = settings.changed() => if changed.is_err() { return Next::Stop },
+            }
+            current = Arc::clone(&settings.borrow_and_update());
+            if !current.enabled {
+                return Next::SwitchOff;
+            }
+        }
+    }
+}
+
+fn retry_wait(failures: u32) -> Duration {
+    backoff::wait(Duration::from_millis(250), Duration::from_secs(10), failures)
+}
+
+async fn all_true(flags: [watch::Receiver<bool>; 2]) {
+    for mut flag in flags {
+        // A sender gone means that its watch was stopped: so will be whoever waits here.
+        if flag.wait_for(|flag| *flag).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

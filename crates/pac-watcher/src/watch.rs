@@ -1,0 +1,214 @@
+//! The watches: what the API server shows goes into the index, and the repositories it touches into the queue of work.
+//!
+//! kube's watcher lists, watches, and lists again when it has to. An object that can't be read is reported with its name
+//! and skipped; the stream goes on (P10). What a list no longer shows is taken out of the index, which by itself frees
+//! nothing (P5).
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::Client;
+use kube::api::Api;
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event};
+use metrics::counter;
+use pac_concurrency::{RepositoryKey, Scope};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch::Sender;
+use tracing::{debug, warn};
+
+use crate::api::{PipelineRun, Repository, labels};
+use crate::convert::{self, ConvertError};
+use crate::error::with_causes;
+use crate::health::{Health, Part};
+use crate::index::{Index, OwnLimit};
+use crate::work_queue::WorkQueue;
+
+/// Where the watches put what they see.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    /// What is known of the cluster.
+    pub index: Arc<Index>,
+    /// What is to be looked at.
+    pub queue: Arc<WorkQueue>,
+    /// What is wrong.
+    pub health: Arc<Health>,
+}
+
+/// Watches PipelineRuns that aren't history, for ever; `synced` becomes true with the first full list.
+pub async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
+    let api: Api<DeserializeGuard<PipelineRun>> = Api::all(client);
+    let mut listed = HashSet::new();
+    let mut events = watch(api, watcher::Config::default().labels(labels::SELECTOR));
+    while let Some(event) = events.next().await {
+        let Some(event) = note_failure(event, &sink, Part::RunWatch) else { continue };
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(run) => {
+                listed.insert(path(meta(&run)));
+                sink.run(run);
+            }
+            Event::Apply(run) => sink.run(run),
+            Event::Delete(run) => sink.run_gone(&path(meta(&run))),
+            Event::InitDone => {
+                let vanished = sink.index.run_paths();
+                vanished.iter().filter(|path| !listed.contains(*path)).for_each(|path| sink.run_gone(path));
+                listed = HashSet::new();
+                synced.send_replace(true);
+            }
+        }
+    }
+}
+
+/// Watches Repositories, for ever; `synced` becomes true with the first full list.
+pub async fn watch_repositories(client: Client, sink: Sink, synced: Sender<bool>) {
+    let api: Api<DeserializeGuard<Repository>> = Api::all(client);
+    let mut listed = HashSet::new();
+    let mut events = watch(api, watcher::Config::default());
+    while let Some(event) = events.next().await {
+        let Some(event) = note_failure(event, &sink, Part::RepositoryWatch) else { continue };
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(repository) => {
+                listed.insert(path(meta(&repository)));
+                sink.repository(repository);
+            }
+            Event::Apply(repository) => sink.repository(repository),
+            Event::Delete(repository) => sink.repository_gone(&path(meta(&repository))),
+            Event::InitDone => {
+                let vanished = sink.index.existing_repositories();
+                let vanished = vanished.iter().map(RepositoryKey::as_str).filter(|path| !listed.contains(*path));
+                vanished.for_each(|path| sink.repository_gone(path));
+                listed = HashSet::new();
+                synced.send_replace(true);
+            }
+        }
+    }
+}
+
+fn watch<K>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+) -> impl futures::Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Unpin
+where
+    K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    Box::pin(watcher::watcher(api, config).backoff(Retry::default()))
+}
+
+fn note_failure<E>(event: watcher::Result<E>, sink: &Sink, part: Part) -> Option<E> {
+    match event {
+        Ok(event) => {
+            sink.health.fine(part);
+            Some(event)
+        }
+        Err(error) => {
+            counter!("pac_concurrency_watch_failures_total", "watch" => part.name()).increment(1);
+            match error {
+                // A watch is closed by the server now and then, and resumed.
+                watcher::Error::WatchFailed(_) | watcher::Error::WatchError(_) => {
+                    debug!(part = part.name(), error = with_causes(&error), "resuming");
+                }
+                error => sink.health.trouble(part, with_causes(&error)),
+            }
+            None
+        }
+    }
+}
+
+// === impl Sink ===
+
+impl Sink {
+    fn run(&self, run: DeserializeGuard<PipelineRun>) {
+        let name = path(meta(&run));
+        let view = match run.0 {
+            Ok(run) => convert::run_view(&run),
+            Err(invalid) => return warn!(run = %name, error = %invalid, "skipped a PipelineRun that can't be read"),
+        };
+        match view {
+            Ok(view) => {
+                if let Some(complaint) = &view.complaint {
+                    debug!(run = %name, complaint, "a PipelineRun is queued by its creation time alone");
+                }
+                self.look_at(self.index.apply_run(view));
+            }
+            // The label says it is PAC's, the annotation doesn't say whose.
+            Err(error @ ConvertError::NoRepository) => debug!(run = %name, %error, "skipped a PipelineRun"),
+            Err(error) => warn!(run = %name, %error, "skipped a PipelineRun"),
+        }
+    }
+
+    fn run_gone(&self, path: &str) {
+        self.look_at(self.index.remove_run(path));
+    }
+
+    fn repository(&self, repository: DeserializeGuard<Repository>) {
+        let name = path(meta(&repository));
+        let own = match repository.0 {
+            Ok(repository) => match convert::repository_limit(&repository) {
+                Ok((key, limit)) => return self.look_at(self.index.apply_repository(&key, OwnLimit::Says(limit))),
+                Err(error) => return warn!(repository = %name, %error, "skipped a Repository"),
+            },
+            Err(invalid) => {
+                warn!(repository = %name, error = %invalid, "a Repository can't be read; none of its runs is admitted");
+                OwnLimit::Unreadable
+            }
+        };
+        if let Ok(key) = name.parse() {
+            self.look_at(self.index.apply_repository(&key, own));
+        }
+    }
+
+    fn repository_gone(&self, path: &str) {
+        if let Ok(key) = path.parse() {
+            self.look_at(self.index.apply_repository(&key, OwnLimit::Missing));
+        }
+    }
+
+    fn look_at(&self, repositories: impl IntoIterator<Item = RepositoryKey>) {
+        for repository in repositories {
+            self.queue.add(repository, Scope::Head);
+        }
+    }
+}
+
+fn meta<K: kube::Resource>(guarded: &DeserializeGuard<K>) -> &ObjectMeta {
+    match &guarded.0 {
+        Ok(object) => object.meta(),
+        Err(invalid) => &invalid.metadata,
+    }
+}
+
+fn path(meta: &ObjectMeta) -> Box<str> {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    format!("{}/{}", part(&meta.namespace), part(&meta.name)).into()
+}
+
+/// How long to wait before a failed list or watch is tried again: from 50 ms, doubling, to 10 s, with jitter.
+#[derive(Debug, Default)]
+struct Retry {
+    failures: u32,
+}
+
+// === impl Retry ===
+
+impl Iterator for Retry {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = crate::backoff::wait(Duration::from_millis(50), Duration::from_secs(10), self.failures);
+        self.failures += 1;
+        Some(wait)
+    }
+}
+
+impl Backoff for Retry {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
