@@ -1,1 +1,161 @@
 //! Plays a Kubernetes API server in process, for the demo and the tests.
+
+mod discovery;
+mod error;
+mod events;
+mod faults;
+mod form;
+mod history;
+mod http;
+mod object;
+mod openapi;
+mod patch;
+mod resource;
+mod selector;
+mod store;
+mod table;
+mod watch;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+
+pub use self::{
+    error::ApiError,
+    faults::{FaultAction, FaultCommand, FaultId, FaultRule, Faults},
+    history::{Change, HistoryLimit, Version},
+    store::Store,
+};
+
+/// How the server starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it listens: loopback only; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Namespaces that exist from the start.
+    pub namespaces: Vec<String>,
+    /// How much of the past [`DevCluster::history`] holds.
+    pub history: HistoryLimit,
+    /// How many changes of each resource a watch can start behind; an older start gets 410.
+    pub watch_window: usize,
+    /// How often watches that allow bookmarks get one.
+    pub bookmark_interval: Duration,
+    /// The resourceVersion before the first change.
+    pub first_revision: u64,
+}
+
+/// Why the server didn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It has no authentication, so it's for this machine alone.
+    #[error("the address {0} isn't on loopback; this server has no authentication and serves this machine alone")]
+    NotLoopback(SocketAddr),
+    /// The address can't be bound.
+    #[error("can't listen on {address}")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// A running server; it stops when dropped.
+#[derive(Debug)]
+pub struct DevCluster {
+    server: Arc<http::Server>,
+    task: Option<JoinHandle<()>>,
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        let namespaces = ["default", "kube-node-lease", "kube-public", "kube-system", "pipelines-as-code"];
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            namespaces: namespaces.map(str::to_owned).to_vec(),
+            history: HistoryLimit::All,
+            watch_window: 1_000_000,
+            bookmark_interval: Duration::from_secs(60),
+            first_revision: 0,
+        }
+    }
+}
+
+// === impl DevCluster ===
+
+impl DevCluster {
+    /// Starts a server; must run inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// If the address isn't on loopback or can't be bound.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let address = options.address;
+        if !address.ip().is_loopback() {
+            return Err(StartError::NotLoopback(address));
+        }
+        let bind = |source| StartError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let store = Store::new(options.first_revision, options.history, options.watch_window);
+        for namespace in &options.namespaces {
+            store.ensure_namespace(namespace);
+        }
+        let faults = Faults::new(store.clone());
+        let server = Arc::new(http::Server { address, options, store, faults, applied: Default::default() });
+        let task = tokio::spawn(http::serve(listener, Arc::clone(&server)));
+        Ok(Self { server, task: Some(task) })
+    }
+
+    /// Where it listens: `http://127.0.0.1:34567`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// A kubeconfig for it, as YAML.
+    pub fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: devcluster\n\
+             clusters:\n- name: devcluster\n  cluster:\n    server: {}\n\
+             users:\n- name: devcluster\n  user: {{}}\n\
+             contexts:\n- name: devcluster\n  context:\n    cluster: devcluster\n    user: devcluster\n    \
+             namespace: default\n",
+            self.url()
+        )
+    }
+
+    /// What it stores, without HTTP.
+    pub fn store(&self) -> &Store {
+        &self.server.store
+    }
+
+    /// Every version of every object in order, as far as [`Options::history`] keeps them.
+    pub fn history(&self) -> Vec<Version> {
+        self.server.store.history()
+    }
+
+    /// The switchboard for faults.
+    pub fn faults(&self) -> &Faults {
+        &self.server.faults
+    }
+
+    /// Stops it and waits until every connection is closed.
+    pub async fn shutdown(mut self) {
+        self.server.faults.stop();
+        if let Some(task) = self.task.take() {
+            // It ends by itself now; if it panicked, there's nothing left to stop.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for DevCluster {
+    fn drop(&mut self) {
+        self.server.faults.stop();
+    }
+}

@@ -1,0 +1,24 @@
+//! What the demo asks beside the Kubernetes API: `/_dev/summary`, `/_dev/verdict`, `/_dev/faults`.
+
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::{Call, Reply, Server, respond};
+use crate::{error::ApiError, faults::FaultCommand};
+
+// === impl Server ===
+
+impl Server {
+    pub(super) fn dev(&self, call: &Call) -> Reply {
+        match (&call.method, call.path.as_str()) {
+            (&Method::POST, "/_dev/faults") => match serde_json::from_slice::<FaultCommand>(&call.body) {
+                Ok(command) => {
+                    self.faults.execute(command);
+                    respond::json(StatusCode::OK, &json!({ "ok": true }))
+                }
+                Err(error) => respond::error(&ApiError::bad_request(format!("no such fault: {error}"))),
+            },
+            _ => respond::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The listener, its connections, and where a request goes.
+
+mod body;
+mod dev;
+mod read;
+mod respond;
+mod target;
+mod write;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+use self::{
+    respond::Reply,
+    target::{Query, Target},
+};
+use crate::{
+    Options, discovery,
+    error::ApiError,
+    faults::{FaultAction, Faults, Struck},
+    openapi,
+    store::Store,
+};
+
+/// All that handling a request needs.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) options: Options,
+    pub(crate) store: Store,
+    pub(crate) faults: Faults,
+    pub(crate) applied: write::Applied,
+}
+
+/// A request, read to its end.
+#[derive(Debug)]
+struct Call {
+    method: Method,
+    path: String,
+    query: Query,
+    content_type: String,
+    accept: String,
+    body: Bytes,
+}
+
+/// The connection is to be dropped without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is dropped on purpose")]
+struct Dropped;
+
+/// Accepts connections until told to stop, then ends them all.
+pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>) {
+    let mut connections = JoinSet::new();
+    let mut control = server.faults.control();
+    loop {
+        tokio::select! {
+            stopped = control.wait_for(|control| control.stopped) => {
+                drop(stopped);
+                break;
+            }
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(connection(stream, Arc::clone(&server)));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn connection(stream: TcpStream, server: Arc<Server>) {
+    let mut control = server.faults.control();
+    if control.borrow().refused {
+        return;
+    }
+    // A watch event is one small write; it mustn't wait for the next.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| answer(Arc::clone(&server), request));
+    let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        // A connection that breaks is the client's to deal with.
+        _ = connection => {}
+        _ = control.wait_for(|control| control.refused || control.stopped) => {}
+    }
+}
+
+async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Response<respond::Body>, Dropped> {
+    let call = Call::read(request).await?;
+    match Box::pin(server.handle(&call)).await? {
+        Ok(reply) => Ok(reply),
+        Err(error) => Ok(respond::error(&error)),
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    async fn read(request: Request<Incoming>) -> Result<Self, Dropped> {
+        let (head, body) = request.into_parts();
+        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let (content_type, accept) = (text(header::CONTENT_TYPE), text(header::ACCEPT));
+        let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+        Ok(Self {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            query: Query::parse(head.uri.query().unwrap_or_default()),
+            content_type,
+            accept,
+            body,
+        })
+    }
+
+    fn verb(&self, target: &Target) -> &'static str {
+        let collection = target.name.is_none();
+        match self.method.as_str() {
+            "GET" if self.query.flag("watch") => "watch",
+            "GET" if collection => "list",
+            "GET" => "get",
+            "POST" => "create",
+            "PUT" => "update",
+            "PATCH" => "patch",
+            "DELETE" if collection => "deletecollection",
+            "DELETE" => "delete",
+            _ => "other",
+        }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    async fn handle(&self, call: &Call) -> Result<Result<Reply, ApiError>, Dropped> {
+        let Some(target) = Target::parse(&call.path) else {
+            return Ok(Ok(self.without_resource(call)));
+        };
+        let verb = call.verb(&target);
+        let in_body;
+        let name = match &target.name {
+            Some(name) => name.as_str(),
+            None if verb == "create" => {
+                in_body = body::name_in(call);
+                &in_body
+            }
+            None => "",
+        };
+        let struck = Struck { method: call.method.as_str(), verb, resource: target.resource.plural, name };
+        match self.faults.strike(&struck) {
+            None => Ok(self.dispatch(call, &target, verb)),
+            Some(FaultAction::Latency(time)) => {
+                tokio::time::sleep(time).await;
+                Ok(self.dispatch(call, &target, verb))
+            }
+            Some(FaultAction::Error { status, reason, message }) => Ok(Err(ApiError::new(status, &reason, message))),
+            Some(FaultAction::DropBefore) => Err(Dropped),
+            Some(FaultAction::DropAfter) => {
+                drop(self.dispatch(call, &target, verb));
+                Err(Dropped)
+            }
+        }
+    }
+
+    fn dispatch(&self, call: &Call, target: &Target, verb: &str) -> Result<Reply, ApiError> {
+        match verb {
+            "get" => self.get(call, target),
+            "list" => self.list(call, target),
+            "watch" => self.watch(call, target),
+            "create" => self.create(call, target),
+            "update" => self.update(call, target),
+            "patch" => self.patch(call, target),
+            "delete" => self.delete(call, target),
+            "deletecollection" => self.delete_collection(call, target),
+            _ => Err(ApiError::method_not_allowed()),
+        }
+    }
+
+    fn without_resource(&self, call: &Call) -> Reply {
+        if call.path.starts_with("/_dev/") {
+            return self.dev(call);
+        }
+        if call.method != Method::GET {
+            return respond::error(&ApiError::method_not_allowed());
+        }
+        match call.path.trim_end_matches('/') {
+            "/healthz" | "/readyz" | "/livez" => respond::text(StatusCode::OK, "ok"),
+            path => discovery::document(path, &call.accept, self.address)
+                .or_else(|| openapi::document(path).map(|value| (value, respond::JSON)))
+                .map_or_else(
+                    || respond::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+                    |(value, content_type)| respond::json_as(StatusCode::OK, content_type, &value),
+                ),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The kinds of patch: JSON patch, merge patch, strategic merge and server-side apply.
+
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+
+/// RFC 6902; a failed test, or an operation whose path isn't there, refuses the whole patch.
+pub(crate) fn json_patch(current: &Value, operations: &Value) -> Result<Value, ApiError> {
+    let operations: json_patch::Patch = serde_json::from_value(operations.clone())
+        .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
+    let mut patched = current.clone();
+    json_patch::patch(&mut patched, &operations).map_err(|_| ApiError::patch_refused())?;
+    Ok(patched)
+}
+
+/// RFC 7386.
+pub(crate) fn merge_patch(current: &Value, patch: &Value) -> Value {
+    let mut patched = current.clone();
+    json_patch::merge(&mut patched, patch);
+    patched
+}
+
+/// Server-side apply without owners: what is applied is set, and what isn't mentioned stays.
+///
+/// What a real server does more: it removes fields that the same manager applied before and doesn't any more, and
+/// refuses fields that another manager owns. `previous` is what this manager applied last, for the former.
+pub(crate) fn apply(current: &Value, previous: Option<&Value>, applied: &Value) -> Value {
+    let mut result = current.clone();
+    if let Some(previous) = previous {
+        remove_dropped(&mut result, previous, applied);
+    }
+    set_all(&mut result, applied);
+    result
+}
+
+fn remove_dropped(target: &mut Value, previous: &Value, applied: &Value) {
+    let (Value::Object(target), Value::Object(previous)) = (target, previous) else { return };
+    for (key, before) in previous {
+        match (applied.get(key), target.get_mut(key)) {
+            (None, Some(Value::Object(_))) if before.is_object() => {
+                if let Some(child) = target.get_mut(key) {
+                    remove_dropped(child, before, &Value::Object(Map::new()));
+                    if child.as_object().is_some_and(Map::is_empty) {
+                        target.remove(key);
+                    }
+                }
+            }
+            (None, _) => drop(target.remove(key)),
+            (Some(now), Some(child)) => remove_dropped(child, before, now),
+            (Some(_), None) => {}
+        }
+    }
+}
+
+fn set_all(target: &mut Value, applied: &Value) {
+    match (target, applied) {
+        (Value::Object(target), Value::Object(applied)) => {
+            for (key, value) in applied {
+                set_all(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (target, applied) => *target = applied.clone(),
+    }
+}
+
+/// Strategic merge as far as the core types served here need it: lists of objects merge by their key, and the
+/// `$patch`, `$retainKeys`, `$setElementOrder` and `$deleteFromPrimitiveList` directives are understood.
+pub(crate) fn strategic_merge(current: &Value, patch: &Value) -> Value {
+    let (Value::Object(current), Value::Object(patch)) = (current, patch) else { return patch.clone() };
+    let mut result = match patch.get("$patch").and_then(Value::as_str) {
+        Some("replace") => Map::new(),
+        _ => current.clone(),
+    };
+    if let Some(Value::Array(retained)) = patch.get("$retainKeys") {
+        result.retain(|key, _| retained.iter().any(|kept| kept.as_str() == Some(key)));
+    }
+    for (key, value) in patch {
+        if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
+            remove_items(&mut result, list, value);
+        } else if !key.starts_with('$') {
+            merge_field(&mut result, key, value);
+        }
+    }
+    Value::Object(result)
+}
+
+fn remove_items(target: &mut Map<String, Value>, list: &str, removed: &Value) {
+    if let (Some(Value::Array(items)), Value::Array(removed)) = (target.get_mut(list), removed) {
+        items.retain(|item| !removed.contains(item));
+    }
+}
+
+fn merge_field(target: &mut Map<String, Value>, key: &str, value: &Value) {
+    let merged = match (target.get(key), value) {
+        (_, Value::Null) => {
+            target.remove(key);
+            return;
+        }
+        (Some(current), Value::Object(_)) => strategic_merge(current, value),
+        (None, Value::Object(_)) => strategic_merge(&Value::Object(Map::new()), value),
+        (Some(Value::Array(current)), Value::Array(changes)) => merge_list(key, current, changes),
+        _ => value.clone(),
+    };
+    target.insert(key.to_owned(), merged);
+}
+
+fn merge_list(field: &str, current: &[Value], changes: &[Value]) -> Value {
+    let key = match field {
+        "finalizers" => {
+            let new = changes.iter().filter(|change| !current.contains(change));
+            return current.iter().chain(new).cloned().collect();
+        }
+        "ownerReferences" => "uid",
+        "conditions" => "type",
+        "ports" => "containerPort",
+        "volumeMounts" => "mountPath",
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => "name",
+        _ => return Value::Array(changes.to_vec()),
+    };
+    let mut result = current.to_vec();
+    for change in changes {
+        let place = result.iter().position(|item| item.get(key).is_some() && item.get(key) == change.get(key));
+        match (place, change.get("$patch").and_then(Value::as_str)) {
+            (Some(place), Some("delete")) => drop(result.remove(place)),
+            (None, Some("delete")) => {}
+            (Some(place), _) => result[place] = strategic_merge(&result[place], change),
+            (None, _) => result.push(change.clone()),
+        }
+    }
+    Value::Array(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn apply_keeps_what_others_set_and_drops_what_its_manager_dropped() {
+        let current = json!({ "data": { "mine": "1", "old": "1", "theirs": "1" } });
+        let previous = json!({ "data": { "mine": "0", "old": "1" } });
+        let applied = json!({ "data": { "mine": "2" } });
+        assert_eq!(apply(&current, Some(&previous), &applied), json!({ "data": { "mine": "2", "theirs": "1" } }));
+        assert_eq!(apply(&current, None, &applied), json!({ "data": { "mine": "2", "old": "1", "theirs": "1" } }));
+    }
+
+    #[test]
+    fn strategic_merge_merges_lists_by_key() {
+        let current = json!({ "containers": [{ "name": "a", "image": "1" }, { "name": "b", "image": "1" }], "x": 1 });
+        let patch =
+            json!({ "containers": [{ "name": "b", "image": "2" }, { "name": "a", "$patch": "delete" }], "x": null });
+        assert_eq!(strategic_merge(&current, &patch), json!({ "containers": [{ "name": "b", "image": "2" }] }));
+    }
+}

@@ -1,0 +1,186 @@
+//! The resources this server has, as one table: everything else asks it instead of knowing a resource by name.
+
+/// One printer column of `kubectl get`.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) kind: &'static str,
+    /// A JSONPath as in a CustomResourceDefinition, `count:` before a path for the number of entries.
+    pub(crate) path: &'static str,
+}
+
+/// What the server must know of one resource.
+#[derive(Debug)]
+pub(crate) struct ResourceType {
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) plural: &'static str,
+    pub(crate) singular: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) short_names: &'static [&'static str],
+    pub(crate) categories: &'static [&'static str],
+    pub(crate) namespaced: bool,
+    /// Served from a CustomResourceDefinition in a real cluster: no strategic merge, few field selectors.
+    pub(crate) custom: bool,
+    /// Has a status subresource, which the main endpoint leaves alone.
+    pub(crate) status: bool,
+    /// Whether a PUT may come without a resourceVersion.
+    pub(crate) unconditional_update: bool,
+    /// Whether a PUT may create.
+    pub(crate) create_on_update: bool,
+    pub(crate) columns: &'static [Column],
+}
+
+// === impl ResourceType ===
+
+impl ResourceType {
+    const fn core(
+        plural: &'static str,
+        singular: &'static str,
+        kind: &'static str,
+        short: &'static [&'static str],
+    ) -> Self {
+        Self {
+            group: "",
+            version: "v1",
+            plural,
+            singular,
+            kind,
+            short_names: short,
+            categories: &[],
+            namespaced: true,
+            custom: false,
+            status: false,
+            unconditional_update: true,
+            create_on_update: false,
+            columns: &[],
+        }
+    }
+
+    const fn tekton(
+        plural: &'static str,
+        singular: &'static str,
+        kind: &'static str,
+        short: &'static [&'static str],
+    ) -> Self {
+        Self {
+            group: "tekton.dev",
+            categories: &["tekton", "tekton-pipelines"],
+            custom: true,
+            status: true,
+            unconditional_update: false,
+            ..Self::core(plural, singular, kind, short)
+        }
+    }
+
+    /// `v1` for the core group, `group/version` otherwise.
+    pub(crate) fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// The name in error messages: `pipelineruns.tekton.dev`, `configmaps`.
+    pub(crate) fn qualified(&self) -> String {
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// The kind in error messages: `PipelineRun.tekton.dev`, `ConfigMap`.
+    pub(crate) fn qualified_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.to_owned() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
+    /// Core objects keep no `metadata.generation` here; custom ones do.
+    pub(crate) fn has_generation(&self) -> bool {
+        self.custom
+    }
+}
+
+const fn column(name: &'static str, kind: &'static str, path: &'static str) -> Column {
+    Column { name, kind, path }
+}
+
+const AGE: Column = column("Age", "date", ".metadata.creationTimestamp");
+
+const RUN_COLUMNS: &[Column] = &[
+    column("Succeeded", "string", ".status.conditions[?(@.type==\"Succeeded\")].status"),
+    column("Reason", "string", ".status.conditions[?(@.type==\"Succeeded\")].reason"),
+    column("StartTime", "date", ".status.startTime"),
+    column("CompletionTime", "date", ".status.completionTime"),
+];
+
+const EVENT_COLUMNS: &[Column] = &[
+    column("Last Seen", "date", ".metadata.creationTimestamp"),
+    column("Type", "string", ".type"),
+    column("Reason", "string", ".reason"),
+    column("Object", "string", "object:.involvedObject"),
+    column("Message", "string", ".message"),
+];
+
+/// Every resource, in the order in which discovery lists it.
+pub(crate) static RESOURCES: &[ResourceType] = &[
+    ResourceType {
+        namespaced: false,
+        status: true,
+        columns: &[column("Status", "string", ".status.phase"), AGE],
+        ..ResourceType::core("namespaces", "namespace", "Namespace", &["ns"])
+    },
+    ResourceType {
+        columns: &[column("Data", "string", "count:.data"), AGE],
+        ..ResourceType::core("configmaps", "configmap", "ConfigMap", &["cm"])
+    },
+    ResourceType {
+        columns: &[column("Type", "string", ".type"), column("Data", "string", "count:.data"), AGE],
+        ..ResourceType::core("secrets", "secret", "Secret", &[])
+    },
+    ResourceType {
+        columns: &[AGE],
+        ..ResourceType::core("serviceaccounts", "serviceaccount", "ServiceAccount", &["sa"])
+    },
+    ResourceType {
+        status: true,
+        columns: &[column("Status", "string", ".status.phase"), AGE],
+        ..ResourceType::core("pods", "pod", "Pod", &["po"])
+    },
+    ResourceType {
+        columns: EVENT_COLUMNS,
+        create_on_update: true,
+        ..ResourceType::core("events", "event", "Event", &["ev"])
+    },
+    ResourceType {
+        group: "events.k8s.io",
+        columns: EVENT_COLUMNS,
+        create_on_update: true,
+        ..ResourceType::core("events", "event", "Event", &["ev"])
+    },
+    ResourceType {
+        group: "coordination.k8s.io",
+        unconditional_update: false,
+        create_on_update: true,
+        columns: &[column("Holder", "string", ".spec.holderIdentity"), AGE],
+        ..ResourceType::core("leases", "lease", "Lease", &[])
+    },
+    ResourceType {
+        columns: RUN_COLUMNS,
+        ..ResourceType::tekton("pipelineruns", "pipelinerun", "PipelineRun", &["pr", "prs"])
+    },
+    ResourceType { columns: RUN_COLUMNS, ..ResourceType::tekton("taskruns", "taskrun", "TaskRun", &["tr", "trs"]) },
+    ResourceType { columns: &[AGE], ..ResourceType::tekton("pipelines", "pipeline", "Pipeline", &[]) },
+    ResourceType { columns: &[AGE], ..ResourceType::tekton("tasks", "task", "Task", &[]) },
+    ResourceType {
+        group: "pipelinesascode.tekton.dev",
+        version: "v1alpha1",
+        custom: true,
+        unconditional_update: false,
+        columns: &[column("URL", "string", ".spec.url")],
+        ..ResourceType::core("repositories", "repository", "Repository", &["repo"])
+    },
+];
+
+/// The resource served under this group, version and plural name.
+pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static ResourceType> {
+    RESOURCES.iter().find(|entry| entry.group == group && entry.version == version && entry.plural == plural)
+}
+
+/// The resource of this plural name in its storage form; both groups of events are stored as core events.
+pub(crate) fn by_plural(plural: &str) -> Option<&'static ResourceType> {
+    RESOURCES.iter().find(|entry| entry.plural == plural)
+}
