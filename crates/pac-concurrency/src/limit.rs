@@ -40,6 +40,15 @@ impl Limit {
         }
     }
 
+    /// Whether `slots` may be taken at once.
+    pub fn fits(self, slots: usize) -> bool {
+        match self {
+            Self::Held => slots == 0,
+            Self::AtMost(most) => slots <= most.get() as usize,
+            Self::Unlimited => true,
+        }
+    }
+
     /// Whether there is a number to stay within.
     pub fn is_limited(self) -> bool {
         !matches!(self, Self::Unlimited)

@@ -8,7 +8,9 @@
 //! - a slot held by a watcher that is gone: **claim**;
 //! - a slot of ours whose start was refused: **give back**, and the run keeps its place;
 //! - slots held < limit, and someone waits: **grant** to the head;
-//! - granted by us, and still pending in the cluster: **resume**, that is, start it again.
+//! - granted by us, and still pending in the cluster: **resume**, that is, start it again; unless the limit was lowered
+//!   meanwhile and not all fit: then they are **surplus**, and resumed or given back once live reads have told that they
+//!   weren't started.
 //!
 //! What it is not sure of it doesn't decide: a run the cache doesn't show is listed in [`Plan::confirm`], keeps what it
 //! has, and is decided when a live read has told.
@@ -27,6 +29,8 @@ use crate::snapshot::Snapshot;
 pub enum Seen {
     /// Pending, and free to be started.
     Waiting,
+    /// Pending for certain, by a live read of just now, and no start of it is under way.
+    Unstarted,
     /// Pending, and not to be started just now: its start was refused a while ago.
     HeldBack,
     /// Pending, and our own start of it is under way.
@@ -78,6 +82,8 @@ pub struct Plan {
     pub enqueued: Vec<Entry>,
     /// Runs of slots of ours that are still pending: to be started again, if the snapshot is fresh.
     pub resume: Vec<RunKey>,
+    /// Runs of slots of ours that seem to be pending when not all fit any longer: a live read must tell whether they were started.
+    pub surplus: Vec<RunKey>,
     /// Runs whose absence or withdrawal a live read must confirm.
     pub confirm: Vec<RunKey>,
     /// Whether another watcher holds a slot whose run it has yet to start: look again after a while.
@@ -95,8 +101,9 @@ pub struct Plan {
 /// What to do with a repository; see the [module](self).
 pub fn plan(snapshot: &Snapshot, observation: &Observation<'_>) -> Plan {
     let mut plan = Plan::default();
-    plan.judge_slots(snapshot, observation);
+    let pending = plan.judge_slots(snapshot, observation);
     plan.adopt_running(snapshot, observation);
+    plan.resume_within_limit(observation, pending);
     let candidates = plan.judge_queue(snapshot, observation);
     plan.grant(snapshot, observation, candidates);
     plan
@@ -115,7 +122,9 @@ impl Plan {
         }
     }
 
-    fn judge_slots(&mut self, snapshot: &Snapshot, observation: &Observation<'_>) {
+    /// Sorts out who has a slot: those of ours whose runs are yet to be started, in order. They aren't counted yet.
+    fn judge_slots(&mut self, snapshot: &Snapshot, observation: &Observation<'_>) -> BTreeSet<Entry> {
+        let mut pending = BTreeSet::new();
         for (run, slot) in &snapshot.slots {
             let standing = (observation.standing)(slot);
             match (observation.seen)(run) {
@@ -123,24 +132,49 @@ impl Plan {
                     self.released.push(run.clone());
                     continue;
                 }
-                Seen::HeldBack if standing != Standing::Foreign => {
+                Seen::HeldBack if standing == Standing::Mine => {
                     self.given_back.push(run.clone());
                     continue;
                 }
                 // Its holder may be starting it this very moment, which the API server still allows for a run being deleted.
                 Seen::Withdrawn if standing == Standing::Foreign => self.foreign_pending = true,
                 Seen::Missing | Seen::Withdrawn => self.confirm.push(run.clone()),
-                Seen::Waiting => match standing {
-                    Standing::Mine => self.resume.push(run.clone()),
-                    Standing::Foreign => self.foreign_pending = true,
-                    // Claimed with this commit, started by the next pass: by then the slot is provably ours.
+                Seen::Waiting | Seen::Unstarted if standing == Standing::Mine => {
+                    pending.insert(slot.entry.clone());
+                    continue;
+                }
+                Seen::Waiting | Seen::Unstarted | Seen::HeldBack => match standing {
+                    Standing::Mine | Standing::Foreign => self.foreign_pending = true,
+                    // Claimed with this commit, started by the next pass: by then the slot is provably ours. What we know of
+                    // an earlier refusal says nothing about what its holder did since.
                     Standing::Stalled | Standing::Lapsed => self.claimed.push(slot.entry.clone()),
                 },
-                Seen::HeldBack => self.foreign_pending = true,
                 Seen::Running if standing == Standing::Lapsed => self.claimed.push(slot.entry.clone()),
                 Seen::Running | Seen::Starting => {}
             }
             self.held += 1;
+        }
+        pending
+    }
+
+    /// What was granted under another limit, or before others were found running, is started only if it still fits.
+    ///
+    /// As long as all fit, it doesn't matter which of them were started already. Else any of them may have been, without
+    /// the cache showing it yet: each counts until a live read tells that it wasn't.
+    fn resume_within_limit(&mut self, observation: &Observation<'_>, pending: BTreeSet<Entry>) {
+        let runs = pending.into_iter().map(|entry| entry.run);
+        let all_fit = observation.limit.fits(self.held + runs.len());
+        let is_certain = |run: &RunKey| all_fit || (observation.seen)(run) == Seen::Unstarted;
+        let (certain, doubtful): (Vec<_>, Vec<_>) = runs.partition(is_certain);
+        self.held += doubtful.len();
+        self.surplus = doubtful;
+        for run in certain {
+            if observation.limit.free(self.held) > 0 {
+                self.held += 1;
+                self.resume.push(run);
+            } else {
+                self.given_back.push(run);
+            }
         }
     }
 
@@ -163,7 +197,7 @@ impl Plan {
         let stored: BTreeSet<&RunKey> = snapshot.waiting.iter().map(|entry| &entry.run).collect();
         for entry in &snapshot.waiting {
             match (observation.seen)(&entry.run) {
-                Seen::Waiting => drop(candidates.insert(entry.clone())),
+                Seen::Waiting | Seen::Unstarted => drop(candidates.insert(entry.clone())),
                 Seen::Over | Seen::Withdrawn => self.released.push(entry.run.clone()),
                 Seen::Missing => self.confirm.push(entry.run.clone()),
                 Seen::HeldBack | Seen::Starting => {}
@@ -177,7 +211,7 @@ impl Plan {
                 continue;
             }
             self.enqueued.push(entry.clone());
-            if (observation.seen)(&entry.run) == Seen::Waiting {
+            if matches!((observation.seen)(&entry.run), Seen::Waiting | Seen::Unstarted) {
                 candidates.insert(entry.clone());
             }
         }
@@ -188,7 +222,7 @@ impl Plan {
             match (observation.seen)(run) {
                 Seen::Over | Seen::Withdrawn => self.released.push(run.clone()),
                 Seen::Missing => self.confirm.push(run.clone()),
-                Seen::Waiting | Seen::HeldBack | Seen::Starting | Seen::Running => {}
+                Seen::Waiting | Seen::Unstarted | Seen::HeldBack | Seen::Starting | Seen::Running => {}
             }
         }
         candidates

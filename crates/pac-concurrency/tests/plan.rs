@@ -166,6 +166,23 @@ fn a_granted_run_still_pending_is_started_again_by_its_holder_alone() {
 }
 
 #[test]
+fn a_granted_run_that_no_longer_fits_is_not_started_and_keeps_its_place() {
+    let scene = Scene::new(2).slot(1, Seen::Running).slot(2, Seen::Waiting).slot(3, Seen::Waiting);
+    let plan = scene.plan();
+    assert_eq!((plan.surplus, plan.held), (runs(&[2, 3]), 3), "P1: any of them may have been started already");
+    assert!(plan.resume.is_empty());
+    let plan = Scene::new(2).slot(1, Seen::Running).slot(2, Seen::Unstarted).slot(3, Seen::Unstarted).plan();
+    assert_eq!((plan.resume, plan.given_back), (runs(&[2]), runs(&[3])));
+    let plan = Scene::new(1).slot(2, Seen::Waiting).seen(1, Seen::Running).plan();
+    assert_eq!((plan.adopted, plan.surplus), (entries(&[1]), runs(&[2])), "P1");
+    assert!(plan.given_back.is_empty(), "P5: the cache may be behind, and the run long started");
+    let plan = Scene::new(1).slot(2, Seen::Unstarted).seen(1, Seen::Running).queued(3, Seen::Waiting).plan();
+    assert_eq!((plan.given_back, plan.granted), (runs(&[2]), vec![]));
+    let plan = Scene::new(1).slot(2, Seen::Unstarted).slot(1, Seen::Over).queued(3, Seen::Waiting).plan();
+    assert_eq!((plan.resume, plan.granted), (runs(&[2]), vec![]), "P3: a slot came free for it in time");
+}
+
+#[test]
 fn a_slot_of_a_dead_holder_is_claimed_and_counts_all_the_while() {
     for standing in [Standing::Lapsed, Standing::Stalled] {
         let mut scene = Scene::new(1).slot(1, Seen::Waiting).queued(2, Seen::Waiting);
@@ -200,6 +217,9 @@ fn a_refusal_does_not_give_back_another_watchers_slot() {
     scene.standing = Standing::Foreign;
     let plan = scene.plan();
     assert!(plan.given_back.is_empty() && plan.granted.is_empty(), "P1");
+    scene.standing = Standing::Stalled;
+    let plan = scene.plan();
+    assert_eq!((plan.claimed, plan.given_back), (entries(&[1]), vec![]), "P1: it may have been started since");
 }
 
 #[test]

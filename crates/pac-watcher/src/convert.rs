@@ -74,6 +74,15 @@ impl FinalState {
     }
 }
 
+// === impl RunView ===
+
+impl RunView {
+    /// Whether it is pending and may be started.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.phase, Phase::Arriving | Phase::Waiting)
+    }
+}
+
 /// What a PipelineRun is to the watcher.
 pub fn run_view(run: &PipelineRun) -> Result<RunView, ConvertError> {
     let namespace = run.metadata.namespace.as_deref().ok_or(ConvertError::NoMetadata("namespace"))?;

@@ -197,16 +197,19 @@ impl Supervisor {
         new: Arc<Settings>,
         stop: &CancellationToken,
     ) -> Next {
-        let another = current.change_to(&new) == Change::Driver || !old.capabilities().durable;
+        let same_store = current.change_to(&new) != Change::Driver && old.capabilities().durable;
+        if same_store {
+            return Next::Go(new_driver, new);
+        }
         let mut failures = 0;
-        while another {
+        loop {
             let moved = tokio::select! {
                 () = stop.cancelled() => return Next::Stop,
                 moved = relocate(&*old, &*new_driver) => moved,
             };
             match moved {
                 Ok(moved) => {
-                    info!(repositories = moved.repositories, "moved slots and queues to driver {}", new_driver.name());
+                    info!(?moved, "moved slots and queues to driver {}", new_driver.name());
                     break;
                 }
                 // What the old store can't tell any more, the cluster still can: everything that runs is adopted.

@@ -1,2 +1,23 @@
-//! The binary pac-watcher.
-fn main() {}
+//! `pac-watcher`: the binary that composes settings, drivers and watcher. It only composes: see `cli` for what it takes,
+//! `commands` for what it does, `driver` for the one place that knows all drivers.
+
+mod cli;
+mod commands;
+mod driver;
+mod logging;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::CheckConfig(check)) => commands::check_config::check_config(&check).await,
+        Some(Command::Run(run)) => commands::run::run(run).await,
+        None => commands::run::run(cli.run).await,
+    }
+}

@@ -58,6 +58,9 @@ impl Engine {
         for run in passed.plan.confirm {
             self.confirm(repository, run);
         }
+        for run in passed.plan.surplus {
+            self.find_surplus(repository, run);
+        }
         if self.options.mode == Mode::Standalone {
             for (run, state) in self.index.with(repository, |state| state.take_done_runs()) {
                 self.mark_done(repository, run, state);
@@ -102,6 +105,22 @@ impl Engine {
                     engine.health.trouble(Part::ApiServer, format!("could not read PipelineRun {run}: {why}"));
                     engine.try_later(&repository, Scope::Head);
                 }
+            }
+        });
+    }
+
+    /// Finds out whether `run`, which no longer fits, was started: if not, the next pass gives its slot back.
+    fn find_surplus(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
+        let (engine, repository) = (Arc::clone(self), repository.clone());
+        self.in_flight.spawn(async move {
+            let Ok(_permit) = engine.requests.acquire().await else { return };
+            match live_read::confirm(&engine.client, &repository, &run).await {
+                Ok(Confirmed::Is(view)) if view.is_pending() => {
+                    engine.index.with(&repository, |state| state.note_unstarted(&run, Instant::now()));
+                    engine.queue.add(repository, Scope::Head);
+                }
+                Ok(confirmed) => engine.take_in(&repository, confirmed),
+                Err(_) => engine.try_later(&repository, Scope::Head),
             }
         });
     }

@@ -49,26 +49,28 @@ impl Engine {
                 histogram!("pac_concurrency_start_seconds").record(proven.elapsed());
                 self.started(repository, run);
             }
-            StartOutcome::Refused(why) => self.refused(repository, run, &why),
-            StartOutcome::LookAgain => self.look_again(repository, run, true).await,
+            StartOutcome::Refused(why) => self.look_again(repository, run, Some(&why)).await,
+            StartOutcome::LookAgain => {
+                self.look_again(repository, run, Some("the API server refused the change")).await;
+            }
             StartOutcome::Unknown(why) => {
                 debug!(%repository, %run, why, "the outcome of a start is unknown; its slot stays, reading the run");
                 count("unknown");
-                self.look_again(repository, run, false).await;
+                self.look_again(repository, run, None).await;
             }
         }
     }
 
-    /// Reads the run after a start that didn't take effect (`definite`) or may have.
-    async fn look_again(&self, repository: &RepositoryKey, run: &RunKey, definite: bool) {
+    /// Reads the run after a start that was `refused`, or may have taken effect.
+    ///
+    /// A refusal alone frees no slot: an earlier start, whose answer was lost, may have taken effect, and who isn't allowed
+    /// to change a run is told so whatever state it is in.
+    async fn look_again(&self, repository: &RepositoryKey, run: &RunKey, refused: Option<&str>) {
         match live_read::confirm(&self.client, repository, run).await {
-            Ok(Confirmed::Is(view)) if matches!(view.phase, Phase::Arriving | Phase::Waiting) => {
-                if definite {
-                    self.refused(repository, run, "the API server refused the change, and the run is still pending");
-                } else {
-                    self.doubt(repository, run);
-                }
-            }
+            Ok(Confirmed::Is(view)) if view.is_pending() => match refused {
+                Some(why) => self.refused(repository, run, why),
+                None => self.doubt(repository, run),
+            },
             Ok(Confirmed::Is(view)) if view.phase == Phase::Running => self.started(repository, run),
             Ok(confirmed) => {
                 debug!(%repository, %run, "not started: it is over or was cancelled meanwhile");

@@ -14,6 +14,9 @@ use crate::convert::{FinalState, Phase, RunView};
 /// How long a live read stands for a run the watch doesn't show.
 const LIVE_READ_STANDS: Duration = Duration::from_secs(30);
 
+/// How long a live read stands for a run being pending: long enough for the pass that asked.
+const UNSTARTED_STANDS: Duration = Duration::from_secs(2);
+
 /// One repository's runs, and what its next pass needs to know of them.
 #[derive(Debug)]
 pub struct RepositoryState {
@@ -154,7 +157,7 @@ impl RepositoryState {
         // A run nothing is known of is started all the same: the patch itself tells whether it may be.
         self.on_run(run, |run| {
             let may = match run.start {
-                StartState::Idle => true,
+                StartState::Idle | StartState::Unstarted(_) => true,
                 StartState::Unknown(until) | StartState::Refused(until) => until <= now,
                 StartState::UnderWay | StartState::Acknowledged => false,
             };
@@ -174,6 +177,15 @@ impl RepositoryState {
     /// Notes that the start of `run` was refused; says when it may be admitted again.
     pub fn refuse_start(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
         self.on_run(run, |run| run.refuse(now))
+    }
+
+    /// Notes that a live read found `run` pending, with no start of ours under way.
+    pub fn note_unstarted(&mut self, run: &RunKey, now: Instant) {
+        self.on_run(run, |run| {
+            if run.start != StartState::UnderWay {
+                run.start = StartState::Unstarted(now + UNSTARTED_STANDS);
+            }
+        });
     }
 
     /// Notes that nobody knows what became of the start of `run`; says when to try again.
@@ -240,6 +252,10 @@ impl RepositoryState {
         let stored = [&plan.enqueued, &plan.granted, &plan.adopted, &plan.claimed];
         for entry in stored.into_iter().flatten() {
             self.on_run(&entry.run, |run| run.stored = true);
+        }
+        // What a former holder did to the run since we were refused is not known.
+        for entry in &plan.claimed {
+            self.on_run(&entry.run, Run::forget_refusal);
         }
         for run in &plan.released {
             if self.on_run(run, |run| run.stored = false).is_none() {
@@ -309,6 +325,7 @@ impl RepositoryState {
             (Seen::Waiting, StartState::Acknowledged) => Seen::Running,
             (Seen::Waiting, StartState::UnderWay) => Seen::Starting,
             (Seen::Waiting, StartState::Unknown(until)) if until > now => Seen::Starting,
+            (Seen::Waiting, StartState::Unstarted(until)) if until > now => Seen::Unstarted,
             (Seen::Waiting, StartState::Refused(until)) if until > now => Seen::HeldBack,
             (seen, _) => seen,
         }

@@ -27,6 +27,8 @@ pub enum StartState {
     Unknown(Instant),
     /// The API server said it did. The watch may show the run pending a little longer.
     Acknowledged,
+    /// None, for certain, until this: a live read found the run pending.
+    Unstarted(Instant),
     /// Refused; not admitted again before this.
     Refused(Instant),
 }
@@ -52,7 +54,7 @@ impl Run {
     }
 
     pub(super) fn is_pending(&self) -> bool {
-        matches!(self.view.phase, Phase::Arriving | Phase::Waiting) && self.start != StartState::Acknowledged
+        self.view.is_pending() && self.start != StartState::Acknowledged
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -85,6 +87,13 @@ impl Run {
         let until = now + self.wait(UNKNOWN_WAIT, UNKNOWN_WAIT_MOST);
         self.start = StartState::Unknown(until);
         until
+    }
+
+    /// Drops what is known of a refusal.
+    pub(super) fn forget_refusal(&mut self) {
+        if matches!(self.start, StartState::Refused(_) | StartState::Unstarted(_)) {
+            self.start = StartState::Idle;
+        }
     }
 
     /// Notes that a start was acknowledged.
