@@ -170,11 +170,13 @@ impl Plan {
         self.surplus = doubtful;
         for run in certain {
             if observation.limit.free(self.held) > 0 {
-                self.held += 1;
                 self.resume.push(run);
-            } else {
+            } else if self.surplus.is_empty() {
                 self.given_back.push(run);
+                continue;
             }
+            // Nobody gives a slot back while a younger one, still in doubt, might keep its own.
+            self.held += 1;
         }
     }
 
