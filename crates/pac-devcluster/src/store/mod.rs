@@ -51,8 +51,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     revision: u64,
-    /// Resource versions up to here can't be read or watched from any more.
-    compacted: u64,
+    /// Resource versions before this one can't be read or watched from any more.
+    oldest: u64,
     collections: BTreeMap<&'static str, Collection>,
     history: VecDeque<(&'static str, Arc<Entry>)>,
     snapshots: VecDeque<Snapshot>,
@@ -73,7 +73,7 @@ impl Store {
         let collections = RESOURCES.iter().map(|resource| (resource.plural, Collection::new())).collect();
         let state = State {
             revision: first_revision,
-            compacted: 0,
+            oldest: first_revision,
             collections,
             history: VecDeque::new(),
             snapshots: VecDeque::new(),
@@ -101,10 +101,10 @@ impl Store {
     /// Makes every resourceVersion up to now too old to list at or to watch from, as a compaction of etcd does.
     pub(crate) fn expire_versions(&self) {
         let mut state = self.inner.state.lock();
-        state.compacted = state.revision;
-        state.snapshots.clear();
-        // The first revision after a compaction can be watched from; a real server has always moved on by then.
+        // Even the newest version expires, as if there had been changes since.
         state.revision += 1;
+        state.oldest = state.revision;
+        state.snapshots.clear();
     }
 
     pub(crate) fn get_stored(&self, resource: &ResourceType, namespace: &str, name: &str) -> Option<Arc<Stored>> {
@@ -182,8 +182,8 @@ impl State {
     }
 
     fn oldest(&mut self, resource: &ResourceType) -> u64 {
-        let compacted = if self.compacted == 0 { 0 } else { self.compacted + 1 };
-        self.collection(resource).trimmed.max(compacted)
+        let oldest = self.oldest;
+        self.collection(resource).trimmed.max(oldest)
     }
 }
 
