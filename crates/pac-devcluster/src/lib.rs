@@ -10,10 +10,13 @@ mod http;
 mod object;
 mod openapi;
 mod patch;
+mod protobuf;
 mod resource;
 mod selector;
 mod store;
 mod table;
+mod tekton;
+pub mod verdict;
 mod watch;
 
 use std::{
@@ -22,6 +25,10 @@ use std::{
     time::Duration,
 };
 
+use self::{
+    tekton::Player,
+    verdict::{Verdict, VerdictOptions},
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use self::{
@@ -29,6 +36,7 @@ pub use self::{
     faults::{FaultAction, FaultCommand, FaultId, FaultRule, Faults},
     history::{Change, HistoryLimit, Version},
     store::Store,
+    tekton::{Outcome, RunDuration, TektonPlayer, parse_duration},
 };
 
 /// How the server starts.
@@ -46,6 +54,10 @@ pub struct Options {
     pub bookmark_interval: Duration,
     /// The resourceVersion before the first change.
     pub first_revision: u64,
+    /// Plays Tekton with these settings; without, nobody but the tests gives runs a status.
+    pub tekton: Option<TektonPlayer>,
+    /// What `GET /_dev/verdict` allows for.
+    pub verdict: VerdictOptions,
 }
 
 /// Why the server didn't start.
@@ -68,7 +80,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct DevCluster {
     server: Arc<http::Server>,
-    task: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 // === impl Options ===
@@ -83,6 +95,8 @@ impl Default for Options {
             watch_window: 1_000_000,
             bookmark_interval: Duration::from_secs(60),
             first_revision: 0,
+            tekton: None,
+            verdict: VerdictOptions { ended: false, ..VerdictOptions::default() },
         }
     }
 }
@@ -107,9 +121,14 @@ impl DevCluster {
             store.ensure_namespace(namespace);
         }
         let faults = Faults::new(store.clone());
+        let mut tasks = Vec::new();
+        if let (Some(settings), Some(runs)) = (options.tekton.clone(), resource::by_plural("pipelineruns")) {
+            let player = Player::new(settings, store.clone(), runs);
+            tasks.push(tokio::spawn(player.play(faults.control())));
+        }
         let server = Arc::new(http::Server { address, options, store, faults, applied: Default::default() });
-        let task = tokio::spawn(http::serve(listener, Arc::clone(&server)));
-        Ok(Self { server, task: Some(task) })
+        tasks.push(tokio::spawn(http::serve(listener, Arc::clone(&server))));
+        Ok(Self { server, tasks })
     }
 
     /// Where it listens: `http://127.0.0.1:34567`.
@@ -139,6 +158,11 @@ impl DevCluster {
         self.server.store.history()
     }
 
+    /// Judges the whole history.
+    pub fn verdict(&self, options: &VerdictOptions) -> Verdict {
+        verdict::judge(&self.history(), options)
+    }
+
     /// The switchboard for faults.
     pub fn faults(&self) -> &Faults {
         &self.server.faults
@@ -147,7 +171,7 @@ impl DevCluster {
     /// Stops it and waits until every connection is closed.
     pub async fn shutdown(mut self) {
         self.server.faults.stop();
-        if let Some(task) = self.task.take() {
+        for task in std::mem::take(&mut self.tasks) {
             // It ends by itself now; if it panicked, there's nothing left to stop.
             let _ = task.await;
         }

@@ -1,9 +1,11 @@
 //! `pac-devcluster serve`: the server as a process of its own, for the demo.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{io::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand};
-use pac_devcluster::{DevCluster, Options};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use pac_devcluster::{DevCluster, Options, TektonPlayer};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(version, about = "Plays a Kubernetes API server, for the demo and the tests")]
@@ -14,29 +16,47 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or Ctrl-C.
-    Serve {
-        /// Where to listen; loopback only, port 0 takes a free one.
-        #[arg(long, default_value = "127.0.0.1:0")]
-        address: SocketAddr,
-        /// Write a kubeconfig here.
-        #[arg(long)]
-        kubeconfig: Option<PathBuf>,
-    },
+    /// Serve until SIGTERM or Ctrl-C; the first line of the output is the URL.
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Where to listen; loopback only, port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    address: SocketAddr,
+    /// Write a kubeconfig to this file.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// How long runs take once started, such as 250ms, 2s or 1m.
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    run_duration: Duration,
+    /// Leave runs alone instead of playing Tekton.
+    #[arg(long)]
+    no_tekton: bool,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Command::Serve { address, kubeconfig } = Cli::parse().command;
-    let cluster = DevCluster::start(Options { address, ..Options::default() }).await?;
-    if let Some(path) = kubeconfig {
-        std::fs::write(path, cluster.kubeconfig())?;
+    let Command::Serve(settings) = Cli::parse().command;
+    let tekton = TektonPlayer { duration: settings.run_duration.into(), ..TektonPlayer::default() };
+    let tekton = (!settings.no_tekton).then_some(tekton);
+    let mut terminated = signal(SignalKind::terminate())?;
+    let cluster = DevCluster::start(Options { address: settings.address, tekton, ..Options::default() }).await?;
+    if let Some(path) = settings.kubeconfig {
+        std::fs::write(&path, cluster.kubeconfig()).with_context(|| format!("can't write {}", path.display()))?;
     }
-    #[allow(clippy::print_stdout, reason = "the line that says where it listens is its output")]
-    {
-        println!("{}", cluster.url());
+    let mut output = std::io::stdout();
+    writeln!(output, "{}", cluster.url())?;
+    output.flush()?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
     }
-    tokio::signal::ctrl_c().await?;
     cluster.shutdown().await;
     Ok(())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    pac_devcluster::parse_duration(text).ok_or_else(|| "a number and a unit, such as 250ms, 2s or 1m".to_owned())
 }

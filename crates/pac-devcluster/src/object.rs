@@ -31,6 +31,10 @@ pub(crate) fn label<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     meta(value, "labels")?.get(key)?.as_str()
 }
 
+pub(crate) fn annotation<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    meta(value, "annotations")?.get(key)?.as_str()
+}
+
 pub(crate) fn text_at<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer)?.as_str()
 }

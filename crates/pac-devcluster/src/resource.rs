@@ -137,6 +137,7 @@ pub(crate) static RESOURCES: &[ResourceType] = &[
     },
     ResourceType {
         status: true,
+        categories: &["all"],
         columns: &[column("Status", "string", ".status.phase"), AGE],
         ..ResourceType::core("pods", "pod", "Pod", &["po"])
     },

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Call, Target};
-use crate::{error::ApiError, events, object, resource::ResourceType};
+use crate::{error::ApiError, events, object, protobuf, resource::ResourceType};
 
 /// The object in the body, checked against the resource it was sent to.
 pub(super) fn object_of(call: &Call, target: &Target) -> Result<Value, ApiError> {
@@ -29,6 +29,10 @@ pub(super) fn yaml(bytes: &[u8]) -> Result<Value, ApiError> {
 fn parse(call: &Call, resource: &ResourceType) -> Result<Value, ApiError> {
     if call.content_type.contains("yaml") {
         return yaml(&call.body);
+    }
+    if call.content_type.contains("protobuf") {
+        return protobuf::object(&call.body)
+            .ok_or_else(|| ApiError::unsupported_media_type("application/json, application/yaml"));
     }
     serde_json::from_slice(&call.body).map_err(|error| {
         let text = String::from_utf8_lossy(&call.body);

@@ -4,7 +4,11 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{Call, Reply, Server, respond};
-use crate::{error::ApiError, faults::FaultCommand};
+use crate::{
+    error::ApiError,
+    faults::FaultCommand,
+    verdict::{self, VerdictOptions},
+};
 
 // === impl Server ===
 
@@ -18,6 +22,19 @@ impl Server {
                 }
                 Err(error) => respond::error(&ApiError::bad_request(format!("no such fault: {error}"))),
             },
+            (&Method::GET, "/_dev/summary") => {
+                let global = &self.options.verdict.global_repository;
+                respond::json(StatusCode::OK, &verdict::summary(&self.store, global))
+            }
+            (&Method::GET, "/_dev/verdict") => {
+                let ended_at = Some(self.store.elapsed());
+                let options = VerdictOptions { ended_at, ..self.options.verdict.clone() };
+                let verdict = verdict::judge(&self.store.history(), &options);
+                match serde_json::to_value(&verdict) {
+                    Ok(value) => respond::json(StatusCode::OK, &value),
+                    Err(error) => respond::error(&ApiError::new(500, "InternalError", error.to_string())),
+                }
+            }
             _ => respond::text(StatusCode::NOT_FOUND, "404 page not found\n"),
         }
     }

@@ -1,0 +1,93 @@
+//! What one version of a PipelineRun says, in the words of the promises.
+
+use serde_json::Value;
+
+use crate::object;
+
+const STATE: &str = "pipelinesascode.tekton.dev/state";
+const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
+const EXECUTION_ORDER: [&str; 2] =
+    ["pipelinesascode.tekton.dev/execution-order", "concurrency.pipelinesascode.tekton.dev/execution-order"];
+const WISHES: [&str; 3] = ["Cancelled", "CancelledRunFinally", "StoppedRunFinally"];
+
+/// One version of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// The Repository it names, by the annotation; a label may be shortened.
+    pub(crate) repository: Option<String>,
+    pub(crate) pending: bool,
+    /// The annotation says that it's queued.
+    pub(crate) queued: bool,
+    /// What a user wishes for it in `spec.status`: to be cancelled or stopped.
+    pub(crate) wish: Option<String>,
+    pub(crate) done: bool,
+    pub(crate) started_time: bool,
+    pub(crate) deleting: bool,
+    pub(crate) created: i64,
+    /// The whole execution-order annotation, if it can be used.
+    pub(crate) event: Option<Event>,
+}
+
+/// The place in a webhook event's list of runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) list: String,
+    /// The name of the first run in it.
+    pub(crate) first: String,
+    pub(crate) position: usize,
+}
+
+// === impl Facts ===
+
+impl Facts {
+    pub(crate) fn read(run: &Value) -> Self {
+        let status = object::text_at(run, "/spec/status");
+        let (namespace, name) = (object::namespace(run), object::name(run));
+        let order = EXECUTION_ORDER.into_iter().find_map(|key| object::annotation(run, key));
+        let created = object::meta_text(run, "creationTimestamp").parse::<jiff::Timestamp>();
+        Self {
+            repository: object::annotation(run, REPOSITORY).map(str::to_owned),
+            pending: status == Some("PipelineRunPending"),
+            queued: object::annotation(run, STATE) == Some("queued"),
+            wish: status.filter(|status| WISHES.contains(status)).map(str::to_owned),
+            done: matches!(succeeded(run), Some("True" | "False")),
+            started_time: run.pointer("/status/startTime").is_some(),
+            deleting: object::meta(run, "deletionTimestamp").is_some(),
+            created: created.map(jiff::Timestamp::as_second).unwrap_or_default(),
+            event: order.and_then(|list| Event::read(list, namespace, name)),
+        }
+    }
+
+    /// In the queue.
+    pub(crate) fn waiting(&self) -> bool {
+        self.pending && self.queued && !self.deleting && !self.done
+    }
+
+    /// Taking a slot, unless a user cancelled it before it ever ran: only what happened before tells that.
+    pub(crate) fn running(&self, ran_before: bool) -> bool {
+        let cancelled_before = self.wish.is_some() && !ran_before && !self.started_time;
+        !self.pending && !self.done && !cancelled_before
+    }
+}
+
+// === impl Event ===
+
+impl Event {
+    /// A malformed list, or one that names another namespace or not the run itself, orders nothing.
+    fn read(list: &str, namespace: &str, name: &str) -> Option<Self> {
+        let entry = |entry: &str| {
+            let (own, name) = entry.trim().split_once('/')?;
+            (own == namespace && !name.is_empty() && !name.contains('/')).then(|| name.to_owned())
+        };
+        let names: Vec<String> = list.split(',').map(entry).collect::<Option<_>>()?;
+        let position = names.iter().position(|listed| listed == name)?;
+        Some(Self { list: list.to_owned(), first: names.into_iter().next()?, position })
+    }
+}
+
+/// The status of the condition `Succeeded`.
+pub(crate) fn succeeded(run: &Value) -> Option<&str> {
+    let conditions = run.pointer("/status/conditions")?.as_array()?;
+    let condition = conditions.iter().find(|condition| object::text_at(condition, "/type") == Some("Succeeded"))?;
+    object::text_at(condition, "/status")
+}

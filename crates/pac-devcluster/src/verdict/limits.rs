@@ -1,0 +1,81 @@
+//! The limit in force for a Repository, now and shortly before.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+
+/// What a Repository itself says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Own {
+    Missing,
+    Unset,
+    Limit(u64),
+}
+
+/// Namespace and name.
+pub(crate) type RepositoryKey = (String, String);
+
+/// The limits of all Repositories, with their changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    global: RepositoryKey,
+    changes: BTreeMap<RepositoryKey, Vec<(Duration, Own)>>,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    pub(crate) fn new(global: RepositoryKey) -> Self {
+        Self { global, changes: BTreeMap::new() }
+    }
+
+    /// A Repository's new version, or `None` for its deletion.
+    pub(crate) fn change(&mut self, key: RepositoryKey, at: Duration, repository: Option<&Value>) {
+        let own = match repository {
+            None => Own::Missing,
+            Some(repository) => match repository.pointer("/spec/concurrency_limit").and_then(Value::as_u64) {
+                Some(limit) => Own::Limit(limit),
+                None => Own::Unset,
+            },
+        };
+        self.changes.entry(key).or_default().push((at, own));
+    }
+
+    /// The effective limit at the moment; `None` is unlimited. A missing Repository lets nothing start.
+    pub(crate) fn now(&self, key: &RepositoryKey) -> Option<u64> {
+        self.effective(key, Duration::MAX)
+    }
+
+    /// The greatest limit in force within the last `allowance`.
+    pub(crate) fn greatest(&self, key: &RepositoryKey, at: Duration, allowance: Duration) -> Option<u64> {
+        let mut greatest = self.now(key)?;
+        let since = at.saturating_sub(allowance);
+        if allowance.is_zero() {
+            return Some(greatest);
+        }
+        let moments = [key, &self.global].into_iter().filter_map(|key| self.changes.get(key)).flatten();
+        let moments = moments.map(|(moment, _)| *moment).filter(|moment| *moment >= since);
+        for moment in moments.chain([since]) {
+            greatest = greatest.max(self.effective(key, moment)?);
+        }
+        Some(greatest)
+    }
+
+    fn effective(&self, key: &RepositoryKey, at: Duration) -> Option<u64> {
+        let own = match self.own(key, at) {
+            Own::Missing => return Some(0),
+            Own::Unset => self.own(&self.global, at),
+            own => own,
+        };
+        match own {
+            Own::Limit(limit) if limit > 0 => Some(limit),
+            _ => None,
+        }
+    }
+
+    fn own(&self, key: &RepositoryKey, at: Duration) -> Own {
+        let changes = self.changes.get(key).map(Vec::as_slice).unwrap_or_default();
+        let known = changes.partition_point(|(moment, _)| *moment <= at);
+        changes[..known].last().map_or(Own::Missing, |(_, own)| *own)
+    }
+}

@@ -1,0 +1,155 @@
+//! The recorder: reads the server's own history, and that alone, and says which promises were held.
+//!
+//! It knows the words and promises of the system, not its code. [`judge`] walks through all versions once, keeps a
+//! model of each repository (who waits, who runs, which limit is in force) and writes down every version that breaks a
+//! promise:
+//!
+//! - **P1** a run started although, with it, more runs than the limit were running. Runs that already ran when the
+//!   limit was lowered count but aren't to blame, nor is a run that was created running;
+//! - **P2** a run started twice, was started while it was cancelled or being deleted, or lost its user's wish;
+//! - **P3** a run started although one with an earlier place was waiting;
+//! - **P4** a run still waits, or is lost, at the end; or a slot was free for too long while a run waited.
+
+mod facts;
+mod latency;
+mod limits;
+mod order;
+mod recorder;
+mod repository;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde::Serialize;
+
+use self::recorder::Recorder;
+pub(crate) use self::{facts::succeeded, repository::summary};
+use crate::history::Version;
+
+/// How many violations of a promise are spelled out.
+const SHOWN_VIOLATIONS: usize = 20;
+
+/// What the verdict allows for.
+#[derive(Clone, Debug)]
+pub struct VerdictOptions {
+    /// Namespace and name of the global Repository.
+    pub global_repository: (String, String),
+    /// How long a waiting run without an execution-order annotation may be passed over, and a slot kept from it.
+    pub settle: Duration,
+    /// How long after it took its place in the order a run may still be passed over: what is in flight then was
+    /// decided before.
+    pub in_flight: Duration,
+    /// How long after a limit was lowered a start may still go by the old one, for the same reason.
+    pub limit_allowance: Duration,
+    /// How long a slot may be free while a run waits, without any start.
+    pub longest_gap: Duration,
+    /// Names (`namespace/name`) of runs that can't start, such as those a webhook refuses: nobody needs to wait for
+    /// them, and they may wait for ever.
+    pub excused: BTreeSet<String>,
+    /// Whether all is said to be over: then nothing may wait or run any more.
+    pub ended: bool,
+    /// When the observation ended, if later than the last version.
+    pub ended_at: Option<Duration>,
+}
+
+/// Which promises were held, and how quickly slots changed hands.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// P1 to P4.
+    pub promises: Vec<PromiseVerdict>,
+    /// How many repositories had runs.
+    pub repositories: usize,
+    /// How many runs there were.
+    pub runs: usize,
+    /// How many of them were started from the queue.
+    pub started: usize,
+    /// How many are done, deleted ones included.
+    pub done: usize,
+    /// From a slot's release to the next start in the same repository.
+    pub hand_off: LatencySummary,
+    /// From the first run's creation to the last run's end, in milliseconds.
+    pub makespan: f64,
+}
+
+/// Whether one promise was held.
+#[derive(Clone, Debug, Serialize)]
+pub struct PromiseVerdict {
+    /// `P1` to `P4`.
+    pub id: &'static str,
+    /// Whether it was.
+    pub held: bool,
+    /// How often it wasn't.
+    pub count: usize,
+    /// The first twenty violations, each with runs, resourceVersion and time.
+    pub violations: Vec<String>,
+}
+
+/// Durations in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LatencySummary {
+    /// How many.
+    pub count: usize,
+    /// Half are at most this.
+    pub median: f64,
+    /// 99 of 100 are at most this.
+    pub p99: f64,
+    /// All are at most this.
+    pub max: f64,
+}
+
+/// Reads a history and judges it.
+pub fn judge(history: &[Version], options: &VerdictOptions) -> Verdict {
+    let mut recorder = Recorder::new(options);
+    for version in history {
+        recorder.read(version);
+    }
+    recorder.finish()
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// Whether every promise was held.
+    pub fn held(&self) -> bool {
+        self.promises.iter().all(|promise| promise.held)
+    }
+
+    /// The verdict on one promise, such as `P1`.
+    pub fn promise(&self, id: &str) -> Option<&PromiseVerdict> {
+        self.promises.iter().find(|promise| promise.id == id)
+    }
+}
+
+// === impl VerdictOptions ===
+
+impl Default for VerdictOptions {
+    fn default() -> Self {
+        Self {
+            global_repository: ("pipelines-as-code".to_owned(), "pipelines-as-code".to_owned()),
+            settle: Duration::from_secs(5),
+            in_flight: Duration::from_millis(250),
+            limit_allowance: Duration::ZERO,
+            longest_gap: Duration::from_secs(10),
+            excused: BTreeSet::new(),
+            ended: true,
+            ended_at: None,
+        }
+    }
+}
+
+// === impl PromiseVerdict ===
+
+impl PromiseVerdict {
+    fn new(id: &'static str) -> Self {
+        Self { id, held: true, count: 0, violations: Vec::new() }
+    }
+
+    fn break_by(&mut self, violation: impl FnOnce() -> String) {
+        self.held = false;
+        self.count += 1;
+        if self.violations.len() < SHOWN_VIOLATIONS {
+            self.violations.push(violation());
+        }
+    }
+}

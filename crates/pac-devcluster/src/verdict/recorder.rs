@@ -1,0 +1,269 @@
+//! The walk through the history.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    PromiseVerdict, Verdict, VerdictOptions,
+    facts::Facts,
+    latency,
+    limits::{Limits, RepositoryKey},
+    order::Events,
+    repository::{Repository, Waiting},
+};
+use crate::history::{Change, Version};
+
+/// A run's past.
+#[derive(Debug, Default)]
+struct Past {
+    key: RepositoryKey,
+    name: String,
+    facts: Facts,
+    ran: bool,
+    starts: u32,
+    ever_waited: bool,
+    gone: bool,
+}
+
+pub(super) struct Recorder<'a> {
+    options: &'a VerdictOptions,
+    limits: Limits,
+    events: Events,
+    repositories: BTreeMap<RepositoryKey, Repository>,
+    runs: BTreeMap<String, Past>,
+    used: BTreeSet<RepositoryKey>,
+    limit: PromiseVerdict,
+    start: PromiseVerdict,
+    order: PromiseVerdict,
+    waiting: PromiseVerdict,
+    hand_offs: Vec<Duration>,
+    first_created: Option<Duration>,
+    last_done: Option<Duration>,
+    last_seen: Duration,
+}
+
+// === impl Recorder ===
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(options: &'a VerdictOptions) -> Self {
+        Self {
+            options,
+            limits: Limits::new(options.global_repository.clone()),
+            events: Events::default(),
+            repositories: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            used: BTreeSet::new(),
+            limit: PromiseVerdict::new("P1"),
+            start: PromiseVerdict::new("P2"),
+            order: PromiseVerdict::new("P3"),
+            waiting: PromiseVerdict::new("P4"),
+            hand_offs: Vec::new(),
+            first_created: None,
+            last_done: None,
+            last_seen: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn read(&mut self, version: &Version) {
+        self.last_seen = self.last_seen.max(version.at);
+        match version.resource {
+            "repositories" => self.read_repository(version),
+            "pipelineruns" => self.read_run(version),
+            _ => {}
+        }
+    }
+
+    fn read_repository(&mut self, version: &Version) {
+        let key = (version.namespace.clone(), version.name.clone());
+        let is_global = key == self.options.global_repository;
+        let affected: Vec<RepositoryKey> =
+            if is_global { self.repositories.keys().cloned().collect() } else { vec![key.clone()] };
+        for affected in &affected {
+            self.check_gap(affected, version.at, version.revision);
+        }
+        let repository = (version.change != Change::Deleted).then_some(&*version.object);
+        self.limits.change(key, version.at, repository);
+        for affected in affected {
+            let limit = self.limits.now(&affected);
+            self.repositories.entry(affected).or_default().note_slots(version.at, limit);
+        }
+    }
+
+    fn read_run(&mut self, version: &Version) {
+        let mut past = self.runs.remove(&version.uid).unwrap_or_default();
+        let mut facts = Facts::read(&version.object);
+        // A run is of the repository it named first; a run that names none is none of ours.
+        if past.facts.repository.is_some() {
+            facts.repository.clone_from(&past.facts.repository);
+        }
+        let Some(repository) = facts.repository.clone() else { return };
+        past.key = (version.namespace.clone(), repository);
+        past.name = version.name.clone();
+        past.gone = version.change == Change::Deleted;
+        self.used.insert(past.key.clone());
+        self.first_created.get_or_insert(version.at);
+        self.events.learn(&version.namespace, &version.name, &facts);
+        self.check_gap(&past.key, version.at, version.revision);
+        self.check_wish(version, &past, &facts);
+        let running = facts.running(past.ran) && !past.gone;
+        if running && past.facts.pending && version.change == Change::Updated {
+            self.read_start(version, &mut past, &facts);
+        }
+        self.place_run(version, &mut past, &facts, running);
+        past.ran |= running;
+        past.facts = facts;
+        self.runs.insert(version.uid.clone(), past);
+    }
+
+    /// Writes the run down as waiting, running or neither.
+    fn place_run(&mut self, version: &Version, past: &mut Past, facts: &Facts, running: bool) {
+        let limit = self.limits.now(&past.key);
+        let repository = self.repositories.entry(past.key.clone()).or_default();
+        let before = repository.waiting.remove(&version.uid);
+        if facts.waiting() && !past.gone {
+            past.ever_waited = true;
+            let since = before.as_ref().map_or(version.at, |before| before.since);
+            let ordered = before.and_then(|before| before.ordered_since.filter(|_| before.facts.event == facts.event));
+            let waiting = Waiting {
+                name: version.name.clone(),
+                facts: facts.clone(),
+                since,
+                ordered_since: facts.event.as_ref().map(|_| ordered.unwrap_or(version.at)),
+                excused: self.options.excused.contains(&format!("{}/{}", version.namespace, version.name)),
+            };
+            repository.waiting.insert(version.uid.clone(), waiting);
+        }
+        if running {
+            repository.running.insert(version.uid.clone(), version.name.clone());
+        } else if repository.running.remove(&version.uid).is_some() {
+            let somebody_waits = repository.waiting.values().any(|waiting| !waiting.excused);
+            if somebody_waits && repository.has_free_slot(limit) {
+                repository.releases.push_back(version.at);
+            }
+        }
+        if (facts.done || past.gone) && !past.facts.done {
+            self.last_done = Some(version.at);
+        }
+        if repository.waiting.values().all(|waiting| waiting.excused) {
+            repository.releases.clear();
+        }
+        repository.note_slots(version.at, limit);
+    }
+
+    fn read_start(&mut self, version: &Version, past: &mut Past, facts: &Facts) {
+        past.starts += 1;
+        if past.starts > 1 {
+            let times = past.starts;
+            self.start.break_by(|| format!("{} was started {times} times", told(version)));
+        }
+        if facts.deleting || past.facts.deleting {
+            self.start.break_by(|| format!("{} was started while it was being deleted", told(version)));
+        }
+        self.check_limit(version, &past.key);
+        self.check_order(version, past);
+        let repository = self.repositories.entry(past.key.clone()).or_default();
+        if let Some(released) = repository.releases.pop_front() {
+            self.hand_offs.push(version.at.saturating_sub(released));
+        }
+        // The clock of the longest gap starts anew with every start.
+        repository.free_since = None;
+    }
+
+    fn check_limit(&mut self, version: &Version, key: &RepositoryKey) {
+        let limit = self.limits.greatest(key, version.at, self.options.limit_allowance);
+        let repository = self.repositories.entry(key.clone()).or_default();
+        let running = repository.running.len() as u64 + u64::from(!repository.running.contains_key(&version.uid));
+        if let Some(limit) = limit.filter(|limit| running > *limit) {
+            let others: Vec<&str> = repository.running.values().map(String::as_str).take(5).collect();
+            self.limit.break_by(|| {
+                let others = others.join(", ");
+                format!("{} started as number {running} of at most {limit}, beside {others}", told(version))
+            });
+        }
+    }
+
+    fn check_order(&mut self, version: &Version, past: &Past) {
+        let Some(repository) = self.repositories.get(&past.key) else { return };
+        let place = |name: &str, facts: &Facts| self.events.place(&version.namespace, name, facts);
+        let own = place(&version.name, &past.facts);
+        let passed = repository.waiting.iter().find(|(uid, other)| {
+            **uid != version.uid
+                && !other.excused
+                && other.is_settled(version.at, self.options.settle, self.options.in_flight)
+                && place(&other.name, &other.facts) < own
+        });
+        if let Some((_, other)) = passed {
+            self.order.break_by(|| {
+                format!("{} was started before {}, which waited with an earlier place", told(version), other.name)
+            });
+        }
+    }
+
+    fn check_wish(&mut self, version: &Version, past: &Past, facts: &Facts) {
+        if let (Some(wish), None, false) = (&past.facts.wish, &facts.wish, past.gone) {
+            self.start.break_by(|| format!("{} lost its spec.status {wish}", told(version)));
+        }
+    }
+
+    fn check_gap(&mut self, key: &RepositoryKey, at: Duration, revision: u64) {
+        let Some(repository) = self.repositories.get(key) else { return };
+        let Some((gap, name)) = repository.gap(at, self.options.settle) else { return };
+        if gap > self.options.longest_gap {
+            let milliseconds = gap.as_millis();
+            self.waiting.break_by(|| {
+                let (namespace, repository) = key;
+                format!(
+                    "a slot of {namespace}/{repository} was free for {milliseconds} ms while {name} waited, until \
+                     revision {revision} at {:.3} s",
+                    at.as_secs_f64()
+                )
+            });
+            // Told once; the clock starts anew.
+            if let Some(repository) = self.repositories.get_mut(key) {
+                repository.free_since = Some(at);
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Verdict {
+        let end = self.options.ended_at.unwrap_or_default().max(self.last_seen);
+        let keys: Vec<RepositoryKey> = self.repositories.keys().cloned().collect();
+        for key in keys {
+            self.check_gap(&key, end, 0);
+        }
+        let mut done = 0;
+        for past in self.runs.values() {
+            let over = past.facts.done || past.gone;
+            done += usize::from(over);
+            let excused = self.options.excused.contains(&format!("{}/{}", past.key.0, past.name));
+            if self.options.ended && past.ever_waited && !over && past.facts.wish.is_none() && !excused {
+                let state = if past.facts.waiting() {
+                    "still waiting"
+                } else if past.facts.running(past.ran) {
+                    "still running"
+                } else {
+                    "lost: neither waiting nor running nor done"
+                };
+                self.waiting.break_by(|| format!("{}/{} is {state} at the end", past.key.0, past.name));
+            }
+        }
+        let makespan = self.last_done.unwrap_or_default().saturating_sub(self.first_created.unwrap_or_default());
+        Verdict {
+            repositories: self.used.len(),
+            runs: self.runs.len(),
+            started: self.runs.values().filter(|past| past.starts > 0).count(),
+            done,
+            hand_off: latency::summarize(self.hand_offs),
+            makespan: latency::milliseconds(makespan),
+            promises: vec![self.limit, self.start, self.order, self.waiting],
+        }
+    }
+}
+
+/// A run and the version that is told about.
+fn told(version: &Version) -> String {
+    let (namespace, name, revision) = (&version.namespace, &version.name, version.revision);
+    format!("{namespace}/{name} (revision {revision}, {:.3} s)", version.at.as_secs_f64())
+}
