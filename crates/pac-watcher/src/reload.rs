@@ -69,18 +69,26 @@ impl SettingsSource {
         }
     }
 
-    /// Reads everything; an error says why the cluster could not be asked.
+    /// Reads everything; an error says why the cluster could not be asked. A ConfigMap that is missing is an empty one.
     pub async fn read(&self) -> Result<Result<Resolved, Problems>, String> {
+        Ok(self.read_existing().await?.unwrap_or_else(|| {
+            let sources = Sources::new().with_environment(std::env::vars_os());
+            resolve(&sources, &Disk)
+        }))
+    }
+
+    /// Reads everything; nothing if the ConfigMap is missing.
+    async fn read_existing(&self) -> Result<Option<Result<Resolved, Problems>>, String> {
         let sources = Sources::new().with_environment(std::env::vars_os());
         let sources = match self {
             Self::File(path) => sources.with_local_file(path, &Disk),
             Self::Cluster { client, namespace, config_map, secret } => {
-                let data = config_map_data(client, namespace, config_map).await?;
+                let Some(data) = config_map_data(client, namespace, config_map).await? else { return Ok(None) };
                 let sources = sources.with_config_map(&format!("{namespace}/{config_map}"), data);
                 sources.with_secret(&format!("{namespace}/{secret}"), secret_data(client, namespace, secret).await?)
             }
         };
-        Ok(resolve(&sources, &Disk))
+        Ok(Some(resolve(&sources, &Disk)))
     }
 
     /// Reads until the cluster answers. Settings that can't be used are an error.
@@ -112,9 +120,15 @@ impl SettingsSource {
                     () = changed.notified() => {}
                     () = tokio::time::sleep(READ_EVERY) => {}
                 }
-                // A cluster that can't be asked keeps what it said last.
-                if let Ok(read) = self.read().await {
-                    take_in(read, &settings, &health, &mut reported);
+                // A cluster that can't be asked keeps what it said last; so does one whose ConfigMap is being replaced.
+                match self.read_existing().await {
+                    Ok(Some(Ok(resolved))) => {
+                        reported = None;
+                        take_in(&resolved, &settings, &health);
+                    }
+                    Ok(Some(Err(problems))) => report_once(&mut reported, problems.to_string()),
+                    Ok(None) => report_once(&mut reported, "their ConfigMap is gone".to_owned()),
+                    Err(_) => {}
                 }
             }
         };
@@ -138,32 +152,23 @@ impl SettingsSource {
     }
 }
 
-fn take_in(
-    read: Result<Resolved, Problems>,
-    settings: &watch::Sender<Arc<Settings>>,
-    health: &Health,
-    reported: &mut Option<String>,
-) {
-    match read {
-        Ok(resolved) => {
-            *reported = None;
-            health.fine(Part::Settings);
-            let before = Arc::clone(&settings.borrow());
-            if *before != resolved.settings {
-                counter!("pac_concurrency_config_reloads_total", "outcome" => "applied").increment(1);
-                info!(changed = before.difference(&resolved.settings).join(", "), "the settings changed");
-                log_warnings(&resolved);
-                settings.send_replace(Arc::new(resolved.settings));
-            }
-        }
-        Err(problems) => {
-            let text = problems.to_string();
-            if reported.as_ref() != Some(&text) {
-                counter!("pac_concurrency_config_reloads_total", "outcome" => "refused").increment(1);
-                warn!("the settings changed to some that can't be used, and the last good ones stay:\n{text}");
-                *reported = Some(text);
-            }
-        }
+fn take_in(resolved: &Resolved, settings: &watch::Sender<Arc<Settings>>, health: &Health) {
+    health.fine(Part::Settings);
+    let before = Arc::clone(&settings.borrow());
+    if *before != resolved.settings {
+        counter!("pac_concurrency_config_reloads_total", "outcome" => "applied").increment(1);
+        info!(changed = before.difference(&resolved.settings).join(", "), "the settings changed");
+        log_warnings(resolved);
+        settings.send_replace(Arc::new(resolved.settings.clone()));
+    }
+}
+
+/// Says that new settings are not used, when it is news.
+fn report_once(reported: &mut Option<String>, why: String) {
+    if reported.as_ref() != Some(&why) {
+        counter!("pac_concurrency_config_reloads_total", "outcome" => "refused").increment(1);
+        warn!("the settings can't be used any more, and the last good ones stay:\n{why}");
+        *reported = Some(why);
     }
 }
 
@@ -173,10 +178,15 @@ fn log_warnings(resolved: &Resolved) {
     }
 }
 
-async fn config_map_data(client: &Client, namespace: &str, name: &str) -> Result<BTreeMap<String, String>, String> {
+/// The ConfigMap's data; nothing if there is no such ConfigMap.
+async fn config_map_data(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<BTreeMap<String, String>>, String> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let found = answer(&format!("ConfigMap {namespace}/{name}"), api.get_opt(name)).await?;
-    Ok(found.and_then(|found| found.data).unwrap_or_default())
+    Ok(found.map(|found| found.data.unwrap_or_default()))
 }
 
 async fn secret_data(client: &Client, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, String> {

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::Client;
 use kube::api::Api;
 use kube::core::{DeserializeGuard, ObjectMeta};
@@ -45,8 +45,8 @@ pub async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
     let api: Api<DeserializeGuard<PipelineRun>> = Api::all(client);
     let mut listed = HashSet::new();
     let mut events = watch(api, watcher::Config::default().labels(labels::SELECTOR));
-    while let Some(event) = events.next().await {
-        let Some(event) = note_failure(event, &sink, Part::RunWatch) else { continue };
+    loop {
+        let Some(event) = next(&mut events, &sink, Part::RunWatch).await else { continue };
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(run) => {
@@ -70,8 +70,8 @@ pub async fn watch_repositories(client: Client, sink: Sink, synced: Sender<bool>
     let api: Api<DeserializeGuard<Repository>> = Api::all(client);
     let mut listed = HashSet::new();
     let mut events = watch(api, watcher::Config::default());
-    while let Some(event) = events.next().await {
-        let Some(event) = note_failure(event, &sink, Part::RepositoryWatch) else { continue };
+    loop {
+        let Some(event) = next(&mut events, &sink, Part::RepositoryWatch).await else { continue };
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(repository) => {
@@ -94,15 +94,21 @@ pub async fn watch_repositories(client: Client, sink: Sink, synced: Sender<bool>
 fn watch<K>(
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
-) -> impl futures::Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Unpin
+) -> impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Unpin
 where
     K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     Box::pin(watcher::watcher(api, config).backoff(Retry::default()))
 }
 
-fn note_failure<E>(event: watcher::Result<E>, sink: &Sink, part: Part) -> Option<E> {
-    match event {
+/// The next event; nothing if there was a failure instead, or all was quiet for a while.
+async fn next<E>(events: &mut (impl Stream<Item = watcher::Result<E>> + Unpin), sink: &Sink, part: Part) -> Option<E> {
+    let Ok(event) = tokio::time::timeout(QUIET, events.next()).await else {
+        // It would have failed again by now: a watch that was resumed says nothing until there is something to say.
+        sink.health.fine(part);
+        return None;
+    };
+    match event? {
         Ok(event) => {
             sink.health.fine(part);
             Some(event)
@@ -189,7 +195,12 @@ fn path(meta: &ObjectMeta) -> Box<str> {
     format!("{}/{}", part(&meta.namespace), part(&meta.name)).into()
 }
 
-/// How long to wait before a failed list or watch is tried again: from 50 ms, doubling, to 10 s, with jitter.
+/// Longest wait before a failed list or watch is tried again.
+const RETRY_MOST: Duration = Duration::from_secs(5);
+/// How long nothing is heard of a failing watch before it is taken to work again: more than any wait and request take.
+const QUIET: Duration = Duration::from_secs(12);
+
+/// How long to wait before a failed list or watch is tried again: from 50 ms, doubling, with jitter.
 #[derive(Debug, Default)]
 struct Retry {
     failures: u32,
@@ -201,7 +212,7 @@ impl Iterator for Retry {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let wait = crate::backoff::wait(Duration::from_millis(50), Duration::from_secs(10), self.failures);
+        let wait = crate::backoff::wait(Duration::from_millis(50), RETRY_MOST, self.failures);
         self.failures += 1;
         Some(wait)
     }

@@ -57,6 +57,7 @@ pub struct Engine {
     requests: Semaphore,
     marks: Semaphore,
     failures: Mutex<HashMap<RepositoryKey, u32>>,
+    lanes: starts::Lanes,
     in_flight: TaskTracker,
 }
 
@@ -84,6 +85,7 @@ impl Engine {
             requests: Semaphore::new(REQUESTS),
             marks: Semaphore::new(MARKS),
             failures: Mutex::default(),
+            lanes: starts::Lanes::default(),
             in_flight: TaskTracker::new(),
         })
     }

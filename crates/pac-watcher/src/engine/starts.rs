@@ -3,7 +3,8 @@
 //! A start is sent at once after the pass that proved the slot ours, or not at all: the claim of another watcher on a slot
 //! takes longer than a start may be under way (see [`pac_concurrency::manager`]).
 
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, histogram};
@@ -22,24 +23,65 @@ use crate::patch::{self, StartOutcome};
 /// another watcher leaves a slot alone.
 const PROOF_LASTS: Duration = Duration::from_secs(4);
 
+/// How long the next run of a repository waits for the answer to the start before it. Starts are sent in queue order, one
+/// after the other, so that whoever watches the cluster sees them in that order (P3); but a slow one doesn't hold up the
+/// rest.
+const IN_ORDER_FOR: Duration = Duration::from_millis(250);
+
+/// Starts that are yet to be sent, by repository: runs and when their slots were proven ours. A repository with an entry
+/// has a task that sends them.
+#[derive(Debug, Default)]
+pub(super) struct Lanes(Mutex<HashMap<RepositoryKey, VecDeque<(RunKey, Instant)>>>);
+
+// === impl Lanes ===
+
+impl Lanes {
+    /// Puts a start at the end of its repository's lane; says whether a task must be made to send them.
+    fn push(&self, repository: &RepositoryKey, start: (RunKey, Instant)) -> bool {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !lanes.contains_key(repository);
+        lanes.entry(repository.clone()).or_default().push_back(start);
+        is_new
+    }
+
+    fn pop(&self, repository: &RepositoryKey) -> Option<(RunKey, Instant)> {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = lanes.get_mut(repository)?.pop_front();
+        if next.is_none() {
+            lanes.remove(repository);
+        }
+        next
+    }
+}
+
 // === impl Engine ===
 
 impl Engine {
-    /// Starts `run`, whose slot was proven ours at `proven`.
+    /// Starts `run`, whose slot was proven ours at `proven`, after those of its repository asked for before.
     pub(super) fn start(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey, proven: Instant) {
         if !self.index.with(repository, |state| state.begin_start(&run, proven)) {
             return;
         }
-        let (engine, repository) = (Arc::clone(self), repository.clone());
-        self.in_flight.spawn(async move {
-            let Ok(_permit) = engine.requests.acquire().await else { return };
-            if proven.elapsed() > PROOF_LASTS {
-                engine.index.with(&repository, |state| state.abandon_start(&run));
-            } else {
-                engine.try_start(&repository, &run, proven).await;
-            }
-            engine.queue.add(repository, Scope::Head);
-        });
+        if self.lanes.push(repository, (run, proven)) {
+            self.in_flight.spawn(Arc::clone(self).send_starts(repository.clone()));
+        }
+    }
+
+    async fn send_starts(self: Arc<Self>, repository: RepositoryKey) {
+        while let Some((run, proven)) = self.lanes.pop(&repository) {
+            let (engine, repository) = (Arc::clone(&self), repository.clone());
+            let sending = self.in_flight.spawn(async move {
+                let Ok(_permit) = engine.requests.acquire().await else { return };
+                if proven.elapsed() > PROOF_LASTS {
+                    engine.index.with(&repository, |state| state.abandon_start(&run));
+                } else {
+                    engine.try_start(&repository, &run, proven).await;
+                }
+                engine.queue.add(repository, Scope::Head);
+            });
+            // What it comes to is its own affair; here only the order counts.
+            let _ = tokio::time::timeout(IN_ORDER_FOR, sending).await;
+        }
     }
 
     async fn try_start(&self, repository: &RepositoryKey, run: &RunKey, proven: Instant) {

@@ -1,0 +1,162 @@
+//! Who is admitted, and when: limits, order, and what changes them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use serde_json::json;
+use support::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admits_up_to_the_limit_and_the_next_when_one_is_done() {
+    let world = World::new().await;
+    world.repository("repo", Some(2)).await;
+    world.event("repo", &["a", "b", "c", "d"]).await;
+    world.running(&["a", "b"]).await;
+    world.settled().await;
+    world.running(&["a", "b"]).await;
+    world.finish("a").await;
+    world.running(&["b", "c"]).await;
+    world.state_is("a", "completed").await;
+    world.report("b", "False").await;
+    world.state_is("b", "failed").await;
+    world.running(&["c", "d"]).await;
+    assert_eq!(world.recorder.start_order().iter().filter(|name| name.len() == 1).count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_repositories_of_one_namespace_have_limits_of_their_own() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.repository("repo-2", Some(2)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.event("repo-2", &["x", "y", "z"]).await;
+    world.running(&["a", "x", "y"]).await;
+    world.finish("x").await;
+    world.running(&["a", "y", "z"]).await;
+    world.finish("a").await;
+    world.running(&["b", "y", "z"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_global_limit_applies_where_a_repository_has_none() {
+    let world = World::new().await;
+    world.repository_in("pipelines-as-code", "pipelines-as-code", Some(1)).await;
+    world.repository("repo", None).await;
+    world.event("repo", &["a", "b", "c", "d"]).await;
+    world.running(&["a"]).await;
+    world.set_limit_in("pipelines-as-code", "pipelines-as-code", Some(2)).await;
+    world.running(&["a", "b"]).await;
+    world.set_limit("repo", Some(3)).await;
+    world.running(&["a", "b", "c"]).await;
+    world.set_limit_in("pipelines-as-code", "pipelines-as-code", None).await;
+    world.set_limit("repo", None).await;
+    world.running(&["a", "b", "c", "d"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_removed_and_put_back_counts_those_that_run() {
+    let world = World::new().await;
+    world.repository("repo", Some(2)).await;
+    world.event("repo", &["a", "b", "c"]).await;
+    world.running(&["a", "b"]).await;
+    world.set_limit("repo", None).await;
+    world.running(&["a", "b", "c"]).await;
+    world.set_limit("repo", Some(1)).await;
+    world.settled().await;
+    world.event("repo", &["d"]).await;
+    world.finish("a").await;
+    world.state_is("a", "completed").await;
+    world.finish("b").await;
+    world.state_is("b", "completed").await;
+    world.settled().await;
+    world.running(&["c"]).await;
+    world.finish("c").await;
+    world.running(&["d"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_run_already_are_counted_when_a_limit_is_first_set() {
+    let world = World::new().await;
+    world.repository("repo", None).await;
+    for name in ["x", "y"] {
+        let started = json!({
+            "metadata": {"annotations": {"pipelinesascode.tekton.dev/state": "started"},
+                "labels": {"pipelinesascode.tekton.dev/state": "started"}},
+            "spec": {"status": null},
+        });
+        world.run_with("repo", name, started).await;
+    }
+    world.running(&["x", "y"]).await;
+    world.set_limit("repo", Some(1)).await;
+    world.settled().await;
+    world.event("repo", &["a"]).await;
+    world.finish("x").await;
+    world.state_is("x", "completed").await;
+    world.settled().await;
+    world.running(&["y"]).await;
+    world.finish("y").await;
+    world.running(&["a"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_wait_for_a_repository_that_appears_later() {
+    let world = World::new().await;
+    world.event("repo", &["a", "b"]).await;
+    world.settled().await;
+    world.running(&[]).await;
+    world.repository("repo", Some(1)).await;
+    world.running(&["a"]).await;
+    world.delete_repository("repo").await;
+    world.settled().await;
+    world.finish("a").await;
+    world.state_is("a", "completed").await;
+    world.settled().await;
+    world.running(&[]).await;
+    world.repository("repo", Some(1)).await;
+    world.running(&["b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_maximal_length_are_admitted() {
+    let namespace = "n".repeat(63);
+    let mut world = World::with_namespace(namespace).await;
+    world.start_watcher();
+    let (repository, first, second) = ("r".repeat(253), "a".repeat(253), "b".repeat(253));
+    world.repository(&repository, Some(1)).await;
+    world.event(&repository, &[&first, &second]).await;
+    world.running(&[&first]).await;
+    world.finish(&first).await;
+    world.running(&[&second]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_runs_created_within_one_second_are_admitted_in_order() {
+    let world = World::new().await;
+    world.repository("repo", Some(3)).await;
+    // Not in the order of their names, so that only the annotation can tell.
+    let names: Vec<String> = (0..20).map(|number| format!("run-{:02}", (number * 7) % 20)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    world.event("repo", &names).await;
+    assert_eq!(world.drain(&names).await, names);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_keeps_limit_and_order() {
+    let mut world = World::new().await;
+    world.repository("repo", Some(3)).await;
+    let names: Vec<String> = (0..23).map(|number| format!("run-{:02}", (number * 5) % 23)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    world.event("repo", &names).await;
+    world.running(&names[..3]).await;
+    world.kill_watcher();
+    world.start_watcher();
+    world.settled().await;
+    world.running(&names[..3]).await;
+    world.stop_watcher();
+    world.finish(names[0]).await;
+    world.start_watcher();
+    world.running(&names[1..4]).await;
+    let order: Vec<String> = world.drain(&names).await.into_iter().filter(|name| name.starts_with("run-")).collect();
+    assert_eq!(order, names);
+}

@@ -1,0 +1,260 @@
+//! What the API server and the network do to requests.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use pac_devcluster::{FaultAction, FaultRule};
+use serde_json::json;
+use support::World;
+
+fn start_of(name: &str, action: FaultAction) -> FaultRule {
+    FaultRule::new(action).verb("patch").resource("pipelineruns").name(name)
+}
+
+fn refusal(status: u16, reason: &str, message: &str) -> FaultAction {
+    FaultAction::Error { status, reason: reason.to_owned(), message: message.to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_whose_answer_was_lost_is_not_repeated_and_keeps_its_slot() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    let lost = faults.add(start_of("a", FaultAction::DropAfter).times(1));
+    world.event("repo", &["a", "b"]).await;
+    faults.struck(lost, 1).await;
+    world.settled().await;
+    world.running(&["a"]).await;
+    let uid = world.recorder.now()["a"].uid.clone();
+    assert_eq!(world.recorder.starts_of(&uid), 1, "P2");
+    world.finish("a").await;
+    world.running(&["b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_was_lost_before_it_took_effect_is_sent_again() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    faults.add(start_of("a", FaultAction::DropBefore).times(3));
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    assert!(world.recorder.now()["b"].is_pending(), "P3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_a_webhook_refuses_lets_the_next_go_and_is_tried_again() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    let denied = refusal(403, "Forbidden", "admission webhook \"policy.example.com\" denied the request: not today");
+    let rule = faults.add(start_of("a", denied).times(1));
+    world.event("repo", &["a", "b", "c"]).await;
+    world.running(&["b"]).await;
+    faults.struck(rule, 1).await;
+    world.settled().await;
+    assert!(world.recorder.now()["a"].is_pending() && world.recorder.now()["c"].is_pending());
+    // It kept its place: before c, as soon as it may be tried again.
+    world.recorder.until("a is tried again", |_| true).await;
+    tokio::time::sleep(Duration::from_secs(6)).await; // its back-off, 5 s
+    world.finish("b").await;
+    world.running(&["a"]).await;
+    world.finish("a").await;
+    world.running(&["c"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_always_refused_keeps_no_slot() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    faults.add(start_of("a", refusal(422, "Invalid", "PipelineRun.tekton.dev \"a\" is invalid: spec: never")));
+    world.event("repo", &["a", "b", "c"]).await;
+    world.running(&["b"]).await;
+    world.finish("b").await;
+    world.running(&["c"]).await;
+    assert!(world.recorder.now()["a"].is_pending());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_overloaded_is_waited_for_in_order() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    for (status, reason) in
+        [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable"), (504, "Timeout")]
+    {
+        faults.add(start_of("a", refusal(status, reason, "later")).times(1));
+    }
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    assert!(world.recorder.now()["b"].is_pending(), "P3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_watches_are_closed_and_versions_expire() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b", "c", "d"]).await;
+    world.running(&["a"]).await;
+    faults.close_watches();
+    world.finish("a").await;
+    world.running(&["b"]).await;
+    faults.expire_versions();
+    faults.close_watches();
+    world.finish("b").await;
+    world.running(&["c"]).await;
+    faults.expire_versions();
+    faults.close_watches();
+    world.delete_run("c").await;
+    world.running(&["d"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_cache_admits_nobody_twice() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b", "c"]).await;
+    world.running(&["a"]).await;
+    faults.pause_watches();
+    world.finish("a").await;
+    world.delete_run("a").await;
+    faults.resume_watches();
+    world.running(&["b"]).await;
+    world.finish("b").await;
+    world.running(&["c"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_api_server_is_survived_without_a_restart() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    world.watcher().ready(true).await;
+    faults.refuse_connections();
+    world.watcher().ready(false).await;
+    faults.accept_connections();
+    world.watcher().ready(true).await;
+    world.finish("a").await;
+    world.running(&["b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slow_run_delays_no_other_repository() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    faults.add(start_of("slow", FaultAction::Latency(Duration::from_secs(30))));
+    world.repository("slow", Some(1)).await;
+    world.repository("quick", Some(1)).await;
+    world.event("slow", &["slow"]).await;
+    world.event("quick", &["x", "y"]).await;
+    world.running(&["x"]).await;
+    world.finish("x").await;
+    world.running(&["y"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn final_states_are_written_in_the_end() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a"]).await;
+    world.running(&["a"]).await;
+    faults.pause_watches();
+    world.finish("a").await;
+    faults.add(start_of("a", refusal(500, "InternalError", "later")).times(3));
+    faults.resume_watches();
+    world.state_is("a", "completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn being_switched_off_touches_nothing_and_switched_on_goes_on() {
+    let mut world = World::without_watcher().await;
+    world.settings(json!({"concurrency-enabled": "false"})).await;
+    world.start_watcher();
+    world.watcher().ready(true).await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    assert!(world.recorder.now().values().all(support::Run::is_pending));
+    world.settings(json!({"concurrency-enabled": "true"})).await;
+    world.running(&["a"]).await;
+    world.settings(json!({"concurrency-enabled": "no"})).await;
+    world.watcher().log_says("switched off").await;
+    world.finish("a").await;
+    world.settings(json!({"concurrency-enabled": "yes"})).await;
+    world.running(&["b"]).await;
+    world.state_is("a", "completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_settings_on_reload_keep_the_last_good_ones() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    world.settings(json!({"concurrency-enabled": "true", "concurrency-driver": "redis"})).await;
+    world.watcher().log_says("driver not found").await;
+    world.finish("a").await;
+    world.running(&["b"]).await;
+    world.no_settings().await;
+    world.watcher().log_says("is gone").await;
+    world.event("repo", &["c"]).await;
+    world.finish("b").await;
+    world.running(&["c"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_lease_moves_over_without_losing_a_place() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["c", "a", "b"]).await;
+    world.running(&["c"]).await;
+    world.settings(json!({"concurrency-enabled": "true", "memory-lease-ttl": "45m"})).await;
+    world.watcher().log_says("moved slots and queues").await;
+    assert_eq!(world.drain(&["a", "b", "c"]).await, ["c", "a", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_what_users_look_for() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    let log = world.watcher();
+    log.log_says("Initialized concurrency system with driver: memory").await;
+    log.log_says(&format!("acquired concurrency slot for {}/a", world.namespace)).await;
+    let reached = format!("concurrency limit reached for repository {}/repo", world.namespace);
+    log.log_says(&reached).await;
+    world.event("repo", &["c", "d"]).await;
+    world.settled().await;
+    assert_eq!(log.log_count(&reached), 1, "once per change, not once per pass");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ports_tell_what_is_so() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    let watcher = world.watcher();
+    let labels = format!("{{namespace=\"{}\",repository=\"repo\"}}", world.namespace);
+    let metrics = watcher.get(watcher.metrics_addr, "/metrics").await.1;
+    for line in [format!("pac_concurrency_limit{labels} 1"), format!("pac_concurrency_waiting{labels} 1")] {
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
+    assert_eq!(watcher.get(watcher.probe_addr, "/live").await.0, 200);
+    let queue = watcher.get(watcher.admin_addr, "/debug/queue").await.1;
+    assert!(queue.contains(&format!("\"waiting\":[\"{}/b\"]", world.namespace)), "{queue}");
+    world.delete_run("b").await;
+    world.finish("a").await;
+    world.delete_repository("repo").await;
+    world.settled().await;
+    let metrics = watcher.get(watcher.metrics_addr, "/metrics").await.1;
+    assert!(!metrics.contains(&labels), "a gauge outlived its repository");
+}

@@ -1,0 +1,195 @@
+//! What users do to runs meanwhile, and what they write into them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use pac_devcluster::{FaultAction, FaultRule};
+use serde_json::json;
+use support::World;
+
+const STATE: &str = "pipelinesascode.tekton.dev/state";
+const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_run_that_is_cancelled_or_deleted_leaves_the_queue() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b", "c", "d"]).await;
+    world.running(&["a"]).await;
+    world.cancel("b").await;
+    world.delete_run("c").await;
+    world.finish("a").await;
+    world.running(&["d"]).await;
+    assert_eq!(world.recorder.now()["b"].wish, "Cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_run_that_is_cancelled_keeps_its_slot_until_it_is_done() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    world.report("a", "Unknown").await;
+    world.cancel("a").await;
+    world.settled().await;
+    assert!(world.recorder.now()["b"].is_pending());
+    world.report("a", "False").await;
+    world.running(&["b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_run_that_is_deleted_frees_its_slot_when_it_is_gone() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.run_with("repo", "a", json!({"metadata": {"finalizers": ["test.example.com/hold"]}})).await;
+    world.started("a").await;
+    world.event("repo", &["b"]).await;
+    world.delete_run("a").await;
+    world.settled().await;
+    assert!(world.recorder.now()["b"].is_pending(), "its finalizer keeps it running");
+    world.patch_run("a", json!({"metadata": {"finalizers": null}})).await;
+    world.running(&["b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_run_kept_by_a_finalizer_leaves_the_queue_at_once() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a"]).await;
+    let held = json!({"metadata": {"finalizers": ["test.example.com/hold"], "annotations": {EXECUTION_ORDER: world.order(&["b"])}}});
+    world.run_with("repo", "b", held).await;
+    world.event("repo", &["c"]).await;
+    world.running(&["a"]).await;
+    world.delete_run("b").await;
+    world.finish("a").await;
+    world.running(&["c"]).await;
+    world.patch_run("b", json!({"metadata": {"finalizers": null}})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_deleted_and_created_again_is_another_run() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b", "c"]).await;
+    world.running(&["a"]).await;
+    let first = world.recorder.now()["b"].uid.clone();
+    // One that waits, and one that runs: its slot goes to the next, not to its namesake.
+    world.delete_run("b").await;
+    world.delete_run("a").await;
+    world.event("repo", &["b", "a"]).await;
+    world.running(&["c"]).await;
+    world.finish("c").await;
+    world.running(&["b"]).await;
+    world.finish("b").await;
+    world.running(&["a"]).await;
+    assert_eq!(world.recorder.starts_of(&first), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_cancelled_between_grant_and_start_stays_cancelled() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    // The start is under way, and slow, when the user cancels.
+    let slow = faults.add(
+        FaultRule::new(FaultAction::Latency(std::time::Duration::from_secs(2)))
+            .verb("patch")
+            .resource("pipelineruns")
+            .name("a")
+            .times(1),
+    );
+    world.event("repo", &["a", "b"]).await;
+    faults.struck(slow, 1).await;
+    let cancelled = json!({"spec": {"status": "Cancelled"}});
+    world.runs().patch("a", &Default::default(), &kube::api::Patch::Merge(cancelled)).await.unwrap();
+    world.running(&["b"]).await;
+    let a = world.recorder.now()["a"].clone();
+    assert_eq!((a.wish.as_str(), a.state.as_str()), ("Cancelled", "queued"), "P2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_not_yet_queued_is_left_alone_until_it_is() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    let order = world.order(&["a"]);
+    // As PAC creates it: only the annotation tells, and doesn't say queued yet.
+    let fresh =
+        json!({"metadata": {"labels": {STATE: "started"}, "annotations": {STATE: null, EXECUTION_ORDER: order}}});
+    world.run_with("repo", "a", fresh).await;
+    world.settled().await;
+    assert!(world.recorder.now()["a"].is_pending());
+    world.patch_run("a", json!({"metadata": {"labels": {STATE: "queued"}, "annotations": {STATE: "queued"}}})).await;
+    world.running(&["a"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_one_event_whose_order_comes_late_start_in_that_order() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    let names = ["c", "a", "d", "b"];
+    for name in ["a", "b", "c", "d"] {
+        world.run("repo", name).await;
+    }
+    for name in ["a", "b", "c", "d"] {
+        world.annotate(name, EXECUTION_ORDER, &world.order(&names)).await;
+    }
+    assert_eq!(world.drain(&names).await, names, "P3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_order_orders_nothing_and_keeps_nobody_waiting() {
+    let world = World::new().await;
+    world.repository("repo", Some(2)).await;
+    let many: Vec<String> = (0..10_000).map(|number| format!("{}/m{number}", world.namespace)).collect();
+    let orders = [
+        ("empty", String::new()),
+        ("letter", "x".to_owned()),
+        ("slashes", "a/b/c".to_owned()),
+        ("many", many.join(",") + &format!(",{}/many", world.namespace)),
+        ("elsewhere", format!("other/elsewhere,{}/elsewhere", world.namespace)),
+        ("others", world.order(&["letter", "slashes"])),
+    ];
+    for (name, order) in &orders {
+        world.run_with("repo", name, json!({"metadata": {"annotations": {EXECUTION_ORDER: order}}})).await;
+    }
+    let names: Vec<&str> = orders.iter().map(|(name, _)| *name).collect();
+    assert_eq!(world.drain(&names).await.len(), names.len(), "P10");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_names_an_older_one_first_does_not_pass_others() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["old"]).await;
+    world.running(&["old"]).await;
+    world.event("repo", &["a"]).await;
+    // It has to be a second later at least for creation times to tell.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await; // creationTimestamp has whole seconds
+    world
+        .run_with("repo", "z", json!({"metadata": {"annotations": {EXECUTION_ORDER: world.order(&["old", "z"])}}}))
+        .await;
+    assert_eq!(world.drain(&["a", "z"]).await, ["old", "a", "z"], "P3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_stop_nobody() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world
+        .run_with(
+            "../etc",
+            "traversal",
+            json!({"metadata": {"labels": {"pipelinesascode.tekton.dev/repository": "x"}}}),
+        )
+        .await;
+    world
+        .run_with(
+            "repo",
+            "nameless",
+            json!({"metadata": {"annotations": {"pipelinesascode.tekton.dev/repository": null}}}),
+        )
+        .await;
+    world.event("repo", &["a"]).await;
+    world.running(&["a"]).await;
+}

@@ -1,0 +1,45 @@
+//! The cluster: in process, or the one `PAC_TEST_KUBECONFIG` names.
+
+use std::path::{Path, PathBuf};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use pac_devcluster::{DevCluster, Faults, Options};
+
+pub struct Cluster {
+    development: Option<DevCluster>,
+    kubeconfig: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if let Ok(real) = std::env::var("PAC_TEST_KUBECONFIG") {
+            return Self { development: None, kubeconfig: real.into(), _folder: folder };
+        }
+        let development = DevCluster::start(Options::default()).await.unwrap();
+        let kubeconfig = folder.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, development.kubeconfig()).unwrap();
+        Self { development: Some(development), kubeconfig, _folder: folder }
+    }
+
+    pub fn kubeconfig_file(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    pub async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        Client::try_from(config).unwrap()
+    }
+
+    /// The switchboard for faults. A real cluster has none: a test that needs it says so and is not run there.
+    pub fn faults(&self) -> Option<&Faults> {
+        let faults = self.development.as_ref().map(DevCluster::faults);
+        if faults.is_none() {
+            eprintln!("not run on a real cluster: it needs faults of the API server");
+        }
+        faults
+    }
+}

@@ -1,0 +1,161 @@
+//! A watcher in this process, on a runtime of its own, so that it can be killed like a process.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use pac_concurrency::{Driver, DriverError};
+use pac_config::DriverSettings;
+use pac_driver_mem::MemDriver;
+use pac_watcher::{Connect, Mode, SettingsPlace, WatcherError, WatcherOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::PATIENCE;
+
+pub struct Watcher {
+    runtime: Option<Runtime>,
+    running: Option<JoinHandle<Result<(), WatcherError>>>,
+    stop: CancellationToken,
+    pub probe_addr: SocketAddr,
+    pub admin_addr: SocketAddr,
+    pub metrics_addr: SocketAddr,
+    log: Log,
+}
+
+struct Memory;
+
+/// What the watcher logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Connect for Memory {
+    async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
+        Ok(Arc::new(MemDriver::new(settings.lease_ttl())))
+    }
+}
+
+impl Watcher {
+    pub fn start(kubeconfig: &Path) -> Self {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let dispatch = tracing::Dispatch::new(subscriber);
+        // On every thread of the watcher's runtime, and on no other: tests of one process have a log each.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&dispatch)))
+            .build()
+            .unwrap();
+        let stop = CancellationToken::new();
+        let options = WatcherOptions {
+            metrics_addr: free_port(),
+            probe_addr: free_port(),
+            admin_addr: free_port(),
+            place: SettingsPlace {
+                namespace: "pipelines-as-code".to_owned(),
+                config_map: "pipelines-as-code".to_owned(),
+                secret: "pac-concurrency-secret".to_owned(),
+                config_file: None,
+                kubeconfig: Some(kubeconfig.to_owned()),
+            },
+            global_repository: "pipelines-as-code".to_owned(),
+            mode: Mode::Standalone,
+            // A watcher that takes over from a killed one of the same name needn't wait for its Lease to run out.
+            identity: "watcher-0".to_owned(),
+            leader_elect: true,
+        };
+        let (probe_addr, admin_addr, metrics_addr) = (options.probe_addr, options.admin_addr, options.metrics_addr);
+        let counted = PrometheusBuilder::new().build_recorder().handle();
+        let running = runtime.spawn(pac_watcher::run(options, Arc::new(Memory), counted, stop.clone()));
+        Self { runtime: Some(runtime), running: Some(running), stop, probe_addr, admin_addr, metrics_addr, log }
+    }
+
+    /// Waits until the log has this text.
+    pub async fn log_says(&self, text: &str) {
+        let said = tokio::time::timeout(PATIENCE, async {
+            while self.log_count(text) == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await; // nothing tells of a log line
+            }
+        });
+        assert!(said.await.is_ok(), "the log never said {text:?}:\n{}", self.log_text());
+    }
+
+    /// How often the log has this text.
+    pub fn log_count(&self, text: &str) -> usize {
+        self.log_text().matches(text).count()
+    }
+
+    pub fn log_text(&self) -> String {
+        String::from_utf8_lossy(&self.log.0.lock().unwrap()).into_owned()
+    }
+
+    /// Waits until `/ready` says so, or not.
+    pub async fn ready(&self, ready: bool) {
+        let told = tokio::time::timeout(PATIENCE, async {
+            while (self.get(self.probe_addr, "/ready").await.0 == 200) != ready {
+                tokio::time::sleep(Duration::from_millis(20)).await; // a probe asks again and again, too
+            }
+        });
+        assert!(told.await.is_ok(), "never said ready: {ready}; {:?}", self.get(self.probe_addr, "/ready").await);
+    }
+
+    /// Status and body of a GET; status 0 while nobody listens.
+    pub async fn get(&self, address: SocketAddr, path: &str) -> (u16, String) {
+        let Ok(mut stream) = TcpStream::connect(address).await else { return (0, String::new()) };
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    }
+
+    pub fn stop(mut self) {
+        self.stop.cancel();
+        let (runtime, running) = (self.runtime.take().unwrap(), self.running.take().unwrap());
+        let stopped = std::thread::spawn(move || runtime.block_on(running)).join().unwrap();
+        stopped.unwrap().unwrap();
+    }
+
+    pub fn kill(mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn free_port() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
