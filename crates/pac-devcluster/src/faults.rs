@@ -109,6 +109,8 @@ pub(crate) struct Control {
     pub(crate) stopped: bool,
     /// Counts calls of [`Faults::close_watches`].
     pub(crate) closes: u64,
+    /// Counts outages: one may be over before a connection has looked.
+    pub(crate) outages: u64,
 }
 
 /// A request as rules see it.
@@ -181,7 +183,10 @@ impl Faults {
 
     /// An outage: open connections are cut, watches too, and new ones are closed at once.
     pub fn refuse_connections(&self) {
-        self.control.send_modify(|control| control.refused = true);
+        self.control.send_modify(|control| {
+            control.refused = true;
+            control.outages += 1;
+        });
     }
 
     /// Ends the outage.

@@ -1,4 +1,44 @@
 //! Plays a Kubernetes API server in process, for the demo and the tests.
+//!
+//! Where there is no cluster, the watcher, the real kube client and kubectl talk to this server over real HTTP. It
+//! answers as a kube-apiserver does, failures included: `tests/recordings` holds what a real one said, and
+//! `tests/replay.rs` asks the same again. It's no Kubernetes: no schemas beyond the few that clients run into, no
+//! admission, no authentication (and so on loopback only), nothing that outlives the process.
+//!
+//! # The story of one request
+//!
+//! `http` accepts a connection, reads the request and finds what it is aimed at. [`Faults`] may strike it. Reads take
+//! immutable versions from the [`Store`]; writes (`patch` says what is wanted, `store` what becomes of it) make one
+//! version under one lock, append it to the log of its resource and wake the watches, each a cursor into that log. All
+//! versions, in order and with the server's own clock, are in [`DevCluster::history`], from which alone [`verdict`]
+//! reads whether the promises of the system were held. With a [`TektonPlayer`], runs that may run do, and end.
+//!
+//! # What it promises
+//!
+//! - one counter of resourceVersions for the whole server; an update that changes nothing makes no version;
+//! - a watch delivers every change of its resource in order, none twice, from the version it starts at, or says 410;
+//! - the pages of a list are of one moment, or 410;
+//! - the history holds every version that any client could have seen, and no other.
+//!
+//! # In what order to read
+//!
+//! `resource` (the table of what there is), `store` and its parts, `watch`, `http`, then `faults`, `tekton` and
+//! [`verdict`].
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use pac_devcluster::{DevCluster, Options};
+//! use serde_json::json;
+//!
+//! let cluster = DevCluster::start(Options::default()).await?;
+//! let run = json!({ "metadata": { "name": "one" }, "spec": { "status": "PipelineRunPending" } });
+//! cluster.store().create("pipelineruns", "default", run)?;
+//! assert_eq!(cluster.store().list("pipelineruns", None, "")?.len(), 1);
+//! cluster.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod discovery;
 mod error;

@@ -80,7 +80,11 @@ pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>) {
 
 async fn connection(stream: TcpStream, server: Arc<Server>) {
     let mut control = server.faults.control();
-    if control.borrow().refused {
+    let (refused, outages) = {
+        let control = control.borrow();
+        (control.refused, control.outages)
+    };
+    if refused {
         return;
     }
     // A watch event is one small write; it mustn't wait for the next.
@@ -90,7 +94,7 @@ async fn connection(stream: TcpStream, server: Arc<Server>) {
     tokio::select! {
         // A connection that breaks is the client's to deal with.
         _ = connection => {}
-        _ = control.wait_for(|control| control.refused || control.stopped) => {}
+        _ = control.wait_for(|control| control.outages != outages || control.stopped) => {}
     }
 }
 

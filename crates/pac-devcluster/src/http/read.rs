@@ -1,6 +1,6 @@
 //! Get, list and watch.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
@@ -14,7 +14,7 @@ use crate::{
     form::Form,
     resource::ResourceType,
     selector::Filter,
-    store::{Key, Stored},
+    store::{Key, Snapshot, Stored},
     table,
     watch::{Start, Watch, WatchRequest},
 };
@@ -26,6 +26,32 @@ struct Page {
     /// Where the next page starts, if there's one.
     next: Option<String>,
     remaining: Option<usize>,
+}
+
+/// What a page is taken from: a range of all objects at one moment.
+struct Source {
+    revision: u64,
+    objects: Arc<Vec<Arc<Stored>>>,
+    range: Range<usize>,
+}
+
+// === impl Source ===
+
+impl Source {
+    /// The objects of a snapshot behind a key, up to the end of the namespace.
+    fn after(snapshot: Snapshot, filter: &Filter, after: Option<&Key>) -> Self {
+        let objects = snapshot.objects;
+        let namespace = filter.namespace.as_deref();
+        let first = objects.partition_point(|stored| match (after, namespace) {
+            (Some(after), _) => stored.key <= *after,
+            (None, Some(namespace)) => stored.key.namespace.as_str() < namespace,
+            (None, None) => false,
+        });
+        let end = namespace.map_or(objects.len(), |namespace| {
+            objects.partition_point(|stored| stored.key.namespace.as_str() <= namespace)
+        });
+        Self { revision: snapshot.revision, range: first..end.max(first), objects }
+    }
 }
 
 // === impl Server ===
@@ -59,20 +85,21 @@ impl Server {
     fn page(&self, call: &Call, resource: &'static ResourceType, filter: &Filter) -> Result<Page, ApiError> {
         let limit = call.query.number("limit").filter(|limit| *limit > 0);
         let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let (revision, objects) = match call.query.text("continue") {
+        let Source { revision, objects, range } = match call.query.text("continue") {
             "" => self.list_from_start(call, resource, filter)?,
             token => self.list_from(resource, token, filter)?,
         };
-        let mut matching = objects.into_iter().filter(|stored| filter.matches(&stored.object));
-        let objects: Vec<_> = matching.by_ref().take(limit).collect();
+        let source = &objects[range];
+        let mut matching = source.iter().filter(|stored| filter.matches(&stored.object));
+        let page: Vec<_> = matching.by_ref().take(limit).cloned().collect();
         let (mut next, mut remaining) = (None, None);
         if matching.next().is_some() {
             // Kept now, while this is still the newest state: later it would have to be computed.
             self.store.snapshot(resource, Some(revision))?;
-            next = objects.last().map(|last| continue_token(revision, &last.key, filter.namespace.is_some()));
-            remaining = (!filter.selects()).then(|| matching.count() + 1);
+            next = page.last().map(|last| continue_token(revision, &last.key, filter.namespace.is_some()));
+            remaining = (!filter.selects()).then(|| source.len() - page.len());
         }
-        Ok(Page { revision, objects, next, remaining })
+        Ok(Page { revision, objects: page, next, remaining })
     }
 
     fn list_from_start(
@@ -80,28 +107,22 @@ impl Server {
         call: &Call,
         resource: &'static ResourceType,
         filter: &Filter,
-    ) -> Result<(u64, Vec<Arc<Stored>>), ApiError> {
+    ) -> Result<Source, ApiError> {
         let wanted = call.query.number("resourceVersion").unwrap_or_default();
         self.check_not_future(wanted)?;
         if wanted > 0 && call.query.text("resourceVersionMatch") == "Exact" {
             self.store.check_watchable(resource, wanted)?;
             let snapshot = self.store.snapshot(resource, Some(wanted))?;
-            return Ok((wanted, snapshot.objects.to_vec()));
+            return Ok(Source::after(snapshot, filter, None));
         }
-        Ok(self.store.list_stored(resource, filter.namespace.as_deref()))
+        let (revision, objects) = self.store.list_stored(resource, filter.namespace.as_deref());
+        Ok(Source { revision, range: 0..objects.len(), objects: Arc::new(objects) })
     }
 
-    fn list_from(
-        &self,
-        resource: &'static ResourceType,
-        token: &str,
-        filter: &Filter,
-    ) -> Result<(u64, Vec<Arc<Stored>>), ApiError> {
+    fn list_from(&self, resource: &'static ResourceType, token: &str, filter: &Filter) -> Result<Source, ApiError> {
         let (revision, after) = parse_token(token, filter.namespace.as_deref())
             .ok_or_else(|| ApiError::bad_request("continue key is not valid"))?;
-        let snapshot = self.store.snapshot(resource, Some(revision))?;
-        let first = snapshot.objects.partition_point(|stored| stored.key <= after);
-        Ok((revision, snapshot.objects[first..].to_vec()))
+        Ok(Source::after(self.store.snapshot(resource, Some(revision))?, filter, Some(&after)))
     }
 
     fn check_not_future(&self, wanted: u64) -> Result<(), ApiError> {

@@ -7,7 +7,8 @@
 //! - **P1** a run started although, with it, more runs than the limit were running. Runs that already ran when the
 //!   limit was lowered count but aren't to blame, nor is a run that was created running;
 //! - **P2** a run started twice, was started while it was cancelled or being deleted, or lost its user's wish;
-//! - **P3** a run started although one with an earlier place was waiting;
+//! - **P3** a run started although one with an earlier place was waiting, unless there was a slot for both and the
+//!   other followed at once;
 //! - **P4** a run still waits, or is lost, at the end; or a slot was free for too long while a run waited.
 
 mod facts;

@@ -27,6 +27,14 @@ struct Past {
     gone: bool,
 }
 
+/// A start that passed an earlier run.
+#[derive(Debug)]
+struct Passed {
+    /// Until when the earlier run must have followed.
+    until: Duration,
+    violation: String,
+}
+
 pub(super) struct Recorder<'a> {
     options: &'a VerdictOptions,
     limits: Limits,
@@ -38,6 +46,8 @@ pub(super) struct Recorder<'a> {
     start: PromiseVerdict,
     order: PromiseVerdict,
     waiting: PromiseVerdict,
+    /// Runs that were passed although a slot was free for them too: fine if they follow at once.
+    passed: BTreeMap<String, Vec<Passed>>,
     hand_offs: Vec<Duration>,
     first_created: Option<Duration>,
     last_done: Option<Duration>,
@@ -59,6 +69,7 @@ impl<'a> Recorder<'a> {
             start: PromiseVerdict::new("P2"),
             order: PromiseVerdict::new("P3"),
             waiting: PromiseVerdict::new("P4"),
+            passed: BTreeMap::new(),
             hand_offs: Vec::new(),
             first_created: None,
             last_done: None,
@@ -81,7 +92,7 @@ impl<'a> Recorder<'a> {
         let affected: Vec<RepositoryKey> =
             if is_global { self.repositories.keys().cloned().collect() } else { vec![key.clone()] };
         for affected in &affected {
-            self.check_gap(affected, version.at, version.revision);
+            self.check_gap(affected, version.at, Some(version.revision));
         }
         let repository = (version.change != Change::Deleted).then_some(&*version.object);
         self.limits.change(key, version.at, repository);
@@ -105,7 +116,7 @@ impl<'a> Recorder<'a> {
         self.used.insert(past.key.clone());
         self.first_created.get_or_insert(version.at);
         self.events.learn(&version.namespace, &version.name, &facts);
-        self.check_gap(&past.key, version.at, version.revision);
+        self.check_gap(&past.key, version.at, Some(version.revision));
         self.check_wish(version, &past, &facts);
         let running = facts.running(past.ran) && !past.gone;
         if running && past.facts.pending && version.change == Change::Updated {
@@ -135,6 +146,7 @@ impl<'a> Recorder<'a> {
             };
             repository.waiting.insert(version.uid.clone(), waiting);
         }
+        let left = !repository.waiting.contains_key(&version.uid);
         if running {
             repository.running.insert(version.uid.clone(), version.name.clone());
         } else if repository.running.remove(&version.uid).is_some() {
@@ -150,6 +162,9 @@ impl<'a> Recorder<'a> {
             repository.releases.clear();
         }
         repository.note_slots(version.at, limit);
+        if left {
+            self.check_passed(&version.uid, version.at);
+        }
     }
 
     fn read_start(&mut self, version: &Version, past: &mut Past, facts: &Facts) {
@@ -185,19 +200,41 @@ impl<'a> Recorder<'a> {
     }
 
     fn check_order(&mut self, version: &Version, past: &Past) {
+        let limit = self.limits.now(&past.key);
         let Some(repository) = self.repositories.get(&past.key) else { return };
         let place = |name: &str, facts: &Facts| self.events.place(&version.namespace, name, facts);
         let own = place(&version.name, &past.facts);
-        let passed = repository.waiting.iter().find(|(uid, other)| {
-            **uid != version.uid
-                && !other.excused
-                && other.is_settled(version.at, self.options.settle, self.options.in_flight)
-                && place(&other.name, &other.facts) < own
-        });
-        if let Some((_, other)) = passed {
-            self.order.break_by(|| {
-                format!("{} was started before {}, which waited with an earlier place", told(version), other.name)
-            });
+        let earlier: Vec<(String, String)> = repository
+            .waiting
+            .iter()
+            .filter(|(uid, other)| {
+                **uid != version.uid
+                    && !other.excused
+                    && other.is_settled(version.at, self.options.settle, self.options.in_flight)
+                    && place(&other.name, &other.facts) < own
+            })
+            .map(|(uid, other)| (uid.clone(), other.name.clone()))
+            .collect();
+        // Runs admitted at once are started side by side, and the server may see their starts in any order.
+        let slots_left = limit.map(|limit| limit.saturating_sub(repository.running.len() as u64 + 1));
+        let side_by_side = slots_left.is_none_or(|left| earlier.len() as u64 <= left);
+        for (uid, name) in earlier {
+            let violation = format!("{} was started before {name}, which waited with an earlier place", told(version));
+            if side_by_side {
+                let until = version.at + self.options.in_flight;
+                self.passed.entry(uid).or_default().push(Passed { until, violation });
+            } else {
+                self.order.break_by(|| violation);
+            }
+        }
+    }
+
+    /// A run that was passed has left the queue: in time, or too late.
+    fn check_passed(&mut self, uid: &str, at: Duration) {
+        for passed in self.passed.remove(uid).unwrap_or_default() {
+            if at > passed.until {
+                self.order.break_by(|| passed.violation);
+            }
         }
     }
 
@@ -207,16 +244,17 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn check_gap(&mut self, key: &RepositoryKey, at: Duration, revision: u64) {
+    fn check_gap(&mut self, key: &RepositoryKey, at: Duration, revision: Option<u64>) {
         let Some(repository) = self.repositories.get(key) else { return };
         let Some((gap, name)) = repository.gap(at, self.options.settle) else { return };
         if gap > self.options.longest_gap {
             let milliseconds = gap.as_millis();
+            let end = revision.map_or_else(|| "the end".to_owned(), |revision| format!("revision {revision}"));
             self.waiting.break_by(|| {
                 let (namespace, repository) = key;
                 format!(
                     "a slot of {namespace}/{repository} was free for {milliseconds} ms while {name} waited, until \
-                     revision {revision} at {:.3} s",
+                     {end} at {:.3} s",
                     at.as_secs_f64()
                 )
             });
@@ -231,7 +269,11 @@ impl<'a> Recorder<'a> {
         let end = self.options.ended_at.unwrap_or_default().max(self.last_seen);
         let keys: Vec<RepositoryKey> = self.repositories.keys().cloned().collect();
         for key in keys {
-            self.check_gap(&key, end, 0);
+            self.check_gap(&key, end, None);
+        }
+        let passed: Vec<String> = self.passed.keys().cloned().collect();
+        for uid in passed {
+            self.check_passed(&uid, end);
         }
         let mut done = 0;
         for past in self.runs.values() {

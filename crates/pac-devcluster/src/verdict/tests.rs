@@ -237,6 +237,18 @@ fn passing_an_earlier_run_breaks_the_order() {
 }
 
 #[test]
+fn runs_admitted_at_once_may_start_in_any_order() {
+    for (at, held) in [(1005, true), (2000, false)] {
+        let mut story = Story::begin(2, &["a", "b"]);
+        story.starts(1000, "b");
+        story.starts(at, "a");
+        story.ends(3000, "a");
+        story.ends(3000, "b");
+        assert_eq!(story.judge().promise("P3").unwrap().held, held, "{:#?}", story.judge());
+    }
+}
+
+#[test]
 fn a_run_without_its_order_is_waited_for_only_once_settled() {
     for (at, held) in [(1000, true), (6000, false)] {
         let mut story = Story::begin(1, &["b"]);

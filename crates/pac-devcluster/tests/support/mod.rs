@@ -44,3 +44,7 @@ pub(crate) fn pending_run_json(name: &str) -> Value {
         "spec": { "status": "PipelineRunPending" },
     })
 }
+
+pub(crate) fn create(cluster: &DevCluster, name: &str) {
+    cluster.store().create("pipelineruns", "ci", pending_run_json(name)).unwrap();
+}
