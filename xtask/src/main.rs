@@ -1,2 +1,64 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands. `cargo xtask --help` lists them.
+//!
+//! This crate links neither drivers nor server: it builds in seconds on a fresh machine, and brings what the rest needs.
+
+#![allow(clippy::print_stdout, reason = "commands for people print")]
+
+mod cargo;
+mod ci;
+mod demo;
+mod http;
+mod process;
+mod services;
+mod test;
+mod tidy;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show PipelineRuns wait for their slots, start in order and finish, on a development cluster of its own.
+    Demo(demo::DemoOptions),
+    /// Run every test, bringing the servers they need (as root on Debian; otherwise it says what to install).
+    Test(test::TestOptions),
+    /// Everything CI checks: format, clippy, rustdoc, tidy, then all tests.
+    Ci,
+    /// Check the house rules: crate docs, orphan files, arrows between crates, stray paths.
+    Tidy,
+    /// Print what a plain `cargo build` needs: eval "$(cargo xtask tools)".
+    Tools,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo(options) => demo::demo(&options),
+        Command::Test(options) => test::test(&options),
+        Command::Ci => ci::ci(),
+        Command::Tidy => tidy::tidy(),
+        Command::Tools => tools::print_tools(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}

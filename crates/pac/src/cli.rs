@@ -1,0 +1,136 @@
+//! What the command line takes. `pac-watcher --help` is made of this file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Admits Tekton PipelineRuns of Pipelines-as-Code under their Repository's concurrency_limit.
+#[derive(Debug, Parser)]
+#[command(name = "pac-watcher", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+const AFTER_HELP: &str = "\
+Settings of the concurrency system itself (which driver, which server, its password) are not flags: they come from the \
+ConfigMap and the Secret of PAC's namespace, or with --config from a file. `pac-watcher check-config` shows what they \
+come to.
+
+Exit codes: 0 after a stop that was asked for; 1 if it can't run (no cluster, a port is taken); 2 if settings or flags \
+can't be used.
+
+Try it without a cluster: cargo xtask demo";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch the cluster and admit PipelineRuns (the default).
+    Run(Run),
+    /// Show the effective settings and where each came from, or all that is wrong with them (exit code 2).
+    CheckConfig(CheckConfig),
+}
+
+/// Where settings and cluster are; the same for every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// PAC's namespace: of the ConfigMap, the Secret, the Lease and the global Repository.
+    #[arg(long, env = "PAC_WATCHER_NAMESPACE", default_value = "pipelines-as-code")]
+    pub(crate) namespace: String,
+    /// The ConfigMap with the settings.
+    #[arg(long, env = "PAC_WATCHER_CONFIGMAP", default_value = "pipelines-as-code")]
+    pub(crate) configmap: String,
+    /// The Secret with the passwords.
+    #[arg(long, env = "PAC_WATCHER_SECRET", default_value = "pac-concurrency-secret")]
+    pub(crate) secret: String,
+    /// A YAML file with the settings, in place of ConfigMap and Secret.
+    #[arg(long, env = "PAC_WATCHER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A kubeconfig [default: the pod's service account, or $KUBECONFIG, or ~/.kube/config].
+    #[arg(long, env = "PAC_WATCHER_KUBECONFIG", value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// How the log looks [default: text on a terminal, json elsewhere].
+    #[arg(long, env = "PAC_WATCHER_LOG_FORMAT", value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as pac_watcher=debug.
+    #[arg(long, env = "PAC_WATCHER_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    pub(crate) log_level: String,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Where Prometheus scrapes /metrics.
+    #[arg(long, env = "PAC_WATCHER_METRICS_ADDR", default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
+    pub(crate) metrics_addr: SocketAddr,
+    /// Where the kubelet probes /live and /ready.
+    #[arg(long, env = "PAC_WATCHER_PROBE_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub(crate) probe_addr: SocketAddr,
+    /// Where /debug/queue is; keep it on loopback, where kubectl port-forward reaches it.
+    #[arg(long, env = "PAC_WATCHER_ADMIN_ADDR", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    pub(crate) admin_addr: SocketAddr,
+    /// The Repository in PAC's namespace whose limit applies to those that have none.
+    #[arg(long, env = "PAC_CONTROLLER_GLOBAL_REPOSITORY", default_value = "pipelines-as-code", value_name = "NAME")]
+    pub(crate) global_repository: String,
+    /// Whether this watcher owns the state label of a run to the end, or PAC's own watcher beside it does.
+    #[arg(long, env = "PAC_WATCHER_MODE", value_enum, default_value = "standalone")]
+    pub(crate) mode: Mode,
+    /// Who this watcher is among others; no two may be the same [default: the pod's name].
+    #[arg(long, env = "PAC_WATCHER_IDENTITY", value_name = "NAME")]
+    pub(crate) identity: Option<String>,
+    /// Whether one of several watchers leads, by a Kubernetes Lease; the memory driver needs it.
+    #[arg(
+        long,
+        env = "PAC_WATCHER_LEADER_ELECT",
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        action = clap::ArgAction::Set,
+        value_name = "true|false"
+    )]
+    pub(crate) leader_elect: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CheckConfig {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Also try to reach the server.
+    #[arg(long)]
+    pub(crate) connect: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Mode {
+    Standalone,
+    Companion,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Json,
+    Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default() {
+        let cli = Cli::parse_from(["pac-watcher", "--leader-elect", "false", "--mode", "companion"]);
+        assert!(cli.command.is_none() && !cli.run.leader_elect);
+        let cli = Cli::parse_from(["pac-watcher", "run", "--leader-elect=false"]);
+        assert!(matches!(cli.command, Some(Command::Run(run)) if !run.leader_elect));
+    }
+}

@@ -1,0 +1,42 @@
+//! What the subcommands do.
+
+pub(crate) mod check_config;
+pub(crate) mod run;
+
+use pac_watcher::{SettingsPlace, WatcherOptions};
+
+use crate::cli::{Mode, Place, Run};
+
+/// The watcher's options as the command line has them.
+fn watcher_options(run: Run) -> WatcherOptions {
+    WatcherOptions {
+        metrics_addr: run.metrics_addr,
+        probe_addr: run.probe_addr,
+        admin_addr: run.admin_addr,
+        place: settings_place(&run.place),
+        global_repository: run.global_repository,
+        mode: match run.mode {
+            Mode::Standalone => pac_watcher::Mode::Standalone,
+            Mode::Companion => pac_watcher::Mode::Companion,
+        },
+        identity: run.identity.unwrap_or_else(default_identity),
+        leader_elect: run.leader_elect,
+    }
+}
+
+fn settings_place(place: &Place) -> SettingsPlace {
+    SettingsPlace {
+        namespace: place.namespace.clone(),
+        config_map: place.configmap.clone(),
+        secret: place.secret.clone(),
+        config_file: place.config.clone(),
+        kubeconfig: place.kubeconfig.clone(),
+    }
+}
+
+/// The pod's name, which Kubernetes makes the host's name too; on a host of its own the process id tells two apart.
+fn default_identity() -> String {
+    let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty());
+    let host = host.or_else(|| std::fs::read_to_string("/etc/hostname").ok());
+    format!("{}-{}", host.as_deref().map_or("pac-watcher", str::trim), std::process::id())
+}

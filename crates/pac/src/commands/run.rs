@@ -1,0 +1,55 @@
+//! `pac-watcher run`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use pac_watcher::WatcherError;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::watcher_options;
+use crate::cli::Run;
+use crate::driver::Drivers;
+use crate::logging;
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn run(run: Run) -> ExitCode {
+    if let Err(why) = logging::start(&run.place) {
+        eprintln!("error: {why}");
+        return ExitCode::from(2);
+    }
+    let counted = match pac_watcher::telemetry::install_metrics() {
+        Ok(counted) => counted,
+        Err(error) => {
+            error!(%error, "can't count metrics");
+            return ExitCode::FAILURE;
+        }
+    };
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    match pac_watcher::run(watcher_options(run), Arc::new(Drivers), counted, stop).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(WatcherError::Settings(problems)) => {
+            error!("the settings can't be used:\n{problems}");
+            ExitCode::from(2)
+        }
+        Err(problem) => {
+            error!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return error!("can't hear signals; stop this process with SIGKILL");
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("stopping: admitting nobody, finishing what is in flight");
+    stop.cancel();
+}

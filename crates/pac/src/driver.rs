@@ -1,0 +1,35 @@
+//! The one place that knows all drivers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pac_concurrency::{Driver, DriverError, Fault};
+use pac_config::{DriverSettings, EtcdMode};
+use pac_driver_mem::MemDriver;
+use pac_watcher::Connect;
+use tracing::warn;
+
+/// Makes drivers of settings.
+#[derive(Debug)]
+pub(crate) struct Drivers;
+
+#[async_trait]
+impl Connect for Drivers {
+    async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
+        Ok(match settings {
+            DriverSettings::Memory(memory) => Arc::new(MemDriver::new(memory.lease_ttl)),
+            DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd => {
+                warn!(
+                    "etcd-mode {}: slots and queues are kept in this process's memory, not in etcd; for trials only",
+                    etcd.mode.name()
+                );
+                Arc::new(MemDriver::new(etcd.effective_lease_ttl()))
+            }
+            DriverSettings::Etcd(_) | DriverSettings::PostgreSql(_) => {
+                let what =
+                    format!("driver not found: this build has no {} driver; see concurrency-driver", settings.name());
+                return Err(DriverError::Rejected(Fault::new(what)));
+            }
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! `cargo xtask demo`: the main job, for all to see.
+//!
+//! A development cluster with sample Repositories and PipelineRuns, the watcher beside it as a process of its own, and a
+//! table of what the API server shows. In the end the API server's own history is checked against the promises.
+
+mod scene;
+mod stage;
+mod summary;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::process::{interrupted, is_set};
+use scene::Scene;
+use stage::Stage;
+use summary::{RepositoryRow, Verdict};
+use table::Table;
+
+/// How long nothing may happen before the demo gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DemoOptions {
+    /// How many Repositories.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) repositories: u32,
+    /// How many PipelineRuns each.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) runs: u32,
+    /// Each Repository's concurrency_limit.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// How long a run takes once started: 500ms, 2s, 1m.
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Where slots and queues are kept; a server is started for it and ends with the demo.
+    #[arg(long, value_enum, default_value_t = Driver::Memory)]
+    pub(crate) driver: Driver,
+    /// Keep everything up at the end, to look at it with kubectl; Ctrl-C ends it.
+    #[arg(long)]
+    pub(crate) serve: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Driver {
+    Memory,
+    Postgresql,
+    Etcd,
+}
+
+// === impl DemoOptions ===
+
+impl DemoOptions {
+    /// How long all runs of one repository take if no slot is ever idle.
+    fn ideal(&self) -> Duration {
+        self.duration * self.runs.div_ceil(self.limit)
+    }
+}
+
+/// Shows it, and fails if a promise was broken.
+pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
+    let stop = interrupted()?;
+    let mut stage = Stage::set(options)?;
+    let scene = Scene::new(options);
+    scene.create_objects(&stage)?;
+    stage.start_watcher()?;
+    let mut table = Table::new();
+    let mut last = (Vec::new(), Instant::now());
+    let all = u64::from(options.repositories) * u64::from(options.runs);
+    loop {
+        let rows: Vec<RepositoryRow> = stage.summary()?;
+        if rows != last.0 {
+            table.show(&rows)?;
+            last = (rows, Instant::now());
+        }
+        if last.0.iter().map(|row| row.done).sum::<u64>() >= all {
+            break;
+        }
+        if is_set(&stop) {
+            bail!("interrupted");
+        }
+        stage.check_alive()?;
+        if last.1.elapsed() > PATIENCE + options.duration {
+            stage.keep_logs();
+            bail!("nothing has happened for {} s; see {}", last.1.elapsed().as_secs(), stage.watcher_log());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let verdict: Verdict = stage.verdict()?;
+    print!("{}", verdict.text(options.ideal()));
+    if options.serve {
+        print!("{}", stage.invitation());
+        while !is_set(&stop) {
+            stage.check_alive()?;
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+    stage.end()?;
+    if verdict.is_broken() {
+        stage.keep_logs();
+        bail!("a promise was broken; the watcher's log is {}", stage.watcher_log());
+    }
+    Ok(())
+}
+
+/// A duration as the settings take it: 500ms, 2s, 1m; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| "a number and a unit, such as 500ms, 2s or 1m".to_owned())?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        _ => return Err(format!("{unit:?} is no unit; ms, s and m are")),
+    };
+    let duration = Duration::from_millis(number.saturating_mul(milliseconds));
+    let bounds = Duration::from_millis(10)..=Duration::from_secs(3600);
+    if bounds.contains(&duration) { Ok(duration) } else { Err("from 10ms to 60m".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_in_the_settings() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
+        for wrong in ["", "s", "2h", "-1s", "0s", "2m30s", "99999999999999999999"] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

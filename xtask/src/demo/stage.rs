@@ -1,0 +1,209 @@
+//! The processes of the demo: development cluster, store, watcher. Each ends with it, by its id.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::summary::{RepositoryRow, Verdict};
+use super::{DemoOptions, Driver};
+use crate::cargo::{cargo, run};
+use crate::http;
+use crate::process::{Child, wait_until};
+use crate::root;
+use crate::services::etcd::Etcd;
+use crate::services::postgres::Postgres;
+
+const NAMESPACE: &str = "pipelines-as-code";
+
+enum Store {
+    Memory,
+    Postgres(Postgres),
+    Etcd(Etcd),
+}
+
+/// See the [module](self). What was started last ends first.
+pub(super) struct Stage {
+    watcher: Option<Child>,
+    cluster: Child,
+    store: Store,
+    url: String,
+    metrics_port: u16,
+    folder: Option<TempDir>,
+    path: PathBuf,
+}
+
+// === impl Store ===
+
+impl Store {
+    fn start(driver: Driver) -> Result<Self> {
+        Ok(match driver {
+            Driver::Memory => Self::Memory,
+            Driver::Postgresql => Self::Postgres(Postgres::start()?),
+            Driver::Etcd => Self::Etcd(Etcd::start()?),
+        })
+    }
+
+    fn settings(&self) -> Map<String, Value> {
+        let (driver, of_server) = match self {
+            Self::Memory => ("memory", Vec::new()),
+            Self::Postgres(server) => ("postgresql", server.settings()),
+            Self::Etcd(server) => ("etcd", server.settings()),
+        };
+        let general = [("concurrency-enabled", "true".to_owned()), ("concurrency-driver", driver.to_owned())];
+        general.into_iter().chain(of_server).map(|(key, value)| (key.to_owned(), value.into())).collect()
+    }
+
+    fn look(&self) -> Option<String> {
+        match self {
+            Self::Memory => None,
+            Self::Postgres(server) => Some(server.look()),
+            Self::Etcd(server) => Some(server.look()),
+        }
+    }
+}
+
+// === impl Stage ===
+
+impl Stage {
+    /// Builds the programs and starts all but the watcher.
+    pub(super) fn set(options: &DemoOptions) -> Result<Self> {
+        run(cargo(&["build", "--package", "pac", "--package", "pac-devcluster"])?)?;
+        let folder = tempfile::Builder::new().prefix("pac-demo-").tempdir()?;
+        let path = folder.path().to_owned();
+        let store = Store::start(options.driver)?;
+        let mut command = Command::new(built("pac-devcluster")?);
+        command.args(["serve", "--address", "127.0.0.1:0", "--run-duration"]);
+        command.arg(format!("{}ms", options.duration.as_millis()));
+        command.arg("--kubeconfig").arg(path.join("kubeconfig")).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(File::create(path.join("devcluster.log"))?);
+        let mut cluster = Child::spawn("the development cluster", command)?;
+        let url = first_line(&mut cluster)?;
+        let stage = Self { watcher: None, cluster, store, url, metrics_port: free_port()?, folder: Some(folder), path };
+        stage.write_settings()?;
+        Ok(stage)
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn write_settings(&self) -> Result<()> {
+        let core = format!("{}/api/v1/namespaces/{NAMESPACE}", self.url);
+        let map = json!({"metadata": {"name": NAMESPACE}, "data": self.store.settings()});
+        http::create(&format!("{core}/configmaps"), &map)?;
+        if let Store::Postgres(server) = &self.store {
+            let data = json!({"postgresql-password": server.password()});
+            let secret = json!({"metadata": {"name": "pac-concurrency-secret"}, "stringData": data});
+            http::create(&format!("{core}/secrets"), &secret)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the watcher and waits until it says it is ready.
+    pub(super) fn start_watcher(&mut self) -> Result<()> {
+        let (probes, admin) = (free_port()?, free_port()?);
+        let address = |port: u16| format!("127.0.0.1:{port}");
+        let mut command = Command::new(built("pac-watcher")?);
+        command.arg("run").arg("--kubeconfig").arg(self.path.join("kubeconfig")).args(["--namespace", NAMESPACE]);
+        command.args(["--metrics-addr", &address(self.metrics_port), "--probe-addr", &address(probes)]);
+        command.args(["--admin-addr", &address(admin), "--log-format", "json", "--identity", "demo"]);
+        let log = File::create(self.path.join("watcher.log"))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.watcher = Some(Child::spawn("the watcher", command)?);
+        let ready = format!("http://127.0.0.1:{probes}/ready");
+        wait_until("the watcher is ready", Duration::from_secs(60), || {
+            self.check_alive()?;
+            Ok(http::get(&ready).is_ok())
+        })
+        .inspect_err(|_| self.keep_logs())
+    }
+
+    /// An error if a process ended by itself.
+    pub(super) fn check_alive(&mut self) -> Result<()> {
+        let ended = match &mut self.watcher {
+            Some(watcher) => watcher.ended()?,
+            None => None,
+        };
+        if let Some(status) = ended {
+            self.keep_logs();
+            bail!("the watcher ended ({status}); see {}", self.watcher_log());
+        }
+        if let Some(status) = self.cluster.ended()? {
+            self.keep_logs();
+            bail!("the development cluster ended ({status}); see {}", self.path.join("devcluster.log").display());
+        }
+        Ok(())
+    }
+
+    pub(super) fn summary(&self) -> Result<Vec<RepositoryRow>> {
+        http::get_json(&format!("{}/_dev/summary", self.url))
+    }
+
+    pub(super) fn verdict(&self) -> Result<Verdict> {
+        http::get_json(&format!("{}/_dev/verdict", self.url))
+    }
+
+    /// How to look at what is there.
+    pub(super) fn invitation(&self) -> String {
+        let kubeconfig = self.path.join("kubeconfig");
+        let mut text =
+            format!("\nStill up; Ctrl-C ends it. In another shell:\n\n  export KUBECONFIG={}\n", kubeconfig.display());
+        text += "  kubectl get pipelineruns --all-namespaces\n";
+        text += &format!("  curl http://127.0.0.1:{}/metrics\n", self.metrics_port);
+        if let Some(look) = self.store.look() {
+            text += &format!("  {look}\n");
+        }
+        text
+    }
+
+    /// Ends the watcher as a pod's end does, and insists that it ends well.
+    pub(super) fn end(&mut self) -> Result<()> {
+        let Some(mut watcher) = self.watcher.take() else { return Ok(()) };
+        let status = watcher.stop()?;
+        if !status.success() {
+            self.keep_logs();
+            bail!("the watcher was asked to end, and did so with {status}; see {}", self.watcher_log());
+        }
+        Ok(())
+    }
+
+    pub(super) fn watcher_log(&self) -> String {
+        self.path.join("watcher.log").display().to_string()
+    }
+
+    /// Leaves the logs where they are when everything else goes.
+    pub(super) fn keep_logs(&mut self) {
+        if let Some(folder) = self.folder.take() {
+            let _ = folder.keep();
+        }
+    }
+}
+
+fn built(program: &str) -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let file = target.join("debug").join(program);
+    if file.is_file() { Ok(file) } else { bail!("built {program}, and it isn't at {}", file.display()) }
+}
+
+fn first_line(child: &mut Child) -> Result<String> {
+    let output = child.output().context("the development cluster's output")?;
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line)?;
+    let url = line.trim().to_owned();
+    if url.starts_with("http://127.0.0.1:") {
+        Ok(url)
+    } else {
+        bail!("the development cluster said {line:?}, not its URL")
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

@@ -1,0 +1,95 @@
+//! The servers and programs that tests and demo need: found, or installed as root on Debian, or asked for.
+
+pub(crate) mod etcd;
+pub(crate) mod postgres;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::cargo::run;
+
+/// A program that something here needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needed {
+    /// How it is called.
+    pub(crate) program: &'static str,
+    /// Debian's package with it.
+    pub(crate) package: &'static str,
+    /// What for.
+    pub(crate) purpose: &'static str,
+}
+
+const KUBECTL: Needed =
+    Needed { program: "kubectl", package: "kubernetes-client", purpose: "kubectl against the development cluster" };
+
+/// Sees to it that all the tests need is there.
+pub(crate) fn bring_all() -> Result<()> {
+    bring(&[KUBECTL, postgres::SERVER, etcd::SERVER, etcd::CLIENT])
+}
+
+/// Sees to it that all of `needed` is there.
+pub(crate) fn bring(needed: &[Needed]) -> Result<()> {
+    let missing: Vec<&Needed> = needed.iter().filter(|needed| find(needed.program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|needed| needed.package).collect();
+    for needed in &missing {
+        eprintln!("missing: {} (Debian package {}), for {}", needed.program, needed.package, needed.purpose);
+    }
+    if !is_root() || find("apt-get").is_none() {
+        bail!("install what is missing, then try again: apt-get install {}", packages.join(" "));
+    }
+    install(&packages)?;
+    match missing.iter().find(|needed| find(needed.program).is_none()) {
+        Some(still) => bail!("installed {}, and still found no {}", still.package, still.program),
+        None => Ok(()),
+    }
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    // Servers are started by whoever needs one; Debian's packages must not start another of their own.
+    let policy = Path::new("/usr/sbin/policy-rc.d");
+    let ours = !policy.exists();
+    if ours {
+        std::fs::write(policy, "#!/bin/sh\nexit 101\n")?;
+        make_executable(policy)?;
+    }
+    let installed =
+        apt(&["update"]).and_then(|()| apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat()));
+    if ours {
+        std::fs::remove_file(policy)?;
+    }
+    installed
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.args(["--quiet=2"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    // What it prints must not become the last lines of a test run.
+    command.stdout(std::process::Stdio::null());
+    run(command)
+}
+
+fn make_executable(file: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))?)
+}
+
+/// Where `program` is: on the path, or where Debian keeps PostgreSQL's.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = postgres::folders();
+    folders.extend(env::split_paths(&path));
+    folders.push("/usr/sbin".into());
+    folders.into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Whether this process may install packages, and must drop to another user for PostgreSQL.
+pub(crate) fn is_root() -> bool {
+    let asked = Command::new("id").arg("-u").output();
+    asked.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}

@@ -1,0 +1,32 @@
+//! `cargo xtask test`: every test, with the servers they need.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::cargo::{cargo, run};
+use crate::services;
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct TestOptions {
+    /// Passed on to the test runner: a name to filter by, or options.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Runs all tests; what is printed last is the runner's own summary.
+pub(crate) fn test(options: &TestOptions) -> Result<()> {
+    services::bring_all()?;
+    let extra: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
+    if options.arguments.is_empty() {
+        // nextest runs no examples in docs.
+        run(cargo(&["test", "--workspace", "--all-features", "--doc"])?)?;
+    }
+    let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
+    let targets: &[&str] = &["--workspace", "--all-features", "--no-fail-fast", "--lib", "--bins", "--tests"];
+    run(cargo(&[runner, targets, &extra].concat())?)
+}
+
+fn has_nextest() -> bool {
+    let asked = cargo(&["nextest", "--version"]).map(|mut command| command.output());
+    asked.is_ok_and(|output| output.is_ok_and(|output| output.status.success()))
+}
