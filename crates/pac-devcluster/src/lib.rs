@@ -132,7 +132,7 @@ impl Default for Options {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             namespaces: namespaces.map(str::to_owned).to_vec(),
             history: HistoryLimit::All,
-            watch_window: 1_000_000,
+            watch_window: 200_000,
             bookmark_interval: Duration::from_secs(60),
             first_revision: 0,
             tekton: None,

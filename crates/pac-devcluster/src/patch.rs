@@ -9,8 +9,21 @@ pub(crate) fn json_patch(current: &Value, operations: &Value) -> Result<Value, A
     let operations: json_patch::Patch = serde_json::from_value(operations.clone())
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
     let mut patched = current.clone();
-    json_patch::patch(&mut patched, &operations).map_err(|_| ApiError::patch_refused())?;
+    for operation in &operations.0 {
+        if !tests_absence(operation, &patched) {
+            json_patch::patch_unsafe(&mut patched, std::slice::from_ref(operation))
+                .map_err(|_| ApiError::patch_refused())?;
+        }
+    }
     Ok(patched)
+}
+
+/// To a kube-apiserver, a path that isn't there equals null; to RFC 6902 it doesn't.
+fn tests_absence(operation: &json_patch::PatchOperation, value: &Value) -> bool {
+    match operation {
+        json_patch::PatchOperation::Test(test) => test.value.is_null() && value.pointer(test.path.as_str()).is_none(),
+        _ => false,
+    }
 }
 
 /// RFC 7386.
@@ -143,6 +156,14 @@ mod tests {
         let applied = json!({ "data": { "mine": "2" } });
         assert_eq!(apply(&current, Some(&previous), &applied), json!({ "data": { "mine": "2", "theirs": "1" } }));
         assert_eq!(apply(&current, None, &applied), json!({ "data": { "mine": "2", "old": "1", "theirs": "1" } }));
+    }
+
+    #[test]
+    fn a_test_for_null_holds_where_nothing_is() {
+        let operations = json!([{ "op": "test", "path": "/a/b", "value": null }, { "op": "remove", "path": "/c" }]);
+        assert_eq!(json_patch(&json!({ "c": 1 }), &operations).unwrap(), json!({}));
+        let error = json_patch(&json!({ "a": { "b": 1 }, "c": 1 }), &operations).unwrap_err();
+        assert_eq!(error.code, 422);
     }
 
     #[test]

@@ -75,11 +75,11 @@ async fn creates_gets_describes_patches_and_deletes() {
     assert!(table.starts_with("NAME   SUCCEEDED   REASON   STARTTIME   COMPLETIONTIME\none "), "{table}");
     let event = json!({
         "metadata": { "name": "e1" },
-        "regarding": { "kind": "PipelineRun", "namespace": "ci", "name": "one", "uid": uid(&kubectl) },
-        "reason": "SlotAcquired", "note": "acquired concurrency slot", "type": "Normal",
+        "involvedObject": { "kind": "PipelineRun", "namespace": "ci", "name": "one", "uid": uid(&kubectl) },
+        "reason": "SlotAcquired",
+        "message": "acquired concurrency slot",
+        "type": "Normal",
     });
-    let event = json!({ "involvedObject": event["regarding"], "message": event["note"], "reason": event["reason"],
-        "type": "Normal", "metadata": event["metadata"] });
     kubectl.cluster.store().create("events", "ci", event).unwrap();
     let description = kubectl.run("describe pr one");
     assert!(description.contains("SlotAcquired") && description.contains("acquired concurrency slot"), "{description}");

@@ -38,8 +38,8 @@ pub struct VerdictOptions {
     pub global_repository: (String, String),
     /// How long a waiting run without an execution-order annotation may be passed over, and a slot kept from it.
     pub settle: Duration,
-    /// How long after it took its place in the order a run may still be passed over: what is in flight then was
-    /// decided before.
+    /// How long after it took its place in the order a run may still be passed over, and after a user deleted it
+    /// still be started: what is in flight then was decided before.
     pub in_flight: Duration,
     /// How long after a limit was lowered a start may still go by the old one, for the same reason.
     pub limit_allowance: Duration,

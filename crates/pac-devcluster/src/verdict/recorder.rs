@@ -24,6 +24,7 @@ struct Past {
     ran: bool,
     starts: u32,
     ever_waited: bool,
+    deleting_since: Option<Duration>,
     gone: bool,
 }
 
@@ -120,10 +121,13 @@ impl<'a> Recorder<'a> {
         self.check_wish(version, &past, &facts);
         let running = facts.running(past.ran) && !past.gone;
         if running && past.facts.pending && version.change == Change::Updated {
-            self.read_start(version, &mut past, &facts);
+            self.read_start(version, &mut past);
         }
         self.place_run(version, &mut past, &facts, running);
         past.ran |= running;
+        if facts.deleting {
+            past.deleting_since.get_or_insert(version.at);
+        }
         past.facts = facts;
         self.runs.insert(version.uid.clone(), past);
     }
@@ -167,13 +171,13 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn read_start(&mut self, version: &Version, past: &mut Past, facts: &Facts) {
+    fn read_start(&mut self, version: &Version, past: &mut Past) {
         past.starts += 1;
         if past.starts > 1 {
             let times = past.starts;
             self.start.break_by(|| format!("{} was started {times} times", told(version)));
         }
-        if facts.deleting || past.facts.deleting {
+        if past.deleting_since.is_some_and(|since| version.at >= since + self.options.in_flight) {
             self.start.break_by(|| format!("{} was started while it was being deleted", told(version)));
         }
         self.check_limit(version, &past.key);

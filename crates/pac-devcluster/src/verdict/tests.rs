@@ -212,8 +212,8 @@ fn a_start_while_deleting_breaks_it_too() {
         run
     };
     story.run(100, deleting(run("a", "queued", Some("PipelineRunPending"))));
-    story.run(200, deleting(run("a", "started", None)));
-    story.run(300, deleting(with_condition(run("a", "started", None), "True")));
+    story.run(1200, deleting(run("a", "started", None)));
+    story.run(1300, deleting(with_condition(run("a", "started", None), "True")));
     assert_broken(&story, "P2", "while it was being deleted");
 }
 

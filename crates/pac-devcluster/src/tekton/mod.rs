@@ -4,6 +4,8 @@
 //! history like anybody's. A step that is due later waits in a heap of timers; whether it's still right is decided
 //! when it's made, under the store's lock.
 
+mod status;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap},
@@ -13,7 +15,7 @@ use std::{
 };
 
 use rand::Rng;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
@@ -21,7 +23,6 @@ use crate::{
     object,
     resource::ResourceType,
     store::{Key, Part, Store},
-    verdict::succeeded,
 };
 
 const BATCH: usize = 1024;
@@ -192,7 +193,7 @@ impl Player {
     fn look_at(&mut self, run: &Value) {
         match self.need(run) {
             Need::Nothing => {}
-            Need::Cancel => self.write(run, &cancelled),
+            Need::Cancel => self.write(run, &status::cancelled),
             Need::Step(step, delay) => {
                 let uid = object::meta_text(run, "uid").to_owned();
                 if self.planned.insert((uid.clone(), step)) {
@@ -205,7 +206,7 @@ impl Player {
     }
 
     fn need(&self, run: &Value) -> Need {
-        if matches!(succeeded(run), Some("True" | "False")) {
+        if status::is_over(run) {
             return Need::Nothing;
         }
         match object::text_at(run, "/spec/status") {
@@ -235,26 +236,26 @@ impl Player {
                 continue;
             }
             match step {
-                Step::Start => self.write(&stored.object, &started),
+                Step::Start => self.write(&stored.object, &status::started),
                 Step::Finish => {
                     let fails = match object::annotation(&stored.object, OUTCOME) {
                         Some(outcome) => outcome == "fail",
                         None => self.settings.outcome == Outcome::Fail,
                     };
-                    self.write(&stored.object, &|run| finished(run, fails));
+                    self.write(&stored.object, &|run| status::finished(run, fails));
                 }
             }
         }
     }
 
     /// Changes the status if the run still is the same and still wants it; another wish is seen in the log again.
-    fn write(&self, run: &Value, status: &dyn Fn(&Value) -> Option<Value>) {
+    fn write(&self, run: &Value, wanted: &dyn Fn(&Value) -> Option<Value>) {
         let key = Key::new(object::namespace(run), object::name(run));
         let uid = object::meta_text(run, "uid");
         let mut change = |current: &Value| {
             let mut desired = current.clone();
             if object::meta_text(current, "uid") == uid
-                && let Some(status) = status(current)
+                && let Some(status) = wanted(current)
             {
                 desired["status"] = status;
             }
@@ -263,49 +264,6 @@ impl Player {
         // A run that is gone needs no status.
         let _ = self.store.update_object(self.runs, &key, Part::Status, false, &mut change);
     }
-}
-
-fn is_over(run: &Value) -> bool {
-    matches!(succeeded(run), Some("True" | "False"))
-}
-
-fn started(run: &Value) -> Option<Value> {
-    let untouched = object::text_at(run, "/spec/status").is_none() && run.pointer("/status/startTime").is_none();
-    (untouched && !is_over(run)).then(|| {
-        let condition = condition("Unknown", "Running", "Tasks Completed: 0");
-        json!({ "startTime": object::now(), "conditions": [condition] })
-    })
-}
-
-fn finished(run: &Value, fails: bool) -> Option<Value> {
-    let (status, reason) = if fails { ("False", "Failed") } else { ("True", "Succeeded") };
-    ended(run, status, reason, "Tasks Completed: 1")
-}
-
-fn cancelled(run: &Value) -> Option<Value> {
-    let wish = object::text_at(run, "/spec/status").filter(|status| *status != "PipelineRunPending")?;
-    let message = format!("PipelineRun \"{}\" was cancelled ({wish})", object::name(run));
-    ended(run, "False", "Cancelled", &message)
-}
-
-fn ended(run: &Value, status: &str, reason: &str, message: &str) -> Option<Value> {
-    if is_over(run) {
-        return None;
-    }
-    let mut result = run.get("status").cloned().unwrap_or_else(|| json!({}));
-    result["conditions"] = json!([condition(status, reason, message)]);
-    result["completionTime"] = json!(object::now());
-    Some(result)
-}
-
-fn condition(status: &str, reason: &str, message: &str) -> Value {
-    json!({
-        "type": "Succeeded",
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": object::now(),
-    })
 }
 
 /// Reads a duration as the command line and the annotations write it: `250ms`, `2s`, `1m`.
