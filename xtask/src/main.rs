@@ -8,7 +8,7 @@ mod cargo;
 mod ci;
 mod demo;
 mod http;
-mod process;
+mod interrupt;
 mod services;
 mod test;
 mod tidy;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use pac_concurrency::{Driver, DriverError, Fault};
 use pac_config::{DriverSettings, EtcdMode};
 use pac_driver_mem::MemDriver;
+use pac_driver_pg::PgDriver;
 use pac_watcher::Connect;
 use tracing::warn;
 
@@ -25,7 +26,8 @@ impl Connect for Drivers {
                 );
                 Arc::new(MemDriver::new(etcd.effective_lease_ttl()))
             }
-            DriverSettings::Etcd(_) | DriverSettings::PostgreSql(_) => {
+            DriverSettings::PostgreSql(postgresql) => Arc::new(PgDriver::connect(postgresql).await?),
+            DriverSettings::Etcd(_) => {
                 let what =
                     format!("driver not found: this build has no {} driver; see concurrency-driver", settings.name());
                 return Err(DriverError::Rejected(Fault::new(what)));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::process::{interrupted, is_set};
+use crate::interrupt::{interrupted, is_set};
 use scene::Scene;
 use stage::Stage;
 use summary::{RepositoryRow, Verdict};

@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use pac_devservers::etcd::Etcd;
+use pac_devservers::free_port;
+use pac_devservers::postgres::{PASSWORD, Postgres};
+use pac_devservers::process::{Child, wait_until};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -15,10 +18,8 @@ use super::summary::{RepositoryRow, Verdict};
 use super::{DemoOptions, Driver};
 use crate::cargo::{cargo, run};
 use crate::http;
-use crate::process::{Child, wait_until};
 use crate::root;
-use crate::services::etcd::Etcd;
-use crate::services::postgres::Postgres;
+use crate::services::{self, ETCD, POSTGRES};
 
 const NAMESPACE: &str = "pipelines-as-code";
 
@@ -45,26 +46,47 @@ impl Store {
     fn start(driver: Driver) -> Result<Self> {
         Ok(match driver {
             Driver::Memory => Self::Memory,
-            Driver::Postgresql => Self::Postgres(Postgres::start()?),
-            Driver::Etcd => Self::Etcd(Etcd::start()?),
+            Driver::Postgresql => {
+                services::bring(&[POSTGRES])?;
+                Self::Postgres(Postgres::start()?)
+            }
+            Driver::Etcd => {
+                services::bring(&[ETCD])?;
+                Self::Etcd(Etcd::start()?)
+            }
         })
     }
 
+    /// The settings a watcher needs for it.
     fn settings(&self) -> Map<String, Value> {
         let (driver, of_server) = match self {
             Self::Memory => ("memory", Vec::new()),
-            Self::Postgres(server) => ("postgresql", server.settings()),
-            Self::Etcd(server) => ("etcd", server.settings()),
+            Self::Postgres(server) => (
+                "postgresql",
+                vec![
+                    ("postgresql-host", "127.0.0.1".to_owned()),
+                    ("postgresql-port", server.port().to_string()),
+                    ("postgresql-ssl-mode", "disable".to_owned()),
+                ],
+            ),
+            Self::Etcd(server) => ("etcd", vec![("etcd-endpoints", format!("http://127.0.0.1:{}", server.port()))]),
         };
         let general = [("concurrency-enabled", "true".to_owned()), ("concurrency-driver", driver.to_owned())];
         general.into_iter().chain(of_server).map(|(key, value)| (key.to_owned(), value.into())).collect()
     }
 
+    /// The line to look into it with.
     fn look(&self) -> Option<String> {
         match self {
             Self::Memory => None,
-            Self::Postgres(server) => Some(server.look()),
-            Self::Etcd(server) => Some(server.look()),
+            Self::Postgres(server) => Some(format!(
+                "PGPASSWORD='{PASSWORD}' psql -h 127.0.0.1 -p {} -U pac_user pac_concurrency",
+                server.port()
+            )),
+            Self::Etcd(server) => Some(format!(
+                "ETCDCTL_API=3 etcdctl --endpoints 127.0.0.1:{} get --prefix /pac/concurrency/",
+                server.port()
+            )),
         }
     }
 }
@@ -98,8 +120,8 @@ impl Stage {
         let core = format!("{}/api/v1/namespaces/{NAMESPACE}", self.url);
         let map = json!({"metadata": {"name": NAMESPACE}, "data": self.store.settings()});
         http::create(&format!("{core}/configmaps"), &map)?;
-        if let Store::Postgres(server) = &self.store {
-            let data = json!({"postgresql-password": server.password()});
+        if let Store::Postgres(_) = &self.store {
+            let data = json!({"postgresql-password": PASSWORD});
             let secret = json!({"metadata": {"name": "pac-concurrency-secret"}, "stringData": data});
             http::create(&format!("{core}/secrets"), &secret)?;
         }
@@ -202,8 +224,4 @@ fn first_line(child: &mut Child) -> Result<String> {
     } else {
         bail!("the development cluster said {line:?}, not its URL")
     }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

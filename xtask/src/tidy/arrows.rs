@@ -11,8 +11,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pac-driver-etcd", &["pac-concurrency", "pac-config"]),
     ("pac-watcher", &["pac-concurrency", "pac-config"]),
     ("pac-devcluster", &[]),
+    ("pac-devservers", &[]),
     ("pac", &["pac-concurrency", "pac-config", "pac-driver-etcd", "pac-driver-mem", "pac-driver-pg", "pac-watcher"]),
-    ("xtask", &["pac-config"]),
+    ("xtask", &["pac-config", "pac-devservers"]),
 ];
 
 /// What others' crates a crate must not know.

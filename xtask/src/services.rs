@@ -1,13 +1,10 @@
 //! The servers and programs that tests and demo need: found, or installed as root on Debian, or asked for.
 
-pub(crate) mod etcd;
-pub(crate) mod postgres;
-
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use pac_devservers::{find, is_root};
 
 use crate::cargo::run;
 
@@ -24,10 +21,15 @@ pub(crate) struct Needed {
 
 const KUBECTL: Needed =
     Needed { program: "kubectl", package: "kubernetes-client", purpose: "kubectl against the development cluster" };
+pub(crate) const POSTGRES: Needed =
+    Needed { program: "initdb", package: "postgresql", purpose: "the PostgreSQL driver" };
+const PGBOUNCER: Needed = Needed { program: "pgbouncer", package: "pgbouncer", purpose: "PostgreSQL behind a pooler" };
+pub(crate) const ETCD: Needed = Needed { program: "etcd", package: "etcd-server", purpose: "the etcd driver" };
+const ETCDCTL: Needed = Needed { program: "etcdctl", package: "etcd-client", purpose: "looking into etcd" };
 
 /// Sees to it that all the tests need is there.
 pub(crate) fn bring_all() -> Result<()> {
-    bring(&[KUBECTL, postgres::SERVER, etcd::SERVER, etcd::CLIENT])
+    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL])
 }
 
 /// Sees to it that all of `needed` is there.
@@ -77,19 +79,4 @@ fn apt(arguments: &[&str]) -> Result<()> {
 fn make_executable(file: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     Ok(std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))?)
-}
-
-/// Where `program` is: on the path, or where Debian keeps PostgreSQL's.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = postgres::folders();
-    folders.extend(env::split_paths(&path));
-    folders.push("/usr/sbin".into());
-    folders.into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-/// Whether this process may install packages, and must drop to another user for PostgreSQL.
-pub(crate) fn is_root() -> bool {
-    let asked = Command::new("id").arg("-u").output();
-    asked.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }

@@ -1,0 +1,12 @@
+//! PostgreSQL and etcd servers of one's own, for tests and the demo: on ports of their own on loopback, in temporary
+//! folders, ended by their id when the value is dropped.
+//!
+//! A program that is missing is an error that says how to install it. [`process`] has the processes, [`find()`] finds
+//! programs, [`postgres`] and [`etcd`] are the servers.
+
+pub mod etcd;
+mod find;
+pub mod postgres;
+pub mod process;
+
+pub use find::{find, free_port, is_root};

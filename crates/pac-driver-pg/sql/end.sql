@@ -1,0 +1,1 @@
+DELETE FROM pac_concurrency.leases WHERE holder = $1

@@ -1,0 +1,1 @@
+SELECT pac_concurrency.forget($1, $2)

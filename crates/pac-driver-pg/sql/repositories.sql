@@ -1,0 +1,1 @@
+SELECT repository, version FROM pac_concurrency.repositories

@@ -1,0 +1,53 @@
+//! From settings to how connections are opened.
+
+use pac_concurrency::DriverError;
+use pac_config::{PostgreSqlSettings, SslMode};
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use tokio::time::timeout;
+
+use crate::error::{Server, Stage};
+
+/// Who is asked, for messages.
+pub(crate) fn server(settings: &PostgreSqlSettings) -> Server {
+    Server {
+        address: format!("{}:{}", settings.host, settings.port),
+        database: settings.database.clone(),
+        username: settings.username.clone(),
+    }
+}
+
+/// How a connection is opened.
+pub(crate) fn options(settings: &PostgreSqlSettings) -> PgConnectOptions {
+    let password = settings.password.as_ref().map_or("", |password| password.expose());
+    let ssl_mode = match settings.ssl_mode {
+        SslMode::Disable => PgSslMode::Disable,
+        SslMode::Require => PgSslMode::Require,
+        SslMode::VerifyCa => PgSslMode::VerifyCa,
+        SslMode::VerifyFull => PgSslMode::VerifyFull,
+    };
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&settings.host.to_string())
+        .port(settings.port)
+        .database(&settings.database)
+        .username(&settings.username)
+        .password(password)
+        .ssl_mode(ssl_mode)
+        .application_name("pac-watcher")
+        // Poolers refuse connections that ask for it.
+        .extra_float_digits(None)
+        .disable_statement_logging();
+    let checks_server = matches!(settings.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
+    match &settings.ssl_ca_file {
+        Some(file) if checks_server => options.ssl_root_cert(file),
+        _ => options,
+    }
+}
+
+/// One connection, outside any pool: what is wrong with the settings shows best here.
+pub(crate) async fn open(settings: &PostgreSqlSettings, server: &Server) -> Result<PgConnection, DriverError> {
+    match timeout(settings.connection_timeout, options(settings).connect()).await {
+        Ok(opened) => opened.map_err(|error| server.explain(Stage::Connecting, error)),
+        Err(_) => Err(server.silent(Stage::Connecting)),
+    }
+}

@@ -1,0 +1,180 @@
+//! The contract's operations, a statement each.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::{BoxStream, StreamExt};
+use pac_concurrency::{
+    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
+    Snapshot, Version, Window,
+};
+use pac_config::PostgreSqlSettings;
+use sqlx::Row;
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::announce::Announcer;
+use crate::changes::{KEPT, Listener};
+use crate::delta::Columns;
+use crate::error::Stage;
+use crate::session::Sessions;
+use crate::{connect, migrate, row};
+
+/// A driver on one database, with connections of its own.
+pub struct PgDriver {
+    sessions: Sessions,
+    announcer: Announcer,
+    /// How to open the connection that listens, if the settings leave one for it.
+    listening: Option<PgConnectOptions>,
+    origin: String,
+    lease_ttl: Duration,
+}
+
+// === impl PgDriver ===
+
+impl PgDriver {
+    /// Connects once, which shows what is wrong with the settings, and brings the schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the server can't be reached, `Rejected` if it won't have us or its schema is too new.
+    pub async fn connect(settings: &PostgreSqlSettings) -> Result<Self, DriverError> {
+        let server = connect::server(settings);
+        let mut connection = connect::open(settings, &server).await?;
+        migrate::migrate(&mut connection, &server).await?;
+        // Its end is nobody's business any more.
+        let _ = sqlx::Connection::close(connection).await;
+        let options = connect::options(settings);
+        // One of the connections listens.
+        let listens = settings.max_connections > 1;
+        let for_work = settings.max_connections - u32::from(listens);
+        let sessions = Sessions::new(options.clone(), for_work, settings.connection_timeout, server);
+        let origin = uuid::Uuid::new_v4().simple().to_string();
+        let announcer = Announcer::start(sessions.clone(), origin.clone());
+        // Until a message has arrived, a pooler may be in between.
+        sessions.set_pooled(true);
+        Ok(Self { sessions, announcer, listening: listens.then_some(options), origin, lease_ttl: settings.lease_ttl })
+    }
+
+    fn explain(&self, error: sqlx::Error) -> DriverError {
+        self.sessions.server().explain(Stage::Reading, error)
+    }
+
+    /// The one boolean that a function of ours returns.
+    fn answer(&self, rows: &[PgRow]) -> Result<bool, DriverError> {
+        let row = rows.first().ok_or_else(|| self.explain(sqlx::Error::RowNotFound))?;
+        row.try_get(0).map_err(|error| self.explain(error))
+    }
+}
+
+impl fmt::Debug for PgDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgDriver").field("server", self.sessions.server()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Driver for PgDriver {
+    fn name(&self) -> &'static str {
+        "postgresql"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { durable: true, shared: true }
+    }
+
+    fn lease_ttl(&self) -> Duration {
+        self.lease_ttl
+    }
+
+    async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
+        let query = sqlx::query(include_str!("../sql/load.sql")).bind(repository.as_str()).bind(row::limit(window));
+        let rows = self.sessions.read(query).await?;
+        row::snapshot(repository, window, &rows).map_err(|error| self.explain(error))
+    }
+
+    async fn commit(
+        &self,
+        repository: &RepositoryKey,
+        expected: Version,
+        holder: &Holder,
+        delta: &Delta,
+    ) -> Result<Version, DriverError> {
+        let version = new_version();
+        let query = sqlx::query(include_str!("../sql/commit.sql"))
+            .bind(repository.as_str())
+            .bind(stored(expected))
+            .bind(stored(version))
+            .bind(holder.as_str());
+        let rows = self.sessions.write(Columns::new(delta).bind(query)).await?;
+        if !self.answer(&rows)? {
+            return Err(DriverError::Conflict);
+        }
+        self.announcer.announce(repository);
+        Ok(version)
+    }
+
+    async fn begin(&self, holder: &Holder) -> Result<(), DriverError> {
+        let query = sqlx::query(include_str!("../sql/begin.sql")).bind(holder.as_str());
+        self.sessions.write(query.bind(self.lease_ttl.as_secs_f64())).await.map(drop)
+    }
+
+    async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError> {
+        let query = sqlx::query(include_str!("../sql/renew.sql")).bind(holder.as_str());
+        let renewed = self.sessions.write(query.bind(self.lease_ttl.as_secs_f64())).await?;
+        Ok(if renewed.is_empty() { Renewal::Lost } else { Renewal::Renewed })
+    }
+
+    async fn end(&self, holder: &Holder) -> Result<(), DriverError> {
+        self.sessions.write(sqlx::query(include_str!("../sql/end.sql")).bind(holder.as_str())).await.map(drop)
+    }
+
+    async fn repositories(&self) -> Result<Repositories, DriverError> {
+        let rows = self.sessions.read(sqlx::query(include_str!("../sql/repositories.sql"))).await?;
+        row::repositories(&rows).map(|(_, repositories)| repositories).map_err(|error| self.explain(error))
+    }
+
+    async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError> {
+        let query = sqlx::query(include_str!("../sql/forget.sql")).bind(repository.as_str()).bind(stored(expected));
+        let rows = self.sessions.write(query).await?;
+        if !self.answer(&rows)? {
+            return Err(DriverError::Conflict);
+        }
+        self.announcer.announce(repository);
+        Ok(())
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        let (sender, receiver) = mpsc::channel(KEPT);
+        let listener =
+            Listener { sessions: self.sessions.clone(), options: self.listening.clone(), origin: self.origin.clone() };
+        tokio::spawn(listener.run(sender));
+        ReceiverStream::new(receiver).boxed()
+    }
+
+    async fn check(&self) -> Result<ServerInfo, DriverError> {
+        let rows = self.sessions.read(sqlx::query(include_str!("../sql/server.sql"))).await?;
+        let row = rows.first().ok_or_else(|| self.explain(sqlx::Error::RowNotFound))?;
+        let read = |column| row.try_get::<bool, _>(column).map_err(|error| self.explain(error));
+        let server = self.sessions.server();
+        if read("standby")? || read("read_only")? {
+            let what = format!("{} takes no writes: postgresql-host should lead to the primary", server.address);
+            return Err(DriverError::Unavailable(Fault::new(what)));
+        }
+        let version: String = row.try_get("version").map_err(|error| self.explain(error))?;
+        let address = format!("{}/{}", server.address, server.database);
+        Ok(ServerInfo { server: format!("PostgreSQL {version}"), address })
+    }
+}
+
+/// A version no state had before, nor will have.
+fn new_version() -> Version {
+    // Positive in the database, and never the 0 of a repository that isn't known.
+    Version::new(rand::random_range(1..=i64::MAX as u64))
+}
+
+fn stored(version: Version) -> i64 {
+    version.number().cast_signed()
+}

@@ -1,0 +1,133 @@
+//! How a statement is run: on a connection of the pool, within a deadline, with an outcome of the contract.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pac_concurrency::DriverError;
+use parking_lot::Mutex;
+use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::query::Query;
+use sqlx::{Connection, Postgres};
+use tokio::time::{Instant, timeout};
+
+use crate::error::{Server, Stage, spoils_connection};
+
+/// How long a statement may take once it has a connection.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// A connection that lay idle for so long is tried before it is used: something on the way may have dropped it.
+const TRY_AFTER_IDLE: Duration = Duration::from_secs(10);
+/// How long such a trial may take.
+const TRIAL_WITHIN: Duration = Duration::from_secs(1);
+
+/// The connections to one server. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Sessions {
+    pool: PgPool,
+    server: Arc<Server>,
+    /// Whether a transaction pooler is between us and the server: see [`Sessions::ask`].
+    pooled: Arc<AtomicBool>,
+    broken: Broken,
+}
+
+/// When a connection last broke: older ones may have broken with it.
+#[derive(Debug, Clone, Default)]
+struct Broken(Arc<Mutex<Option<Instant>>>);
+
+// === impl Broken ===
+
+impl Broken {
+    fn note(&self) {
+        *self.0.lock() = Some(Instant::now());
+    }
+
+    /// Whether a connection should be tried before it is used.
+    fn suspects(&self, connection: &PoolConnectionMetadata) -> bool {
+        let since = self.0.lock().map(|broke| broke.elapsed());
+        connection.idle_for >= TRY_AFTER_IDLE || since.is_some_and(|since| connection.age >= since)
+    }
+}
+
+// === impl Sessions ===
+
+impl Sessions {
+    /// At most `connections`, each opened when needed within `connect_within`.
+    pub(crate) fn new(options: PgConnectOptions, connections: u32, connect_within: Duration, server: Server) -> Self {
+        let broken = Broken::default();
+        let suspicion = broken.clone();
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(connect_within)
+            // Trying a connection before every use would double the round trips.
+            .test_before_acquire(false)
+            .before_acquire(move |connection, metadata| {
+                let suspect = suspicion.suspects(&metadata);
+                Box::pin(async move { Ok(!suspect || answers(connection).await) })
+            })
+            .connect_lazy_with(options);
+        Self { pool, server: Arc::new(server), pooled: Arc::default(), broken }
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Says whether a transaction pooler is in between.
+    pub(crate) fn set_pooled(&self, pooled: bool) {
+        self.pooled.store(pooled, Ordering::Relaxed);
+    }
+
+    /// The rows of a statement that changes nothing.
+    pub(crate) async fn read(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, DriverError> {
+        self.run(Stage::Reading, query).await
+    }
+
+    /// The rows of a statement that is a transaction of its own.
+    pub(crate) async fn write(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, DriverError> {
+        self.run(Stage::Writing, query).await
+    }
+
+    async fn run(&self, stage: Stage, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, DriverError> {
+        let connection = self.pool.acquire().await;
+        let mut connection = connection.map_err(|error| self.server.explain(Stage::Connecting, error))?;
+        match timeout(ANSWER_WITHIN, self.ask(&mut connection, query)).await {
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(error)) => {
+                if spoils_connection(&error) {
+                    self.give_up(connection);
+                }
+                Err(self.server.explain(stage, error))
+            }
+            Err(_) => {
+                self.give_up(connection);
+                Err(self.server.silent(stage))
+            }
+        }
+    }
+
+    /// Through a transaction pooler, two messages outside a transaction may reach two servers; so preparing a statement
+    /// and running it, which are two, need one around them, and the statement must have no name, which outlives it.
+    async fn ask(
+        &self,
+        connection: &mut PgConnection,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        if !self.pooled.load(Ordering::Relaxed) {
+            return query.fetch_all(connection).await;
+        }
+        let mut transaction = connection.begin().await?;
+        let rows = query.persistent(false).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    fn give_up(&self, mut connection: PoolConnection<Postgres>) {
+        self.broken.note();
+        connection.close_on_drop();
+    }
+}
+
+async fn answers(connection: &mut PgConnection) -> bool {
+    matches!(timeout(TRIAL_WITHIN, connection.ping()).await, Ok(Ok(())))
+}
