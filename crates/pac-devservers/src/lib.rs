@@ -2,11 +2,13 @@
 //! folders, ended by their id when the value is dropped.
 //!
 //! A program that is missing is an error that says how to install it. [`process`] has the processes, [`find()`] finds
-//! programs, [`postgres`] and [`etcd`] are the servers.
+//! programs, [`postgres`] and [`etcd`] are the servers, [`proxy`] is a
+//! network to be cut.
 
 pub mod etcd;
 mod find;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 
 pub use find::{find, free_port, is_root};

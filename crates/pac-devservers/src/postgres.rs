@@ -102,7 +102,8 @@ impl Postgres {
         }
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"))?;
         server.stdout(log.try_clone()?).stderr(log);
-        self.server = Some(Child::spawn("PostgreSQL", server)?);
+        // On SIGTERM it would wait for its clients to leave.
+        self.server = Some(Child::spawn("PostgreSQL", server)?.ended_by("INT"));
         wait_until("PostgreSQL answers", Duration::from_secs(30), || Ok(self.administer("SELECT 1").is_ok()))
     }
 

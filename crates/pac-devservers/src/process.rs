@@ -14,6 +14,8 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Child {
     name: &'static str,
+    /// The signal it takes as the wish to end soon.
+    end_signal: &'static str,
     process: std::process::Child,
 }
 
@@ -28,7 +30,14 @@ impl Child {
     pub fn spawn(name: &'static str, mut command: Command) -> Result<Self> {
         use std::os::unix::process::CommandExt;
         let process = command.process_group(0).spawn().with_context(|| format!("can't start {name}"))?;
-        Ok(Self { name, process })
+        Ok(Self { name, end_signal: "TERM", process })
+    }
+
+    /// Asks it to end by `signal` (as `kill` names it) rather than by SIGTERM.
+    #[must_use]
+    pub fn ended_by(mut self, signal: &'static str) -> Self {
+        self.end_signal = signal;
+        self
     }
 
     /// What it writes to standard output, if that is piped. Once.
@@ -82,7 +91,7 @@ impl Child {
 
     fn ask_to_end(&self) -> io::Result<()> {
         // The standard library only knows SIGKILL.
-        Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().map(drop)
+        Command::new("kill").args(["-s", self.end_signal, &self.process.id().to_string()]).status().map(drop)
     }
 }
 

@@ -33,11 +33,12 @@ impl Server {
     pub(crate) fn explain(&self, stage: Stage, error: Error) -> DriverError {
         let kind = match &error {
             Error::Database(answer) => return self.explain_answer(stage, error.to_string(), &**answer),
-            Error::Io(cause) => cause.kind(),
-            Error::Tls(_) => {
-                let what = format!("no TLS with {}: see postgresql-ssl-mode and postgresql-ssl-ca-file", self.address);
-                return DriverError::Rejected(Fault::because(what, error));
+            Error::Tls(_) => return self.no_tls(error),
+            // So rustls says that it doesn't like the certificate.
+            Error::Io(cause) if stage == Stage::Connecting && cause.kind() == ErrorKind::InvalidData => {
+                return self.no_tls(error);
             }
+            Error::Io(cause) => cause.kind(),
             Error::Configuration(_) => {
                 let what = "the connection can't be set up as configured: see the postgresql-* settings";
                 return DriverError::Rejected(Fault::because(what, error));
@@ -50,6 +51,11 @@ impl Server {
             _ => ErrorKind::Other,
         };
         self.broken(stage, kind, error)
+    }
+
+    fn no_tls(&self, error: Error) -> DriverError {
+        let what = format!("no TLS with {}: see postgresql-ssl-mode and postgresql-ssl-ca-file", self.address);
+        DriverError::Rejected(Fault::because(what, error))
     }
 
     /// No answer within the deadline.

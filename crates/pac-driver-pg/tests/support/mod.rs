@@ -2,9 +2,12 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     reason = "each test uses a part of it, and a test that can't have its server fails"
 )]
+
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +19,8 @@ use pac_concurrency::conformance::Harness;
 use pac_config::{DriverSettings, PostgreSqlSettings, Sources, resolve};
 use pac_devservers::postgres::{PASSWORD, Postgres};
 use pac_driver_pg::PgDriver;
+
+pub(crate) use self::tls::Authority;
 
 /// A server with the guide's database and user.
 pub(crate) struct Server {
@@ -67,4 +72,16 @@ pub(crate) fn settings(entries: &[(&str, &str)]) -> PostgreSqlSettings {
         DriverSettings::PostgreSql(settings) => settings,
         other => unreachable!("{other:?}"),
     }
+}
+
+/// What connecting with these settings fails with: the kind of error, and all of its words.
+pub(crate) async fn refused(settings: &PostgreSqlSettings) -> (&'static str, String) {
+    let error = PgDriver::connect(settings).await.expect_err("it connected");
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    (error.kind(), text)
 }
