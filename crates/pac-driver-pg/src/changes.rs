@@ -36,7 +36,7 @@ pub(crate) const KEPT: usize = 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Listener {
     pub(crate) sessions: Sessions,
-    /// For the connection that listens; none if the settings allow but one, which is needed for work.
+    /// For the connection that listens; none through a pooler, or if the settings allow but one, which is needed for work.
     pub(crate) options: Option<PgConnectOptions>,
     /// The driver's own messages are known by it.
     pub(crate) origin: String,
@@ -94,7 +94,6 @@ impl Listener {
                     Some((origin, TRIAL)) if origin == self.origin => {
                         if way.trial_arrived() {
                             info!("changes by other watchers: heard of through LISTEN/NOTIFY");
-                            self.sessions.set_pooled(false);
                             // What was changed before this moment went unheard.
                             if changes.send(Change::Resync).await.is_err() {
                                 return Ended::Unread;
@@ -112,7 +111,12 @@ impl Listener {
                 Ok(Ok(None) | Err(_)) => return Ended::Broken,
                 Err(_) if !way.is_overdue() => {}
                 Err(_) if way.worked => return Ended::Broken,
-                Err(_) => return Ended::Deaf,
+                Err(_) => {
+                    self.sessions.set_pooled(true);
+                    // Where it went, it may have stayed behind.
+                    let _ = connection.unlisten_all().await;
+                    return Ended::Deaf;
+                }
             }
         }
     }
@@ -139,7 +143,7 @@ impl Listener {
 
     async fn poll(&self, changes: &mpsc::Sender<Change>) -> Ended {
         info!(
-            "changes by other watchers: looked for every {} s, for LISTEN/NOTIFY does not get through (a transaction \
+            "changes by other watchers: looked for every {} s, not heard of through LISTEN/NOTIFY (there is a transaction \
              pooler, or postgresql-max-connections is 1)",
             POLL_EVERY.as_secs()
         );

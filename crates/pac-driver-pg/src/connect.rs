@@ -2,8 +2,8 @@
 
 use pac_concurrency::DriverError;
 use pac_config::{PostgreSqlSettings, SslMode};
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 use tokio::time::timeout;
 
 use crate::error::{Server, Stage};
@@ -50,4 +50,32 @@ pub(crate) async fn open(settings: &PostgreSqlSettings, server: &Server) -> Resu
         Ok(opened) => opened.map_err(|error| server.explain(Stage::Connecting, error)),
         Err(_) => Err(server.silent(Stage::Connecting)),
     }
+}
+
+/// Whether a transaction pooler is between us and the server: `first` is an open connection, and idle.
+///
+/// Through one, a second connection is served by the backend that just served the first, and that backend was there before
+/// the second connection was asked for. A pooler that is busy may give it another, so it is asked more than once.
+pub(crate) async fn is_pooled(
+    first: &mut PgConnection,
+    settings: &PostgreSqlSettings,
+    server: &Server,
+) -> Result<bool, DriverError> {
+    const ROUNDS: usize = 3;
+    for _ in 0..ROUNDS {
+        let explain = |error| server.explain(Stage::Connecting, error);
+        let now = first.fetch_one("SELECT extract(epoch FROM clock_timestamp())::text").await.map_err(explain)?;
+        let now: String = now.try_get(0).map_err(explain)?;
+        let mut second = open(settings, server).await?;
+        let is_older =
+            format!("SELECT backend_start < to_timestamp({now}) FROM pg_stat_activity WHERE pid = pg_backend_pid()");
+        let older = second.fetch_one(AssertSqlSafe(is_older)).await.map_err(explain)?;
+        let older: bool = older.try_get(0).map_err(explain)?;
+        // Its end is nobody's business any more.
+        let _ = second.close().await;
+        if older {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

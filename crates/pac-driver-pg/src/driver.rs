@@ -44,17 +44,18 @@ impl PgDriver {
         let server = connect::server(settings);
         let mut connection = connect::open(settings, &server).await?;
         migrate::migrate(&mut connection, &server).await?;
+        // It takes a second connection to find out.
+        let pooled = settings.max_connections == 1 || connect::is_pooled(&mut connection, settings, &server).await?;
         // Its end is nobody's business any more.
         let _ = sqlx::Connection::close(connection).await;
         let options = connect::options(settings);
-        // One of the connections listens.
-        let listens = settings.max_connections > 1;
+        // One of the connections listens. Through a pooler, LISTEN would stay behind with whatever backend it met.
+        let listens = !pooled;
         let for_work = settings.max_connections - u32::from(listens);
         let sessions = Sessions::new(options.clone(), for_work, settings.connection_timeout, server);
         let origin = uuid::Uuid::new_v4().simple().to_string();
         let announcer = Announcer::start(sessions.clone(), origin.clone());
-        // Until a message has arrived, a pooler may be in between.
-        sessions.set_pooled(true);
+        sessions.set_pooled(pooled);
         Ok(Self { sessions, announcer, listening: listens.then_some(options), origin, lease_ttl: settings.lease_ttl })
     }
 
