@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use log::LevelFilter;
 use pac_concurrency::DriverError;
 use parking_lot::Mutex;
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
@@ -59,6 +60,8 @@ impl Sessions {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(connect_within)
+            // Waiting for a connection is how a burst is spread.
+            .acquire_slow_level(LevelFilter::Off)
             // Trying a connection before every use would double the round trips.
             .test_before_acquire(false)
             .before_acquire(move |connection, metadata| {

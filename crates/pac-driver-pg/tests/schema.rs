@@ -130,6 +130,7 @@ async fn a_statement_that_is_cancelled_or_blocked_ends_in_time() {
     let port = server.postgres.port().to_string();
     let blocker = std::process::Command::new("psql")
         .args(["-h", "127.0.0.1", "-p", &port, "-U", "pac_user", "-d", "pac_concurrency"])
+        // Sleeps until it is terminated below.
         .args(["-c", "BEGIN; LOCK TABLE pac_concurrency.repositories; SELECT pg_sleep(60)"])
         .env("PGPASSWORD", pac_devservers::postgres::PASSWORD)
         .stdout(std::process::Stdio::null())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics::gauge;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// What can be in trouble.
@@ -27,7 +28,14 @@ pub enum Part {
 /// The problems there are; see the [module](self).
 #[derive(Debug, Default)]
 pub struct Health {
-    problems: Mutex<BTreeMap<Part, String>>,
+    parts: Mutex<Parts>,
+}
+
+#[derive(Debug, Default)]
+struct Parts {
+    problems: BTreeMap<Part, String>,
+    /// When each was last seen to work.
+    worked: BTreeMap<Part, Instant>,
 }
 
 // === impl Part ===
@@ -52,34 +60,49 @@ impl Health {
     /// Notes that `part` is in trouble, and why.
     pub fn trouble(&self, part: Part, why: impl Into<String>) {
         let why = why.into();
-        let mut problems = self.problems();
-        if problems.get(&part) != Some(&why) {
-            warn!(part = part.name(), "{}: {why}", part.name());
+        let mut parts = self.parts();
+        if parts.problems.get(&part) != Some(&why) {
+            match part {
+                // To have a beginning is no trouble.
+                Part::Start => info!(part = part.name(), "{}: {why}", part.name()),
+                _ => warn!(part = part.name(), "{}: {why}", part.name()),
+            }
             gauge!("pac_concurrency_trouble", "part" => part.name()).set(1.0);
-            problems.insert(part, why);
+            parts.problems.insert(part, why);
+        }
+    }
+
+    /// Notes that a call to `part` failed that began at `began`. If `part` was seen to work since, the failure is of the
+    /// past: the last calls of an outage fail when it is over.
+    pub fn trouble_of_call(&self, part: Part, began: Instant, why: impl Into<String>) {
+        if self.parts().worked.get(&part).is_none_or(|worked| *worked < began) {
+            self.trouble(part, why);
         }
     }
 
     /// Notes that `part` works.
     pub fn fine(&self, part: Part) {
-        if self.problems().remove(&part).is_some() {
+        let mut parts = self.parts();
+        parts.worked.insert(part, Instant::now());
+        if parts.problems.remove(&part).is_some() {
             gauge!("pac_concurrency_trouble", "part" => part.name()).set(0.0);
-            info!(part = part.name(), "{}: fine again", part.name());
+            let how = if part == Part::Start { "done" } else { "fine again" };
+            info!(part = part.name(), "{}: {how}", part.name());
         }
     }
 
     /// Whether `part` is in trouble.
     pub fn is_troubled(&self, part: Part) -> bool {
-        self.problems().contains_key(&part)
+        self.parts().problems.contains_key(&part)
     }
 
     /// Every problem there is, a line each; none when all is well.
     pub fn problems_text(&self) -> Vec<String> {
-        self.problems().iter().map(|(part, why)| format!("{}: {why}", part.name())).collect()
+        self.parts().problems.iter().map(|(part, why)| format!("{}: {why}", part.name())).collect()
     }
 
-    fn problems(&self) -> MutexGuard<'_, BTreeMap<Part, String>> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,5 +118,16 @@ mod tests {
         assert_eq!(health.problems_text(), ["store: connection refused"]);
         health.fine(Part::Store);
         assert!(health.problems_text().is_empty());
+    }
+
+    #[test]
+    fn a_failure_from_before_the_last_success_is_of_the_past() {
+        let health = Health::default();
+        let before = Instant::now();
+        health.fine(Part::Store);
+        health.trouble_of_call(Part::Store, before, "timed out");
+        assert!(!health.is_troubled(Part::Store));
+        health.trouble_of_call(Part::Store, Instant::now(), "connection refused");
+        assert!(health.is_troubled(Part::Store));
     }
 }

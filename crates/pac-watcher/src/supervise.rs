@@ -129,10 +129,8 @@ impl Supervisor {
         let stop_engine = CancellationToken::new();
         let running = {
             let (engine, stop_engine, leading) = (Arc::clone(&engine), stop_engine.clone(), self.leading.clone());
-            let health = Arc::clone(&self.health);
             tokio::spawn(async move {
                 if stop_engine.run_until_cancelled(all_true(synced)).await.is_some() {
-                    health.fine(Part::Start);
                     engine.run(leading, stop_engine).await;
                 }
             })

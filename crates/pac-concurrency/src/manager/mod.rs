@@ -77,6 +77,8 @@ pub struct Passed {
     pub waiting_count: usize,
     /// Whether the store knows the repository and has nothing of it: it may be forgotten.
     pub is_blank: bool,
+    /// Whether the store was asked, and answered: a settled repository's pass needs no call.
+    pub store_answered: bool,
 }
 
 /// Admits runs through one driver on behalf of one watcher. See the [module](self).
@@ -176,6 +178,7 @@ impl Manager {
         let mut window = if scope == Scope::Whole { Window::Whole } else { Window::First(self.options.window) };
         let mut attempts = 0;
         let mut fresh = false;
+        let mut asked = false;
         if scope == Scope::Whole {
             known.snapshot = None;
         }
@@ -183,7 +186,7 @@ impl Manager {
             let mut snapshot = match known.snapshot.take() {
                 Some(snapshot) => snapshot,
                 None => {
-                    fresh = true;
+                    (fresh, asked) = (true, true);
                     self.load(repository, window).await?
                 }
             };
@@ -197,7 +200,7 @@ impl Manager {
             }
             let delta = plan.delta();
             if delta.is_empty() {
-                return Ok(self.passed(repository, plan, snapshot, known));
+                return Ok(Passed { store_answered: asked, ..self.passed(repository, plan, snapshot, known) });
             }
             attempts += 1;
             match self.commit(repository, snapshot.version, holder, &delta).await {
@@ -223,7 +226,7 @@ impl Manager {
         let is_blank = snapshot.version != Version::NONE && snapshot.slots.is_empty() && waiting_count == 0;
         snapshot.shrink(self.options.window);
         known.snapshot = Some(snapshot);
-        Passed { plan, start, waiting_count, is_blank }
+        Passed { plan, start, waiting_count, is_blank, store_answered: true }
     }
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use kube::Client;
 use pac_concurrency::manager::TermEvent;
-use pac_concurrency::{Change, Scope};
+use pac_concurrency::{Change, DriverError, Fault, Scope};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::Engine;
@@ -17,20 +19,22 @@ use crate::health::Part;
 // === impl Engine ===
 
 impl Engine {
-    /// Keeps the lease behind this watcher's slots.
-    pub(super) async fn keep_term(self: Arc<Self>) {
+    /// Keeps the lease behind this watcher's slots; `has_term` becomes true with the first.
+    pub(super) async fn keep_term(self: Arc<Self>, has_term: watch::Sender<bool>) {
         let mut failures = 0;
         loop {
+            let began = Instant::now();
             let wait = match self.manager.keep_term().await {
                 Ok(event) => {
                     failures = 0;
                     if event == TermEvent::Began {
+                        has_term.send_replace(true);
                         self.look_at_everything().await;
                     }
                     self.manager.renewal_interval()
                 }
                 Err(error) => {
-                    self.note_store_failure(&error);
+                    self.note_store_failure(&error, began);
                     failures += 1;
                     backoff::wait(Duration::from_millis(100), Duration::from_secs(5), failures - 1)
                 }
@@ -60,14 +64,16 @@ impl Engine {
     }
 
     async fn check_store(&self) {
-        match self.manager.check().await {
+        let began = Instant::now();
+        let checked = tokio::time::timeout(self.options.check_every, self.manager.check()).await;
+        match checked.unwrap_or_else(|_| Err(no_answer(self.options.check_every))) {
             Ok(_) if self.health.is_troubled(Part::Store) => {
                 self.health.fine(Part::Store);
                 // What failed meanwhile is waiting for its next try; now is better.
                 self.look_at_everything().await;
             }
             Ok(_) => {}
-            Err(error) => self.note_store_failure(&error),
+            Err(error) => self.note_store_failure(&error, began),
         }
     }
 
@@ -88,6 +94,10 @@ impl Engine {
             self.look_at_everything().await;
         }
     }
+}
+
+fn no_answer(within: Duration) -> DriverError {
+    DriverError::Unavailable(Fault::new(format!("no answer within {} s", within.as_secs())))
 }
 
 /// The API server's version, or why it can't be told.

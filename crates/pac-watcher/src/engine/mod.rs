@@ -14,6 +14,7 @@ use std::time::Duration;
 use kube::Client;
 use pac_concurrency::{DriverError, Manager, RepositoryKey, Scope};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
@@ -94,11 +95,15 @@ impl Engine {
     pub async fn run(self: &Arc<Self>, mut leading: watch::Receiver<bool>, stop: CancellationToken) {
         let keepers = CancellationToken::new();
         let tracker = TaskTracker::new();
-        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).keep_term()));
+        let (term, mut began) = watch::channel(false);
+        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).keep_term(term)));
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).follow_changes()));
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).check_health()));
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).resync()));
         tracker.close();
+        if stop.run_until_cancelled(began.wait_for(|began| *began)).await.is_some() {
+            self.health.fine(Part::Start);
+        }
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -149,6 +154,7 @@ impl Engine {
         for repository in self.index.repositories() {
             self.queue.add(repository, Scope::Whole);
         }
+        let began = Instant::now();
         match self.manager.repositories().await {
             Ok(listed) => {
                 for record in &listed.corrupt {
@@ -156,15 +162,15 @@ impl Engine {
                 }
                 listed.keys.into_iter().for_each(|repository| self.queue.add(repository, Scope::Whole));
             }
-            Err(error) => self.note_store_failure(&error),
+            Err(error) => self.note_store_failure(&error, began),
         }
     }
 
-    /// Takes note of a failed call to the store; conflicts are no failure.
-    fn note_store_failure(&self, error: &DriverError) {
+    /// Takes note of a failed call to the store that began at `began`; conflicts are no failure.
+    fn note_store_failure(&self, error: &DriverError, began: Instant) {
         match error {
             DriverError::Conflict => debug!("another watcher was faster"),
-            error => self.health.trouble(Part::Store, with_causes(error)),
+            error => self.health.trouble_of_call(Part::Store, began, with_causes(error)),
         }
     }
 }

@@ -39,11 +39,13 @@ impl Engine {
         match passed {
             Ok(passed) => {
                 self.failures().remove(repository);
-                self.health.fine(Part::Store);
+                if passed.store_answered {
+                    self.health.fine(Part::Store);
+                }
                 self.follow_up(repository, passed).await;
             }
             Err(error) => {
-                self.note_store_failure(&error);
+                self.note_store_failure(&error, began);
                 self.try_later(repository, scope);
             }
         }
@@ -74,10 +76,11 @@ impl Engine {
         }
         let unknown_to_cluster = self.index.drop_if_blank(repository);
         if passed.is_blank && unknown_to_cluster {
+            let began = Instant::now();
             match self.manager.forget(repository).await {
                 Ok(true) => info!(%repository, "forgot a Repository that is gone, and of which nothing runs or waits"),
                 Ok(false) => {}
-                Err(error) => self.note_store_failure(&error),
+                Err(error) => self.note_store_failure(&error, began),
             }
         }
     }

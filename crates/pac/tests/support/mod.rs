@@ -1,0 +1,28 @@
+//! A development cluster with work in it, a store, and watchers as the processes they are in a cluster.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test uses a part of it, and a test whose stage can't be set fails"
+)]
+
+mod process;
+mod work;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use self::process::Watcher;
+pub(crate) use self::work::World;
+
+/// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Asks again and again until `condition` holds.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < until, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20)); // what is awaited is another process's doing
+    }
+}

@@ -1,0 +1,131 @@
+//! A cluster whose Repositories have work to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pac_devcluster::verdict::{Verdict, VerdictOptions};
+use pac_devcluster::{DevCluster, Options, RunDuration, TektonPlayer};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::{Watcher, eventually};
+
+const STATE: &str = "pipelinesascode.tekton.dev/state";
+const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
+const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
+const SETTINGS: &str = "pipelines-as-code";
+/// Runs of one webhook event.
+const EVENT: usize = 4;
+
+/// See the [module](self).
+pub(crate) struct World {
+    pub(crate) cluster: DevCluster,
+    pub(crate) folder: TempDir,
+    kubeconfig: PathBuf,
+    /// What the cluster runs on.
+    _runtime: Runtime,
+}
+
+// === impl World ===
+
+impl World {
+    /// A cluster whose runs take between a tenth and half a second, with these settings in its ConfigMap.
+    pub(crate) fn new(settings: &Value) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let duration = RunDuration::Between(Duration::from_millis(100), Duration::from_millis(500));
+        let tekton = Some(TektonPlayer { duration, ..TektonPlayer::default() });
+        let cluster = runtime.block_on(DevCluster::start(Options { tekton, ..Options::default() })).unwrap();
+        let folder = TempDir::new().unwrap();
+        let kubeconfig = folder.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, cluster.kubeconfig()).unwrap();
+        let world = Self { cluster, folder, kubeconfig, _runtime: runtime };
+        world.cluster.store().create("configmaps", SETTINGS, json!({"metadata": {"name": SETTINGS}})).unwrap();
+        world.settings(settings);
+        world
+    }
+
+    /// Changes these settings in the ConfigMap; null takes one away.
+    pub(crate) fn settings(&self, data: &Value) {
+        let mut all = json!({"concurrency-enabled": "true"});
+        all.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
+        self.cluster.store().patch("configmaps", SETTINGS, SETTINGS, &json!({ "data": all })).unwrap();
+    }
+
+    /// A watcher of this cluster.
+    pub(crate) fn watcher(&self, identity: &str) -> Watcher {
+        self.watcher_with(identity, &[])
+    }
+
+    pub(crate) fn watcher_with(&self, identity: &str, arguments: &[&str]) -> Watcher {
+        Watcher::start(identity, &self.kubeconfig, self.folder.path(), arguments)
+    }
+
+    /// Repositories with a limit, and runs that wait in each of them.
+    pub(crate) fn work(&self, repositories: usize, runs: usize, limit: u32) {
+        for number in 0..repositories {
+            let (namespace, repository) = (format!("team-{number}"), format!("repo-{number}"));
+            self.cluster.store().ensure_namespace(&namespace);
+            let spec = json!({"url": format!("https://git.example.com/{repository}"), "concurrency_limit": limit});
+            let object = json!({"metadata": {"name": repository}, "spec": spec});
+            self.cluster.store().create("repositories", &namespace, object).unwrap();
+            self.more_work(number, 0..runs);
+        }
+    }
+
+    /// More runs in one of the Repositories, with these numbers.
+    pub(crate) fn more_work(&self, repository: usize, runs: std::ops::Range<usize>) {
+        let namespace = format!("team-{repository}");
+        let names: Vec<String> = runs.map(|run| format!("run-{run:03}")).collect();
+        for event in names.chunks(EVENT) {
+            let order: Vec<String> = event.iter().map(|name| format!("{namespace}/{name}")).collect();
+            for name in event {
+                let run = queued_run(name, &format!("repo-{repository}"), &order.join(","));
+                self.cluster.store().create("pipelineruns", &namespace, run).unwrap();
+            }
+        }
+    }
+
+    /// Waits until so many runs are done.
+    pub(crate) fn until_done(&self, count: usize) {
+        eventually(&format!("{count} runs are done, {} are", self.done()), || self.done() >= count);
+    }
+
+    pub(crate) fn done(&self) -> usize {
+        self.count(|run| {
+            let condition = run.pointer("/status/conditions/0/status").and_then(Value::as_str);
+            matches!(condition, Some("True" | "False"))
+        })
+    }
+
+    /// How many runs are such.
+    pub(crate) fn count(&self, is_such: impl Fn(&Value) -> bool) -> usize {
+        let runs = self.cluster.store().list("pipelineruns", None, "").unwrap();
+        runs.iter().filter(|run| is_such(run)).count()
+    }
+
+    /// What the API server's history says of the promises, slots having been free for at most `outage` because of one.
+    pub(crate) fn verdict(&self, outage: Duration) -> Verdict {
+        let longest_gap = outage + Duration::from_secs(30);
+        self.cluster.verdict(&VerdictOptions { longest_gap, ended: true, ..VerdictOptions::default() })
+    }
+
+    /// All promises were kept, and all runs ran.
+    pub(crate) fn all_is_well(&self, runs: usize, outage: Duration) {
+        self.until_done(runs);
+        let verdict = self.verdict(outage);
+        assert!(verdict.held(), "{verdict:#?}");
+        assert_eq!((verdict.started, verdict.done), (runs, runs), "{verdict:#?}");
+    }
+}
+
+fn queued_run(name: &str, repository: &str, order: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": name,
+            "labels": {STATE: "queued", REPOSITORY: repository},
+            "annotations": {STATE: "queued", REPOSITORY: repository, EXECUTION_ORDER: order},
+        },
+        "spec": {"status": "PipelineRunPending", "pipelineRef": {"name": "build"}},
+    })
+}
