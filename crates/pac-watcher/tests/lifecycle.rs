@@ -74,6 +74,8 @@ async fn a_run_deleted_and_created_again_is_another_run() {
     world.event("repo", &["a", "b", "c"]).await;
     world.running(&["a"]).await;
     let first = world.recorder.now()["b"].uid.clone();
+    // Creation times have whole seconds, and runs of one second would be sorted by their place in their event.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     // One that waits, and one that runs: its slot goes to the next, not to its namesake.
     world.delete_run("b").await;
     world.delete_run("a").await;
