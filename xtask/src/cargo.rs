@@ -11,6 +11,12 @@ use crate::{root, tools};
 pub(crate) fn cargo(arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root()).envs(tools::build_variables()?);
+    // What cargo told us of this very crate. A build script that looks at it (ring's does) would run again, and much be
+    // built again, each time one builds without us, and with us again.
+    let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)).for_each(|(name, _)| {
+        command.env_remove(name);
+    });
     Ok(command)
 }
 

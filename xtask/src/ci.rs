@@ -11,7 +11,7 @@ pub(crate) fn ci() -> Result<()> {
     run(cargo(&["fmt", "--all", "--check"])?)?;
     tidy::tidy()?;
     run(cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"])?)?;
-    let mut rustdoc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"])?;
+    let mut rustdoc = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--document-private-items"])?;
     rustdoc.env("RUSTDOCFLAGS", "--deny warnings");
     run(rustdoc)?;
     test::test(&TestOptions::default())

@@ -1,7 +1,7 @@
 //! What the watches have shown, by repository.
 //!
 //! One event touches one repository: its runs, and the few sets that make its next pass cheap. Nothing here decides;
-//! [`RepositoryState::observe`] says what `plan` wants to know, in the words `plan` has for it.
+//! [`RepositoryState::decide`] says what `plan` wants to know, in the words `plan` has for it.
 
 mod repository;
 mod run;
