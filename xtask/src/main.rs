@@ -7,6 +7,7 @@
 mod cargo;
 mod ci;
 mod demo;
+mod docs;
 mod http;
 mod interrupt;
 mod services;
@@ -34,8 +35,10 @@ enum Command {
     Test(test::TestOptions),
     /// Everything CI checks: format, clippy, rustdoc, tidy, then all tests.
     Ci,
-    /// Check the house rules: crate docs, orphan files, arrows between crates, stray paths.
+    /// Check the house rules: crate docs, orphan files, arrows between crates, stray paths, generated documents.
     Tidy,
+    /// Write the documents that are made of code: docs/settings.md.
+    Docs,
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask tools)".
     Tools,
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::test(&options),
         Command::Ci => ci::ci(),
         Command::Tidy => tidy::tidy(),
+        Command::Docs => docs::docs(),
         Command::Tools => tools::print_tools(),
     };
     match outcome {

@@ -95,7 +95,7 @@ static TABLE: [Key; 24] = [
         .means("How long to wait for a connection to PostgreSQL."),
     key("postgresql-lease-ttl", Group::PostgreSql, "1h", Change::Tunables)
         .allows(LEASE)
-        .means("How long the slots of a watcher outlive its last sign of life, with the PostgreSQL driver."),
+        .means("How long after a watcher's last sign of life its slots are left to it, with the PostgreSQL driver. They count for longer: another watcher takes them over."),
     key("etcd-endpoints", Group::Etcd, "localhost:2379", Change::Driver)
         .allows("host:port, comma-separated, each with or without http:// or https://; the port is 2379 if left out")
         .means(
@@ -131,10 +131,10 @@ static TABLE: [Key; 24] = [
         .means("Name that etcd's certificate must have. When it is not set, the endpoint's host."),
     key("etcd-lease-ttl", Group::Etcd, "1h", Change::Tunables)
         .allows(LEASE)
-        .means("How long the slots of a watcher outlive its last sign of life, with the etcd driver."),
+        .means("How long after a watcher's last sign of life its slots are left to it, with the etcd driver. They count for longer: another watcher takes them over."),
     key("memory-lease-ttl", Group::Memory, "30m", Change::Tunables)
         .allows(LEASE)
-        .means("How long a slot outlives its last renewal, with the memory driver."),
+        .means("The same with the memory driver, which only ever has one watcher."),
 ];
 
 // === impl Key ===

@@ -29,7 +29,7 @@ pub enum DriverSettings {
 /// Settings of the memory driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemorySettings {
-    /// How long a slot outlives its last renewal; at least 10 seconds.
+    /// How long after a watcher's last sign of life its slots are left to it; at least 10 seconds.
     pub lease_ttl: Duration,
 }
 
@@ -54,7 +54,7 @@ pub struct PostgreSqlSettings {
     pub max_connections: u32,
     /// How long to wait for a connection; 1 ms to 1 h.
     pub connection_timeout: Duration,
-    /// How long the slots of a watcher outlive its last sign of life; at least 10 seconds.
+    /// How long after a watcher's last sign of life its slots are left to it; at least 10 seconds.
     pub lease_ttl: Duration,
 }
 
@@ -88,7 +88,7 @@ pub struct EtcdSettings {
     pub ca_file: Option<PathBuf>,
     /// The name the server's certificate must have; `None` for the endpoint's host.
     pub server_name: Option<String>,
-    /// How long the slots of a watcher outlive its last sign of life; at least 10 seconds.
+    /// How long after a watcher's last sign of life its slots are left to it; at least 10 seconds.
     pub lease_ttl: Duration,
     /// The same for [`EtcdMode::Memory`] and [`EtcdMode::Mock`], from `memory-lease-ttl`.
     pub memory_lease_ttl: Duration,

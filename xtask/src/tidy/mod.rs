@@ -3,13 +3,14 @@
 
 mod arrows;
 mod files;
+mod generated;
 mod sources;
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::root;
+use crate::{docs, root};
 use sources::Sources;
 
 /// Runs every check.
@@ -25,6 +26,7 @@ fn problems(root: &Path) -> Result<Vec<String>> {
     let sources = Sources::read(root)?;
     let mut problems = files::problems(&sources);
     problems.extend(arrows::problems(&sources));
+    problems.extend(generated::problems(&sources, &docs::generated()));
     Ok(problems)
 }
 
