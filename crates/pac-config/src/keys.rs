@@ -93,9 +93,10 @@ static TABLE: [Key; 24] = [
     key("postgresql-connection-timeout", Group::PostgreSql, "30s", Change::Tunables)
         .allows(DURATION)
         .means("How long to wait for a connection to PostgreSQL."),
-    key("postgresql-lease-ttl", Group::PostgreSql, "1h", Change::Tunables)
-        .allows(LEASE)
-        .means("How long after a watcher's last sign of life its slots are left to it, with the PostgreSQL driver. They count for longer: another watcher takes them over."),
+    key("postgresql-lease-ttl", Group::PostgreSql, "1h", Change::Tunables).allows(LEASE).means(
+        "How long after a watcher's last sign of life its slots are left to it, with the PostgreSQL driver. They go on \
+             counting; then another watcher takes them over.",
+    ),
     key("etcd-endpoints", Group::Etcd, "localhost:2379", Change::Driver)
         .allows("host:port, comma-separated, each with or without http:// or https://; the port is 2379 if left out")
         .means(
@@ -129,12 +130,13 @@ static TABLE: [Key; 24] = [
     key("etcd-server-name", Group::Etcd, "", Change::Connection)
         .allows("a host name or IP address, without scheme and port")
         .means("Name that etcd's certificate must have. When it is not set, the endpoint's host."),
-    key("etcd-lease-ttl", Group::Etcd, "1h", Change::Tunables)
-        .allows(LEASE)
-        .means("How long after a watcher's last sign of life its slots are left to it, with the etcd driver. They count for longer: another watcher takes them over."),
+    key("etcd-lease-ttl", Group::Etcd, "1h", Change::Tunables).allows(LEASE).means(
+        "How long after a watcher's last sign of life its slots are left to it, with the etcd driver. They go on \
+             counting; then another watcher takes them over.",
+    ),
     key("memory-lease-ttl", Group::Memory, "30m", Change::Tunables)
         .allows(LEASE)
-        .means("The same with the memory driver, which only ever has one watcher."),
+        .means("How long after a watcher's last sign of life its slots are left to it, with the memory driver."),
 ];
 
 // === impl Key ===
