@@ -27,6 +27,7 @@ use crate::delta::Delta;
 use crate::error::DriverError;
 use crate::key::RepositoryKey;
 use crate::lease::{Holder, Renewal};
+use crate::legacy::{Legacy, TakenOver};
 use crate::snapshot::{CorruptRecord, Snapshot, Version, Window};
 
 /// What a store can do beyond the contract; tests and the watcher ask this, never a driver's name.
@@ -116,4 +117,16 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
 
     /// Whether the store can be reached and is fit for use, and what server it is.
     async fn check(&self) -> Result<ServerInfo, DriverError>;
+
+    /// What an earlier implementation left on this server, unless it was taken over already. Changes nothing.
+    async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
+        Ok(None)
+    }
+
+    /// Notes that what was left was taken over, beside it: so that it isn't looked at again, and can be once the note is
+    /// removed. Idempotent.
+    async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
+        let _ = taken;
+        Ok(())
+    }
 }

@@ -165,3 +165,12 @@ BEGIN
     RETURN true;
 END
 $$;
+
+-- What was taken over from an earlier version, once. Deleting the row has it taken over again.
+CREATE TABLE pac_concurrency.legacy (
+    source text PRIMARY KEY,
+    slots bigint NOT NULL,
+    waiting bigint NOT NULL,
+    ghosts bigint NOT NULL,
+    taken_at timestamptz NOT NULL DEFAULT now()
+);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
-    Snapshot, Version, Window,
+    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Legacy, Renewal, Repositories, RepositoryKey,
+    ServerInfo, Snapshot, TakenOver, Version, Window,
 };
 use pac_config::PostgreSqlSettings;
 use sqlx::Row;
@@ -20,7 +20,7 @@ use crate::changes::{KEPT, Listener};
 use crate::delta::Columns;
 use crate::error::Stage;
 use crate::session::Sessions;
-use crate::{connect, migrate, row};
+use crate::{connect, legacy, migrate, row};
 
 /// A driver on one database, with connections of its own.
 pub struct PgDriver {
@@ -167,6 +167,23 @@ impl Driver for PgDriver {
         let version: String = row.try_get("version").map_err(|error| self.explain(error))?;
         let address = format!("{}/{}", server.address, server.database);
         Ok(ServerInfo { server: format!("PostgreSQL {version}"), address })
+    }
+
+    async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
+        let pending = self.sessions.read(sqlx::query(include_str!("../sql/legacy_pending.sql"))).await?;
+        if !self.answer(&pending)? {
+            return Ok(None);
+        }
+        let rows = self.sessions.read(sqlx::query(include_str!("../sql/legacy_slots.sql"))).await?;
+        legacy::legacy(&rows).map(Some).map_err(|error| self.explain(error))
+    }
+
+    async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
+        let mut query = sqlx::query(include_str!("../sql/note_legacy.sql"));
+        for count in [taken.slots, taken.waiting, taken.ghosts] {
+            query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.sessions.write(query).await.map(drop)
     }
 }
 

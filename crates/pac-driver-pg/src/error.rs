@@ -153,7 +153,9 @@ pub(crate) fn spoils_connection(error: &Error) -> bool {
 /// The statement that helps, from what the server says is missing.
 fn missing_grant(message: &str, database: &str, username: &str) -> String {
     let user = quoted(username);
-    let needed = if message.contains("database") {
+    let needed = if message.contains("concurrency_slots") {
+        format!("GRANT SELECT ON public.concurrency_slots TO {user}")
+    } else if message.contains("database") {
         format!("GRANT CREATE, CONNECT ON DATABASE {} TO {user}", quoted(database))
     } else if message.contains("schema") {
         format!("GRANT USAGE ON SCHEMA pac_concurrency TO {user}")

@@ -17,6 +17,10 @@
 //! What others commit is heard through LISTEN/NOTIFY, or, behind a pooler that doesn't pass it on, seen by polling. News
 //! only hurry things: what was missed is found by the watcher's own resync.
 //!
+//! # What was there before
+//!
+//! An earlier implementation kept its state in the schema `public`. `legacy` reads it; the watcher takes it over once.
+//!
 //! # Reading order
 //!
 //! `migrations/`, then [`driver`], `session` (how a statement is run), `changes`, `migrate`, `error`.
@@ -27,6 +31,7 @@ mod connect;
 mod delta;
 pub mod driver;
 mod error;
+mod legacy;
 mod migrate;
 mod row;
 mod session;

@@ -244,9 +244,8 @@ async fn the_ports_tell_what_is_so() {
     world.running(&["a"]).await;
     let watcher = world.watcher();
     let labels = format!("{{namespace=\"{}\",repository=\"repo\"}}", world.namespace);
-    let metrics = watcher.get(watcher.metrics_addr, "/metrics").await.1;
     for line in [format!("pac_concurrency_limit{labels} 1"), format!("pac_concurrency_waiting{labels} 1")] {
-        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+        watcher.metrics_have(&line, true).await;
     }
     assert_eq!(watcher.get(watcher.probe_addr, "/live").await.0, 200);
     let queue = watcher.get(watcher.admin_addr, "/debug/queue").await.1;
@@ -254,7 +253,6 @@ async fn the_ports_tell_what_is_so() {
     world.delete_run("b").await;
     world.finish("a").await;
     world.delete_repository("repo").await;
-    world.settled().await;
-    let metrics = watcher.get(watcher.metrics_addr, "/metrics").await.1;
-    assert!(!metrics.contains(&labels), "a gauge outlived its repository");
+    // No gauge outlives its repository.
+    watcher.metrics_have(&labels, false).await;
 }

@@ -31,10 +31,12 @@ use futures::stream::{BoxStream, StreamExt};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use crate::delta::Delta;
 use crate::driver::{Change, Driver, Repositories, ServerInfo};
 use crate::error::{DriverError, Fault};
 use crate::key::{RepositoryKey, RunKey};
 use crate::lease::Holder;
+use crate::legacy::{Legacy, TakenOver};
 use crate::metrics;
 use crate::plan::Plan;
 use crate::snapshot::{Snapshot, Version, Window};
@@ -242,7 +244,7 @@ impl Manager {
         repository: &RepositoryKey,
         expected: Version,
         holder: &Holder,
-        delta: &crate::delta::Delta,
+        delta: &Delta,
     ) -> Result<Version, DriverError> {
         timed("commit", self.driver.commit(repository, expected, holder, delta)).await
     }
@@ -264,6 +266,33 @@ impl Manager {
             Err(DriverError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// What an earlier implementation left in the store, if that is yet to be taken over.
+    pub async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
+        timed("legacy", self.driver.legacy()).await
+    }
+
+    /// Commits `delta`, which nobody planned, whatever version `repository` is at. Every part of it must be idempotent,
+    /// and must not be about runs that are admitted meanwhile.
+    pub async fn take_in(&self, repository: &RepositoryKey, delta: &Delta) -> Result<(), DriverError> {
+        let holder = self.term.trusted()?;
+        self.known.invalidate(repository);
+        let mut attempts = 0;
+        loop {
+            let version = self.load(repository, Window::First(0)).await?.version;
+            attempts += 1;
+            match self.commit(repository, version, &holder, delta).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_settled_by_loading() && attempts < self.options.attempts => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Notes in the store that what was left was taken over.
+    pub async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
+        timed("note_legacy", self.driver.note_legacy_taken_over(taken)).await
     }
 
     /// Forgets what is remembered of `repository`, so that its next pass loads.

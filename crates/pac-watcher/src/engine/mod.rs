@@ -4,6 +4,7 @@
 //! store's lease and health, what other watchers changed, and the slow resync that repairs whatever was missed (P4).
 
 mod keep;
+mod legacy;
 mod pass;
 mod starts;
 
@@ -101,7 +102,7 @@ impl Engine {
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).check_health()));
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).resync()));
         tracker.close();
-        if stop.run_until_cancelled(began.wait_for(|began| *began)).await.is_some() {
+        if stop.run_until_cancelled(self.prepare(&mut began)).await.is_some() {
             self.health.fine(Part::Start);
         }
         while !stop.is_cancelled() {
@@ -123,6 +124,13 @@ impl Engine {
         if let Err(error) = self.manager.end_term().await {
             warn!(error = with_causes(&error), "could not end the lease behind this watcher's slots; it will run out");
         }
+    }
+
+    /// What comes before the first pass: a lease, and what an earlier version left.
+    async fn prepare(&self, has_term: &mut watch::Receiver<bool>) {
+        // Its sender lives as long as the keepers do.
+        let _ = has_term.wait_for(|has_term| *has_term).await;
+        self.take_over_legacy().await;
     }
 
     /// Works until `stop`, or until no longer leading; then waits for the passes under way.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pac_concurrency::{Entry, Limit, Observation, OrderKey, Plan, RunKey, Scope, Seen, Slot, Snapshot, Standing, plan};
+use pac_concurrency::{
+    Entry, LegacyRun, Limit, Observation, OrderKey, Plan, RunKey, Scope, Seen, Slot, Snapshot, Standing, plan,
+};
 use tokio::time::Instant;
 
 use super::run::{Run, StartState};
@@ -294,6 +296,17 @@ impl RepositoryState {
     pub fn tally(&self) -> Tally {
         let waiting = self.runs.values().filter(|run| run.is_pending()).count();
         Tally { running: self.running.len(), waiting }
+    }
+
+    /// What the watch shows of the run of this name, to whom only its name is known.
+    pub fn find(&self, name: &str) -> LegacyRun {
+        let Some((name, run)) = self.runs.get_key_value(name) else { return LegacyRun::Ghost };
+        let entry = || self.in_place(std::iter::once(run)).into_iter().next();
+        match entry() {
+            Some(entry) if self.running.contains(name) => LegacyRun::Running(entry),
+            Some(entry) if run.view.phase == Phase::Waiting => LegacyRun::Waiting(entry),
+            _ => LegacyRun::Ghost,
+        }
     }
 
     /// Names of the runs that are pending, in the order they'd be admitted as far as the cluster tells, and of those that

@@ -124,6 +124,16 @@ impl Watcher {
         assert!(told.await.is_ok(), "never said ready: {ready}; {:?}", self.get(self.probe_addr, "/ready").await);
     }
 
+    /// Waits until `/metrics` has this text, or not.
+    pub async fn metrics_have(&self, text: &str, there: bool) {
+        let told = tokio::time::timeout(PATIENCE, async {
+            while self.get(self.metrics_addr, "/metrics").await.1.contains(text) != there {
+                tokio::time::sleep(Duration::from_millis(20)).await; // Prometheus asks again and again, too
+            }
+        });
+        assert!(told.await.is_ok(), "never so: {text:?} in metrics is {there}");
+    }
+
     /// Status and body of a GET; status 0 while nobody listens.
     pub async fn get(&self, address: SocketAddr, path: &str) -> (u16, String) {
         let Ok(mut stream) = TcpStream::connect(address).await else { return (0, String::new()) };

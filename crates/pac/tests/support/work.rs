@@ -86,6 +86,32 @@ impl World {
         }
     }
 
+    /// A run that already runs, and goes on for so long.
+    pub(crate) fn running(&self, repository: usize, name: &str, duration: Duration) {
+        let namespace = format!("team-{repository}");
+        let mut run = queued_run(name, &format!("repo-{repository}"), &format!("{namespace}/{name}"));
+        run["metadata"]["labels"][STATE] = "started".into();
+        run["metadata"]["annotations"][STATE] = "started".into();
+        run["metadata"]["annotations"]["devcluster/duration"] = format!("{}ms", duration.as_millis()).into();
+        run["spec"].as_object_mut().unwrap().remove("status");
+        self.cluster.store().create("pipelineruns", &namespace, run).unwrap();
+    }
+
+    /// The names of the runs that were started from the queue, in the order the API server saw it.
+    pub(crate) fn starts(&self) -> Vec<String> {
+        let mut pending = std::collections::BTreeSet::new();
+        let mut starts = Vec::new();
+        for version in self.cluster.history() {
+            let is_pending = version.object.pointer("/spec/status") == Some(&"PipelineRunPending".into());
+            if is_pending {
+                pending.insert(version.uid.clone());
+            } else if pending.remove(&version.uid) {
+                starts.push(version.object.pointer("/metadata/name").unwrap().as_str().unwrap().to_owned());
+            }
+        }
+        starts
+    }
+
     /// Waits until so many runs are done.
     pub(crate) fn until_done(&self, count: usize) {
         eventually(&format!("{count} runs are done, {} are", self.done()), || self.done() >= count);

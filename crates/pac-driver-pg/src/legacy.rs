@@ -1,0 +1,42 @@
+//! What an earlier implementation left in the schema `public`, which is read and never changed.
+
+use std::collections::BTreeMap;
+
+use pac_concurrency::{CorruptRecord, Legacy, LegacyRepository, RepositoryKey};
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+
+/// Where it is.
+pub(crate) const SOURCE: &str = "table public.concurrency_slots";
+
+/// What `legacy_slots.sql` gives.
+#[derive(Debug, FromRow)]
+struct LeftRow {
+    id: String,
+    repository_key: String,
+    pipeline_run_key: String,
+    running: bool,
+}
+
+/// The rows of `legacy_slots.sql`, by repository.
+pub(crate) fn legacy(rows: &[PgRow]) -> Result<Legacy, sqlx::Error> {
+    let mut legacy = Legacy { source: SOURCE.to_owned(), ..Legacy::default() };
+    let mut repositories: BTreeMap<RepositoryKey, LegacyRepository> = BTreeMap::new();
+    for row in rows {
+        let row = LeftRow::from_row(row)?;
+        match row.repository_key.parse::<RepositoryKey>() {
+            Ok(key) => {
+                let new = || LegacyRepository { repository: key.clone(), running: Vec::new(), queued: Vec::new() };
+                let left = repositories.entry(key.clone()).or_insert_with(new);
+                let list = if row.running { &mut left.running } else { &mut left.queued };
+                list.push(row.pipeline_run_key);
+            }
+            Err(error) => {
+                let place = format!("{SOURCE}: row {}", row.id);
+                legacy.corrupt.push(CorruptRecord { place, why: error.to_string() });
+            }
+        }
+    }
+    legacy.repositories = repositories.into_values().collect();
+    Ok(legacy)
+}

@@ -1,0 +1,72 @@
+//! Before the first pass: taking over what an earlier implementation left in the store.
+//!
+//! Nobody is admitted before this is done, here or by another watcher, for each does it before its first pass. A crash in
+//! the middle leaves no note that it is done, and doing it again changes nothing: an entry that is there keeps its place.
+
+use std::time::Duration;
+
+use pac_concurrency::{DriverError, LegacyRepository, LegacyRun, TakenOver};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::Engine;
+use crate::backoff;
+
+// === impl Engine ===
+
+impl Engine {
+    /// Tries until it is done. The lists of Repositories and PipelineRuns must be complete.
+    pub(super) async fn take_over_legacy(&self) {
+        let mut failures = 0;
+        loop {
+            let began = Instant::now();
+            match self.try_to_take_over_legacy().await {
+                Ok(()) => return,
+                Err(error) => self.note_store_failure(&error, began),
+            }
+            failures += 1;
+            tokio::time::sleep(backoff::wait(Duration::from_millis(100), Duration::from_secs(5), failures - 1)).await;
+        }
+    }
+
+    async fn try_to_take_over_legacy(&self) -> Result<(), DriverError> {
+        let Some(legacy) = self.manager.legacy().await? else { return Ok(()) };
+        info!(
+            source = legacy.source,
+            repositories = legacy.repositories.len(),
+            "taking over what an earlier version left"
+        );
+        let mut all = TakenOver { corrupt: legacy.corrupt.len(), ..TakenOver::default() };
+        for record in &legacy.corrupt {
+            warn!(place = %record.place, why = %record.why, "skipped an unreadable record that an earlier version left");
+        }
+        for left in &legacy.repositories {
+            let (delta, taken) = left.take_over(&|run| self.find_left(left, run));
+            if !delta.is_empty() {
+                self.manager.take_in(&left.repository, &delta).await?;
+            }
+            all = all.and(taken);
+        }
+        self.manager.note_legacy_taken_over(&all).await?;
+        info!(
+            source = legacy.source,
+            repositories = all.repositories,
+            slots = all.slots,
+            waiting = all.waiting,
+            ghosts = all.ghosts,
+            corrupt = all.corrupt,
+            "took over what an earlier version left; its own records are as they were"
+        );
+        Ok(())
+    }
+
+    /// What the complete list shows of a run that was left: what it doesn't show is done or gone.
+    fn find_left(&self, left: &LegacyRepository, run: &str) -> LegacyRun {
+        match run.split_once('/') {
+            Some((namespace, name)) if namespace == left.repository.namespace() => {
+                self.index.with(&left.repository, |state| state.find(name))
+            }
+            _ => LegacyRun::Ghost,
+        }
+    }
+}
