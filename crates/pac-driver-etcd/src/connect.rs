@@ -1,0 +1,133 @@
+//! From settings to a session with one member of the cluster.
+
+use std::path::Path;
+use std::time::Duration;
+
+use etcd_client::{
+    Certificate, Client, ConnectOptions, GetOptions, Identity, KvClient, LeaseClient, MaintenanceClient, TlsOptions,
+    WatchClient,
+};
+use pac_concurrency::{DriverError, Fault};
+use pac_config::{Endpoint, EtcdSettings, Scheme};
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::error::{Failure, Member, Stage, needs_no_login};
+use crate::keys;
+
+/// How long a connection may be silent before we ask whether it lives, while something is under way on it. The server
+/// takes it amiss if asked more often than every 5 s.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// How long it has to say so.
+const PING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection to one member, logged in; it answered when it was made.
+pub(crate) struct Session {
+    pub(crate) member: Member,
+    client: Client,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Connects to `endpoint`, logs in, and reads, which takes a cluster that works and a right to our keys.
+    ///
+    /// Files are read anew each time, so that renewed certificates are used from the next connection on.
+    pub(crate) async fn open(settings: &EtcdSettings, endpoint: &Endpoint) -> Result<Self, DriverError> {
+        let username = settings.credentials.as_ref().map(|credentials| credentials.username.clone());
+        let member = Member { address: endpoint.to_string(), username };
+        let opening = async {
+            let client = connect(settings, endpoint, &member).await?;
+            let session = Self { member: member.clone(), client };
+            session.look().await?;
+            Ok(session)
+        };
+        match timeout(settings.dial_timeout, opening).await {
+            Ok(opened) => opened,
+            Err(_) => Err(member.silent(Stage::Connecting, settings.dial_timeout).error),
+        }
+    }
+
+    /// Reads next to nothing, by way of the cluster's leader.
+    async fn look(&self) -> Result<(), DriverError> {
+        let options = GetOptions::new().with_prefix().with_count_only();
+        let looked = self.kv().get(keys::HOLDERS, Some(options)).await;
+        looked.map(drop).map_err(|error| self.explain(Stage::Connecting, error).error)
+    }
+
+    pub(crate) fn explain(&self, stage: Stage, error: etcd_client::Error) -> Failure {
+        self.member.explain(stage, error)
+    }
+
+    pub(crate) fn kv(&self) -> KvClient {
+        // A large queue is more than the 4 MB that are the default.
+        self.client.kv_client().max_decoding_message_size(usize::MAX)
+    }
+
+    pub(crate) fn leases(&self) -> LeaseClient {
+        self.client.lease_client()
+    }
+
+    pub(crate) fn watches(&self) -> WatchClient {
+        self.client.watch_client().max_decoding_message_size(usize::MAX)
+    }
+
+    pub(crate) fn maintenance(&self) -> MaintenanceClient {
+        self.client.maintenance_client()
+    }
+}
+
+async fn connect(settings: &EtcdSettings, endpoint: &Endpoint, member: &Member) -> Result<Client, DriverError> {
+    let options = options(settings, endpoint).await?;
+    let url = [endpoint.to_string()];
+    let Some(credentials) = &settings.credentials else {
+        return Client::connect(url, Some(options))
+            .await
+            .map_err(|error| member.explain(Stage::Connecting, error).error);
+    };
+    let with_user = options.clone().with_user(&credentials.username, credentials.password.expose());
+    match Client::connect(&url, Some(with_user)).await {
+        // So does etcdctl: a server without users has no use for one, and may get them later.
+        Err(error) if needs_no_login(&error) => {
+            warn!(member = %member.address, "etcd has authentication switched off: etcd-username and etcd-password are not used");
+            Client::connect(&url, Some(options)).await
+        }
+        connected => connected,
+    }
+    .map_err(|error| member.explain(Stage::Connecting, error).error)
+}
+
+async fn options(settings: &EtcdSettings, endpoint: &Endpoint) -> Result<ConnectOptions, DriverError> {
+    let options = ConnectOptions::new()
+        .with_connect_timeout(settings.dial_timeout)
+        .with_keep_alive(PING_EVERY, PING_PATIENCE)
+        .with_keep_alive_while_idle(false)
+        .with_require_leader(true);
+    match endpoint.scheme {
+        Scheme::Http => Ok(options),
+        Scheme::Https => Ok(options.with_tls(tls(settings).await?)),
+    }
+}
+
+async fn tls(settings: &EtcdSettings) -> Result<TlsOptions, DriverError> {
+    let mut tls = TlsOptions::new().timeout(settings.dial_timeout);
+    tls = match &settings.ca_file {
+        Some(file) => tls.ca_certificate(Certificate::from_pem(read("etcd-ca-file", file).await?)),
+        None => tls.with_native_roots(),
+    };
+    if let Some(identity) = &settings.client_identity {
+        let certificate = read("etcd-cert-file", &identity.cert_file).await?;
+        let key = read("etcd-key-file", &identity.key_file).await?;
+        tls = tls.identity(Identity::from_pem(certificate, key));
+    }
+    if let Some(name) = &settings.server_name {
+        tls = tls.domain_name(name);
+    }
+    Ok(tls)
+}
+
+async fn read(setting: &str, file: &Path) -> Result<Vec<u8>, DriverError> {
+    tokio::fs::read(file).await.map_err(|error| {
+        DriverError::Rejected(Fault::because(format!("{setting}: {} can't be read", file.display()), error))
+    })
+}

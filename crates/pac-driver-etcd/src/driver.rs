@@ -1,0 +1,167 @@
+//! The contract's operations.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, Txn, TxnOp};
+use futures::stream::BoxStream;
+use pac_concurrency::{
+    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
+    Snapshot, Version, Window,
+};
+use pac_config::EtcdSettings;
+use uuid::Uuid;
+
+use crate::cluster::Cluster;
+use crate::known::{Known, Memory};
+use crate::load::{corrupt, load};
+use crate::store::Store;
+use crate::{commit, keys, leases, staged, watch};
+
+/// How often to load again after carrying out what others left half done.
+const LOADS: usize = 16;
+/// Repositories listed at once.
+const PAGE: i64 = 5_000;
+
+/// A driver on one etcd, with connections of its own.
+pub struct EtcdDriver {
+    store: Store,
+    memory: Memory,
+    lease_ttl: Duration,
+}
+
+// === impl EtcdDriver ===
+
+impl EtcdDriver {
+    /// Connects, which shows what is wrong with the settings, and makes sure that our keys may be read and written.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if no member can be reached, `Rejected` if they won't have us.
+    pub async fn connect(settings: &EtcdSettings) -> Result<Self, DriverError> {
+        let cluster = Arc::new(Cluster::new(settings.clone()));
+        let store = Store { cluster, origin: Uuid::new_v4().simple().to_string().into() };
+        let driver = Self { store, memory: Memory::new(), lease_ttl: settings.lease_ttl };
+        driver.may_write().await?;
+        Ok(driver)
+    }
+
+    /// Whether we may write: a transaction whose condition never holds needs the same rights, and changes nothing.
+    async fn may_write(&self) -> Result<(), DriverError> {
+        let never = Compare::version(keys::ROOT, CompareOp::Less, 0);
+        let all = TxnOp::delete(keys::ROOT, Some(DeleteOptions::new().with_prefix()));
+        let txn = Txn::new().when([never]).and_then([all]);
+        let asked = self.store.cluster.read(|session| {
+            let txn = txn.clone();
+            async move { session.kv().txn(txn).await }
+        });
+        asked.await.map(drop)
+    }
+}
+
+impl fmt::Debug for EtcdDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EtcdDriver").field("cluster", &self.store.cluster).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Driver for EtcdDriver {
+    fn name(&self) -> &'static str {
+        "etcd"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { durable: true, shared: true }
+    }
+
+    fn lease_ttl(&self) -> Duration {
+        self.lease_ttl
+    }
+
+    async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
+        for _ in 0..LOADS {
+            let loaded = load(&self.store, repository, window).await?;
+            let Some(applying) = loaded.applying else {
+                self.memory.keep(repository, loaded.snapshot.version, Known::of(&loaded.snapshot));
+                return Ok(loaded.snapshot);
+            };
+            staged::carry_out(&self.store, repository, loaded.snapshot.version, &applying).await?;
+        }
+        let what = format!("repository {repository} changes too fast to be read");
+        Err(DriverError::Unavailable(Fault::new(what)))
+    }
+
+    async fn commit(
+        &self,
+        repository: &RepositoryKey,
+        expected: Version,
+        holder: &Holder,
+        delta: &Delta,
+    ) -> Result<Version, DriverError> {
+        commit::commit(&self.store, &self.memory, repository, expected, holder, delta).await
+    }
+
+    async fn begin(&self, holder: &Holder) -> Result<(), DriverError> {
+        leases::begin(&self.store, holder, self.lease_ttl).await
+    }
+
+    async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError> {
+        leases::renew(&self.store, holder).await
+    }
+
+    async fn end(&self, holder: &Holder) -> Result<(), DriverError> {
+        leases::end(&self.store, holder).await
+    }
+
+    async fn repositories(&self) -> Result<Repositories, DriverError> {
+        let mut repositories = Repositories::default();
+        let end = [keys::VERSIONS.trim_end_matches('/'), "0"].concat();
+        let mut from = keys::VERSIONS.as_bytes().to_vec();
+        loop {
+            let options = GetOptions::new().with_range(end.as_str()).with_keys_only().with_limit(PAGE);
+            let page = self.store.cluster.read(|session| {
+                let (from, options) = (from.clone(), options.clone());
+                async move { session.kv().get(from, Some(options)).await }
+            });
+            let page = page.await?;
+            for pair in page.kvs() {
+                match keys::parse_version(pair.key()) {
+                    Ok(repository) => repositories.keys.push(repository),
+                    Err(why) => repositories.corrupt.push(corrupt(pair.key(), why)),
+                }
+            }
+            match page.kvs().last().filter(|_| page.more()) {
+                Some(last) => from = [last.key(), &[0]].concat(),
+                None => return Ok(repositories),
+            }
+        }
+    }
+
+    async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError> {
+        commit::forget(&self.store, repository, expected).await
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        watch::changes(self.store.clone())
+    }
+
+    async fn check(&self) -> Result<ServerInfo, DriverError> {
+        let options = GetOptions::new().with_prefix().with_count_only();
+        let asked = self.store.cluster.read(|session| {
+            let options = options.clone();
+            async move {
+                session.kv().get(keys::ROOT, Some(options)).await?;
+                let status = session.maintenance().status().await?;
+                Ok((session.member.clone(), status))
+            }
+        });
+        let (member, status) = asked.await?;
+        if status.errors().iter().any(|alarm| alarm.contains("NOSPACE")) {
+            return Err(DriverError::Unavailable(Fault::new(member.full())));
+        }
+        Ok(ServerInfo { server: format!("etcd {}", status.version()), address: member.address })
+    }
+}

@@ -1,0 +1,304 @@
+//! From etcd's codes and broken connections to the few outcomes of the contract, with the setting or grant to look at.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use etcd_client::Error;
+use pac_concurrency::{DriverError, Fault};
+use tonic::{Code, ConnectError, Status};
+
+/// How far a call had come when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing was sent but what opens a connection.
+    Connecting,
+    /// Nothing can have changed.
+    Reading,
+    /// It may have happened, unless it certainly wasn't sent or the server says otherwise.
+    Writing,
+}
+
+/// A call that failed, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: DriverError,
+    /// Whether this member is of no use for now, or our session with it is over.
+    pub(crate) ends_session: bool,
+}
+
+/// What is wrong, before it is known how much may have happened.
+enum Kind {
+    /// Never sent, or refused before anything was done.
+    Nothing,
+    /// It may have been done.
+    Unsure,
+    /// Refused for good.
+    Refused,
+}
+
+/// Whom a session is with, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// The URL.
+    pub(crate) address: String,
+    /// Who we are to it, if anybody.
+    pub(crate) username: Option<String>,
+}
+
+/// The answers of etcd, by their words: most share a code with others that mean something else.
+/// <https://github.com/etcd-io/etcd/blob/main/api/v3rpc/rpctypes/error.go>
+const DATABASE_FULL: &str = "database space exceeded";
+const COMPACTED: &str = "required revision has been compacted";
+const LEASE_GONE: &str = "requested lease not found";
+const LEASE_EXISTS: &str = "lease already exists";
+const NO_AUTHENTICATION: &str = "authentication is not enabled";
+
+// === impl Member ===
+
+impl Member {
+    /// What `error` comes to.
+    pub(crate) fn explain(&self, stage: Stage, error: Error) -> Failure {
+        let address = &self.address;
+        match &error {
+            Error::GRpcStatus(status) => {
+                let (kind, ends_session, what) = match connect_error(status) {
+                    Some(cause) => self.unconnected(&chain(cause)),
+                    None => self.answered(status),
+                };
+                failure(stage, kind, ends_session, what, error)
+            }
+            Error::TransportError(_)
+            | Error::InvalidUri(_)
+            | Error::InvalidArgs(_)
+            | Error::InvalidMetadataValue(_) => {
+                let what =
+                    format!("the connection to {address} can't be set up as configured: {}", tls_hint(&chain(&error)));
+                failure(stage, Kind::Refused, true, what, error)
+            }
+            _ => failure(stage, Kind::Unsure, true, format!("the connection to {address} broke"), error),
+        }
+    }
+
+    /// No answer within `deadline`.
+    pub(crate) fn silent(&self, stage: Stage, deadline: Duration) -> Failure {
+        let address = &self.address;
+        let (kind, what) = match stage {
+            Stage::Connecting => (
+                Kind::Nothing,
+                format!("no answer from {address} within etcd-dial-timeout ({deadline:?}): see etcd-endpoints"),
+            ),
+            _ => (Kind::Unsure, format!("{address} did not answer within {deadline:?}")),
+        };
+        failure(stage, kind, true, what, "no answer within the deadline")
+    }
+
+    fn unconnected(&self, cause: &str) -> (Kind, bool, String) {
+        let address = &self.address;
+        if is_about_tls(cause) {
+            return (Kind::Refused, true, format!("no TLS with {address}: {}", tls_hint(cause)));
+        }
+        let what = if cause.contains("Connection refused") {
+            format!("connection refused by {address}: see etcd-endpoints")
+        } else if cause.contains("deadline has elapsed") || cause.contains("timed out") {
+            format!("no connection to {address} within etcd-dial-timeout: see etcd-endpoints")
+        } else {
+            format!("no connection to {address}: see etcd-endpoints")
+        };
+        (Kind::Nothing, true, what)
+    }
+
+    fn answered(&self, status: &Status) -> (Kind, bool, String) {
+        let (address, said) = (&self.address, status.message());
+        let user = self.username.as_deref().unwrap_or_default();
+        match status.code() {
+            Code::PermissionDenied => (Kind::Refused, false, self.missing_grant()),
+            Code::Unauthenticated => {
+                (Kind::Nothing, true, format!("{address} no longer knows our login; logging in again"))
+            }
+            Code::InvalidArgument if said.contains("authentication failed") => (
+                Kind::Refused,
+                true,
+                format!(
+                    "authentication failed for user {user:?} at {address}: see etcd-username, and etcd-password in the \
+                     Secret or the ConfigMap"
+                ),
+            ),
+            Code::InvalidArgument if said.contains("user name is empty") => (
+                Kind::Refused,
+                true,
+                format!(
+                    "authentication failed: {address} asks for a user, and none is configured: see etcd-username and etcd-password"
+                ),
+            ),
+            Code::InvalidArgument if said.contains("revision of auth store is old") => {
+                (Kind::Nothing, true, format!("{address} changed its users or roles; logging in again"))
+            }
+            Code::InvalidArgument if said.contains("too many operations") => (
+                Kind::Refused,
+                false,
+                format!("{address} takes too few operations in a transaction: its --max-txn-ops should be 128 or more"),
+            ),
+            Code::ResourceExhausted if said.contains(DATABASE_FULL) => (Kind::Nothing, false, self.full()),
+            // Said before anything is done.
+            Code::ResourceExhausted => (Kind::Nothing, false, format!("{address} has too much to do at the moment")),
+            Code::Unavailable if said.contains("no leader") => (
+                Kind::Nothing,
+                true,
+                format!("{address} sees no leader: most of the cluster's members are down or cut off"),
+            ),
+            Code::Unavailable if is_broken(status) => {
+                (Kind::Unsure, true, format!("the connection to {address} broke"))
+            }
+            Code::Unavailable => (Kind::Unsure, true, format!("{address} can't do it now: {said}")),
+            Code::OutOfRange if said.contains(COMPACTED) => {
+                (Kind::Nothing, false, format!("{address} no longer has what was being read; reading again helps"))
+            }
+            Code::DataLoss => (Kind::Unsure, true, format!("{address} found its data damaged: {said}")),
+            Code::InvalidArgument | Code::FailedPrecondition | Code::NotFound | Code::Unimplemented => {
+                (Kind::Refused, false, format!("{address} refused a request of this program: {said}"))
+            }
+            _ if is_about_tls(&chain(status)) => {
+                (Kind::Refused, true, format!("no TLS with {address}: {}", tls_hint(&chain(status))))
+            }
+            _ => (Kind::Unsure, true, format!("the connection to {address} broke")),
+        }
+    }
+
+    /// The database is at its quota.
+    pub(crate) fn full(&self) -> String {
+        format!(
+            "the database of {} is full (alarm NOSPACE): compact and defragment it or raise --quota-backend-bytes, then: \
+             etcdctl alarm disarm",
+            self.address
+        )
+    }
+
+    fn missing_grant(&self) -> String {
+        let user = self.username.as_deref().unwrap_or_default();
+        format!(
+            "permission denied: user {user:?} at {} needs a role that was given: etcdctl role grant-permission ROLE \
+             --prefix=true readwrite /pac/concurrency/v2/",
+            self.address
+        )
+    }
+}
+
+fn failure(
+    stage: Stage,
+    kind: Kind,
+    ends_session: bool,
+    what: String,
+    cause: impl Into<Box<dyn StdError + Send + Sync>>,
+) -> Failure {
+    let fault = Fault::because(what, cause);
+    let error = match (kind, stage) {
+        (Kind::Refused, _) => DriverError::Rejected(fault),
+        (Kind::Unsure, Stage::Writing) => DriverError::Indeterminate(fault),
+        (Kind::Nothing | Kind::Unsure, _) => DriverError::Unavailable(fault),
+    };
+    Failure { error, ends_session }
+}
+
+/// What no member of the cluster could be reached for, one failure each.
+pub(crate) fn none_reached(mut failures: Vec<DriverError>) -> DriverError {
+    let refused = failures.iter().position(|error| matches!(error, DriverError::Rejected(_)));
+    match (refused, failures.len()) {
+        // What only a person can change is what that person should see.
+        (Some(at), _) => failures.swap_remove(at),
+        (None, 1) => failures.swap_remove(0),
+        (None, _) => {
+            let each: Vec<String> = failures.iter().map(reason).collect();
+            DriverError::Unavailable(Fault::new(format!("no member of etcd can be reached: {}", each.join("; "))))
+        }
+    }
+}
+
+/// What an error says, without its kind.
+pub(crate) fn reason(error: &DriverError) -> String {
+    match error {
+        DriverError::Conflict => error.to_string(),
+        DriverError::Unavailable(fault)
+        | DriverError::Indeterminate(fault)
+        | DriverError::Rejected(fault)
+        | DriverError::Corrupt(fault) => fault.to_string(),
+    }
+}
+
+/// Whether a read at an old revision came too late.
+pub(crate) fn is_compacted(error: &DriverError) -> bool {
+    has_said(error, COMPACTED)
+}
+
+/// Whether `error` says that there is no such lease.
+pub(crate) fn is_lease_gone(error: &Error) -> bool {
+    matches!(error, Error::LeaseKeepAliveError(_)) || said(error).contains(LEASE_GONE)
+}
+
+/// Whether `error` says that there already is such a lease.
+pub(crate) fn is_lease_there(error: &Error) -> bool {
+    said(error).contains(LEASE_EXISTS)
+}
+
+/// Whether the server has no users, so that nobody needs to log in.
+pub(crate) fn needs_no_login(error: &Error) -> bool {
+    said(error).contains(NO_AUTHENTICATION)
+}
+
+fn has_said(error: &DriverError, words: &str) -> bool {
+    error.source().and_then(StdError::source).is_some_and(|cause| cause.to_string().contains(words))
+}
+
+fn said(error: &Error) -> &str {
+    match error {
+        Error::GRpcStatus(status) => status.message(),
+        _ => "",
+    }
+}
+
+/// The error that kept us from connecting, if that is what failed: then nothing was sent.
+fn connect_error(status: &Status) -> Option<&(dyn StdError + 'static)> {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<ConnectError>() {
+            return Some(error);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Whether the words are the transport's, not the server's.
+fn is_broken(status: &Status) -> bool {
+    status.source().is_some()
+}
+
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn is_about_tls(cause: &str) -> bool {
+    ["peer certificate", "fatal alert", "corrupt message", "HTTP/2 was not negotiated", "handshake", "TLS"]
+        .iter()
+        .any(|words| cause.contains(words))
+}
+
+/// Which setting rustls' words are about.
+fn tls_hint(cause: &str) -> &'static str {
+    if cause.contains("not valid for name") {
+        "its certificate is for another name: see etcd-server-name and etcd-endpoints"
+    } else if cause.contains("peer certificate") {
+        "its certificate is not one we trust: see etcd-ca-file"
+    } else if cause.contains("fatal alert") {
+        "it refuses our certificate or wants one: see etcd-cert-file and etcd-key-file"
+    } else if cause.contains("corrupt message") {
+        "it speaks no TLS: see etcd-endpoints, which say https://"
+    } else {
+        "see etcd-ca-file, etcd-cert-file, etcd-key-file and etcd-endpoints"
+    }
+}
