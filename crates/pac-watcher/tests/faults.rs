@@ -248,8 +248,8 @@ async fn the_ports_tell_what_is_so() {
         watcher.metrics_have(&line, true).await;
     }
     assert_eq!(watcher.get(watcher.probe_addr, "/live").await.0, 200);
-    let queue = watcher.get(watcher.admin_addr, "/debug/queue").await.1;
-    assert!(queue.contains(&format!("\"waiting\":[\"{}/b\"]", world.namespace)), "{queue}");
+    let waiting = format!("\"waiting\":[\"{}/b\"]", world.namespace);
+    watcher.shows(watcher.admin_addr, "/debug/queue", &waiting, true).await;
     world.delete_run("b").await;
     world.finish("a").await;
     world.delete_repository("repo").await;

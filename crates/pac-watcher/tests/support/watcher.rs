@@ -126,12 +126,17 @@ impl Watcher {
 
     /// Waits until `/metrics` has this text, or not.
     pub async fn metrics_have(&self, text: &str, there: bool) {
+        self.shows(self.metrics_addr, "/metrics", text, there).await;
+    }
+
+    /// Waits until `path` at one of the ports has this text, or not.
+    pub async fn shows(&self, address: SocketAddr, path: &str, text: &str, there: bool) {
         let told = tokio::time::timeout(PATIENCE, async {
-            while self.get(self.metrics_addr, "/metrics").await.1.contains(text) != there {
+            while self.get(address, path).await.1.contains(text) != there {
                 tokio::time::sleep(Duration::from_millis(20)).await; // Prometheus asks again and again, too
             }
         });
-        assert!(told.await.is_ok(), "never so: {text:?} in metrics is {there}");
+        assert!(told.await.is_ok(), "never so: {text:?} in {path} is {there}: {}", self.get(address, path).await.1);
     }
 
     /// Status and body of a GET; status 0 while nobody listens.
