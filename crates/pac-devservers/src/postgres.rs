@@ -28,13 +28,15 @@ pub struct Postgres {
     folder: TempDir,
 }
 
-/// Where Debian keeps PostgreSQL's programs, newest first.
+/// Where PostgreSQL's programs are: in the folder that `PAC_TEST_POSTGRES` names, to try another version; then where Debian
+/// keeps them, newest first.
 pub fn folders() -> Vec<PathBuf> {
+    let chosen = std::env::var_os("PAC_TEST_POSTGRES").map(PathBuf::from);
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let number = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0);
     let mut versions: Vec<fs::DirEntry> = versions.collect();
     versions.sort_by_key(|entry| std::cmp::Reverse(number(entry)));
-    versions.iter().map(|entry| entry.path().join("bin")).collect()
+    chosen.into_iter().chain(versions.iter().map(|entry| entry.path().join("bin"))).collect()
 }
 
 // === impl Postgres ===
