@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pac_concurrency::{Driver, DriverError, Fault};
+use pac_concurrency::{Driver, DriverError};
 use pac_config::{DriverSettings, EtcdMode};
+use pac_driver_etcd::EtcdDriver;
 use pac_driver_mem::MemDriver;
 use pac_driver_pg::PgDriver;
 use pac_watcher::Connect;
@@ -27,11 +28,7 @@ impl Connect for Drivers {
                 Arc::new(MemDriver::new(etcd.effective_lease_ttl()))
             }
             DriverSettings::PostgreSql(postgresql) => Arc::new(PgDriver::connect(postgresql).await?),
-            DriverSettings::Etcd(_) => {
-                let what =
-                    format!("driver not found: this build has no {} driver; see concurrency-driver", settings.name());
-                return Err(DriverError::Rejected(Fault::new(what)));
-            }
+            DriverSettings::Etcd(etcd) => Arc::new(EtcdDriver::connect(etcd).await?),
         })
     }
 }
