@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use etcd_client::{
-    Certificate, Client, ConnectOptions, GetOptions, Identity, KvClient, LeaseClient, MaintenanceClient, TlsOptions,
-    WatchClient,
+    Certificate, Client, ConnectOptions, Error, GetOptions, Identity, KvClient, LeaseClient, MaintenanceClient,
+    TlsOptions, WatchClient,
 };
 use pac_concurrency::{DriverError, Fault};
 use pac_config::{Endpoint, EtcdSettings, Scheme};
@@ -39,7 +39,7 @@ impl Session {
         let opening = async {
             let client = connect(settings, endpoint, &member).await?;
             let session = Self { member: member.clone(), client };
-            session.look().await?;
+            session.look().await.map_err(|error| session.explain(Stage::Connecting, error).error)?;
             Ok(session)
         };
         match timeout(settings.dial_timeout, opening).await {
@@ -49,13 +49,12 @@ impl Session {
     }
 
     /// Reads next to nothing, by way of the cluster's leader.
-    async fn look(&self) -> Result<(), DriverError> {
+    pub(crate) async fn look(&self) -> Result<(), Error> {
         let options = GetOptions::new().with_prefix().with_count_only();
-        let looked = self.kv().get(keys::HOLDERS, Some(options)).await;
-        looked.map(drop).map_err(|error| self.explain(Stage::Connecting, error).error)
+        self.kv().get(keys::HOLDERS, Some(options)).await.map(drop)
     }
 
-    pub(crate) fn explain(&self, stage: Stage, error: etcd_client::Error) -> Failure {
+    pub(crate) fn explain(&self, stage: Stage, error: Error) -> Failure {
         self.member.explain(stage, error)
     }
 
@@ -110,7 +109,7 @@ async fn options(settings: &EtcdSettings, endpoint: &Endpoint) -> Result<Connect
 }
 
 async fn tls(settings: &EtcdSettings) -> Result<TlsOptions, DriverError> {
-    let mut tls = TlsOptions::new().timeout(settings.dial_timeout);
+    let mut tls = TlsOptions::new();
     tls = match &settings.ca_file {
         Some(file) => tls.ca_certificate(Certificate::from_pem(read("etcd-ca-file", file).await?)),
         None => tls.with_native_roots(),

@@ -149,14 +149,10 @@ impl Driver for EtcdDriver {
     }
 
     async fn check(&self) -> Result<ServerInfo, DriverError> {
-        let options = GetOptions::new().with_prefix().with_count_only();
-        let asked = self.store.cluster.read(|session| {
-            let options = options.clone();
-            async move {
-                session.kv().get(keys::ROOT, Some(options)).await?;
-                let status = session.maintenance().status().await?;
-                Ok((session.member.clone(), status))
-            }
+        let asked = self.store.cluster.read(|session| async move {
+            session.look().await?;
+            let status = session.maintenance().status().await?;
+            Ok((session.member.clone(), status))
         });
         let (member, status) = asked.await?;
         if status.errors().iter().any(|alarm| alarm.contains("NOSPACE")) {

@@ -63,7 +63,7 @@ impl Member {
             Error::GRpcStatus(status) => {
                 let (kind, ends_session, what) = match connect_error(status) {
                     Some(cause) => self.unconnected(&chain(cause)),
-                    None => self.answered(status),
+                    None => self.answered(stage, status),
                 };
                 failure(stage, kind, ends_session, what, error)
             }
@@ -107,7 +107,7 @@ impl Member {
         (Kind::Nothing, true, what)
     }
 
-    fn answered(&self, status: &Status) -> (Kind, bool, String) {
+    fn answered(&self, stage: Stage, status: &Status) -> (Kind, bool, String) {
         let (address, said) = (&self.address, status.message());
         let user = self.username.as_deref().unwrap_or_default();
         match status.code() {
@@ -146,19 +146,38 @@ impl Member {
                 true,
                 format!("{address} sees no leader: most of the cluster's members are down or cut off"),
             ),
-            Code::Unavailable if is_broken(status) => {
-                (Kind::Unsure, true, format!("the connection to {address} broke"))
-            }
-            Code::Unavailable => (Kind::Unsure, true, format!("{address} can't do it now: {said}")),
             Code::OutOfRange if said.contains(COMPACTED) => {
                 (Kind::Nothing, false, format!("{address} no longer has what was being read; reading again helps"))
             }
-            Code::DataLoss => (Kind::Unsure, true, format!("{address} found its data damaged: {said}")),
+            Code::NotFound if said.contains(LEASE_GONE) => {
+                (Kind::Nothing, false, format!("the lease at {address} ran out before it was used"))
+            }
             Code::InvalidArgument | Code::FailedPrecondition | Code::NotFound | Code::Unimplemented => {
                 (Kind::Refused, false, format!("{address} refused a request of this program: {said}"))
             }
-            _ if is_about_tls(&chain(status)) => {
-                (Kind::Refused, true, format!("no TLS with {address}: {}", tls_hint(&chain(status))))
+            // The words are the transport's, not the server's.
+            _ if status.source().is_some() => self.broken(stage, &chain(status)),
+            // A change of leader, a shutdown, an overload: what was asked for may be done all the same.
+            _ => (Kind::Unsure, true, format!("{address} can't do it now: {said}")),
+        }
+    }
+
+    fn broken(&self, stage: Stage, cause: &str) -> (Kind, bool, String) {
+        let address = &self.address;
+        let has_tls = address.starts_with("https:");
+        if is_about_tls(cause) {
+            return (Kind::Refused, true, format!("no TLS with {address}: {}", tls_hint(cause)));
+        }
+        match stage {
+            // With TLS 1.3 a server looks at our certificate only once we are connected, and its reason often comes after
+            // the connection is gone.
+            Stage::Connecting if has_tls => {
+                let what = format!("no TLS with {address}, which hung up on us: {}", tls_hint("fatal alert"));
+                (Kind::Refused, true, what)
+            }
+            Stage::Connecting => {
+                let what = format!("{address} hung up on us: if it expects TLS, etcd-endpoints should say https://");
+                (Kind::Nothing, true, what)
             }
             _ => (Kind::Unsure, true, format!("the connection to {address} broke")),
         }
@@ -265,11 +284,6 @@ fn connect_error(status: &Status) -> Option<&(dyn StdError + 'static)> {
         cause = error.source();
     }
     None
-}
-
-/// Whether the words are the transport's, not the server's.
-fn is_broken(status: &Status) -> bool {
-    status.source().is_some()
 }
 
 fn chain(error: &dyn StdError) -> String {

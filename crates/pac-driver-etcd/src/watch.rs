@@ -10,7 +10,7 @@ use etcd_client::{Event, EventType, WatchOptions, WatchResponse, WatchStream};
 use futures::stream::{BoxStream, StreamExt};
 use pac_concurrency::Change;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::cluster::REQUEST_TIMEOUT;
 use crate::error::Stage;
@@ -107,16 +107,15 @@ impl Watch {
     }
 
     async fn cancelled(&mut self, response: &WatchResponse) {
-        info!(why = response.cancel_reason(), compacted = response.compact_revision(), "etcd cancelled the watch");
+        debug!(why = response.cancel_reason(), compacted = response.compact_revision(), "etcd cancelled the watch");
         if response.compact_revision() > 0 {
             // What is missed is said once the watch has begun anew, and nothing more can be.
             self.next = None;
             return;
         }
         // A login that ended shows here first; a call notices, and logs in again.
-        let looked = self.store.cluster.read(|session| async move { session.kv().get(keys::HOLDERS, None).await });
-        if looked.await.is_err() {
-            debug!("etcd can't be read either");
+        if let Err(error) = self.store.cluster.read(|session| async move { session.look().await }).await {
+            debug!(%error, "etcd can't be read either");
         }
         sleep(RETRY).await;
     }

@@ -8,7 +8,9 @@
     reason = "each test uses a part of it, and a test that can't have its server fails"
 )]
 
+mod race;
 mod server;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +22,9 @@ use pac_concurrency::conformance::Harness;
 use pac_config::{DriverSettings, EtcdSettings, Sources, resolve};
 use pac_driver_etcd::EtcdDriver;
 
+pub(crate) use self::race::Race;
 pub(crate) use self::server::{Cluster, Options};
+pub(crate) use self::tls::Authority;
 
 #[async_trait]
 impl Harness for Cluster {
