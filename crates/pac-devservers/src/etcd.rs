@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::find::{find, free_port};
@@ -14,9 +14,10 @@ use crate::process::{Child, wait_until};
 /// A running server of one member, without TLS or users.
 #[derive(Debug)]
 pub struct Etcd {
-    _server: Child,
+    server: Option<Child>,
     port: u16,
-    _folder: TempDir,
+    peer_port: u16,
+    folder: TempDir,
 }
 
 // === impl Etcd ===
@@ -29,19 +30,55 @@ impl Etcd {
     /// If there is no etcd on this machine, or it doesn't come up within 30 seconds.
     pub fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("pac-etcd-").tempdir()?;
-        let (port, peer_port) = (free_port()?, free_port()?);
-        let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer_port}"));
+        let mut etcd = Self { server: None, port: free_port()?, peer_port: free_port()?, folder };
+        etcd.restart()?;
+        Ok(etcd)
+    }
+
+    /// Starts the server again, on the same ports and data; ends it before if it still runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Etcd::start`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.server = None;
+        let (port, folder) = (self.port, &self.folder);
+        let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", self.peer_port));
         let program = find("etcd").context("etcd is missing; install it with: apt-get install etcd-server")?;
         let mut server = Command::new(program);
         server.arg("--data-dir").arg(folder.path().join("data")).args(["--name", "one"]);
         server.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         server.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         server.args(["--initial-cluster", &format!("one={peer}")]);
-        let log = fs::File::create(folder.path().join("log"))?;
+        let log = fs::File::options().create(true).append(true).open(folder.path().join("log"))?;
         server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let server = Child::spawn("etcd", server)?;
-        wait_until("etcd answers", Duration::from_secs(30), || Ok(TcpStream::connect(("127.0.0.1", port)).is_ok()))?;
-        Ok(Self { _server: server, port, _folder: folder })
+        self.server = Some(Child::spawn("etcd", server)?);
+        wait_until("etcd answers", Duration::from_secs(30), || Ok(TcpStream::connect(("127.0.0.1", port)).is_ok()))
+    }
+
+    /// Ends the server as a power cut would: with SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.server.take().map_or(Ok(()), |mut server| server.kill_group())
+    }
+
+    /// Runs etcdctl with `arguments`; what it answers.
+    ///
+    /// # Errors
+    ///
+    /// If etcdctl is missing or says no.
+    pub fn control(&self, arguments: &[&str]) -> Result<String> {
+        let program = find("etcdctl").context("etcdctl is missing; install it with: apt-get install etcd-client")?;
+        let mut command = Command::new(program);
+        command.env("ETCDCTL_API", "3").arg(format!("--endpoints=127.0.0.1:{}", self.port)).args(arguments);
+        let output = command.stdin(Stdio::null()).output()?;
+        if !output.status.success() {
+            bail!("etcdctl {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     /// Where clients connect, on 127.0.0.1.

@@ -8,41 +8,28 @@ mod support;
 use std::time::Duration;
 
 use pac_devservers::free_port;
-use pac_devservers::postgres::{PASSWORD, Postgres};
-use serde_json::{Value, json};
-use support::{World, eventually};
+use serde_json::json;
+use support::{Store, World, eventually, postgresql_settings};
 
 const REPOSITORIES: usize = 20;
 const RUNS: usize = 40;
 const ALL: usize = REPOSITORIES * RUNS;
 
-fn memory() -> Value {
-    json!({"concurrency-driver": "memory"})
-}
-
-fn postgresql(port: u16) -> Value {
-    json!({
-        "concurrency-driver": "postgresql",
-        "postgresql-host": "127.0.0.1",
-        "postgresql-port": port.to_string(),
-        "postgresql-ssl-mode": "disable",
-        "postgresql-password": PASSWORD,
-    })
-}
-
 #[test]
 fn a_busy_watcher_moves_from_any_driver_to_any_other() {
-    let server = Postgres::start().unwrap();
-    let stores =
-        [("postgresql", postgresql(server.port())), ("memory", memory()), ("postgresql", postgresql(server.port()))];
-    let world = World::new(&memory());
+    let (postgresql, etcd) = (Store::postgresql(), Store::etcd());
+    let memory = || ("memory", json!({"concurrency-driver": "memory"}));
+    let (postgresql, etcd) = (|| ("postgresql", postgresql.settings()), || ("etcd", etcd.settings()));
+    // Every one of the six ways from one to another.
+    let stores = [memory(), postgresql(), etcd(), memory(), etcd(), postgresql(), memory()];
+    let world = World::new(&stores[0].1);
     world.work(REPOSITORIES, RUNS, 3);
     let mut watcher = world.watcher("watcher");
-    for (moves, (name, settings)) in (1..).zip(&stores) {
-        world.until_done(moves * 150);
+    for (moves, (name, settings)) in stores.iter().enumerate() {
+        world.until_done(moves * 100);
         world.settings(settings);
         let line = format!("Initialized concurrency system with driver: {name}");
-        let times = stores[..moves].iter().filter(|(other, _)| other == name).count() + usize::from(*name == "memory");
+        let times = stores[..=moves].iter().filter(|(other, _)| other == name).count();
         eventually(&line, || watcher.log().matches(&line).count() == times);
     }
     assert!(world.done() < ALL, "the last move came too late to matter");
@@ -52,11 +39,11 @@ fn a_busy_watcher_moves_from_any_driver_to_any_other() {
 
 #[test]
 fn a_driver_that_can_not_be_reached_is_not_moved_to() {
-    let world = World::new(&memory());
+    let world = World::new(&json!({"concurrency-driver": "memory"}));
     world.work(5, RUNS, 3);
     let mut watcher = world.watcher("watcher");
     world.until_done(20);
-    world.settings(&postgresql(free_port().unwrap()));
+    world.settings(&postgresql_settings(free_port().unwrap()));
     eventually("it says so", || {
         let log = watcher.log();
         log.contains("still on the former connection") && log.contains("connection refused")

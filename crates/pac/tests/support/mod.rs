@@ -2,17 +2,20 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::panic,
     reason = "each test uses a part of it, and a test whose stage can't be set fails"
 )]
 
 mod process;
+mod store;
 mod work;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use self::process::Watcher;
+pub(crate) use self::store::{Store, postgresql_settings};
 pub(crate) use self::work::World;
 
 /// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.

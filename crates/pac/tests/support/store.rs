@@ -1,0 +1,85 @@
+//! A server that keeps slots and queues.
+
+use pac_devservers::etcd::Etcd;
+use pac_devservers::postgres::{PASSWORD, Postgres};
+use serde_json::{Value, json};
+
+/// One of the servers there are drivers for.
+pub(crate) enum Store {
+    Postgres(Postgres),
+    Etcd(Etcd),
+}
+
+/// How many slots and waiting entries there are, in PostgreSQL.
+const ROWS: &str =
+    "SELECT (SELECT count(*) FROM pac_concurrency.slots) + (SELECT count(*) FROM pac_concurrency.waiting)";
+
+// === impl Store ===
+
+impl Store {
+    pub(crate) fn postgresql() -> Self {
+        Self::Postgres(Postgres::start().unwrap())
+    }
+
+    pub(crate) fn etcd() -> Self {
+        Self::Etcd(Etcd::start().unwrap())
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            Self::Postgres(server) => server.port(),
+            Self::Etcd(server) => server.port(),
+        }
+    }
+
+    /// What a ConfigMap says to have a watcher use it.
+    pub(crate) fn settings(&self) -> Value {
+        self.settings_through(self.port())
+    }
+
+    /// The same, by way of another port.
+    pub(crate) fn settings_through(&self, port: u16) -> Value {
+        match self {
+            Self::Postgres(_) => postgresql_settings(port),
+            Self::Etcd(_) => {
+                json!({"concurrency-driver": "etcd", "etcd-endpoints": format!("http://127.0.0.1:{port}")})
+            }
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        match self {
+            Self::Postgres(server) => server.kill().unwrap(),
+            Self::Etcd(server) => server.kill().unwrap(),
+        }
+    }
+
+    pub(crate) fn restart(&mut self) {
+        match self {
+            Self::Postgres(server) => server.restart().unwrap(),
+            Self::Etcd(server) => server.restart().unwrap(),
+        }
+    }
+
+    /// Whether it has no slot and nobody waiting.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Postgres(server) => server.administer_in("pac_concurrency", ROWS).unwrap() == "0",
+            Self::Etcd(server) => ["slot", "queue"].iter().all(|kind| {
+                let prefix = format!("/pac/concurrency/v2/{kind}");
+                server.control(&["get", "--prefix", "--keys-only", &prefix]).unwrap().is_empty()
+            }),
+        }
+    }
+}
+
+/// What a ConfigMap says to have a watcher use PostgreSQL at this port.
+pub(crate) fn postgresql_settings(port: u16) -> Value {
+    json!({
+        "concurrency-driver": "postgresql",
+        "postgresql-host": "127.0.0.1",
+        "postgresql-port": port.to_string(),
+        "postgresql-ssl-mode": "disable",
+        "postgresql-password": PASSWORD,
+    })
+}
