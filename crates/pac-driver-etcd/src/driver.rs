@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, StatusResponse, Txn, TxnOp};
 use futures::stream::BoxStream;
 use pac_concurrency::{
     Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
@@ -15,6 +15,7 @@ use pac_config::EtcdSettings;
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
+use crate::error::is_denied;
 use crate::known::{Known, Memory};
 use crate::load::{corrupt, load};
 use crate::store::Store;
@@ -151,13 +152,19 @@ impl Driver for EtcdDriver {
     async fn check(&self) -> Result<ServerInfo, DriverError> {
         let asked = self.store.cluster.read(|session| async move {
             session.look().await?;
-            let status = session.maintenance().status().await?;
+            let status = match session.maintenance().status().await {
+                // What a user may know of the server itself differs between versions.
+                Err(error) if is_denied(&error) => None,
+                status => Some(status?),
+            };
             Ok((session.member.clone(), status))
         });
         let (member, status) = asked.await?;
-        if status.errors().iter().any(|alarm| alarm.contains("NOSPACE")) {
+        let alarms = status.as_ref().map(StatusResponse::errors).unwrap_or_default();
+        if alarms.iter().any(|alarm| alarm.contains("NOSPACE")) {
             return Err(DriverError::Unavailable(Fault::new(member.full())));
         }
-        Ok(ServerInfo { server: format!("etcd {}", status.version()), address: member.address })
+        let version = status.as_ref().map_or("of a version it doesn't tell", StatusResponse::version);
+        Ok(ServerInfo { server: format!("etcd {version}"), address: member.address })
     }
 }

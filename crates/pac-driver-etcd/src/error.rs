@@ -263,6 +263,11 @@ pub(crate) fn needs_no_login(error: &Error) -> bool {
     said(error).contains(NO_AUTHENTICATION)
 }
 
+/// Whether `error` says that we may not do this.
+pub(crate) fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::GRpcStatus(status) if status.code() == Code::PermissionDenied)
+}
+
 fn has_said(error: &DriverError, words: &str) -> bool {
     error.source().and_then(StdError::source).is_some_and(|cause| cause.to_string().contains(words))
 }

@@ -16,6 +16,8 @@ const RUNS: usize = 12;
 const LIMIT: u32 = 3;
 const ALL: usize = REPOSITORIES * RUNS;
 
+const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'pac_user'";
+
 fn at_work(settings: &Value) -> World {
     let world = World::new(settings);
     world.work(REPOSITORIES, RUNS, LIMIT);
@@ -90,9 +92,7 @@ fn terminated_backends_are_replaced() {
     let mut watcher = world.watcher("watcher");
     for done in [50, 150, 250, 350, 450] {
         world.until_done(done);
-        let ended = server
-            .administer("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'pac_user'");
-        assert_ne!(ended.unwrap(), "0");
+        eventually("there are backends to terminate", || server.administer(TERMINATE).unwrap() != "0");
     }
     world.all_is_well(ALL, Duration::ZERO);
     watcher.becomes_ready(true);
