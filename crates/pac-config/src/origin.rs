@@ -35,6 +35,11 @@ pub enum Origin {
         /// The variable.
         variable: String,
     },
+    /// The command line.
+    CommandLine {
+        /// The flag, such as `--from`.
+        flag: &'static str,
+    },
     /// Nobody said anything: the default of the table.
     Default,
 }
@@ -50,6 +55,7 @@ impl fmt::Display for Origin {
                 write!(formatter, "file {}, named by environment variable {variable}", path.display())
             }
             Self::Environment { variable } => write!(formatter, "environment variable {variable}"),
+            Self::CommandLine { flag } => write!(formatter, "flag {flag}"),
             Self::Default => formatter.write_str("default"),
         }
     }

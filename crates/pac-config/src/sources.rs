@@ -90,6 +90,14 @@ impl Sources {
         self.findings = content.findings;
         self
     }
+
+    /// The same with another driver, whatever `concurrency-driver` says: for a command that works on two.
+    #[must_use]
+    pub fn with_driver(mut self, driver: &str, flag: &'static str) -> Self {
+        let origin = Origin::CommandLine { flag };
+        self.config.insert("concurrency-driver".to_owned(), Given { bytes: driver.into(), origin });
+        self
+    }
 }
 
 fn given(data: impl Iterator<Item = (String, Vec<u8>)>, origin: &Origin) -> BTreeMap<String, Given> {

@@ -38,6 +38,7 @@ pub mod patch;
 pub mod reload;
 mod run;
 pub mod supervise;
+pub mod survey;
 pub mod telemetry;
 pub mod watch;
 pub mod work_queue;

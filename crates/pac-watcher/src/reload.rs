@@ -71,24 +71,29 @@ impl SettingsSource {
 
     /// Reads everything; an error says why the cluster could not be asked. A ConfigMap that is missing is an empty one.
     pub async fn read(&self) -> Result<Result<Resolved, Problems>, String> {
-        Ok(self.read_existing().await?.unwrap_or_else(|| {
-            let sources = Sources::new().with_environment(std::env::vars_os());
-            resolve(&sources, &Disk)
-        }))
+        Ok(resolve(&self.sources().await?, &Disk))
+    }
+
+    /// What settings are made from; an error says why the cluster could not be asked. A ConfigMap that is missing is an
+    /// empty one.
+    pub async fn sources(&self) -> Result<Sources, String> {
+        Ok(self.existing_sources().await?.unwrap_or_else(environment))
     }
 
     /// Reads everything; nothing if the ConfigMap is missing.
     async fn read_existing(&self) -> Result<Option<Result<Resolved, Problems>>, String> {
-        let sources = Sources::new().with_environment(std::env::vars_os());
-        let sources = match self {
-            Self::File(path) => sources.with_local_file(path, &Disk),
+        Ok(self.existing_sources().await?.map(|sources| resolve(&sources, &Disk)))
+    }
+
+    async fn existing_sources(&self) -> Result<Option<Sources>, String> {
+        Ok(Some(match self {
+            Self::File(path) => environment().with_local_file(path, &Disk),
             Self::Cluster { client, namespace, config_map, secret } => {
                 let Some(data) = config_map_data(client, namespace, config_map).await? else { return Ok(None) };
-                let sources = sources.with_config_map(&format!("{namespace}/{config_map}"), data);
+                let sources = environment().with_config_map(&format!("{namespace}/{config_map}"), data);
                 sources.with_secret(&format!("{namespace}/{secret}"), secret_data(client, namespace, secret).await?)
             }
-        };
-        Ok(Some(resolve(&sources, &Disk)))
+        }))
     }
 
     /// Reads until the cluster answers. Settings that can't be used are an error.
@@ -176,6 +181,10 @@ fn log_warnings(resolved: &Resolved) {
     for warning in &resolved.warnings {
         warn!(key = warning.key, "{}: {}", warning.key, warning.message);
     }
+}
+
+fn environment() -> Sources {
+    Sources::new().with_environment(std::env::vars_os())
 }
 
 /// The ConfigMap's data; nothing if there is no such ConfigMap.

@@ -31,6 +31,12 @@ pub(crate) enum Command {
     Run(Run),
     /// Show the effective settings and where each came from, or all that is wrong with them (exit code 2).
     CheckConfig(CheckConfig),
+    /// Copy slots and queues from one server to another while no watcher works on either.
+    ///
+    /// Not needed for a watcher that runs: change concurrency-driver in the ConfigMap, and it moves over by itself. Both
+    /// servers' settings come from where the watcher's do. What an earlier version left on the old server is compared with
+    /// the cluster and moved, too. The old server keeps all it has.
+    Migrate(Migrate),
 }
 
 /// Where settings and cluster are; the same for every command.
@@ -103,6 +109,31 @@ pub(crate) struct CheckConfig {
     pub(crate) connect: bool,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The driver whose server has the slots and queues.
+    #[arg(long, value_enum)]
+    pub(crate) from: DurableDriver,
+    /// The driver whose server is to have them.
+    #[arg(long, value_enum)]
+    pub(crate) to: DurableDriver,
+    /// Print what would be moved, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Go on although a watcher seems to be at work. Slots it takes meanwhile are missed.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Drivers whose server keeps what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurableDriver {
+    Postgresql,
+    Etcd,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Mode {
     Standalone,
@@ -113,6 +144,18 @@ pub(crate) enum Mode {
 pub(crate) enum LogFormat {
     Json,
     Text,
+}
+
+// === impl DurableDriver ===
+
+impl DurableDriver {
+    /// Its name in the settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgresql",
+            Self::Etcd => "etcd",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::CheckConfig(check)) => commands::check_config::check_config(&check).await,
+        Some(Command::Migrate(migrate)) => commands::migrate::migrate(&migrate).await,
         Some(Command::Run(run)) => commands::run::run(run).await,
         None => commands::run::run(cli.run).await,
     }

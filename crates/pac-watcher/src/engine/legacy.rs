@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use pac_concurrency::{DriverError, LegacyRepository, LegacyRun, TakenOver};
+use pac_concurrency::{DriverError, TakenOver};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -41,7 +41,7 @@ impl Engine {
             warn!(place = %record.place, why = %record.why, "skipped an unreadable record that an earlier version left");
         }
         for left in &legacy.repositories {
-            let (delta, taken) = left.take_over(&|run| self.find_left(left, run));
+            let (delta, taken) = left.take_over(&|run| self.index.find(&left.repository, run));
             if !delta.is_empty() {
                 self.manager.take_in(&left.repository, &delta).await?;
             }
@@ -58,15 +58,5 @@ impl Engine {
             "took over what an earlier version left; its own records are as they were"
         );
         Ok(())
-    }
-
-    /// What the complete list shows of a run that was left: what it doesn't show is done or gone.
-    fn find_left(&self, left: &LegacyRepository, run: &str) -> LegacyRun {
-        match run.split_once('/') {
-            Some((namespace, name)) if namespace == left.repository.namespace() => {
-                self.index.with(&left.repository, |state| state.find(name))
-            }
-            _ => LegacyRun::Ghost,
-        }
     }
 }

@@ -9,7 +9,7 @@ mod run;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pac_concurrency::{Limit, RepositoryKey, RunKey};
+use pac_concurrency::{LegacyRun, Limit, RepositoryKey, RunKey};
 use tokio::time::Instant;
 
 use crate::convert::{Phase, RunView};
@@ -122,6 +122,16 @@ impl Index {
         let state = self.repository(repository);
         let mut state = locked(&state);
         look(&mut state)
+    }
+
+    /// What the last complete list shows of the run `path` (`namespace/name`) of `repository`, of which only that is known.
+    pub fn find(&self, repository: &RepositoryKey, path: &str) -> LegacyRun {
+        match path.split_once('/') {
+            Some((namespace, name)) if namespace == repository.namespace() => {
+                self.with(repository, |state| state.find(name))
+            }
+            _ => LegacyRun::Ghost,
+        }
     }
 
     /// The effective limit of `repository`.

@@ -1,6 +1,7 @@
 //! What the subcommands do.
 
 pub(crate) mod check_config;
+pub(crate) mod migrate;
 pub(crate) mod run;
 
 use pac_watcher::{SettingsPlace, WatcherOptions};

@@ -1,0 +1,168 @@
+//! `pac-watcher migrate`.
+#![allow(clippy::print_stdout, reason = "the report is what the command is for")]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use pac_concurrency::{Delta, Driver, Holder, RepositoryKey, TakenOver, Version, Window, relocate};
+use pac_config::{Disk, DriverSettings, EtcdMode, problems_report, resolve};
+use pac_watcher::error::with_causes;
+use pac_watcher::reload::SettingsSource;
+use pac_watcher::survey::survey;
+use pac_watcher::{Connect, cluster};
+
+use super::settings_place;
+use crate::cli::{DurableDriver, Migrate};
+use crate::driver::Drivers;
+use crate::logging;
+
+/// What is to be moved of one repository.
+struct Row {
+    repository: RepositoryKey,
+    slots: usize,
+    waiting: usize,
+}
+
+/// What an earlier version left, as it is to be committed.
+struct Left {
+    deltas: Vec<(RepositoryKey, Delta)>,
+    taken: TakenOver,
+}
+
+/// Moves, or says why not. 0: done; 1: a server or the cluster can't be reached, or a watcher is at work; 2: the settings
+/// can't be used.
+pub(crate) async fn migrate(migrate: &Migrate) -> ExitCode {
+    if let Err(why) = logging::start(&migrate.place) {
+        eprintln!("error: {why}");
+        return ExitCode::from(2);
+    }
+    if migrate.from == migrate.to {
+        eprintln!("error: --from and --to are the same");
+        return ExitCode::from(2);
+    }
+    match try_to_migrate(migrate).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, why)) => {
+            eprintln!("error: {why}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// An exit code and what to say.
+type Failure = (u8, String);
+
+fn failure(why: impl Into<String>) -> Failure {
+    (1, why.into())
+}
+
+async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
+    let from = connect(migrate, migrate.from, "--from").await?;
+    let to = connect(migrate, migrate.to, "--to").await?;
+    let mut rows = Vec::new();
+    for (driver, is_source) in [(&from, true), (&to, false)] {
+        let found = look(&**driver, migrate.force).await?;
+        if is_source {
+            rows = found;
+        }
+    }
+    let left = left_by_an_earlier_version(migrate, &*from).await?;
+    print_rows(&rows, left.as_ref());
+    if migrate.dry_run {
+        println!("nothing was changed (--dry-run)");
+        return Ok(());
+    }
+    let explain = |error| failure(with_causes(&error));
+    if let Some(left) = &left {
+        take_over(left, &*to).await?;
+        from.note_legacy_taken_over(&left.taken).await.map_err(explain)?;
+    }
+    let moved = relocate(&*from, &*to).await.map_err(explain)?;
+    println!(
+        "moved {} slots and {} waiting runs of {} repositories from {} to {}; {} keeps what it has",
+        moved.slots,
+        moved.waiting,
+        moved.repositories,
+        from.name(),
+        to.name(),
+        from.name()
+    );
+    Ok(())
+}
+
+async fn connect(migrate: &Migrate, driver: DurableDriver, flag: &'static str) -> Result<Arc<dyn Driver>, Failure> {
+    let source =
+        SettingsSource::at(&settings_place(&migrate.place)).await.map_err(|error| failure(error.to_string()))?;
+    let sources = source.sources().await.map_err(failure)?.with_driver(driver.name(), flag);
+    let resolved = resolve(&sources, &Disk).map_err(|problems| (2, problems_report(&problems)))?;
+    if matches!(&resolved.settings.driver, DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd) {
+        return Err((2, "etcd-mode is not etcd: there is no server to move from or to".to_owned()));
+    }
+    let connected = Drivers.connect(&resolved.settings.driver).await;
+    connected.map_err(|error| failure(format!("{} ({flag}): {}", driver.name(), with_causes(&error))))
+}
+
+/// What a store has; an error if a watcher is at work on it.
+async fn look(driver: &dyn Driver, force: bool) -> Result<Vec<Row>, Failure> {
+    let explain = |error| failure(with_causes(&error));
+    let mut rows = Vec::new();
+    for repository in driver.repositories().await.map_err(explain)?.keys {
+        let snapshot = driver.load(&repository, Window::First(0)).await.map_err(explain)?;
+        let alive = snapshot.slots.values().find(|slot| !slot.lapsed);
+        if let (Some(slot), false) = (alive, force) {
+            return Err(failure(format!(
+                "watcher {} is at work on {}: stop it first, or change concurrency-driver in the ConfigMap and let it move \
+                 over by itself; --force goes on all the same",
+                slot.holder,
+                driver.name()
+            )));
+        }
+        if !snapshot.slots.is_empty() || snapshot.waiting_count > 0 {
+            rows.push(Row { repository, slots: snapshot.slots.len(), waiting: snapshot.waiting_count });
+        }
+    }
+    Ok(rows)
+}
+
+async fn left_by_an_earlier_version(migrate: &Migrate, from: &dyn Driver) -> Result<Option<Left>, Failure> {
+    let Some(legacy) = from.legacy().await.map_err(|error| failure(with_causes(&error)))? else { return Ok(None) };
+    let client = cluster::client(&settings_place(&migrate.place)).await.map_err(|error| failure(error.to_string()))?;
+    let global = RepositoryKey::new(&migrate.place.namespace, "pipelines-as-code");
+    let index = survey(client, global.map_err(|error| failure(error.to_string()))?).await.map_err(failure)?;
+    for record in &legacy.corrupt {
+        println!("skipped: {} ({})", record.place, record.why);
+    }
+    let mut left =
+        Left { deltas: Vec::new(), taken: TakenOver { corrupt: legacy.corrupt.len(), ..TakenOver::default() } };
+    for repository in &legacy.repositories {
+        let (delta, taken) = repository.take_over(&|run| index.find(&repository.repository, run));
+        left.taken = left.taken.and(taken);
+        left.deltas.push((repository.repository.clone(), delta));
+    }
+    println!("{}: left by an earlier version", legacy.source);
+    Ok(Some(left))
+}
+
+async fn take_over(left: &Left, to: &dyn Driver) -> Result<(), Failure> {
+    let explain = |error| failure(with_causes(&error));
+    let mover = Holder::new("migration");
+    for (repository, delta) in left.deltas.iter().filter(|(_, delta)| !delta.is_empty()) {
+        let version: Version = to.load(repository, Window::First(0)).await.map_err(explain)?.version;
+        to.commit(repository, version, &mover, delta).await.map_err(explain)?;
+    }
+    Ok(())
+}
+
+fn print_rows(rows: &[Row], left: Option<&Left>) {
+    let line = |repository: &str, slots: usize, waiting: usize| println!("{repository:<60} {slots:>7} {waiting:>8}");
+    println!("{:<60} {:>7} {:>8}", "REPOSITORY", "SLOTS", "WAITING");
+    for row in rows {
+        line(row.repository.as_str(), row.slots, row.waiting);
+    }
+    if let Some(left) = left {
+        for (repository, delta) in &left.deltas {
+            line(repository.as_str(), delta.hold.len(), delta.enqueue.len());
+        }
+        println!("{} runs that an earlier version left are done or gone, and are dropped", left.taken.ghosts);
+    }
+}
