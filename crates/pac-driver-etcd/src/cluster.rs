@@ -9,7 +9,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use pac_concurrency::{DriverError, Fault};
 use pac_config::EtcdSettings;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::connect::Session;
 use crate::error::{Failure, Stage, none_reached, reason};
@@ -81,7 +81,7 @@ impl Cluster {
     pub(crate) fn note(&self, session: &Arc<Session>, failure: &Failure) {
         let mut state = self.state();
         if failure.ends_session && state.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, session)) {
-            warn!(member = %session.member.address, why = reason(&failure.error), "etcd session ended");
+            info!(member = %session.member.address, why = reason(&failure.error), "etcd session ended");
             state.session = None;
         }
     }

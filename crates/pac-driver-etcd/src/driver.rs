@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, StatusResponse, Txn, TxnOp};
 use futures::stream::BoxStream;
 use pac_concurrency::{
-    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
-    Snapshot, Version, Window,
+    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Legacy, Renewal, Repositories, RepositoryKey,
+    ServerInfo, Snapshot, TakenOver, Version, Window,
 };
 use pac_config::EtcdSettings;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::error::is_denied;
 use crate::known::{Known, Memory};
 use crate::load::{corrupt, load};
 use crate::store::Store;
-use crate::{commit, keys, leases, staged, watch};
+use crate::{commit, keys, leases, legacy, staged, watch};
 
 /// How often to load again after carrying out what others left half done.
 const LOADS: usize = 16;
@@ -166,5 +166,13 @@ impl Driver for EtcdDriver {
         }
         let version = status.as_ref().map_or("of a version it doesn't tell", StatusResponse::version);
         Ok(ServerInfo { server: format!("etcd {version}"), address: member.address })
+    }
+
+    async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
+        legacy::legacy(&self.store).await
+    }
+
+    async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
+        legacy::note(&self.store, taken).await
     }
 }

@@ -85,7 +85,10 @@ impl Member {
         let (kind, what) = match stage {
             Stage::Connecting => (
                 Kind::Nothing,
-                format!("no answer from {address} within etcd-dial-timeout ({deadline:?}): see etcd-endpoints"),
+                format!(
+                    "no answer from {address} within etcd-dial-timeout ({deadline:?}): see etcd-endpoints, and whether most \
+                     members of the cluster are up"
+                ),
             ),
             _ => (Kind::Unsure, format!("{address} did not answer within {deadline:?}")),
         };
@@ -319,5 +322,76 @@ fn tls_hint(cause: &str) -> &'static str {
         "it speaks no TLS: see etcd-endpoints, which say https://"
     } else {
         "see etcd-ca-file, etcd-cert-file, etcd-key-file and etcd-endpoints"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member() -> Member {
+        Member { address: "http://etcd:2379".to_owned(), username: Some("pac_user".to_owned()) }
+    }
+
+    /// What an answer of the server comes to when reading and when writing, and whether the session goes on.
+    fn comes_to(code: Code, words: &str) -> (&'static str, &'static str, bool) {
+        let explain = |stage| member().explain(stage, Error::GRpcStatus(Status::new(code, words)));
+        let (read, written) = (explain(Stage::Reading), explain(Stage::Writing));
+        assert_eq!(read.ends_session, written.ends_session);
+        (read.error.kind(), written.error.kind(), !written.ends_session)
+    }
+
+    #[test]
+    fn what_may_have_happened_is_told_from_what_has_not() {
+        let unsure = ("unavailable", "indeterminate", false);
+        for words in [
+            "etcdserver: request timed out",
+            "etcdserver: request timed out, possibly due to previous leader failure",
+            "etcdserver: request timed out, possibly due to connection lost",
+            "etcdserver: leader changed",
+            "etcdserver: server stopped",
+            "some words of a later version",
+        ] {
+            assert_eq!(comes_to(Code::Unavailable, words), unsure, "{words}");
+        }
+        assert_eq!(comes_to(Code::Unknown, "context deadline exceeded"), unsure);
+        assert_eq!(comes_to(Code::DataLoss, "etcdserver: corrupt cluster"), unsure);
+        let nothing = |goes_on| ("unavailable", "unavailable", goes_on);
+        assert_eq!(comes_to(Code::Unavailable, "etcdserver: no leader"), nothing(false));
+        assert_eq!(comes_to(Code::ResourceExhausted, "etcdserver: too many requests"), nothing(true));
+        assert_eq!(comes_to(Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded"), nothing(true));
+        assert_eq!(comes_to(Code::Unauthenticated, "etcdserver: invalid auth token"), nothing(false));
+        assert_eq!(comes_to(Code::InvalidArgument, "etcdserver: revision of auth store is old"), nothing(false));
+        assert_eq!(comes_to(Code::NotFound, "etcdserver: requested lease not found"), nothing(true));
+        let refused = |goes_on| ("rejected", "rejected", goes_on);
+        assert_eq!(comes_to(Code::PermissionDenied, "etcdserver: permission denied"), refused(true));
+        assert_eq!(comes_to(Code::InvalidArgument, "etcdserver: user name is empty"), refused(false));
+        assert_eq!(comes_to(Code::InvalidArgument, "etcdserver: too many operations in txn request"), refused(true));
+        assert_eq!(comes_to(Code::InvalidArgument, "etcdserver: request is too large"), refused(true));
+    }
+
+    #[test]
+    fn silence_is_unavailable_before_anything_is_sent_and_indeterminate_after() {
+        let silent = |stage| member().silent(stage, Duration::from_secs(5)).error;
+        assert!(silent(Stage::Connecting).to_string().contains("etcd-dial-timeout (5s)"));
+        let kinds = [Stage::Connecting, Stage::Reading, Stage::Writing].map(|stage| silent(stage).kind());
+        assert_eq!(kinds, ["unavailable", "unavailable", "indeterminate"]);
+    }
+
+    #[test]
+    fn what_was_compacted_away_can_be_read_anew() {
+        let status = Status::out_of_range("etcdserver: mvcc: required revision has been compacted");
+        let failure = member().explain(Stage::Reading, Error::GRpcStatus(status));
+        assert!(is_compacted(&failure.error) && !failure.ends_session);
+        assert!(!is_compacted(&member().silent(Stage::Reading, Duration::from_secs(5)).error));
+    }
+
+    #[test]
+    fn of_many_failures_the_one_a_person_must_settle_is_told() {
+        let unavailable = |what: &str| DriverError::Unavailable(Fault::new(what));
+        let all = none_reached(vec![unavailable("one is down"), unavailable("two is down")]);
+        assert!(all.kind() == "unavailable" && all.to_string().contains("one is down; two is down"), "{all}");
+        let refused = DriverError::Rejected(Fault::new("no"));
+        assert_eq!(none_reached(vec![unavailable("down"), refused]).kind(), "rejected");
     }
 }

@@ -113,9 +113,16 @@ impl Known {
             };
             self.learn(entry.run.clone(), Place::Held(order, holder.clone()));
         }
-        let moved = before.into_iter().map(|(run, from)| Moved { to: self.place(&run), run, from });
-        let moved: Vec<Moved> = moved.filter(|moved| moved.from != moved.to).collect();
-        self.places.retain(|_, place| *place != Place::Absent);
+        let mut moved = Vec::new();
+        for (run, from) in before {
+            let to = self.place(&run);
+            if to == Place::Absent {
+                self.places.remove(&run);
+            }
+            if from != to {
+                moved.push(Moved { run, from, to });
+            }
+        }
         moved
     }
 

@@ -8,6 +8,7 @@ mod error;
 mod keys;
 mod known;
 mod leases;
+mod legacy;
 mod load;
 mod records;
 mod staged;

@@ -45,6 +45,11 @@ impl World {
         world
     }
 
+    /// The file that says where the cluster is.
+    pub(crate) fn kubeconfig(&self) -> &std::path::Path {
+        &self.kubeconfig
+    }
+
     /// Changes these settings in the ConfigMap; null takes one away.
     pub(crate) fn settings(&self, data: &Value) {
         let mut all = json!({"concurrency-enabled": "true"});
