@@ -3,12 +3,27 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
-#[path = "support/legacy.rs"]
-mod tables;
 
 use pac_concurrency::{Driver, TakenOver};
 
 use crate::support::Server;
+
+/// The earlier implementation's tables, owned by the user of the watcher, as then.
+const TABLES: &str = "
+    CREATE TABLE public.concurrency_slots (
+        id SERIAL PRIMARY KEY,
+        repository_key VARCHAR(255) NOT NULL,
+        pipeline_run_key VARCHAR(255) NOT NULL,
+        state VARCHAR(50) NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'queued', 'released')),
+        acquired_at TIMESTAMP WITH TIME ZONE DEFAULT NOW(),
+        expires_at TIMESTAMP WITH TIME ZONE,
+        created_at TIMESTAMP WITH TIME ZONE DEFAULT NOW(),
+        updated_at TIMESTAMP WITH TIME ZONE DEFAULT NOW(),
+        UNIQUE (repository_key, pipeline_run_key)
+    );
+    ALTER TABLE public.concurrency_slots OWNER TO pac_user;
+    CREATE TABLE public.repository_states (repository_key VARCHAR(255) PRIMARY KEY, state VARCHAR(50), updated_at TIMESTAMPTZ);
+    CREATE TABLE public.pipeline_run_states (pipeline_run_key VARCHAR(255) PRIMARY KEY, state VARCHAR(50), updated_at TIMESTAMPTZ);";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_was_left_in_a_new_database() {
@@ -19,7 +34,7 @@ async fn nothing_was_left_in_a_new_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slots_and_queues_are_read_in_their_own_order() {
     let server = Server::start();
-    server.ask(tables::TABLES);
+    server.ask(TABLES);
     server.ask(
         "INSERT INTO public.concurrency_slots (repository_key, pipeline_run_key, state, expires_at, created_at) VALUES
             ('ns/repo', 'ns/late', 'queued', NULL, now() + interval '9 seconds'),
@@ -52,7 +67,7 @@ async fn slots_and_queues_are_read_in_their_own_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_may_not_be_read_is_named_with_the_grant() {
     let server = Server::start();
-    server.ask(tables::TABLES);
+    server.ask(TABLES);
     server.ask("ALTER TABLE public.concurrency_slots OWNER TO postgres");
     let error = server.connect().await.legacy().await.unwrap_err();
     assert!(error.to_string().contains("GRANT SELECT ON public.concurrency_slots TO \"pac_user\""), "{error}");

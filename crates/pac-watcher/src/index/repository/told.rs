@@ -1,0 +1,52 @@
+//! What a repository's state tells others than the pass.
+
+use pac_concurrency::{Entry, LegacyRun};
+
+use super::{OwnLimit, Phase, RepositoryState};
+
+/// A repository in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Runs that run.
+    pub running: usize,
+    /// Runs that are pending.
+    pub waiting: usize,
+}
+
+// === impl RepositoryState ===
+
+impl RepositoryState {
+    /// A repository in numbers.
+    pub fn tally(&self) -> Tally {
+        let waiting = self.runs.values().filter(|run| run.is_pending()).count();
+        Tally { running: self.running.len(), waiting }
+    }
+
+    /// What the watch shows of the run of this name, to whom only its name is known.
+    pub fn find(&self, name: &str) -> LegacyRun {
+        let Some((name, run)) = self.runs.get_key_value(name) else { return LegacyRun::Ghost };
+        let entry = || self.in_place(std::iter::once(run)).into_iter().next();
+        match entry() {
+            Some(entry) if self.running.contains(name) => LegacyRun::Running(entry),
+            Some(entry) if run.view.phase == Phase::Waiting => LegacyRun::Waiting(entry),
+            _ => LegacyRun::Ghost,
+        }
+    }
+
+    /// Names of the runs that are pending, in the order they'd be admitted as far as the cluster tells, and of those that
+    /// run.
+    pub fn names(&self) -> (Vec<String>, Vec<String>) {
+        let mut waiting = self.in_place(self.runs.values().filter(|run| run.is_pending()));
+        waiting.sort();
+        let name = |entry: &Entry| entry.run.path().to_owned();
+        (waiting.iter().map(name).collect(), self.entries(&self.running).iter().map(name).collect())
+    }
+
+    /// Whether there is nothing about it.
+    pub fn is_blank(&self) -> bool {
+        self.own_limit == OwnLimit::Missing
+            && self.runs.is_empty()
+            && self.departed.is_empty()
+            && self.outsiders.is_empty()
+    }
+}
