@@ -166,6 +166,16 @@ fn a_granted_run_still_pending_is_started_again_by_its_holder_alone() {
 }
 
 #[test]
+fn a_run_with_a_slot_is_neither_enqueued_nor_granted_again() {
+    let mut scene = Scene::new(2).slot(1, Seen::Waiting);
+    for standing in [Standing::Mine, Standing::Foreign, Standing::Stalled, Standing::Lapsed] {
+        scene.standing = standing;
+        let plan = scene.plan();
+        assert_eq!((plan.enqueued, plan.granted), (vec![], vec![]), "P1, P2: {standing:?}");
+    }
+}
+
+#[test]
 fn a_granted_run_that_no_longer_fits_is_not_started_and_keeps_its_place() {
     let scene = Scene::new(2).slot(1, Seen::Running).slot(2, Seen::Waiting).slot(3, Seen::Waiting);
     let plan = scene.plan();

@@ -25,7 +25,7 @@ async fn a_start_whose_answer_was_lost_is_not_repeated_and_keeps_its_slot() {
     world.repository("repo", Some(1)).await;
     let lost = faults.add(start_of("a", FaultAction::DropAfter).times(1));
     world.event("repo", &["a", "b"]).await;
-    faults.struck(lost, 1).await;
+    world.struck(lost).await;
     world.settled().await;
     world.running(&["a"]).await;
     let uid = world.recorder.now()["a"].uid.clone();
@@ -54,7 +54,7 @@ async fn a_start_that_a_webhook_refuses_lets_the_next_go_and_is_tried_again() {
     let rule = faults.add(start_of("a", denied).times(1));
     world.event("repo", &["a", "b", "c"]).await;
     world.running(&["b"]).await;
-    faults.struck(rule, 1).await;
+    world.struck(rule).await;
     world.settled().await;
     assert!(world.recorder.now()["a"].is_pending() && world.recorder.now()["c"].is_pending());
     // It kept its place: before c, as soon as it may be tried again.

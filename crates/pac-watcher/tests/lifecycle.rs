@@ -102,7 +102,7 @@ async fn a_run_cancelled_between_grant_and_start_stays_cancelled() {
             .times(1),
     );
     world.event("repo", &["a", "b"]).await;
-    faults.struck(slow, 1).await;
+    world.struck(slow).await;
     let cancelled = json!({"spec": {"status": "Cancelled"}});
     world.runs().patch("a", &Default::default(), &kube::api::Patch::Merge(cancelled)).await.unwrap();
     world.running(&["b"]).await;

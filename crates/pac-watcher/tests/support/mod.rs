@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
+use pac_devcluster::FaultId;
 use serde_json::{Value, json};
 
 pub use cluster::Cluster;
@@ -244,6 +245,13 @@ impl World {
         self.recorder
             .until(&format!("{name} is {state}"), |runs| runs.get(name).is_some_and(|run| run.state == state))
             .await;
+    }
+
+    /// Waits until `rule` has struck.
+    pub async fn struck(&self, rule: FaultId) {
+        let Some(faults) = self.cluster.faults() else { return };
+        let struck = tokio::time::timeout(PATIENCE, faults.struck(rule, 1)).await;
+        assert!(struck.is_ok(), "{rule:?} never struck");
     }
 
     /// Waits until the watcher has dealt with everything it had seen by now: with a run of another repository, created

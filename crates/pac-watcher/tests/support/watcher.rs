@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::TryFutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use pac_concurrency::{Driver, DriverError};
 use pac_config::DriverSettings;
@@ -91,7 +92,9 @@ impl Watcher {
         };
         let (probe_addr, admin_addr, metrics_addr) = (options.probe_addr, options.admin_addr, options.metrics_addr);
         let counted = PrometheusBuilder::new().build_recorder().handle();
-        let running = runtime.spawn(pac_watcher::run(options, Arc::new(Memory), counted, stop.clone()));
+        let watching = pac_watcher::run(options, Arc::new(Memory), counted, stop.clone());
+        // A watcher that can't run would otherwise only show as something waited for in vain.
+        let running = runtime.spawn(watching.inspect_err(|error| eprintln!("the watcher ended: {error}")));
         Self { runtime: Some(runtime), running: Some(running), stop, probe_addr, admin_addr, metrics_addr, log }
     }
 
