@@ -80,8 +80,9 @@ impl Watch {
         };
         let failure = match timeout(REQUEST_TIMEOUT, beginning).await {
             Ok(Ok((stream, Some(first)))) if first.created() && !first.canceled() => {
-                self.begun(&first);
-                self.stream = Some(stream);
+                if self.has_begun(&first) {
+                    self.stream = Some(stream);
+                }
                 return;
             }
             Ok(Ok((_, Some(refused)))) => return self.cancelled(&refused).await,
@@ -93,16 +94,22 @@ impl Watch {
         sleep(RETRY).await;
     }
 
-    fn begun(&mut self, first: &WatchResponse) {
-        let now = first.header().map(|header| Mark { cluster: header.cluster_id(), revision: header.revision() + 1 });
-        let goes_on = match (self.next, now) {
-            // Restored from a backup, or replaced, it has not done what we have seen.
-            (Some(next), Some(now)) => next.cluster == now.cluster && next.revision <= now.revision,
-            _ => false,
-        };
-        if !goes_on {
-            self.next = now;
-            self.news.push_back(Change::Resync);
+    /// Whether the watch that began with `first` is of use: one from a revision that is yet to come is not.
+    fn has_begun(&mut self, first: &WatchResponse) -> bool {
+        let Some(header) = first.header() else { return false };
+        let now = Mark { cluster: header.cluster_id(), revision: header.revision() + 1 };
+        match self.next {
+            Some(next) if next.cluster == now.cluster && next.revision <= now.revision => true,
+            // Restored from a backup, or replaced, it has not done what we have seen. Again, from now on.
+            Some(_) => {
+                self.next = None;
+                false
+            }
+            None => {
+                self.next = Some(now);
+                self.news.push_back(Change::Resync);
+                true
+            }
         }
     }
 

@@ -363,6 +363,36 @@ async fn what_is_compacted_before_it_is_heard_is_a_resync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_went_back_in_time_is_a_resync() {
+    let mut server = Cluster::start(1);
+    let (listener, writer) = (server.connect().await, server.connect().await);
+    let mut changes = listener.changes();
+    assert_eq!(next(&mut changes).await, Change::Resync);
+    let repository = repository();
+    for number in 1..=3 {
+        commit_eventually(&writer, &repository, &enqueue([number])).await;
+        hear(&mut changes, &repository).await;
+    }
+    server.start_over();
+    assert_eq!(next(&mut changes).await, Change::Resync);
+    commit_eventually(&writer, &repository, &enqueue([1])).await;
+    assert_eq!(hear(&mut changes, &repository).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_changes_are_not_told() {
+    let server = Cluster::start(1);
+    let (driver, other) = (server.connect().await, server.connect().await);
+    let mut changes = driver.changes();
+    assert_eq!(next(&mut changes).await, Change::Resync);
+    let (own, others): (RepositoryKey, RepositoryKey) = ("ns/own".parse().unwrap(), "ns/others".parse().unwrap());
+    commit_eventually(&driver, &own, &enqueue([1])).await;
+    commit_eventually(&driver, &own, &large()).await;
+    commit_eventually(&other, &others, &enqueue([1])).await;
+    assert_eq!(hear(&mut changes, &others).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watch_goes_on_when_its_member_freezes_or_dies() {
     let mut cluster = Cluster::start(3);
     let (listener, writer) = (cluster.connect().await, cluster.connect().await);

@@ -210,6 +210,30 @@ async fn a_watch_begins_and_goes_on_with_a_login_that_ran_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_signed_login_is_renewed_when_it_runs_out_and_when_rights_change() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, "a secret of the server's").unwrap();
+    let token = format!("jwt,priv-key={},sign-method=HS256,ttl=1s", key.display());
+    let server = with_users(&["--auth-token", &token]);
+    let driver = EtcdDriver::connect(&log_in(&server, "pac_user", PASSWORD)).await.unwrap();
+    let (repository, holder) = (repository(), Holder::new("watcher"));
+    let mut version = Version::NONE;
+    let began = Instant::now();
+    let mut number = 0;
+    // However much it is used, it runs out; and it is void as soon as anything changes about users and roles.
+    while began.elapsed() < Duration::from_secs(3) {
+        number += 1;
+        version = driver.commit(&repository, version, &holder, &delta(number)).await.unwrap();
+        if number % 20 == 0 {
+            let role = format!("role-{number}");
+            server.etcdctl(&["--user", "root:rooted", "role", "add", &role]).unwrap();
+        }
+    }
+    assert!(number > 20, "{number}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_users_needs_no_login_until_it_has_some() {
     let server = Cluster::start(1);
     let driver = EtcdDriver::connect(&log_in(&server, "pac_user", PASSWORD)).await.unwrap();

@@ -83,6 +83,13 @@ impl Cluster {
         self.wait_for(number);
     }
 
+    /// Starts the only member anew without its data, as if restored from a backup of before the first key.
+    pub(crate) fn start_over(&mut self) {
+        self.kill(0);
+        fs::remove_dir_all(self.folder.path().join("member-0")).unwrap();
+        self.restart(0);
+    }
+
     /// Stops a member without ending it: it keeps its connections, and says nothing.
     pub(crate) fn freeze(&self, number: usize) {
         self.signal(number, "STOP");
