@@ -1,0 +1,105 @@
+//! Several watchers on one store: killed, stopped, frozen, and all at work at once.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::{Store, Watcher, World, eventually};
+
+const REPOSITORIES: usize = 10;
+const LIMIT: u32 = 2;
+
+/// Waits until one of `watchers` leads, and says which.
+fn leader(watchers: &[Watcher]) -> usize {
+    let mut leader = None;
+    eventually("one leads", || {
+        leader = watchers.iter().position(|watcher| {
+            Watcher::get(watcher.metrics_port, "/metrics").lines().any(|line| line == "pac_concurrency_leader 1")
+        });
+        leader.is_some()
+    });
+    leader.unwrap()
+}
+
+/// How long it takes until the next run is started.
+fn next_start(world: &World) -> Duration {
+    let (before, began) = (world.starts().len(), Instant::now());
+    eventually("another run is started", || world.starts().len() > before);
+    began.elapsed()
+}
+
+fn three_at_work_at_once_break_no_promise(store: &Store) {
+    let world = World::new(&store.settings());
+    world.work(REPOSITORIES, 40, LIMIT);
+    let mut watchers =
+        ["one", "two", "three"].map(|identity| world.watcher_with(identity, &["--leader-elect", "false"]));
+    world.all_is_well(REPOSITORIES * 40, Duration::ZERO);
+    let busy = watchers.iter().filter(|watcher| watcher.log().contains("acquired concurrency slot for")).count();
+    assert!(busy >= 2, "{busy} of three admitted runs");
+    watchers.iter_mut().for_each(Watcher::stop);
+}
+
+fn a_killed_leader_is_replaced(store: &Store) {
+    let world = World::new(&store.settings());
+    world.work(REPOSITORIES, 60, LIMIT);
+    let mut watchers = ["one", "two", "three"].map(|identity| world.watcher(identity));
+    world.until_done(50);
+    watchers[leader(&watchers)].kill();
+    let took = next_start(&world);
+    assert!(took < Duration::from_secs(25), "{took:?}, and its Lease lasts 15 s");
+    world.all_is_well(REPOSITORIES * 60, Duration::from_secs(30));
+}
+
+fn a_leader_that_is_stopped_hands_over_at_once(store: &Store) {
+    let world = World::new(&store.settings());
+    world.work(REPOSITORIES, 60, LIMIT);
+    let mut watchers = ["one", "two"].map(|identity| world.watcher(identity));
+    watchers.iter_mut().for_each(|watcher| watcher.becomes_ready(true));
+    world.until_done(50);
+    watchers[leader(&watchers)].stop();
+    let took = next_start(&world);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    world.all_is_well(REPOSITORIES * 60, Duration::from_secs(5));
+}
+
+fn a_leader_frozen_beyond_its_lease_does_no_harm_when_it_goes_on(store: &Store) {
+    let mut settings = store.settings();
+    settings["postgresql-lease-ttl"] = "10s".into();
+    settings["etcd-lease-ttl"] = "10s".into();
+    let world = World::new(&settings);
+    let runs = 150;
+    world.work(REPOSITORIES, runs, LIMIT);
+    let mut watchers = ["one", "two"].map(|identity| world.watcher(identity));
+    world.until_done(100);
+    let frozen = leader(&watchers);
+    watchers[frozen].signal("STOP");
+    // Both its Lease and the one behind its slots run out.
+    std::thread::sleep(Duration::from_secs(20));
+    let done = world.done();
+    watchers[frozen].signal("CONT");
+    assert!(done > 100, "the other took over");
+    world.all_is_well(REPOSITORIES * runs, Duration::from_secs(30));
+    assert!(done < REPOSITORIES * runs, "it went on too late to matter");
+    watchers.iter_mut().for_each(Watcher::stop);
+}
+
+/// The same for each kind of server.
+macro_rules! of_both {
+    ($($test:ident),*) => {
+        mod postgresql {
+            $(#[test] fn $test() { super::$test(&super::Store::postgresql()); })*
+        }
+        mod etcd {
+            $(#[test] fn $test() { super::$test(&super::Store::etcd()); })*
+        }
+    };
+}
+
+of_both!(
+    three_at_work_at_once_break_no_promise,
+    a_killed_leader_is_replaced,
+    a_leader_that_is_stopped_hands_over_at_once,
+    a_leader_frozen_beyond_its_lease_does_no_harm_when_it_goes_on
+);
