@@ -136,7 +136,7 @@ impl Plan {
                     self.given_back.push(run.clone());
                     continue;
                 }
-                // Its holder may be starting it this very moment, which the API server still allows for a run being deleted.
+                // Its holder may have a start of it on its way, and learns from the answer what became of it.
                 Seen::Withdrawn if standing == Standing::Foreign => self.foreign_pending = true,
                 Seen::Missing | Seen::Withdrawn => self.confirm.push(run.clone()),
                 Seen::Waiting | Seen::Unstarted if standing == Standing::Mine => {

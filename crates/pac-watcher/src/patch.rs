@@ -1,7 +1,8 @@
 //! The only writer of PipelineRuns.
 //!
 //! Both patches test before they change: that this is the very run that was meant, and, to start it, that it is still
-//! pending. So a start never overwrites a wish of a user's (P2), and two watchers that start the same run start it once.
+//! pending and not being deleted. So a start never overwrites a wish of a user's (P2), and two watchers that start the same
+//! run start it once.
 
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub enum StartOutcome {
 pub async fn start(client: &Client, run: &RunKey) -> StartOutcome {
     let patch = json_patch::Patch(vec![
         test(&["metadata", "uid"], run.uid()),
+        // A path that isn't there equals null to the API server. Without this a start on its way would reach a run that is
+        // being deleted, and whose slot may have been given to another meanwhile.
+        test(&["metadata", "deletionTimestamp"], Value::Null),
         test(&["spec", "status"], "PipelineRunPending"),
         PatchOperation::Remove(RemoveOperation { path: pointer(&["spec", "status"]) }),
         add(&["metadata", "labels", STATE], STARTED),
@@ -92,8 +96,8 @@ fn pointer(tokens: &[&str]) -> PointerBuf {
     PointerBuf::from_tokens(tokens.iter().copied())
 }
 
-fn test(path: &[&str], value: &str) -> PatchOperation {
-    PatchOperation::Test(TestOperation { path: pointer(path), value: Value::from(value) })
+fn test(path: &[&str], value: impl Into<Value>) -> PatchOperation {
+    PatchOperation::Test(TestOperation { path: pointer(path), value: value.into() })
 }
 
 fn add(path: &[&str], value: &str) -> PatchOperation {

@@ -10,6 +10,17 @@ use support::World;
 
 const STATE: &str = "pipelinesascode.tekton.dev/state";
 const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
+/// What the log says when a start was answered with no, because of what was done to the run meanwhile.
+const NOT_STARTED: &str = "not started: it is over or was cancelled meanwhile";
+
+/// The next patch of `name` takes so long that a user gets in between.
+fn slow_patch_of(name: &str) -> FaultRule {
+    FaultRule::new(FaultAction::Latency(std::time::Duration::from_secs(2)))
+        .verb("patch")
+        .resource("pipelineruns")
+        .name(name)
+        .times(1)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_run_that_is_cancelled_or_deleted_leaves_the_queue() {
@@ -93,21 +104,68 @@ async fn a_run_cancelled_between_grant_and_start_stays_cancelled() {
     let world = World::new().await;
     let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    // The start is under way, and slow, when the user cancels.
-    let slow = faults.add(
-        FaultRule::new(FaultAction::Latency(std::time::Duration::from_secs(2)))
-            .verb("patch")
-            .resource("pipelineruns")
-            .name("a")
-            .times(1),
-    );
+    let slow = faults.add(slow_patch_of("a"));
     world.event("repo", &["a", "b"]).await;
     world.struck(slow).await;
-    let cancelled = json!({"spec": {"status": "Cancelled"}});
-    world.runs().patch("a", &Default::default(), &kube::api::Patch::Merge(cancelled)).await.unwrap();
+    world.cancel("a").await;
+    world.running(&["b"]).await;
+    world.watcher().log_says(NOT_STARTED).await;
     world.running(&["b"]).await;
     let a = world.recorder.now()["a"].clone();
     assert_eq!((a.wish.as_str(), a.state.as_str()), ("Cancelled", "queued"), "P2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_deleted_between_grant_and_start_is_not_started() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    let slow = faults.add(slow_patch_of("a"));
+    let held = json!({"metadata": {"finalizers": ["test.example.com/hold"]}});
+    world.run_with("repo", "a", held).await;
+    world.struck(slow).await;
+    world.event("repo", &["b"]).await;
+    world.delete_run("a").await;
+    world.running(&["b"]).await;
+    world.watcher().log_says(NOT_STARTED).await;
+    world.running(&["b"]).await;
+    assert!(world.recorder.now()["a"].is_pending(), "P2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_does_not_reach_a_namesake_created_meanwhile() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    let slow = faults.add(slow_patch_of("a"));
+    world.event("repo", &["a", "b"]).await;
+    world.struck(slow).await;
+    world.delete_run("a").await;
+    world.running(&["b"]).await;
+    world.event("repo", &["a"]).await;
+    world.watcher().log_says(NOT_STARTED).await;
+    world.running(&["b"]).await;
+    world.finish("b").await;
+    world.running(&["a"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_state_is_not_written_onto_a_namesake_created_meanwhile() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a"]).await;
+    world.running(&["a"]).await;
+    let slow = faults.add(slow_patch_of("a"));
+    world.finish("a").await;
+    world.struck(slow).await;
+    world.delete_run("a").await;
+    world.event("repo", &["a"]).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await; // nothing tells when the slow patch was answered
+    world.running(&["a"]).await;
+    assert_eq!(world.recorder.now()["a"].state, "started");
+    world.finish("a").await;
+    world.state_is("a", "completed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
