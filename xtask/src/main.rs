@@ -5,11 +5,13 @@
 #![allow(clippy::print_stdout, reason = "commands for people print")]
 
 mod cargo;
+mod chaos;
 mod ci;
 mod demo;
 mod docs;
 mod http;
 mod interrupt;
+mod programs;
 mod services;
 mod test;
 mod tidy;
@@ -33,6 +35,8 @@ enum Command {
     Demo(demo::DemoOptions),
     /// Run every test, bringing the servers they need (as root on Debian; otherwise it says what to install).
     Test(test::TestOptions),
+    /// Kill, freeze and cut off watchers, stores and API server at random, and judge what the API server saw.
+    Chaos(chaos::ChaosOptions),
     /// Everything CI checks: format, clippy, rustdoc, tidy, then all tests.
     Ci,
     /// Check the house rules: crate docs, orphan files, arrows between crates, stray paths, generated documents.
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
+        Command::Chaos(options) => chaos::chaos(&options),
         Command::Ci => ci::ci(),
         Command::Tidy => tidy::tidy(),
         Command::Docs => docs::docs(),

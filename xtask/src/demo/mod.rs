@@ -39,6 +39,9 @@ pub(crate) struct DemoOptions {
     /// Where slots and queues are kept; a server is started for it and ends with the demo.
     #[arg(long, value_enum, default_value_t = Driver::Memory)]
     pub(crate) driver: Driver,
+    /// Build with optimizations: takes longer to build, and shows how fast it is.
+    #[arg(long)]
+    pub(crate) release: bool,
     /// Keep everything up at the end, to look at it with kubectl; Ctrl-C ends it.
     #[arg(long)]
     pub(crate) serve: bool,

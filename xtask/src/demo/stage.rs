@@ -16,9 +16,8 @@ use tempfile::TempDir;
 
 use super::summary::{RepositoryRow, Verdict};
 use super::{DemoOptions, Driver};
-use crate::cargo::{cargo, run};
 use crate::http;
-use crate::root;
+use crate::programs::Programs;
 use crate::services::{self, ETCD, POSTGRES};
 
 const NAMESPACE: &str = "pipelines-as-code";
@@ -36,6 +35,7 @@ pub(super) struct Stage {
     store: Store,
     url: String,
     metrics_port: u16,
+    programs: Programs,
     folder: Option<TempDir>,
     path: PathBuf,
 }
@@ -96,18 +96,27 @@ impl Store {
 impl Stage {
     /// Builds the programs and starts all but the watcher.
     pub(super) fn set(options: &DemoOptions) -> Result<Self> {
-        run(cargo(&["build", "--package", "pac", "--package", "pac-devcluster"])?)?;
+        let programs = Programs::build(options.release)?;
         let folder = tempfile::Builder::new().prefix("pac-demo-").tempdir()?;
         let path = folder.path().to_owned();
         let store = Store::start(options.driver)?;
-        let mut command = Command::new(built("pac-devcluster")?);
+        let mut command = Command::new(programs.find("pac-devcluster")?);
         command.args(["serve", "--address", "127.0.0.1:0", "--run-duration"]);
         command.arg(format!("{}ms", options.duration.as_millis()));
         command.arg("--kubeconfig").arg(path.join("kubeconfig")).stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::create(path.join("devcluster.log"))?);
         let mut cluster = Child::spawn("the development cluster", command)?;
         let url = first_line(&mut cluster)?;
-        let stage = Self { watcher: None, cluster, store, url, metrics_port: free_port()?, folder: Some(folder), path };
+        let stage = Self {
+            watcher: None,
+            cluster,
+            store,
+            url,
+            metrics_port: free_port()?,
+            programs,
+            folder: Some(folder),
+            path,
+        };
         stage.write_settings()?;
         Ok(stage)
     }
@@ -132,7 +141,7 @@ impl Stage {
     pub(super) fn start_watcher(&mut self) -> Result<()> {
         let (probes, admin) = (free_port()?, free_port()?);
         let address = |port: u16| format!("127.0.0.1:{port}");
-        let mut command = Command::new(built("pac-watcher")?);
+        let mut command = Command::new(self.programs.find("pac-watcher")?);
         command.arg("run").arg("--kubeconfig").arg(self.path.join("kubeconfig")).args(["--namespace", NAMESPACE]);
         command.args(["--metrics-addr", &address(self.metrics_port), "--probe-addr", &address(probes)]);
         command.args(["--admin-addr", &address(admin), "--log-format", "json", "--identity", "demo"]);
@@ -206,12 +215,6 @@ impl Stage {
             let _ = folder.keep();
         }
     }
-}
-
-fn built(program: &str) -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let file = target.join("debug").join(program);
-    if file.is_file() { Ok(file) } else { bail!("built {program}, and it isn't at {}", file.display()) }
 }
 
 fn first_line(child: &mut Child) -> Result<String> {

@@ -69,13 +69,18 @@ impl World {
     /// Repositories with a limit, and runs that wait in each of them.
     pub(crate) fn work(&self, repositories: usize, runs: usize, limit: u32) {
         for number in 0..repositories {
-            let (namespace, repository) = (format!("team-{number}"), format!("repo-{number}"));
-            self.cluster.store().ensure_namespace(&namespace);
-            let spec = json!({"url": format!("https://git.example.com/{repository}"), "concurrency_limit": limit});
-            let object = json!({"metadata": {"name": repository}, "spec": spec});
-            self.cluster.store().create("repositories", &namespace, object).unwrap();
+            self.repository(number, limit);
             self.more_work(number, 0..runs);
         }
+    }
+
+    /// A Repository with a limit.
+    pub(crate) fn repository(&self, number: usize, limit: u32) {
+        let (namespace, repository) = (format!("team-{number}"), format!("repo-{number}"));
+        self.cluster.store().ensure_namespace(&namespace);
+        let spec = json!({"url": format!("https://git.example.com/{repository}"), "concurrency_limit": limit});
+        let object = json!({"metadata": {"name": repository}, "spec": spec});
+        self.cluster.store().create("repositories", &namespace, object).unwrap();
     }
 
     /// More runs in one of the Repositories, with these numbers.
@@ -89,6 +94,30 @@ impl World {
                 self.cluster.store().create("pipelineruns", &namespace, run).unwrap();
             }
         }
+    }
+
+    /// One run that waits, as an event of its own.
+    pub(crate) fn queue_run(&self, repository: usize, name: &str) {
+        let namespace = format!("team-{repository}");
+        let run = queued_run(name, &format!("repo-{repository}"), &format!("{namespace}/{name}"));
+        self.cluster.store().create("pipelineruns", &namespace, run).unwrap();
+    }
+
+    /// The names of one Repository's runs that are not done.
+    pub(crate) fn unfinished_names(&self, repository: usize) -> Vec<String> {
+        let runs = self.cluster.store().list("pipelineruns", Some(&format!("team-{repository}")), "").unwrap();
+        let name = |run: &Value| run.pointer("/metadata/name").and_then(Value::as_str).unwrap().to_owned();
+        runs.iter().filter(|run| !is_done(run)).map(|run| name(run)).collect()
+    }
+
+    /// How many of one Repository's runs are not done.
+    pub(crate) fn unfinished_of(&self, repository: usize) -> usize {
+        self.unfinished_names(repository).len()
+    }
+
+    /// How many runs are not done.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.count(|run| !is_done(run))
     }
 
     /// A run that already runs, and goes on for so long.
@@ -123,10 +152,7 @@ impl World {
     }
 
     pub(crate) fn done(&self) -> usize {
-        self.count(|run| {
-            let condition = run.pointer("/status/conditions/0/status").and_then(Value::as_str);
-            matches!(condition, Some("True" | "False"))
-        })
+        self.count(is_done)
     }
 
     /// How many runs are such.
@@ -148,6 +174,10 @@ impl World {
         assert!(verdict.held(), "{verdict:#?}");
         assert_eq!((verdict.started, verdict.done), (runs, runs), "{verdict:#?}");
     }
+}
+
+fn is_done(run: &Value) -> bool {
+    matches!(run.pointer("/status/conditions/0/status").and_then(Value::as_str), Some("True" | "False"))
 }
 
 fn queued_run(name: &str, repository: &str, order: &str) -> Value {

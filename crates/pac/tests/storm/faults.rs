@@ -1,0 +1,122 @@
+//! What fails: watchers, the store, the network between them, the API server.
+
+use std::time::Duration;
+
+use pac_devcluster::{FaultAction, FaultRule};
+use pac_devservers::proxy::Passage;
+use rand::Rng;
+
+use super::{Storm, Undo};
+
+// === impl Storm ===
+
+impl Storm {
+    /// Strikes one blow and says which; none if what it was meant for is down already.
+    pub(super) fn something_fails(&mut self) -> Option<&'static str> {
+        match self.random.random_range(0..13) {
+            0 => self.kill_watcher(),
+            1 => self.stop_watcher(),
+            2 => self.freeze_watcher(),
+            3 => self.kill_store(),
+            4 => self.cut_network(Passage::Held, "network held"),
+            5 => self.cut_network(Passage::Closed, "network closed"),
+            6 => self.cut_answers(),
+            number => Some(self.api_server_fails(number)),
+        }
+    }
+
+    /// A watcher that is up and about, chosen at random.
+    fn victim(&mut self) -> Option<usize> {
+        let number = self.random.random_range(0..self.watchers.len());
+        let down = [Undo::Watcher(number), Undo::Thaw(number)].into_iter().any(|undo| self.is_to_be_undone(undo));
+        (!down).then_some(number)
+    }
+
+    fn kill_watcher(&mut self) -> Option<&'static str> {
+        let number = self.victim()?;
+        self.watchers[number].take()?.kill();
+        self.undo_after(Undo::Watcher(number), 0, 5_000);
+        Some("watcher killed")
+    }
+
+    fn stop_watcher(&mut self) -> Option<&'static str> {
+        let number = self.victim()?;
+        self.watchers[number].take()?.stop();
+        self.undo_after(Undo::Watcher(number), 0, 5_000);
+        Some("watcher stopped")
+    }
+
+    fn freeze_watcher(&mut self) -> Option<&'static str> {
+        let number = self.victim()?;
+        self.watchers[number].as_ref()?.signal("STOP");
+        self.undo_after(Undo::Thaw(number), 500, 25_000);
+        Some("watcher frozen")
+    }
+
+    fn kill_store(&mut self) -> Option<&'static str> {
+        if self.is_to_be_undone(Undo::Store) {
+            return None;
+        }
+        self.store.as_mut()?.kill();
+        self.undo_after(Undo::Store, 0, 5_000);
+        Some("store killed")
+    }
+
+    fn cut_network(&mut self, passage: Passage, what: &'static str) -> Option<&'static str> {
+        if self.is_to_be_undone(Undo::Network) {
+            return None;
+        }
+        self.network.as_ref()?.set(passage);
+        self.undo_after(Undo::Network, 200, 15_000);
+        Some(what)
+    }
+
+    fn cut_answers(&mut self) -> Option<&'static str> {
+        self.network.as_ref()?.cut_answers(self.random.random_range(1..10));
+        Some("answers cut")
+    }
+
+    fn api_server_fails(&mut self, number: u32) -> &'static str {
+        let times = self.random.random_range(1..20);
+        let starts = |action| FaultRule::new(action).verb("patch").resource("pipelineruns").times(times);
+        let refusal = |status, reason: &str| FaultAction::Error {
+            status,
+            reason: reason.to_owned(),
+            message: "chaos".to_owned(),
+        };
+        let faults = self.world.cluster.faults().clone();
+        match number {
+            7 => {
+                faults.add(starts(FaultAction::Latency(Duration::from_millis(u64::from(times) * 100))));
+                "starts slow"
+            }
+            8 => {
+                faults.add(starts(FaultAction::DropAfter));
+                "starts' answers dropped"
+            }
+            9 => {
+                faults.add(starts(FaultAction::DropBefore));
+                "starts dropped"
+            }
+            10 => {
+                faults.add(starts(refusal(503, "ServiceUnavailable")));
+                faults.add(FaultRule::new(refusal(500, "InternalError")).times(times));
+                "API server's errors"
+            }
+            11 => {
+                if self.random.random_bool(0.5) {
+                    faults.expire_versions();
+                }
+                faults.close_watches();
+                "watches closed"
+            }
+            _ => {
+                if !self.is_to_be_undone(Undo::Watches) {
+                    faults.pause_watches();
+                    self.undo_after(Undo::Watches, 200, 8_000);
+                }
+                "watches paused"
+            }
+        }
+    }
+}

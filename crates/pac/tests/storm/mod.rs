@@ -1,0 +1,197 @@
+//! A storm: faults and users' doings at random, each undone in time, and the verdict when all is calm again.
+
+mod faults;
+mod users;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use pac_devcluster::verdict::VerdictOptions;
+use pac_devservers::proxy::{Passage, Proxy};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::json;
+
+use self::users::Users;
+use crate::support::{Store, Watcher, World};
+
+const REPOSITORIES: usize = 12;
+/// How long nothing may happen in the calm after the storm.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StormOptions {
+    pub(crate) seed: u64,
+    pub(crate) lasts: Duration,
+    pub(crate) replicas: usize,
+}
+
+/// What has to be undone, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Undo {
+    Watcher(usize),
+    Thaw(usize),
+    Store,
+    Network,
+    Watches,
+    Repository(usize),
+}
+
+/// See the [module](self).
+pub(crate) struct Storm {
+    options: StormOptions,
+    world: World,
+    store: Option<Store>,
+    network: Option<Proxy>,
+    watchers: Vec<Option<Watcher>>,
+    users: Users,
+    random: StdRng,
+    to_undo: Vec<(Instant, Undo)>,
+    counts: BTreeMap<&'static str, usize>,
+    incarnations: usize,
+}
+
+// === impl Storm ===
+
+impl Storm {
+    /// Everything is set up, and watchers work.
+    pub(crate) fn new(options: StormOptions, store: Option<Store>) -> Self {
+        let network = store.as_ref().map(|store| Proxy::start(store.port()).unwrap());
+        let mut settings = match (&store, &network) {
+            (Some(store), Some(network)) => store.settings_through(network.port()),
+            _ => json!({"concurrency-driver": "memory"}),
+        };
+        for key in ["postgresql-lease-ttl", "etcd-lease-ttl", "memory-lease-ttl"] {
+            settings[key] = "10s".into();
+        }
+        settings["postgresql-connection-timeout"] = "5s".into();
+        let world = World::new(&settings);
+        let mut storm = Self {
+            options,
+            world,
+            store,
+            network,
+            watchers: Vec::new(),
+            users: Users::new(REPOSITORIES),
+            random: StdRng::seed_from_u64(options.seed),
+            to_undo: Vec::new(),
+            counts: BTreeMap::new(),
+            incarnations: 0,
+        };
+        (0..REPOSITORIES).for_each(|number| storm.users.arrive(&storm.world, number));
+        for number in 0..options.replicas {
+            storm.watchers.push(None);
+            storm.start_watcher(number);
+        }
+        storm
+    }
+
+    /// Rages, calms down, and judges.
+    pub(crate) fn rage(mut self) {
+        println!("storm of seed {}, {:?}, {} watchers", self.options.seed, self.options.lasts, self.options.replicas);
+        let until = Instant::now() + self.options.lasts;
+        while Instant::now() < until {
+            self.undo(Instant::now());
+            let what = if self.random.random_bool(0.5) { self.users_do_something() } else { self.something_fails() };
+            if let Some(what) = what {
+                *self.counts.entry(what).or_default() += 1;
+            }
+            let pause = self.random.random_range(50..500);
+            std::thread::sleep(Duration::from_millis(pause)); // time passes between blows
+        }
+        let began = Instant::now();
+        self.calm();
+        println!("calm {:.1} s after the storm", began.elapsed().as_secs_f64());
+        self.judge();
+    }
+
+    /// Undoes everything that is due.
+    fn undo(&mut self, now: Instant) {
+        let (due, later): (Vec<_>, Vec<_>) = self.to_undo.drain(..).partition(|(when, _)| *when <= now);
+        self.to_undo = later;
+        due.into_iter().for_each(|(_, undo)| self.undo_now(undo));
+    }
+
+    fn undo_now(&mut self, undo: Undo) {
+        match undo {
+            Undo::Watcher(number) => self.start_watcher(number),
+            Undo::Thaw(number) => {
+                if let Some(watcher) = &self.watchers[number] {
+                    watcher.signal("CONT");
+                }
+            }
+            Undo::Store => {
+                if let Some(store) = &mut self.store {
+                    store.restart();
+                }
+            }
+            Undo::Network => {
+                if let Some(network) = &self.network {
+                    network.set(Passage::Open);
+                }
+            }
+            Undo::Watches => self.world.cluster.faults().resume_watches(),
+            Undo::Repository(number) => self.users.create_repository(&self.world, number, &mut self.random),
+        }
+    }
+
+    /// Notes that `undo` is due after between `least` and `most` milliseconds.
+    fn undo_after(&mut self, undo: Undo, least: u64, most: u64) {
+        let after = Duration::from_millis(self.random.random_range(least..most));
+        self.to_undo.push((Instant::now() + after, undo));
+    }
+
+    fn is_to_be_undone(&self, undo: Undo) -> bool {
+        self.to_undo.iter().any(|(_, other)| *other == undo)
+    }
+
+    /// As a new pod: under a name of its own.
+    fn start_watcher(&mut self, number: usize) {
+        self.incarnations += 1;
+        self.watchers[number] = Some(self.world.watcher(&format!("watcher-{number}-{}", self.incarnations)));
+    }
+
+    /// Everything is undone, and all work is done.
+    fn calm(&mut self) {
+        std::mem::take(&mut self.to_undo).into_iter().for_each(|(_, undo)| self.undo_now(undo));
+        self.world.cluster.faults().clear();
+        self.world.cluster.faults().resume_watches();
+        let mut last = (self.world.unfinished(), Instant::now());
+        while last.0 > 0 {
+            assert!(
+                last.1.elapsed() < PATIENCE,
+                "{} runs are not done, and nothing happens\n{:#?}",
+                last.0,
+                self.world.verdict(PATIENCE)
+            );
+            std::thread::sleep(Duration::from_millis(100)); // what is awaited is the watchers' doing
+            let now = self.world.unfinished();
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+        }
+    }
+
+    fn judge(mut self) {
+        let allowed = VerdictOptions {
+            // The longest that a blow, or several one after another, may keep everybody from admitting.
+            longest_gap: Duration::from_secs(120),
+            // Nobody can know of a limit before the API server has told him, and that may be cut off for a while.
+            limit_allowance: Duration::from_secs(40),
+            ended: true,
+            ..VerdictOptions::default()
+        };
+        let verdict = self.world.cluster.verdict(&allowed);
+        println!("blows and doings: {:?}", self.counts);
+        println!(
+            "{} runs, {} started from the queue; hand-off median {:.1} ms, p99 {:.1} ms",
+            verdict.runs, verdict.started, verdict.hand_off.median, verdict.hand_off.p99
+        );
+        for promise in &verdict.promises {
+            println!("{} {}", promise.id, if promise.held { "held" } else { "BROKEN" });
+        }
+        assert!(verdict.held(), "seed {}: {verdict:#?}", self.options.seed);
+        self.watchers.iter_mut().flatten().for_each(Watcher::stop);
+    }
+}

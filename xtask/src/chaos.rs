@@ -1,0 +1,38 @@
+//! `cargo xtask chaos`: everything that can go wrong, for as long as one likes.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::cargo::{cargo, run};
+use crate::demo::Driver;
+use crate::services;
+
+#[derive(Debug, Args)]
+pub(crate) struct ChaosOptions {
+    /// What happens follows from it; when, not quite.
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
+    /// How long the storm lasts; the calm after it, in which all work has to be done, comes on top.
+    #[arg(long, default_value_t = 5.0)]
+    minutes: f64,
+    /// Where slots and queues are kept; a server is started for it.
+    #[arg(long, value_enum, default_value_t = Driver::Postgresql)]
+    driver: Driver,
+    /// How many watchers; one, whatever is said here, on the memory driver.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+    replicas: u32,
+}
+
+/// Runs one storm; an error if a promise was broken.
+pub(crate) fn chaos(options: &ChaosOptions) -> Result<()> {
+    services::bring_all()?;
+    let (test, replicas) = match options.driver {
+        Driver::Memory => ("memory", 1),
+        Driver::Postgresql => ("postgresql", options.replicas),
+        Driver::Etcd => ("etcd", options.replicas),
+    };
+    let mut command = cargo(&["test", "--package", "pac", "--test", "chaos", "--", "--exact", test, "--nocapture"])?;
+    command.env("CHAOS_SEED", options.seed.to_string()).env("CHAOS_MINUTES", options.minutes.to_string());
+    command.env("CHAOS_REPLICAS", replicas.to_string()).env("RUST_BACKTRACE", "0");
+    run(command)
+}
