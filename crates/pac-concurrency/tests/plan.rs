@@ -193,6 +193,13 @@ fn a_granted_run_that_no_longer_fits_is_not_started_and_keeps_its_place() {
 }
 
 #[test]
+fn nobody_gives_a_slot_back_while_a_younger_one_is_in_doubt() {
+    let plan = Scene::new(2).slot(1, Seen::Running).slot(2, Seen::Unstarted).slot(3, Seen::Waiting).plan();
+    assert_eq!((plan.surplus, plan.held), (runs(&[3]), 3), "P1: it may have been started");
+    assert!(plan.given_back.is_empty() && plan.resume.is_empty(), "P3: it might keep its slot, and 2 lose its own");
+}
+
+#[test]
 fn a_slot_of_a_dead_holder_is_claimed_and_counts_all_the_while() {
     for standing in [Standing::Lapsed, Standing::Stalled] {
         let mut scene = Scene::new(1).slot(1, Seen::Waiting).queued(2, Seen::Waiting);

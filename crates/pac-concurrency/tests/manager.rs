@@ -1,0 +1,162 @@
+//! The manager on a store that answers late, or not at all, and with a lease that is not renewed.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use pac_concurrency::manager::TermEvent;
+use pac_concurrency::{
+    Capabilities, Change, Delta, Driver, DriverError, Entry, Fault, Holder, Limit, Manager, ManagerOptions,
+    Observation, OrderKey, Passed, Renewal, Repositories, RepositoryKey, RunKey, Scope, Seen, ServerInfo, Snapshot,
+    Standings, Version, Window, plan,
+};
+use pac_driver_mem::MemDriver;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+/// A store whose next commit takes effect and whose answer is lost.
+#[derive(Debug)]
+struct Lossy {
+    store: MemDriver,
+    loses_next: AtomicBool,
+}
+
+#[async_trait]
+impl Driver for Lossy {
+    fn name(&self) -> &'static str {
+        self.store.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn lease_ttl(&self) -> Duration {
+        self.store.lease_ttl()
+    }
+
+    async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
+        self.store.load(repository, window).await
+    }
+
+    async fn commit(
+        &self,
+        repository: &RepositoryKey,
+        expected: Version,
+        holder: &Holder,
+        delta: &Delta,
+    ) -> Result<Version, DriverError> {
+        let committed = self.store.commit(repository, expected, holder, delta).await;
+        if self.loses_next.swap(false, Ordering::Relaxed) {
+            return Err(DriverError::Indeterminate(Fault::new("the connection was cut")));
+        }
+        committed
+    }
+
+    async fn begin(&self, holder: &Holder) -> Result<(), DriverError> {
+        self.store.begin(holder).await
+    }
+
+    async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError> {
+        self.store.renew(holder).await
+    }
+
+    async fn end(&self, holder: &Holder) -> Result<(), DriverError> {
+        self.store.end(holder).await
+    }
+
+    async fn repositories(&self) -> Result<Repositories, DriverError> {
+        self.store.repositories().await
+    }
+
+    async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError> {
+        self.store.forget(repository, expected).await
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        self.store.changes()
+    }
+
+    async fn check(&self) -> Result<ServerInfo, DriverError> {
+        self.store.check().await
+    }
+}
+
+fn repository() -> RepositoryKey {
+    RepositoryKey::new("ns", "repo").unwrap()
+}
+
+fn entry(number: i64) -> Entry {
+    Entry::new(RunKey::new("ns", &format!("run-{number}"), "uid").unwrap(), OrderKey::alone(number))
+}
+
+/// A pass over a repository with a limit of 1, in which runs 1 and 2 wait.
+async fn pass(manager: &Manager) -> Result<Passed, DriverError> {
+    let decide = |snapshot: &Snapshot, standings: &Standings<'_>| {
+        plan(
+            snapshot,
+            &Observation {
+                limit: Limit::AtMost(NonZeroU32::MIN),
+                running: Vec::new(),
+                waiting: vec![entry(1), entry(2)],
+                departed: Vec::new(),
+                unsettled_since: None,
+                seen: &|_| Seen::Waiting,
+                standing: &|slot| standings.of(slot),
+            },
+        )
+    };
+    manager.pass(&repository(), Scope::Head, &decide).await
+}
+
+fn manager(store: &MemDriver) -> Manager {
+    Manager::new(Arc::new(store.peer()), ManagerOptions::new("watcher"))
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_looked_up_and_its_run_started() {
+    let store = MemDriver::new(LEASE);
+    let lossy = Lossy { store: store.peer(), loses_next: AtomicBool::new(true) };
+    let manager = Manager::new(Arc::new(lossy), ManagerOptions::new("watcher"));
+    manager.keep_term().await.unwrap();
+    let passed = pass(&manager).await.unwrap();
+    assert_eq!(passed.start, [entry(1).run], "P4");
+    let stored = store.load(&repository(), Window::Whole).await.unwrap();
+    assert_eq!(stored.slots.keys().collect::<Vec<_>>(), [&entry(1).run], "P1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_does_not_renew_its_lease_admits_nobody_before_the_store_gives_it_up() {
+    let store = MemDriver::new(LEASE);
+    let manager = manager(&store);
+    assert!(matches!(pass(&manager).await, Err(DriverError::Unavailable(_))), "it has no term yet");
+    manager.keep_term().await.unwrap();
+    tokio::time::advance(LEASE / 2).await;
+    assert_eq!(pass(&manager).await.unwrap().start, [entry(1).run]);
+    tokio::time::advance(LEASE / 4).await;
+    assert!(matches!(pass(&manager).await, Err(DriverError::Unavailable(_))), "P7");
+    assert_eq!(manager.keep_term().await.unwrap(), TermEvent::Renewed);
+    assert_eq!(pass(&manager).await.unwrap().start, [entry(1).run]);
+    manager.end_term().await.unwrap();
+    assert!(pass(&manager).await.is_err(), "an ended term admits nobody");
+}
+
+#[tokio::test]
+async fn a_lost_lease_is_followed_by_a_new_term_that_claims_what_the_old_one_held() {
+    let store = MemDriver::new(LEASE);
+    let manager = manager(&store);
+    manager.keep_term().await.unwrap();
+    let old = manager.holder();
+    assert_eq!(pass(&manager).await.unwrap().start, [entry(1).run]);
+    store.end(&old).await.unwrap();
+    assert_eq!(manager.keep_term().await.unwrap(), TermEvent::Began);
+    assert_ne!(manager.holder(), old);
+    let passed = pass(&manager).await.unwrap();
+    assert_eq!((passed.plan.claimed, passed.start), (vec![entry(1)], vec![]), "claimed first");
+    assert_eq!(pass(&manager).await.unwrap().start, [entry(1).run], "P4: started by the next pass");
+}
