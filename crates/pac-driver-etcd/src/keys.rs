@@ -8,6 +8,7 @@
 //! | `queue/<ns>/<repo>/<place>,<run ns>,<run>,<uid>` | the same run, found by place: etcd's order is the queue's |
 //! | `staged/<ns>/<repo>/<id>/<number>` | a part of a change too large for one transaction |
 //! | `holder/<holder>` | a holder's term, gone with its lease |
+//! | `legacy` | that what an earlier version left was taken over: see [`legacy`](crate::legacy) |
 //!
 //! Names have no `/`, so that no key is the beginning of another's and every prefix that is read or deleted ends with
 //! one. In a queue's key the parts are joined by `,`, which sorts before every character that names have; a `/` sorts

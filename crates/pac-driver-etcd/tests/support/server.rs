@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use etcd_client::{Client, GetOptions, KvClient};
 use pac_devservers::process::{Child, wait_until};
+use pac_devservers::proxy::{Passage, Proxy};
 use pac_devservers::{find, free_port};
 use tempfile::TempDir;
 
@@ -30,6 +31,8 @@ struct Member {
     server: Option<Child>,
     port: u16,
     peer_port: u16,
+    /// What the other members connect to.
+    from_peers: Proxy,
 }
 
 // === impl Cluster ===
@@ -41,7 +44,11 @@ impl Cluster {
     }
 
     pub(crate) fn start_with(count: usize, options: Options) -> Self {
-        let member = || Member { server: None, port: free_port().unwrap(), peer_port: free_port().unwrap() };
+        let member = || {
+            let peer_port = free_port().unwrap();
+            let from_peers = Proxy::start(peer_port).unwrap();
+            Member { server: None, port: free_port().unwrap(), peer_port, from_peers }
+        };
         let folder = tempfile::Builder::new().prefix("pac-etcd-").tempdir().unwrap();
         let mut cluster = Self { members: (0..count).map(|_| member()).collect(), options, folder };
         for number in 0..count {
@@ -93,6 +100,22 @@ impl Cluster {
     /// Stops a member without ending it: it keeps its connections, and says nothing.
     pub(crate) fn freeze(&self, number: usize) {
         self.signal(number, "STOP");
+        let tasks = format!("/proc/{}/task", self.members[number].server.as_ref().unwrap().id());
+        let is_stopped = |task: fs::DirEntry| {
+            // A thread that has just ended is as good as one that is stopped.
+            fs::read_to_string(task.path().join("stat")).map_or(true, |stat| stat.contains(") T "))
+        };
+        let all_stopped = || Ok(fs::read_dir(&tasks)?.flatten().all(is_stopped));
+        wait_until("every thread is stopped", Duration::from_secs(10), all_stopped).unwrap();
+    }
+
+    /// Cuts a member off from the others, while clients still reach it: nothing it has to say arrives.
+    pub(crate) fn cut_off(&self, number: usize) {
+        self.members[number].from_peers.set(Passage::Held);
+    }
+
+    pub(crate) fn join_again(&self, number: usize) {
+        self.members[number].from_peers.set(Passage::Open);
     }
 
     pub(crate) fn thaw(&self, number: usize) {
@@ -142,7 +165,8 @@ impl Cluster {
         let program = find("etcd").expect("etcd is missing; install it with: apt-get install etcd-server");
         let mut command = Command::new(program);
         let name = |number: usize| format!("member-{number}");
-        let peer = |member: &Member| format!("http://127.0.0.1:{}", member.peer_port);
+        let peer = |member: &Member| format!("http://127.0.0.1:{}", member.from_peers.port());
+        let listens = format!("http://127.0.0.1:{}", member.peer_port);
         let members: Vec<String> = self
             .members
             .iter()
@@ -157,7 +181,7 @@ impl Cluster {
             "--advertise-client-urls",
             &self.endpoint(number),
         ]);
-        command.args(["--listen-peer-urls", &peer(member), "--initial-advertise-peer-urls", &peer(member)]);
+        command.args(["--listen-peer-urls", &listens, "--initial-advertise-peer-urls", &peer(member)]);
         command.args(&self.options.arguments);
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
