@@ -38,8 +38,8 @@ struct Cluster {
     started: BTreeSet<RunKey>,
     // Once refused, a run may be passed.
     refused: BTreeSet<RunKey>,
-    // Which watcher gave a run's slot back because the limit was lowered.
-    given_back_by: BTreeMap<RunKey, usize>,
+    // Whose slot was given back, and who had a slot of another watcher's then.
+    given_back: BTreeMap<RunKey, BTreeSet<RunKey>>,
     events: Vec<(RunKey, Option<Phase>)>,
 }
 
@@ -227,8 +227,10 @@ impl Simulation {
         };
         let passed = watcher.manager.pass(&self.repository, scope, &decide).await.unwrap();
         self.watchers[number].unstarted.clear();
-        for run in &passed.plan.given_back {
-            self.cluster.given_back_by.insert(run.clone(), number);
+        self.note_given_back(number, &passed.plan.given_back).await;
+        // What its former holder did to a run since it was refused to this watcher is not known.
+        for entry in &passed.plan.claimed {
+            self.watchers[number].held_back.remove(&entry.run);
         }
         for run in passed.plan.confirm {
             self.confirm(number, &run);
@@ -245,6 +247,16 @@ impl Simulation {
             if !self.random.random_bool(0.1) {
                 self.start(number, &run).await;
             }
+        }
+    }
+
+    async fn note_given_back(&mut self, number: usize, given_back: &[RunKey]) {
+        let stored = self.store.load(&self.repository, Window::Whole).await.unwrap();
+        let holder = self.watchers[number].manager.holder();
+        let of_others = stored.slots.into_iter().filter(|(_, slot)| slot.holder != holder);
+        let of_others: BTreeSet<RunKey> = of_others.map(|(run, _)| run).collect();
+        for run in given_back {
+            self.cluster.given_back.insert(run.clone(), of_others.clone());
         }
     }
 
@@ -269,7 +281,7 @@ impl Simulation {
             self.watchers[number].held_back.insert(run.clone());
             return;
         }
-        self.check_start(number, run).await;
+        self.check_start(run).await;
         self.cluster.set(run, Some(Phase::Running));
         // The answer may be lost, too: then the watcher learns of it by its watch alone.
         if self.random.random_bool(0.8) {
@@ -277,7 +289,7 @@ impl Simulation {
         }
     }
 
-    async fn check_start(&mut self, number: usize, run: &RunKey) {
+    async fn check_start(&mut self, run: &RunKey) {
         assert!(self.cluster.started.insert(run.clone()), "P2: {run:?} was started twice");
         let running = self.cluster.with(Phase::Running).len() + 1;
         if let Some(limit) = self.cluster.limit {
@@ -286,10 +298,10 @@ impl Simulation {
         let stored = self.store.load(&self.repository, Window::Whole).await.unwrap();
         assert!(stored.slots.contains_key(run), "P1: {run:?} was started without a slot");
         for older in self.cluster.with(Phase::Pending).iter().filter(|other| entry(other) < entry(run)) {
-            // While two watchers act at once, one may give back, on an older view, what was no more than the limit; what
-            // the other granted meanwhile, rightly then, stays granted.
-            let other_gave_back = self.cluster.given_back_by.get(older).is_some_and(|by| *by != number);
-            let excused = self.cluster.refused.contains(older) || stored.slots.contains_key(older) || other_gave_back;
+            // While two watchers act at once and the limit is lowered, each gives back the youngest of its own alone: a
+            // younger one of the other's stays granted.
+            let stayed = self.cluster.given_back.get(older).is_some_and(|of_others| of_others.contains(run));
+            let excused = self.cluster.refused.contains(older) || stored.slots.contains_key(older) || stayed;
             assert!(excused, "P3: {run:?} passed {older:?}");
         }
     }

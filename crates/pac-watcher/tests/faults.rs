@@ -80,6 +80,30 @@ async fn a_run_that_is_always_refused_keeps_no_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_after_a_lost_answer_frees_no_slot() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    // Lost on the way for as long as it takes to pause the watches; then applied, and only the answer lost; then forbidden,
+    // which says nothing of what was done before. Until then nobody can read the run.
+    let lost = faults.add(start_of("a", FaultAction::DropBefore).times(3));
+    faults.add(start_of("a", FaultAction::DropAfter).times(1));
+    let forbidden = faults.add(start_of("a", refusal(403, "Forbidden", "not allowed any more")).times(1));
+    let unread = FaultRule::new(refusal(500, "InternalError", "later"));
+    faults.add(unread.verb("get").resource("pipelineruns").name("a"));
+    world.event("repo", &["a", "b"]).await;
+    world.struck(lost).await;
+    faults.pause_watches();
+    world.struck(forbidden).await;
+    faults.clear();
+    world.watcher().log_says(&format!("started {}/a", world.namespace)).await;
+    faults.resume_watches();
+    world.running(&["a"]).await;
+    world.settled().await;
+    assert!(world.recorder.now()["b"].is_pending(), "P5");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_is_overloaded_is_waited_for_in_order() {
     let world = World::new().await;
     let Some(faults) = world.cluster.faults() else { return };

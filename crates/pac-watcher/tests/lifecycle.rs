@@ -223,9 +223,9 @@ async fn a_run_that_names_an_older_one_first_does_not_pass_others() {
     world.repository("repo", Some(1)).await;
     world.event("repo", &["old"]).await;
     world.running(&["old"]).await;
-    world.event("repo", &["a"]).await;
-    // It has to be a second later at least for creation times to tell.
+    // The old one has to be older by a second at least, for it to help.
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await; // creationTimestamp has whole seconds
+    world.event("repo", &["a"]).await;
     world
         .run_with("repo", "z", json!({"metadata": {"annotations": {EXECUTION_ORDER: world.order(&["old", "z"])}}}))
         .await;
