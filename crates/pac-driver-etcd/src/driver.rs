@@ -51,8 +51,8 @@ impl EtcdDriver {
 
     /// Whether we may write: a transaction whose condition never holds needs the same rights, and changes nothing.
     async fn may_write(&self) -> Result<(), DriverError> {
-        let never = Compare::version(keys::ROOT, CompareOp::Less, 0);
-        let all = TxnOp::delete(keys::ROOT, Some(DeleteOptions::new().with_prefix()));
+        let never = Compare::version(keys::HOLDERS, CompareOp::Less, 0);
+        let all = TxnOp::delete(keys::HOLDERS, Some(DeleteOptions::new().with_prefix()));
         let txn = Txn::new().when([never]).and_then([all]);
         let asked = self.store.cluster.read(|session| {
             let txn = txn.clone();

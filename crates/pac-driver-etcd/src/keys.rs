@@ -17,7 +17,7 @@
 use pac_concurrency::{Entry, Holder, OrderKey, RepositoryKey, RunKey};
 
 /// What all of our keys begin with.
-pub(crate) const ROOT: &str = "/pac/concurrency/v2/";
+const ROOT: &str = "/pac/concurrency/v2/";
 /// What the keys of all repositories begin with.
 pub(crate) const VERSIONS: &str = "/pac/concurrency/v2/version/";
 /// What the keys of all holders begin with.

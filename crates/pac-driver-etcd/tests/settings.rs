@@ -190,6 +190,7 @@ async fn a_login_that_runs_out_is_renewed_unnoticed() {
         // The one thing there is to wait for is that it runs out: unused, for longer than its time to live.
         tokio::time::sleep(Duration::from_millis(2500)).await;
         version = driver.commit(&repository, version, &holder, &delta(number)).await.unwrap();
+        // Once more, before a read.
         tokio::time::sleep(Duration::from_millis(2500)).await;
         assert_eq!(driver.load(&repository, Window::Whole).await.unwrap().version, version);
     }
@@ -205,6 +206,7 @@ async fn a_watch_begins_and_goes_on_with_a_login_that_ran_out() {
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let mut changes = driver.changes();
     assert_eq!(changes.next().await, Some(Change::Resync));
+    // Once more, with a watch that goes on.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     writer.commit(&repository(), Version::NONE, &Holder::new("watcher"), &delta(1)).await.unwrap();
     let heard = tokio::time::timeout(Duration::from_secs(30), changes.next()).await.unwrap();

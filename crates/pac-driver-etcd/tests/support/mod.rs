@@ -11,6 +11,7 @@
 mod race;
 mod server;
 mod tls;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,9 @@ use pac_driver_etcd::EtcdDriver;
 pub(crate) use self::race::Race;
 pub(crate) use self::server::{Cluster, Options};
 pub(crate) use self::tls::Authority;
+pub(crate) use self::work::{
+    LARGE, PATIENCE, commit_eventually, connect_through, enqueue, entry, eventually, hold, large, repository, whole,
+};
 
 #[async_trait]
 impl Harness for Cluster {
