@@ -31,7 +31,8 @@ pub enum Seen {
     Waiting,
     /// Pending for certain, by a live read of just now, and no start of it is under way.
     Unstarted,
-    /// Pending, and not to be started just now: its start was refused a while ago.
+    /// Pending, and not to be started just now: its start was refused a while ago. A refusal from before a slot was claimed
+    /// doesn't count: its former holder may have started the run since.
     HeldBack,
     /// Pending, and our own start of it is under way.
     Starting,
