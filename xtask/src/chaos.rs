@@ -21,6 +21,9 @@ pub(crate) struct ChaosOptions {
     /// How many watchers; one, whatever is said here, on the memory driver.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
     replicas: u32,
+    /// Leave the watchers' logs behind, and say where.
+    #[arg(long)]
+    keep_logs: bool,
 }
 
 /// Runs one storm; an error if a promise was broken.
@@ -34,5 +37,8 @@ pub(crate) fn chaos(options: &ChaosOptions) -> Result<()> {
     let mut command = cargo(&["test", "--package", "pac", "--test", "chaos", "--", "--exact", test, "--nocapture"])?;
     command.env("CHAOS_SEED", options.seed.to_string()).env("CHAOS_MINUTES", options.minutes.to_string());
     command.env("CHAOS_REPLICAS", replicas.to_string()).env("RUST_BACKTRACE", "0");
+    if options.keep_logs {
+        command.env("CHAOS_KEEP", "1");
+    }
     run(command)
 }

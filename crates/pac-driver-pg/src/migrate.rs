@@ -24,19 +24,33 @@ const PREPARE: &str = "CREATE SCHEMA IF NOT EXISTS pac_concurrency;
 
 /// Creates or upgrades the schema. Any number of watchers may do so at once.
 pub(crate) async fn migrate(connection: &mut PgConnection, server: &Server) -> Result<(), DriverError> {
+    migrate_by(MIGRATIONS, connection, server).await
+}
+
+async fn migrate_by(
+    migrations: &'static [&str],
+    connection: &mut PgConnection,
+    server: &Server,
+) -> Result<(), DriverError> {
+    let newest = i32::try_from(migrations.len()).unwrap_or(i32::MAX);
     let explain = |error| server.explain(Stage::Connecting, error);
     // A user with no right to create anything can still use a schema that is up to date.
     if is_there(connection).await.map_err(explain)? {
         let found = version(connection).await.map_err(explain)?;
-        check(found, server)?;
-        if found == newest() {
+        check(found, newest, server)?;
+        if found == newest {
             return Ok(());
         }
     }
-    upgrade(connection, server).await
+    upgrade(migrations, newest, connection, server).await
 }
 
-async fn upgrade(connection: &mut PgConnection, server: &Server) -> Result<(), DriverError> {
+async fn upgrade(
+    migrations: &'static [&str],
+    newest: i32,
+    connection: &mut PgConnection,
+    server: &Server,
+) -> Result<(), DriverError> {
     let explain = |error| server.explain(Stage::Connecting, error);
     connection.execute("BEGIN").await.map_err(explain)?;
     connection.execute(LOCK).await.map_err(explain)?;
@@ -44,8 +58,8 @@ async fn upgrade(connection: &mut PgConnection, server: &Server) -> Result<(), D
         connection.execute(PREPARE).await.map_err(explain)?;
     }
     let found = version(connection).await.map_err(explain)?;
-    check(found, server)?;
-    for (version, migration) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
+    check(found, newest, server)?;
+    for (version, migration) in (1..).zip(migrations).filter(|(version, _)| *version > found) {
         connection.execute(*migration).await.map_err(explain)?;
         let applied = format!("INSERT INTO pac_concurrency.migrations (version) VALUES ({version})");
         connection.execute(sqlx::AssertSqlSafe(applied)).await.map_err(explain)?;
@@ -55,19 +69,14 @@ async fn upgrade(connection: &mut PgConnection, server: &Server) -> Result<(), D
     Ok(())
 }
 
-fn newest() -> i32 {
-    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
-}
-
-fn check(found: i32, server: &Server) -> Result<(), DriverError> {
-    if found <= newest() {
+fn check(found: i32, newest: i32, server: &Server) -> Result<(), DriverError> {
+    if found <= newest {
         return Ok(());
     }
     Err(DriverError::Rejected(Fault::new(format!(
-        "schema pac_concurrency in database {} is of version {found}, and this program knows versions up to {}: run the \
-         newer program",
+        "schema pac_concurrency in database {} is of version {found}, and this program knows versions up to {newest}: run \
+         the newer program",
         server.database,
-        newest(),
     ))))
 }
 
@@ -78,4 +87,36 @@ async fn is_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 
 async fn version(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     connection.fetch_one(VERSION).await?.try_get(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use pac_devservers::postgres::{PASSWORD, Postgres};
+    use sqlx::ConnectOptions;
+    use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_newer_program_upgrades_and_the_older_one_then_stops() {
+        let postgres = Postgres::start().unwrap();
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(postgres.port());
+        let options = options.username("pac_user").password(PASSWORD).database("pac_concurrency");
+        let mut connection = options.ssl_mode(PgSslMode::Disable).connect().await.unwrap();
+        let server = Server {
+            address: "127.0.0.1".to_owned(),
+            database: "pac_concurrency".to_owned(),
+            username: "pac_user".to_owned(),
+        };
+        const NEWER: &[&str] = &[MIGRATIONS[0], "CREATE TABLE pac_concurrency.newer (one integer)"];
+        migrate_by(MIGRATIONS, &mut connection, &server).await.unwrap();
+        connection.execute("INSERT INTO pac_concurrency.repositories VALUES ('ns/repo', 1, 0)").await.unwrap();
+        migrate_by(NEWER, &mut connection, &server).await.unwrap();
+        migrate_by(NEWER, &mut connection, &server).await.unwrap();
+        assert_eq!(version(&mut connection).await.unwrap(), 2);
+        let kept = connection.fetch_one("SELECT count(*) FROM pac_concurrency.repositories").await.unwrap();
+        assert_eq!(kept.get::<i64, _>(0), 1);
+        let error = migrate_by(MIGRATIONS, &mut connection, &server).await.unwrap_err();
+        assert!(error.to_string().contains("version 2, and this program knows versions up to 1"), "{error}");
+    }
 }

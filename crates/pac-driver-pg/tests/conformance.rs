@@ -11,6 +11,17 @@ async fn two_drivers_keep_the_contract() {
     exercise(&Server::start(), 2).await;
 }
 
+/// Administrators may have chosen another isolation for the whole database; then it is the server that notices conflicts.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_is_kept_whatever_isolation_is_the_databases_own() {
+    for isolation in ["repeatable read", "serializable"] {
+        let server = Server::start();
+        let set = format!("ALTER DATABASE pac_concurrency SET default_transaction_isolation = '{isolation}'");
+        server.postgres.administer(&set).unwrap();
+        exercise(&server, 4).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_drivers_keep_the_contract() {
     exercise(&Server::start(), 8).await;

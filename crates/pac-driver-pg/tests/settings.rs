@@ -218,6 +218,23 @@ async fn a_new_password_is_used_at_the_next_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_too_few_connections_says_so_and_goes_on() {
+    let server = Server::start();
+    let driver = server.connect().await;
+    server.postgres.administer("ALTER USER pac_user CONNECTION LIMIT 1").unwrap();
+    let (driver, repository) = (&driver, &repository());
+    let loads = (0..20).map(|_| async move { driver.load(repository, Window::Whole).await });
+    let errors: Vec<_> = futures::future::join_all(loads).await.into_iter().filter_map(Result::err).collect();
+    assert!(!errors.is_empty());
+    for error in errors {
+        assert_eq!(error.kind(), "unavailable");
+        assert!(error.to_string().contains("postgresql-max-connections"), "{error}");
+    }
+    server.postgres.administer("ALTER USER pac_user CONNECTION LIMIT -1").unwrap();
+    driver.load(repository, Window::Whole).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_standby_is_not_taken_for_a_primary() {
     let server = Server::start();
     let driver = server.connect().await;

@@ -13,6 +13,8 @@ use kube::Client;
 use pac_concurrency::{Driver, DriverError, Manager, ManagerOptions, relocate};
 use pac_config::{Change, DriverSettings, Settings};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -24,6 +26,10 @@ use crate::health::{Health, Part};
 use crate::index::Index;
 use crate::watch::{Sink, watch_repositories, watch_runs};
 use crate::work_queue::WorkQueue;
+
+/// How long a watcher that is stopped has to finish what is in flight: less than the grace of 30 s that a pod has, and so
+/// little that a rolling update doesn't wait for a store that is away.
+const STOP_WITHIN: Duration = Duration::from_secs(6);
 
 /// Makes drivers of settings. The binary knows them all; this crate knows none.
 #[async_trait]
@@ -137,9 +143,7 @@ impl Supervisor {
         };
         let next = self.until_changed(&current, settings, stop).await;
         stop_engine.cancel();
-        if let Err(error) = running.await {
-            error!(%error, "the engine ended badly");
-        }
+        finish(running, matches!(next, Next::Stop)).await;
         match next {
             Next::Go(new_driver, new) => self.move_over(driver, new_driver, &current, new, stop).await,
             other => other,
@@ -255,6 +259,20 @@ impl Supervisor {
             if !current.enabled {
                 return Next::SwitchOff;
             }
+        }
+    }
+}
+
+/// Waits until the engine has finished what it has in hand. At the process's end not for ever: what is in hand then ends
+/// with the process, like the answer of a store that is away, and is for the next watcher to look at.
+async fn finish(mut running: JoinHandle<()>, at_the_end: bool) {
+    let finished = if at_the_end { timeout(STOP_WITHIN, &mut running).await } else { Ok((&mut running).await) };
+    match finished {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => error!(%error, "the engine ended badly"),
+        Err(_) => {
+            warn!("not everything in flight could be finished within {} s", STOP_WITHIN.as_secs());
+            running.abort();
         }
     }
 }

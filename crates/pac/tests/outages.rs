@@ -7,6 +7,7 @@ mod support;
 
 use std::time::Duration;
 
+use pac_devservers::postgres::PASSWORD;
 use pac_devservers::proxy::{Passage, Proxy};
 use serde_json::Value;
 use support::{Store, World, eventually};
@@ -96,6 +97,28 @@ fn terminated_backends_are_replaced() {
     }
     world.all_is_well(ALL, Duration::ZERO);
     watcher.becomes_ready(true);
+    watcher.stop();
+}
+
+#[test]
+fn a_password_changed_in_the_secret_is_taken_up() {
+    let store = Store::postgresql();
+    let Store::Postgres(server) = &store else { unreachable!() };
+    let mut settings = store.settings();
+    settings.as_object_mut().unwrap().remove("postgresql-password");
+    let world = World::new(&settings);
+    world.secret(PASSWORD);
+    world.work(REPOSITORIES, RUNS, LIMIT);
+    let mut watcher = world.watcher("watcher");
+    world.until_done(50);
+    server.administer("ALTER USER pac_user WITH PASSWORD 'another'").unwrap();
+    server.administer(TERMINATE).unwrap();
+    eventually("it says why", || watcher.log().contains("authentication failed for user"));
+    watcher.becomes_ready(false);
+    world.secret("another");
+    watcher.becomes_ready(true);
+    world.all_is_well(ALL, Duration::from_secs(30));
+    assert!(!watcher.log().contains(PASSWORD), "a password in the log");
     watcher.stop();
 }
 

@@ -136,12 +136,8 @@ impl Index {
 
     /// The effective limit of `repository`.
     pub fn limit(&self, repository: &RepositoryKey) -> Limit {
-        let mut state = self.state();
-        let global = state.global_limit;
-        match state.locked(repository).own_limit {
-            OwnLimit::Missing | OwnLimit::Unreadable => Limit::Held,
-            OwnLimit::Says(own) => Limit::effective(own, global),
-        }
+        let state = self.state();
+        state.repositories.get(repository).map_or(Limit::Held, |one| state.limit(locked(one).own_limit))
     }
 
     /// Drops `repository` if there is nothing about it; says whether there was nothing.
@@ -161,14 +157,9 @@ impl Index {
 
     /// What every repository looks like, by key.
     pub fn tallies(&self) -> BTreeMap<RepositoryKey, (Limit, Tally)> {
-        self.repositories()
-            .into_iter()
-            .map(|key| {
-                let limit = self.limit(&key);
-                let tally = self.with(&key, |state| state.tally());
-                (key, (limit, tally))
-            })
-            .collect()
+        let state = self.state();
+        let told = |one: &RepositoryState| (state.limit(one.own_limit), one.tally());
+        state.repositories.iter().map(|(key, one)| (key.clone(), told(&locked(one)))).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -179,6 +170,13 @@ impl Index {
 // === impl State ===
 
 impl State {
+    fn limit(&self, own: OwnLimit) -> Limit {
+        match own {
+            OwnLimit::Missing | OwnLimit::Unreadable => Limit::Held,
+            OwnLimit::Says(own) => Limit::effective(own, self.global_limit),
+        }
+    }
+
     fn entry(&mut self, repository: &RepositoryKey) -> Arc<Mutex<RepositoryState>> {
         Arc::clone(self.repositories.entry(repository.clone()).or_default())
     }
@@ -220,4 +218,31 @@ impl Confirmed {
 
 fn locked(state: &Mutex<RepositoryState>) -> MutexGuard<'_, RepositoryState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn to_ask_for_a_limit_makes_no_repository_known() {
+        let key = |name| RepositoryKey::new("ns", name).unwrap();
+        let index = Index::new(key("global"));
+        assert_eq!(index.limit(&key("repo")), Limit::Held);
+        assert!(index.repositories().is_empty() && index.tallies().is_empty());
+    }
+
+    #[test]
+    fn a_repository_that_can_not_be_read_holds_and_lifts_no_limit() {
+        let key = |name| RepositoryKey::new("ns", name).unwrap();
+        let index = Index::new(key("global"));
+        index.apply_repository(&key("global"), OwnLimit::Says(Some(2)));
+        index.apply_repository(&key("repo"), OwnLimit::Says(None));
+        let inherited = index.limit(&key("repo"));
+        assert_eq!(inherited.free(0), 2);
+        index.apply_repository(&key("global"), OwnLimit::Unreadable);
+        assert_eq!(index.limit(&key("repo")), inherited, "what it said before stays");
+        index.apply_repository(&key("repo"), OwnLimit::Unreadable);
+        assert_eq!(index.limit(&key("repo")), Limit::Held, "P10");
+    }
 }

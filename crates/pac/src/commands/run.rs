@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use pac_watcher::WatcherError;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -27,7 +27,11 @@ pub(crate) async fn run(run: Run) -> ExitCode {
         }
     };
     let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
+    // Registered here and now: a signal that comes later finds it.
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(terminate), Ok(interrupt)) => drop(tokio::spawn(stop_on_signal(terminate, interrupt, stop.clone()))),
+        _ => error!("can't hear signals; stop this process with SIGKILL"),
+    }
     match pac_watcher::run(watcher_options(run), Arc::new(Drivers), counted, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(WatcherError::Settings(problems)) => {
@@ -41,11 +45,7 @@ pub(crate) async fn run(run: Run) -> ExitCode {
     }
 }
 
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return error!("can't hear signals; stop this process with SIGKILL");
-    };
+async fn stop_on_signal(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -21,7 +21,11 @@ impl Storm {
             4 => self.cut_network(Passage::Held, "network held"),
             5 => self.cut_network(Passage::Closed, "network closed"),
             6 => self.cut_answers(),
-            number => Some(self.api_server_fails(number)),
+            number => {
+                // What nobody ran into by then strikes nobody.
+                self.undo_after(Undo::ApiServer, 500, 6_000);
+                Some(self.api_server_fails(number))
+            }
         }
     }
 
@@ -29,7 +33,9 @@ impl Storm {
     fn victim(&mut self) -> Option<usize> {
         let number = self.random.random_range(0..self.watchers.len());
         let down = [Undo::Watcher(number), Undo::Thaw(number)].into_iter().any(|undo| self.is_to_be_undone(undo));
-        (!down).then_some(number)
+        // One that has only just been started has yet to hear signals.
+        let young = self.watchers[number].as_ref().is_some_and(|watcher| watcher.age() < Duration::from_secs(1));
+        (!down && !young).then_some(number)
     }
 
     fn kill_watcher(&mut self) -> Option<&'static str> {
@@ -49,7 +55,9 @@ impl Storm {
     fn freeze_watcher(&mut self) -> Option<&'static str> {
         let number = self.victim()?;
         self.watchers[number].as_ref()?.signal("STOP");
-        self.undo_after(Undo::Thaw(number), 500, 25_000);
+        // Where there is no other, longer than that would be all that happens.
+        let most = if self.watchers.len() > 1 { 25_000 } else { 3_000 };
+        self.undo_after(Undo::Thaw(number), 500, most);
         Some("watcher frozen")
     }
 

@@ -35,16 +35,18 @@ enum Undo {
     Store,
     Network,
     Watches,
+    ApiServer,
     Repository(usize),
 }
 
 /// See the [module](self).
 pub(crate) struct Storm {
     options: StormOptions,
+    // Dropped first: when a test fails they show their logs, which are in the world's folder.
+    watchers: Vec<Option<Watcher>>,
     world: World,
     store: Option<Store>,
     network: Option<Proxy>,
-    watchers: Vec<Option<Watcher>>,
     users: Users,
     random: StdRng,
     to_undo: Vec<(Instant, Undo)>,
@@ -100,6 +102,10 @@ impl Storm {
             let pause = self.random.random_range(50..500);
             std::thread::sleep(Duration::from_millis(pause)); // time passes between blows
         }
+        if std::env::var_os("CHAOS_KEEP").is_some() {
+            self.world.folder.disable_cleanup(true);
+            println!("the watchers' logs stay in {}", self.world.folder.path().display());
+        }
         let began = Instant::now();
         self.calm();
         println!("calm {:.1} s after the storm", began.elapsed().as_secs_f64());
@@ -132,6 +138,7 @@ impl Storm {
                 }
             }
             Undo::Watches => self.world.cluster.faults().resume_watches(),
+            Undo::ApiServer => self.world.cluster.faults().clear(),
             Undo::Repository(number) => self.users.create_repository(&self.world, number, &mut self.random),
         }
     }
@@ -179,6 +186,8 @@ impl Storm {
             longest_gap: Duration::from_secs(120),
             // Nobody can know of a limit before the API server has told him, and that may be cut off for a while.
             limit_allowance: Duration::from_secs(40),
+            // A start that the API server was made to be slow about is overtaken by those after it that have slots, too.
+            in_flight: Duration::from_millis(2_500),
             ended: true,
             ..VerdictOptions::default()
         };

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pac_devservers::free_port;
 use pac_devservers::process::Child;
@@ -22,6 +22,7 @@ pub(crate) struct Watcher {
     pub(crate) metrics_port: u16,
     pub(crate) admin_port: u16,
     log: PathBuf,
+    started: Instant,
     kubelet: Option<Kubelet>,
 }
 
@@ -48,7 +49,7 @@ impl Watcher {
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         let process = Child::spawn("pac-watcher", command).unwrap();
         let kubelet = Some(Kubelet::start(probe_port));
-        Self { process, probe_port, metrics_port, admin_port, log, kubelet }
+        Self { process, probe_port, metrics_port, admin_port, log, started: Instant::now(), kubelet }
     }
 
     /// Waits until `/ready` says so, or not.
@@ -66,6 +67,10 @@ impl Watcher {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -102,7 +107,7 @@ impl Drop for Watcher {
             let _ = kubelet.looking.join();
         }
         if std::thread::panicking() {
-            eprintln!("{}", self.log());
+            eprintln!("{}", fs::read_to_string(&self.log).unwrap_or_default());
         }
     }
 }

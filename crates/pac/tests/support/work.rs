@@ -57,6 +57,16 @@ impl World {
         self.cluster.store().patch("configmaps", SETTINGS, SETTINGS, &json!({ "data": all })).unwrap();
     }
 
+    /// The Secret has this password for PostgreSQL.
+    pub(crate) fn secret(&self, password: &str) {
+        let (name, data) = ("pac-concurrency-secret", json!({"stringData": {"postgresql-password": password}}));
+        if self.cluster.store().patch("secrets", SETTINGS, name, &data).is_err() {
+            let mut secret = data;
+            secret["metadata"] = json!({ "name": name });
+            self.cluster.store().create("secrets", SETTINGS, secret).unwrap();
+        }
+    }
+
     /// A watcher of this cluster.
     pub(crate) fn watcher(&self, identity: &str) -> Watcher {
         self.watcher_with(identity, &[])
