@@ -47,6 +47,17 @@ struct State {
     global_limit: Option<i64>,
 }
 
+// === impl OwnLimit ===
+
+impl OwnLimit {
+    fn effective(self, global: Option<i64>) -> Limit {
+        match self {
+            Self::Missing | Self::Unreadable => Limit::Held,
+            Self::Says(own) => Limit::effective(own, global),
+        }
+    }
+}
+
 // === impl Index ===
 
 impl Index {
@@ -137,7 +148,8 @@ impl Index {
     /// The effective limit of `repository`.
     pub fn limit(&self, repository: &RepositoryKey) -> Limit {
         let state = self.state();
-        state.repositories.get(repository).map_or(Limit::Held, |one| state.limit(locked(one).own_limit))
+        let own = state.repositories.get(repository).map_or(OwnLimit::Missing, |one| locked(one).own_limit);
+        own.effective(state.global_limit)
     }
 
     /// Drops `repository` if there is nothing about it; says whether there was nothing.
@@ -157,9 +169,12 @@ impl Index {
 
     /// What every repository looks like, by key.
     pub fn tallies(&self) -> BTreeMap<RepositoryKey, (Limit, Tally)> {
-        let state = self.state();
-        let told = |one: &RepositoryState| (state.limit(one.own_limit), one.tally());
-        state.repositories.iter().map(|(key, one)| (key.clone(), told(&locked(one)))).collect()
+        let (repositories, global) = {
+            let state = self.state();
+            (state.repositories.clone(), state.global_limit)
+        };
+        let told = |one: &RepositoryState| (one.own_limit.effective(global), one.tally());
+        repositories.into_iter().map(|(key, one)| (key, told(&locked(&one)))).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -170,13 +185,6 @@ impl Index {
 // === impl State ===
 
 impl State {
-    fn limit(&self, own: OwnLimit) -> Limit {
-        match own {
-            OwnLimit::Missing | OwnLimit::Unreadable => Limit::Held,
-            OwnLimit::Says(own) => Limit::effective(own, self.global_limit),
-        }
-    }
-
     fn entry(&mut self, repository: &RepositoryKey) -> Arc<Mutex<RepositoryState>> {
         Arc::clone(self.repositories.entry(repository.clone()).or_default())
     }
