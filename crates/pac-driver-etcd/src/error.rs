@@ -48,6 +48,8 @@ pub(crate) struct Member {
 /// The answers of etcd, by their words: most share a code with others that mean something else.
 /// <https://github.com/etcd-io/etcd/blob/main/api/v3rpc/rpctypes/error.go>
 const DATABASE_FULL: &str = "database space exceeded";
+/// That a login ran out, or that users or roles were changed since. Said before anything is done, under several codes.
+const LOGIN_OVER: [&str; 3] = ["invalid auth token", "revision of auth store is old", "revision in header is old"];
 const COMPACTED: &str = "required revision has been compacted";
 const LEASE_GONE: &str = "requested lease not found";
 const LEASE_EXISTS: &str = "lease already exists";
@@ -104,6 +106,8 @@ impl Member {
             format!("connection refused by {address}: see etcd-endpoints")
         } else if cause.contains("deadline has elapsed") || cause.contains("timed out") {
             format!("no connection to {address} within etcd-dial-timeout: see etcd-endpoints")
+        } else if cause.contains("reset by peer") && address.starts_with("https:") {
+            format!("{address} hung up on us: if it speaks no TLS, etcd-endpoints should say http://")
         } else {
             format!("no connection to {address}: see etcd-endpoints")
         };
@@ -115,7 +119,7 @@ impl Member {
         let user = self.username.as_deref().unwrap_or_default();
         match status.code() {
             Code::PermissionDenied => (Kind::Refused, false, self.missing_grant()),
-            Code::Unauthenticated => {
+            _ if LOGIN_OVER.iter().any(|words| said.contains(words)) => {
                 (Kind::Nothing, true, format!("{address} no longer knows our login; logging in again"))
             }
             Code::InvalidArgument if said.contains("authentication failed") => (
@@ -130,12 +134,10 @@ impl Member {
                 Kind::Refused,
                 true,
                 format!(
-                    "authentication failed: {address} asks for a user, and none is configured: see etcd-username and etcd-password"
+                    "authentication failed: {address} asks for a user, and none is configured: see etcd-username and \
+                     etcd-password"
                 ),
             ),
-            Code::InvalidArgument if said.contains("revision of auth store is old") => {
-                (Kind::Nothing, true, format!("{address} changed its users or roles; logging in again"))
-            }
             Code::InvalidArgument if said.contains("too many operations") => (
                 Kind::Refused,
                 false,
@@ -362,6 +364,7 @@ mod tests {
         assert_eq!(comes_to(Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded"), nothing(true));
         assert_eq!(comes_to(Code::Unauthenticated, "etcdserver: invalid auth token"), nothing(false));
         assert_eq!(comes_to(Code::InvalidArgument, "etcdserver: revision of auth store is old"), nothing(false));
+        assert_eq!(comes_to(Code::Unknown, "auth: revision in header is old"), nothing(false));
         assert_eq!(comes_to(Code::NotFound, "etcdserver: requested lease not found"), nothing(true));
         let refused = |goes_on| ("rejected", "rejected", goes_on);
         assert_eq!(comes_to(Code::PermissionDenied, "etcdserver: permission denied"), refused(true));

@@ -285,10 +285,11 @@ async fn tls_checks_authority_and_name() {
     let (_, text) = refused(&settings(&[("etcd-endpoints", &endpoint.replace("https", "http"))])).await;
     assert!(text.contains("etcd-endpoints"), "{text}");
     let plain = Cluster::start(1);
-    let (kind, text) =
+    let (_, text) =
         refused(&settings(&[("etcd-endpoints", &plain.endpoint(0).replace("http", "https")), ("etcd-ca-file", &own)]))
             .await;
-    assert!(kind == "rejected" && text.contains("etcd-endpoints"), "{text}");
+    // Whether its answer, which is no TLS, is read before it hangs up, is a matter of luck.
+    assert!(text.contains("TLS") && text.contains("etcd-endpoints"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
