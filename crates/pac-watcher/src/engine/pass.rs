@@ -68,7 +68,7 @@ impl Engine {
                 self.mark_done(repository, run, state);
             }
         }
-        if let Some(when) = self.index.with(repository, |state| state.next_look(now)) {
+        if let Some(when) = self.index.with(repository, |state| state.next_look()) {
             self.queue.add_later(repository.clone(), Scope::Head, when);
         }
         if passed.plan.foreign_pending {

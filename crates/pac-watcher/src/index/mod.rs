@@ -230,7 +230,30 @@ fn locked(state: &Mutex<RepositoryState>) -> MutexGuard<'_, RepositoryState> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use pac_concurrency::{Scope, Snapshot, Standing};
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_comes_due_during_a_pass_is_asked_for_all_the_same() {
+        let key = |name| RepositoryKey::new("ns", name).unwrap();
+        let (index, settles) = (Index::new(key("global")), Duration::from_secs(SETTLE_SECONDS.into()));
+        let run = RunKey::new("ns", "run", "uid").unwrap();
+        let (repository, phase) = (key("repo"), Phase::Waiting);
+        index.apply_run(RunView { key: run, repository, created: 0, phase, place: None, complaint: None });
+        let seen = Instant::now();
+        tokio::time::advance(settles - Duration::from_millis(1)).await;
+        index.with(&key("repo"), |state| {
+            let limit = Limit::Unlimited;
+            let plan = state.decide(limit, Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, Instant::now());
+            assert_eq!(plan.enqueued, [], "its place may still be to come");
+        });
+        // So long did the commit take.
+        tokio::time::advance(Duration::from_millis(5)).await;
+        assert_eq!(index.with(&key("repo"), |state| state.next_look()), Some(seen + settles), "P4");
+    }
 
     #[test]
     fn to_ask_for_a_limit_makes_no_repository_known() {

@@ -37,6 +37,8 @@ pub struct RepositoryState {
     over: HashSet<RunKey>,
     // Not shown by the watch, though a live read found them.
     outsiders: HashMap<RunKey, (Run, Instant)>,
+    // When it was last decided what to do.
+    decided_at: Option<Instant>,
 }
 
 // === impl RepositoryState ===
@@ -52,6 +54,7 @@ impl Default for RepositoryState {
             departed: HashSet::new(),
             over: HashSet::new(),
             outsiders: HashMap::new(),
+            decided_at: None,
         }
     }
 }
@@ -201,6 +204,7 @@ impl RepositoryState {
         standing: &dyn Fn(&Slot) -> Standing,
         now: Instant,
     ) -> Plan {
+        self.decided_at = Some(now);
         if scope == Scope::Whole {
             self.compare_with(snapshot);
         }
@@ -259,15 +263,17 @@ impl RepositoryState {
         }
     }
 
-    /// When there is next a reason to look again that no event will bring.
-    pub fn next_look(&self, now: Instant) -> Option<Instant> {
+    /// When there is next a reason to look again that no event will bring. It may have come since the last decision, which
+    /// didn't know of it then (P4).
+    pub fn next_look(&self) -> Option<Instant> {
+        let is_to_come = |at: &Instant| self.decided_at.is_none_or(|decided_at| *at > decided_at);
         let of_run = |run: &Run| match run.start {
             StartState::Unknown(until) | StartState::Refused(until) => Some(until),
             _ => run.unsettled_until(),
         };
         let shown = self.fresh.iter().chain(&self.attempted).filter_map(|name| self.runs.get(name));
         let outsiders = self.outsiders.values().map(|(run, _)| run);
-        shown.chain(outsiders).filter_map(of_run).chain(self.live_reads_stand_until()).filter(|at| *at > now).min()
+        shown.chain(outsiders).filter_map(of_run).chain(self.live_reads_stand_until()).filter(is_to_come).min()
     }
 
     /// Runs that are done and whose object doesn't say so yet, with how they ended; each is named once.

@@ -170,6 +170,9 @@ impl Drop for Watcher {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+        if std::thread::panicking() {
+            eprintln!("{}", self.log_text());
+        }
     }
 }
 
