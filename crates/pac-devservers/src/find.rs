@@ -1,6 +1,7 @@
 //! What this machine has.
 
 use std::env;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -23,7 +24,16 @@ pub fn is_root() -> bool {
     asked.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// A port nobody listens on at the moment.
+/// A port nobody listens on at the moment. None of those that the system gives to outgoing connections: one of them might
+/// have it by the time it is used.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    let mut tries = 0;
+    loop {
+        let port = 10_000 + (RandomState::new().build_hasher().finish() % 20_000) as u16;
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(_) => return Ok(port),
+            Err(error) if tries == 100 => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
 }

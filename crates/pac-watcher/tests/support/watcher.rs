@@ -177,6 +177,5 @@ impl Drop for Watcher {
 }
 
 fn free_port() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    ([127, 0, 0, 1], pac_devservers::free_port().unwrap()).into()
 }
