@@ -156,8 +156,10 @@ async fn a_final_state_is_not_written_onto_a_namesake_created_meanwhile() {
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a"]).await;
     world.running(&["a"]).await;
-    let slow = faults.add(slow_patch_of("a"));
+    faults.pause_watches();
     world.finish("a").await;
+    let slow = faults.add(slow_patch_of("a"));
+    faults.resume_watches();
     world.struck(slow).await;
     world.delete_run("a").await;
     world.event("repo", &["a"]).await;
