@@ -118,18 +118,21 @@ impl Driver for PgDriver {
     }
 
     async fn begin(&self, holder: &Holder) -> Result<(), DriverError> {
-        let query = sqlx::query(include_str!("../sql/begin.sql")).bind(holder.as_str());
-        self.sessions.write(query.bind(self.lease_ttl.as_secs_f64())).await.map(drop)
+        let begin =
+            || sqlx::query(include_str!("../sql/begin.sql")).bind(holder.as_str()).bind(self.lease_ttl.as_secs_f64());
+        self.sessions.write_regardless(begin).await.map(drop)
     }
 
     async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError> {
-        let query = sqlx::query(include_str!("../sql/renew.sql")).bind(holder.as_str());
-        let renewed = self.sessions.write(query.bind(self.lease_ttl.as_secs_f64())).await?;
+        let renew =
+            || sqlx::query(include_str!("../sql/renew.sql")).bind(holder.as_str()).bind(self.lease_ttl.as_secs_f64());
+        let renewed = self.sessions.write_regardless(renew).await?;
         Ok(if renewed.is_empty() { Renewal::Lost } else { Renewal::Renewed })
     }
 
     async fn end(&self, holder: &Holder) -> Result<(), DriverError> {
-        self.sessions.write(sqlx::query(include_str!("../sql/end.sql")).bind(holder.as_str())).await.map(drop)
+        let end = || sqlx::query(include_str!("../sql/end.sql")).bind(holder.as_str());
+        self.sessions.write_regardless(end).await.map(drop)
     }
 
     async fn repositories(&self) -> Result<Repositories, DriverError> {
@@ -179,11 +182,14 @@ impl Driver for PgDriver {
     }
 
     async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
-        let mut query = sqlx::query(include_str!("../sql/note_legacy.sql"));
-        for count in [taken.slots, taken.waiting, taken.ghosts] {
-            query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
-        }
-        self.sessions.write(query).await.map(drop)
+        let note = || {
+            let counts = [taken.slots, taken.waiting, taken.ghosts];
+            let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+            counts
+                .into_iter()
+                .fold(sqlx::query(include_str!("../sql/note_legacy.sql")), |query, count| query.bind(count))
+        };
+        self.sessions.write_regardless(note).await.map(drop)
     }
 }
 

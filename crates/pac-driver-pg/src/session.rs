@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::LevelFilter;
-use pac_concurrency::DriverError;
+use pac_concurrency::{DriverError, Fault};
 use parking_lot::Mutex;
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
@@ -19,6 +19,8 @@ use crate::error::{Server, Stage, spoils_connection};
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that lay idle for so long is tried before it is used: something on the way may have dropped it.
 const TRY_AFTER_IDLE: Duration = Duration::from_secs(10);
+/// How often to run a statement that the database could not serialize.
+const WRITES: usize = 16;
 /// How long such a trial may take.
 const TRIAL_WITHIN: Duration = Duration::from_secs(1);
 
@@ -86,9 +88,25 @@ impl Sessions {
         self.run(Stage::Reading, query).await
     }
 
-    /// The rows of a statement that is a transaction of its own.
+    /// The rows of a statement that is a transaction of its own. `Conflict`: another got in between.
     pub(crate) async fn write(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, DriverError> {
         self.run(Stage::Writing, query).await
+    }
+
+    /// The same for a statement that depends on nothing: where the database insists on serializing it with another, it is
+    /// simply run again.
+    pub(crate) async fn write_regardless<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, Postgres, PgArguments> + Send + Sync,
+    ) -> Result<Vec<PgRow>, DriverError> {
+        for _ in 0..WRITES {
+            match self.write(query()).await {
+                Err(DriverError::Conflict) => {}
+                written => return written,
+            }
+        }
+        let what = format!("{} could not serialize a statement with those of other watchers", self.server.address);
+        Err(DriverError::Unavailable(Fault::new(what)))
     }
 
     async fn run(&self, stage: Stage, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, DriverError> {
