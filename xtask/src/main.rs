@@ -8,6 +8,7 @@ mod cargo;
 mod chaos;
 mod ci;
 mod demo;
+mod deploy;
 mod docs;
 mod http;
 mod interrupt;
@@ -43,6 +44,8 @@ enum Command {
     Tidy,
     /// Write the documents that are made of code: docs/settings.md.
     Docs,
+    /// Write, apply or compare the manifests; without options, write config/.
+    Deploy(deploy::DeployOptions),
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask tools)".
     Tools,
 }
@@ -55,13 +58,14 @@ fn main() -> ExitCode {
         Command::Ci => ci::ci(),
         Command::Tidy => tidy::tidy(),
         Command::Docs => docs::docs(),
+        Command::Deploy(options) => deploy::deploy(&options),
         Command::Tools => tools::print_tools(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<deploy::Unusable>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -1,0 +1,110 @@
+//! --apply and --diff: kubectl, which knows how to reach the cluster and who we are there.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::manifest::{Document, Manifest, Purpose};
+use super::names::PAC_WATCHER;
+use super::set::{objects, stream};
+use super::variant::Variant;
+
+/// Under which name the API server keeps what is ours.
+const MANAGER: &str = "pac-watcher";
+const ON_SERVER: [&str; 5] = ["--server-side", "--force-conflicts", "--field-manager", MANAGER, "--filename=-"];
+
+/// What the cluster has, as far as it matters.
+struct Cluster {
+    /// Every apiVersion and kind.
+    kinds: BTreeSet<(String, String)>,
+}
+
+/// Applies everything; what PAC's Deployment gets comes last.
+pub(super) fn apply(variant: &Variant, manifests: &[Manifest]) -> Result<()> {
+    let stream = stream(Cluster::ask()?.choose(manifests)?.into_iter());
+    succeed("kubectl apply", kubectl(&[&["apply"], &ON_SERVER[..]].concat(), &stream)?)?;
+    for patch in patches(manifests) {
+        let deployment = ["patch", "deployment", PAC_WATCHER, "--namespace", &variant.namespace];
+        let from = ["--field-manager", MANAGER, "--patch-file=/dev/stdin"];
+        succeed("kubectl patch", kubectl(&[&deployment[..], &from].concat(), &patch.text)?)?;
+    }
+    Ok(())
+}
+
+/// Shows what [`apply`] would change.
+pub(super) fn diff(manifests: &[Manifest]) -> Result<()> {
+    let chosen = Cluster::ask()?.choose(manifests)?;
+    let stream = stream(chosen.into_iter().chain(patches(manifests)));
+    let status = kubectl(&[&["diff"], &ON_SERVER[..]].concat(), &stream)?;
+    // 1 says that there are differences.
+    if status.code() == Some(1) { Ok(()) } else { succeed("kubectl diff", status) }
+}
+
+fn patches(manifests: &[Manifest]) -> impl Iterator<Item = &Document> {
+    let patches = manifests.iter().filter(|manifest| manifest.purpose == Purpose::Patch);
+    patches.flat_map(|manifest| &manifest.documents)
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    fn ask() -> Result<Self> {
+        let output = Command::new("kubectl")
+            .args(["api-resources", "--no-headers"])
+            .stderr(Stdio::inherit())
+            .output()
+            .context("can't run kubectl; install it")?;
+        // It fails when one of many API services is away, and lists the others all the same.
+        let text = String::from_utf8_lossy(&output.stdout);
+        if text.trim().is_empty() {
+            bail!("kubectl api-resources told nothing ({}); does kubectl reach the cluster?", output.status);
+        }
+        Ok(Self { kinds: text.lines().filter_map(listed).collect() })
+    }
+
+    /// The objects that can be applied here. What is for monitoring may be unknown; anything else must not.
+    fn choose<'a>(&self, manifests: &'a [Manifest]) -> Result<Vec<&'a Document>> {
+        let mut chosen = Vec::new();
+        let mut missing = BTreeSet::new();
+        for (purpose, document) in objects(manifests) {
+            if self.kinds.contains(&(document.api_version.clone(), document.kind.clone())) {
+                chosen.push(document);
+            } else if purpose == Purpose::Monitoring {
+                eprintln!("left out: {} (the cluster has no Prometheus operator)", document.kind);
+            } else {
+                missing.insert(format!("{} {}", document.api_version, document.kind));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(chosen);
+        }
+        let missing: Vec<String> = missing.into_iter().collect();
+        bail!("nothing was applied, the cluster has no {}; see docs/installation.md", missing.join(", "))
+    }
+}
+
+/// A line of `kubectl api-resources`: name, perhaps short names, apiVersion, whether namespaced, kind.
+fn listed(line: &str) -> Option<(String, String)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [.., version, _, kind] = words.as_slice() else { return None };
+    Some(((*version).to_owned(), (*kind).to_owned()))
+}
+
+fn kubectl(arguments: &[&str], input: &str) -> Result<ExitStatus> {
+    eprintln!("$ kubectl {}", arguments.join(" "));
+    let mut process = Command::new("kubectl")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("can't run kubectl; install it")?;
+    if let Some(mut stdin) = process.stdin.take() {
+        stdin.write_all(input.as_bytes()).context("kubectl ended before it had read everything")?;
+    }
+    Ok(process.wait()?)
+}
+
+fn succeed(what: &str, status: ExitStatus) -> Result<()> {
+    if status.success() { Ok(()) } else { bail!("{what} failed ({status})") }
+}

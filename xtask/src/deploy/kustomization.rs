@@ -1,0 +1,61 @@
+//! One variant for kustomize.
+//!
+//! Standalone it can be applied as it is, or be a base. In companion mode it is a component, to be used with PAC's own
+//! manifests: it patches two of their objects.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::manifest::{Document, Manifest, Purpose};
+use super::variant::Variant;
+
+const STANDALONE: &str = "\
+For kustomize, or `kubectl apply --server-side -k`. ConfigMap and Secret are not among the resources: the one is PAC's, the \
+other yours. With the Prometheus operator in the cluster, add monitoring.yaml.
+";
+
+const COMPANION: &str = "\
+For kustomize, in a kustomization of yours:
+
+    resources: [PAC's own release]
+    components: [this folder]
+
+With the Prometheus operator in the cluster, add monitoring.yaml to the resources.
+";
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Kustomization {
+    api_version: String,
+    kind: String,
+    resources: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    patches: Vec<Patch>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    path: String,
+}
+
+/// The file for the others of its variant.
+pub(super) fn manifest(variant: &Variant, others: &[Manifest]) -> Result<Manifest> {
+    let files = |purposes: &[Purpose]| -> Vec<String> {
+        let wanted = others.iter().filter(|manifest| purposes.contains(&manifest.purpose));
+        wanted.map(|manifest| manifest.file.to_owned()).collect()
+    };
+    let patches = files(&[Purpose::Shared, Purpose::Patch]).into_iter().map(|path| Patch { path });
+    let (version, kind, story, patches) = match variant.is_companion() {
+        true => ("v1alpha1", "Component", COMPANION, patches.collect()),
+        false => ("v1beta1", "Kustomization", STANDALONE, Vec::new()),
+    };
+    let kustomization = Kustomization {
+        api_version: format!("kustomize.config.k8s.io/{version}"),
+        kind: kind.to_owned(),
+        resources: files(&[Purpose::Own]),
+        patches,
+    };
+    let documents = vec![Document::of(&kustomization)?];
+    Ok(Manifest { file: "kustomization.yaml", purpose: Purpose::Kustomization, story: story.to_owned(), documents })
+}

@@ -1,0 +1,159 @@
+//! The Service that metrics are scraped through, and for the Prometheus operator who scrapes it and what to alert on.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::{Deserialize, Serialize};
+
+use super::manifest::{Document, Manifest, Purpose};
+use super::names::{WATCHER, labels, namespaced, pod_labels, selector};
+use super::pod::Ports;
+use super::variant::Variant;
+
+const MONITORING: &str = "monitoring.coreos.com/v1";
+
+/// An object of the Prometheus operator, which k8s-openapi doesn't know.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Monitor<S> {
+    api_version: String,
+    kind: String,
+    metadata: ObjectMeta,
+    spec: S,
+}
+
+/// What of a ServiceMonitor's spec is used here.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceMonitorSpec {
+    selector: LabelSelector,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Endpoint {
+    port: String,
+    interval: String,
+    honor_labels: bool,
+}
+
+/// What of a PrometheusRule's spec is used here.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleSpec {
+    groups: Vec<RuleGroup>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleGroup {
+    name: String,
+    rules: Vec<Alert>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alert {
+    alert: String,
+    expr: String,
+    r#for: String,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+/// The Service.
+pub(super) fn service(variant: &Variant) -> Result<Manifest> {
+    let port = ServicePort {
+        name: Some("metrics".to_owned()),
+        port: Ports::of(variant).metrics.into(),
+        protocol: Some("TCP".to_owned()),
+        target_port: Some(IntOrString::String("slots-metrics".to_owned())),
+        ..ServicePort::default()
+    };
+    let service = Service {
+        metadata: namespaced(WATCHER, &variant.namespace),
+        spec: Some(ServiceSpec {
+            selector: Some(pod_labels(variant.is_companion())),
+            ports: Some(vec![port]),
+            // A watcher that isn't ready is one whose metrics matter.
+            publish_not_ready_addresses: Some(true),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    };
+    let story = "Where Prometheus finds the watcher's metrics.".to_owned();
+    let documents = vec![Document::of(&service)?];
+    Ok(Manifest { file: "service.yaml", purpose: Purpose::Own, story, documents })
+}
+
+/// For the Prometheus operator.
+pub(super) fn monitoring(variant: &Variant) -> Result<Manifest> {
+    let endpoint = Endpoint {
+        port: "metrics".to_owned(),
+        interval: "30s".to_owned(),
+        // The label namespace of a metric is a Repository's, and stays what it is.
+        honor_labels: true,
+    };
+    let spec = ServiceMonitorSpec { selector: selector(labels()), endpoints: vec![endpoint] };
+    let scrape = monitor("ServiceMonitor", &variant.namespace, spec);
+    let rules = vec![RuleGroup { name: WATCHER.to_owned(), rules: alerts() }];
+    let alerting = monitor("PrometheusRule", &variant.namespace, RuleSpec { groups: rules });
+    let story = "For clusters with the Prometheus operator: who is scraped, and what to alert on.".to_owned();
+    let documents = vec![Document::of(&scrape)?, Document::of(&alerting)?];
+    Ok(Manifest { file: "monitoring.yaml", purpose: Purpose::Monitoring, story, documents })
+}
+
+fn monitor<S>(kind: &str, namespace: &str, spec: S) -> Monitor<S> {
+    Monitor {
+        api_version: MONITORING.to_owned(),
+        kind: kind.to_owned(),
+        metadata: namespaced(WATCHER, namespace),
+        spec,
+    }
+}
+
+fn alerts() -> Vec<Alert> {
+    let alert = |name: &str, expr: &str, r#for: &str, severity: &str, summary: &str| Alert {
+        alert: format!("PacConcurrency{name}"),
+        expr: expr.to_owned(),
+        r#for: r#for.to_owned(),
+        labels: BTreeMap::from([("severity".to_owned(), severity.to_owned())]),
+        annotations: BTreeMap::from([("summary".to_owned(), summary.to_owned())]),
+    };
+    vec![
+        alert(
+            "NobodyLeads",
+            "absent(pac_concurrency_leader == 1)",
+            "2m",
+            "critical",
+            "No watcher admits PipelineRuns: none runs, or none gets the Lease.",
+        ),
+        alert(
+            "Trouble",
+            "max by (part) (pac_concurrency_trouble{part!=\"start\"}) == 1",
+            "5m",
+            "critical",
+            "The {{ $labels.part }} is in trouble; the watcher's log and /ready say why.",
+        ),
+        alert(
+            "SettingsRefused",
+            "increase(pac_concurrency_config_reloads_total{outcome=\"refused\"}[15m]) > 0",
+            "0m",
+            "warning",
+            "New settings can't be used and the former ones stay; the watcher's log says why.",
+        ),
+        alert(
+            "SlotsIdle",
+            "max by (namespace, repository) (pac_concurrency_waiting) > 0 and \
+             max by (namespace, repository) (pac_concurrency_running) < \
+             max by (namespace, repository) (pac_concurrency_limit)",
+            "10m",
+            "warning",
+            "PipelineRuns of {{ $labels.namespace }}/{{ $labels.repository }} wait although there are free slots.",
+        ),
+    ]
+}

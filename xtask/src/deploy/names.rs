@@ -1,0 +1,62 @@
+//! What things are called, and how they are labelled.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+/// Our Deployment, service account, roles, Service and Lease; in companion mode our container in PAC's pod.
+pub(super) const WATCHER: &str = "pac-concurrency-watcher";
+/// PAC's own watcher: its Deployment, and its service account.
+pub(super) const PAC_WATCHER: &str = "pipelines-as-code-watcher";
+/// PAC's ConfigMap, which has our settings, too.
+pub(super) const CONFIG_MAP: &str = "pipelines-as-code";
+/// The Secret with the passwords.
+pub(super) const SECRET: &str = "pac-concurrency-secret";
+/// The Secret with certificates and keys, if there are any.
+pub(super) const TLS_SECRET: &str = "pac-concurrency-tls";
+/// The policy that keeps PAC's own queue out of the way, and its binding.
+pub(super) const POLICY: &str = "pac-concurrency-execution-order";
+
+/// The annotation in which `kubectl apply` keeps what it applied last.
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+const NAME_LABEL: &str = "app.kubernetes.io/name";
+
+/// What a pod of ours is found by. In companion mode the pod is PAC's and has its own name, so that it needs another.
+pub(super) fn pod_labels(companion: bool) -> BTreeMap<String, String> {
+    let (label, value) =
+        if companion { ("concurrency.pipelinesascode.tekton.dev/companion", "true") } else { (NAME_LABEL, WATCHER) };
+    BTreeMap::from([(label.to_owned(), value.to_owned())])
+}
+
+/// Selects these labels.
+pub(super) fn selector(labels: BTreeMap<String, String>) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
+}
+
+/// Labels of every object of ours.
+pub(super) fn labels() -> BTreeMap<String, String> {
+    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    BTreeMap::from([label(NAME_LABEL, WATCHER), label("app.kubernetes.io/part-of", "pipelines-as-code")])
+}
+
+/// Metadata of an object of ours in `namespace`.
+pub(super) fn namespaced(name: &str, namespace: &str) -> ObjectMeta {
+    ObjectMeta { namespace: Some(namespace.to_owned()), ..cluster_wide(name) }
+}
+
+/// Metadata of an object of ours that has no namespace.
+pub(super) fn cluster_wide(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), labels: Some(labels()), ..ObjectMeta::default() }
+}
+
+/// Metadata of an object that others own as well: no labels, and `kubectl apply` is not to think the others' fields ours.
+///
+/// Where somebody once applied the object with plain `kubectl apply`, the annotation has all they applied, and kubectl
+/// takes out what the next manifest doesn't have: at once if that is applied plainly, and after a server-side apply, too,
+/// because it hands the fields of the former manager over to the new one. With an annotation of our own that says
+/// "nothing", there is neither.
+pub(super) fn shared(name: &str, namespace: &str) -> ObjectMeta {
+    let nothing = BTreeMap::from([(LAST_APPLIED.to_owned(), "{}".to_owned())]);
+    ObjectMeta { labels: None, annotations: Some(nothing), ..namespaced(name, namespace) }
+}

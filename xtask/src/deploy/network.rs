@@ -1,0 +1,66 @@
+//! Standalone mode: whom the watcher's pods may talk to. PAC's own pod, which talks to Git providers, is left alone.
+
+use anyhow::Result;
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::manifest::{Document, Manifest, Purpose};
+use super::names::{WATCHER, namespaced, pod_labels, selector};
+use super::pod::Ports;
+use super::settings::Store;
+use super::variant::Variant;
+
+/// 5353 is where OpenShift's DNS pods listen.
+const DNS: [u16; 2] = [53, 5353];
+/// The API server's Service, and the server behind it, which is what many networks look at.
+const API_SERVER: [u16; 2] = [443, 6443];
+
+const STORY: &str = "\
+Out to DNS, the API server and the chosen store alone, in to the metrics alone; the kubelet's probes come from the node, and \
+no policy keeps those out. It goes by ports: where the API server and the store are differs from cluster to cluster. Add \
+`to` to the rules to narrow them.
+
+The store's port is that of the settings this was made with. When the watcher is to move from one store to another it needs \
+both meanwhile: have it made anew before and after.
+";
+
+/// The file.
+pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
+    let store: &[u16] = match &variant.settings.store {
+        Store::Server { ports, .. } => ports,
+        Store::Memory => &[],
+    };
+    let dns = DNS.iter().flat_map(|number| [port("UDP", *number), port("TCP", *number)]).collect();
+    let mut egress = vec![out_to(dns), out_to(tcp(&API_SERVER))];
+    egress.extend((!store.is_empty()).then(|| out_to(tcp(store))));
+    let metrics = NetworkPolicyIngressRule { ports: Some(tcp(&[Ports::of(variant).metrics])), from: None };
+    let policy = NetworkPolicy {
+        metadata: namespaced(WATCHER, &variant.namespace),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(selector(pod_labels(false))),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(vec![metrics]),
+            egress: Some(egress),
+        }),
+    };
+    let documents = vec![Document::of(&policy)?];
+    Ok(Manifest { file: "network-policy.yaml", purpose: Purpose::Own, story: STORY.to_owned(), documents })
+}
+
+fn out_to(ports: Vec<NetworkPolicyPort>) -> NetworkPolicyEgressRule {
+    NetworkPolicyEgressRule { ports: Some(ports), to: None }
+}
+
+fn tcp(numbers: &[u16]) -> Vec<NetworkPolicyPort> {
+    numbers.iter().map(|number| port("TCP", *number)).collect()
+}
+
+fn port(protocol: &str, number: u16) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        port: Some(IntOrString::Int(number.into())),
+        protocol: Some(protocol.to_owned()),
+        end_port: None,
+    }
+}

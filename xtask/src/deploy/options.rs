@@ -1,0 +1,97 @@
+//! What the command line takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::demo::Driver;
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DeployOptions {
+    #[command(flatten)]
+    pub(super) variant: VariantOptions,
+    #[command(flatten)]
+    pub(super) action: ActionOptions,
+}
+
+/// Which manifests. Without any of these: all there are in config/.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub(crate) struct VariantOptions {
+    /// A Deployment of our own, or a second container in the pod of PAC's watcher [default: standalone].
+    #[arg(long, value_enum)]
+    pub(super) mode: Option<Mode>,
+    /// Where slots and queues are kept [default: memory].
+    #[arg(long, value_enum)]
+    pub(super) driver: Option<Driver>,
+    /// PAC's namespace [default: pipelines-as-code].
+    #[arg(long, value_parser = namespace)]
+    pub(super) namespace: Option<String>,
+    /// The watcher's image [default: pac-watcher, of this version].
+    #[arg(long, value_parser = image)]
+    pub(super) image: Option<String>,
+    /// How many watchers [default: 2, and 1 with the memory driver]; standalone mode only.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(super) replicas: Option<u16>,
+    /// A setting, as docs/settings.md has them; may be given many times. Passwords belong into the Secret.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub(super) set: Vec<(String, String)>,
+}
+
+/// What to do with them; without any of these they are printed.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = false)]
+pub(crate) struct ActionOptions {
+    /// Write one file each into this folder; `-` prints them as one stream.
+    #[arg(long, value_name = "DIR|-")]
+    pub(super) output: Option<PathBuf>,
+    /// Apply them to the cluster kubectl talks to.
+    #[arg(long)]
+    pub(super) apply: bool,
+    /// Show what --apply would change there.
+    #[arg(long)]
+    pub(super) diff: bool,
+    /// Fail if config/ is not what would be generated now.
+    #[arg(long, conflicts_with = "VariantOptions")]
+    pub(super) check: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    #[default]
+    Standalone,
+    Companion,
+}
+
+// === impl Mode ===
+
+impl Mode {
+    /// Its name on the watcher's command line, too.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Companion => "companion",
+        }
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a key, = and a value, such as postgresql-port=5432")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let bordered = text.starts_with('-') || text.ends_with('-');
+    if text.is_empty() || text.len() > 63 || !text.chars().all(allowed) || bordered {
+        return Err("a namespace has up to 63 of a-z, 0-9 and -, the last not at its ends".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn image(text: &str) -> Result<String, String> {
+    let is_printable = |c: char| c.is_ascii_graphic();
+    if text.is_empty() || !text.chars().all(is_printable) {
+        return Err("an image is named without spaces, such as registry.example.com/pac-watcher:1.0".to_owned());
+    }
+    Ok(text.to_owned())
+}

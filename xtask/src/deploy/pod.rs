@@ -1,0 +1,158 @@
+//! The watcher's container and its volumes: the same in a pod of our own and in PAC's, but for the ports.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EnvVar, HTTPGetAction, KeyToPath, Probe, ResourceRequirements,
+    SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use pac_config::Key;
+
+use super::names::{SECRET, TLS_SECRET, WATCHER};
+use super::settings::Store;
+use super::variant::Variant;
+
+/// Where the pod has certificates and keys.
+pub(super) const TLS_FOLDER: &str = "/etc/pac-concurrency/tls";
+const SECRET_FOLDER: &str = "/etc/pac-concurrency/secret";
+/// Read for all: the watcher's user is no owner of these files, and nobody else is in its container. A group by fsGroup
+/// instead would have to be one that the cluster allows.
+const READABLE: i32 = 0o444;
+
+/// Where the watcher listens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) metrics: u16,
+    probes: u16,
+    admin: u16,
+}
+
+// === impl Ports ===
+
+impl Ports {
+    pub(super) fn of(variant: &Variant) -> Self {
+        if variant.is_companion() {
+            // One pod, one network: PAC's watcher has 8080 and 9090.
+            Self { metrics: 9190, probes: 8180, admin: 8181 }
+        } else {
+            Self { metrics: 9090, probes: 8080, admin: 8081 }
+        }
+    }
+}
+
+/// The container.
+pub(super) fn container(variant: &Variant) -> Container {
+    let ports = Ports::of(variant);
+    let port = |name: &str, number: u16| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number.into(),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    };
+    Container {
+        name: WATCHER.to_owned(),
+        image: Some(variant.image.clone()),
+        args: Some(arguments(variant, ports)),
+        env: password(variant).map(|key| vec![password_file(key)]),
+        // The names of both are checked against PAC's own container's.
+        ports: Some(vec![port("slots-metrics", ports.metrics), port("slots-probes", ports.probes)]),
+        // A start takes seconds; an outage of store or API server is no reason to start anew.
+        liveness_probe: Some(probe("/live", 10, 3)),
+        readiness_probe: Some(probe("/ready", 5, 2)),
+        resources: Some(resources()),
+        security_context: Some(security()),
+        volume_mounts: mounts(variant),
+        ..Container::default()
+    }
+}
+
+/// Its volumes. Both are optional, so that the watcher itself can say what is missing, and reload what comes later.
+pub(super) fn volumes(variant: &Variant) -> Option<Vec<Volume>> {
+    let secret = |secret: &str, items: Option<Vec<KeyToPath>>| Volume {
+        name: secret.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            default_mode: Some(READABLE),
+            optional: Some(true),
+            items,
+        }),
+        ..Volume::default()
+    };
+    let item = |key: &Key| KeyToPath { key: key.name.to_owned(), path: key.name.to_owned(), mode: None };
+    let passwords = password(variant).map(|key| secret(SECRET, Some(vec![item(key)])));
+    (!variant.in_memory()).then(|| passwords.into_iter().chain([secret(TLS_SECRET, None)]).collect())
+}
+
+fn mounts(variant: &Variant) -> Option<Vec<VolumeMount>> {
+    let mount = |secret: &str, folder: &str| VolumeMount {
+        name: secret.to_owned(),
+        mount_path: folder.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let passwords = password(variant).map(|_| mount(SECRET, SECRET_FOLDER));
+    (!variant.in_memory()).then(|| passwords.into_iter().chain([mount(TLS_SECRET, TLS_FOLDER)]).collect())
+}
+
+fn password(variant: &Variant) -> Option<&'static Key> {
+    match &variant.settings.store {
+        Store::Server { password, .. } => *password,
+        Store::Memory => None,
+    }
+}
+
+fn password_file(key: &Key) -> EnvVar {
+    let file = format!("{SECRET_FOLDER}/{}", key.name);
+    EnvVar { name: key.file_variable(), value: Some(file), ..EnvVar::default() }
+}
+
+fn arguments(variant: &Variant, ports: Ports) -> Vec<String> {
+    vec![
+        "run".to_owned(),
+        format!("--mode={}", variant.mode.name()),
+        format!("--namespace={}", variant.namespace),
+        format!("--metrics-addr=0.0.0.0:{}", ports.metrics),
+        format!("--probe-addr=0.0.0.0:{}", ports.probes),
+        format!("--admin-addr=127.0.0.1:{}", ports.admin),
+    ]
+}
+
+fn probe(path: &str, every: i32, failures: i32) -> Probe {
+    let http = HTTPGetAction {
+        path: Some(path.to_owned()),
+        port: IntOrString::String("slots-probes".to_owned()),
+        ..HTTPGetAction::default()
+    };
+    Probe {
+        http_get: Some(http),
+        period_seconds: Some(every),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+/// Enough for a hundred thousand waiting runs. There is no limit on the processor: it would only slow down a burst.
+fn resources() -> ResourceRequirements {
+    let quantity = |name: &str, text: &str| (name.to_owned(), Quantity(text.to_owned()));
+    ResourceRequirements {
+        requests: Some(BTreeMap::from([quantity("cpu", "50m"), quantity("memory", "64Mi")])),
+        limits: Some(BTreeMap::from([quantity("memory", "512Mi")])),
+        ..ResourceRequirements::default()
+    }
+}
+
+/// All that Kubernetes' restricted profile asks for. The user is the image's: OpenShift gives each namespace its own range,
+/// and refuses a fixed one.
+fn security() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        read_only_root_filesystem: Some(true),
+        run_as_non_root: Some(true),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+        ..SecurityContext::default()
+    }
+}

@@ -1,0 +1,40 @@
+//! All manifests of one variant, in the order in which they are applied.
+
+use anyhow::Result;
+
+use super::manifest::{Document, Manifest, Purpose};
+use super::variant::Variant;
+use super::{
+    access, admission, companion, config_map, deployment, disruption, kustomization, monitoring, network, secret,
+};
+
+/// See the [module](self).
+pub(super) fn manifests(variant: &Variant) -> Result<Vec<Manifest>> {
+    let mut manifests = vec![config_map::manifest(variant)?, secret::manifest(variant)?];
+    if variant.is_companion() {
+        manifests.extend([access::roles(variant)?, access::bindings(variant)?]);
+        // Before the container that relies on it.
+        manifests.extend([admission::manifest(variant)?, companion::manifest(variant)?]);
+    } else {
+        manifests.extend([access::service_account(variant)?, access::roles(variant)?, access::bindings(variant)?]);
+        manifests.extend([network::manifest(variant)?, deployment::manifest(variant)?]);
+        if !variant.in_memory() {
+            manifests.push(disruption::manifest(variant)?);
+        }
+    }
+    manifests.extend([monitoring::service(variant)?, monitoring::monitoring(variant)?]);
+    manifests.push(kustomization::manifest(variant, &manifests)?);
+    Ok(manifests)
+}
+
+/// The objects among `manifests` that can be applied whole.
+pub(super) fn objects(manifests: &[Manifest]) -> impl Iterator<Item = (Purpose, &Document)> {
+    let whole = |purpose| matches!(purpose, Purpose::Shared | Purpose::Own | Purpose::Monitoring);
+    let manifests = manifests.iter().filter(move |manifest| whole(manifest.purpose));
+    manifests.flat_map(|manifest| manifest.documents.iter().map(|document| (manifest.purpose, document)))
+}
+
+/// Documents as one stream.
+pub(super) fn stream<'a>(documents: impl Iterator<Item = &'a Document>) -> String {
+    documents.map(|document| document.text.as_str()).collect::<Vec<_>>().join("---\n")
+}

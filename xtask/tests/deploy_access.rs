@@ -1,0 +1,138 @@
+//! The watcher has the rights it needs, and no other: the real one runs in a cluster where exactly the generated rules hold.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod support;
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use pac_devservers::free_port;
+use pac_devservers::process::{Child, wait_until};
+use serde_json::{Value, json};
+
+use support::cluster::Cluster;
+use support::guard::Guard;
+use support::rules::Rules;
+use support::{program, variant};
+
+const STATE: &str = "pipelinesascode.tekton.dev/state";
+const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn create(cluster: &Cluster, path: &str, object: &Value) {
+    ureq::post(format!("{}{path}", cluster.url)).send_json(object).unwrap();
+}
+
+/// A Repository with one slot, and in it the run that goes on until somebody ends it.
+fn furnish(cluster: &Cluster) {
+    let settings = json!({"metadata": {"name": "pipelines-as-code"}, "data": {"concurrency-enabled": "true"}});
+    create(cluster, "/api/v1/namespaces/pipelines-as-code/configmaps", &settings);
+    create(cluster, "/api/v1/namespaces", &json!({"metadata": {"name": "ci"}}));
+    let repository =
+        json!({"metadata": {"name": "repo"}, "spec": {"url": "https://git.example.com/o/r", "concurrency_limit": 1}});
+    create(cluster, "/apis/pipelinesascode.tekton.dev/v1alpha1/namespaces/ci/repositories", &repository);
+    create_run(cluster, "endless", "1h");
+    create_run(cluster, "next", "300ms");
+}
+
+fn create_run(cluster: &Cluster, name: &str, duration: &str) {
+    let run = json!({
+        "metadata": {
+            "name": name,
+            "labels": {STATE: "queued", REPOSITORY: "repo"},
+            "annotations": {
+                STATE: "queued", REPOSITORY: "repo", "devcluster/duration": duration,
+                "pipelinesascode.tekton.dev/execution-order": "ci/endless,ci/next",
+            },
+        },
+        "spec": {"status": "PipelineRunPending"},
+    });
+    create(cluster, "/apis/tekton.dev/v1/namespaces/ci/pipelineruns", &run);
+}
+
+fn start_watcher(cluster: &Cluster, guard: &Guard, mode: &str) -> Child {
+    let kubeconfig = std::fs::read_to_string(cluster.kubeconfig()).unwrap().replace(&cluster.url, &guard.url);
+    let kubeconfig = cluster.file("guarded", &kubeconfig);
+    let mut command = Command::new(program("pac-watcher"));
+    command.args(["run", "--mode", mode, "--identity", "test", "--kubeconfig"]).arg(kubeconfig);
+    for flag in ["--metrics-addr", "--probe-addr", "--admin-addr"] {
+        command.arg(flag).arg(format!("127.0.0.1:{}", free_port().unwrap()));
+    }
+    let log = File::create(cluster.folder.path().join("log")).unwrap();
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    Child::spawn("the watcher", command).unwrap()
+}
+
+fn state(cluster: &Cluster, run: &str) -> String {
+    let found = ureq::get(format!("{}/apis/tekton.dev/v1/namespaces/ci/pipelineruns/{run}", cluster.url)).call();
+    let found: Value = found.unwrap().body_mut().read_json().unwrap();
+    found["metadata"]["annotations"][STATE].as_str().unwrap().to_owned()
+}
+
+/// Everything the watcher does: it starts a run, one that runs is deleted and looked for, the next is started, and
+/// meanwhile settings are read, leadership is kept and the API server is asked how it is.
+fn every_rule_is_used(mode: &str) {
+    let cluster = Cluster::start();
+    furnish(&cluster);
+    let (_folder, files) = variant([mode, "memory"]);
+    let rules = Rules::of(&files["roles.yaml"]);
+    let granted = rules.permissions.clone();
+    let guard = Guard::before(cluster.url.trim_start_matches("http://"), rules);
+    let mut watcher = start_watcher(&cluster, &guard, mode);
+    let wait = |what: &str, run: &str, states: &[&str]| {
+        wait_until(what, PATIENCE, || Ok(states.contains(&state(&cluster, run).as_str()))).unwrap_or_else(|error| {
+            panic!("{error}; refused: {:?}", guard.refused());
+        });
+    };
+    wait("the first run is started", "endless", &["started"]);
+    ureq::delete(format!("{}/apis/tekton.dev/v1/namespaces/ci/pipelineruns/endless", cluster.url)).call().unwrap();
+    wait("the next run is started", "next", &["started", "completed"]);
+    let unused = || granted.difference(&guard.used()).cloned().collect::<Vec<_>>();
+    wait_until("every rule was used", PATIENCE, || Ok(unused().is_empty()))
+        .unwrap_or_else(|error| panic!("{error}; not used: {:#?}", unused()));
+    assert!(watcher.stop().unwrap().success());
+    assert!(guard.refused().is_empty(), "missing: {:#?}", guard.refused());
+}
+
+#[test]
+fn standalone_needs_every_rule_and_no_other() {
+    every_rule_is_used("standalone");
+}
+
+#[test]
+fn companion_needs_every_rule_and_no_other() {
+    every_rule_is_used("companion");
+}
+
+#[test]
+fn a_rule_that_is_missing_is_noticed() {
+    let cluster = Cluster::start();
+    furnish(&cluster);
+    let (_folder, files) = variant(["standalone", "memory"]);
+    let roles = files["roles.yaml"].replace("  - patch\n", "");
+    let guard = Guard::before(cluster.url.trim_start_matches("http://"), Rules::of(&roles));
+    let _watcher = start_watcher(&cluster, &guard, "standalone");
+    let is_patch = || guard.refused().iter().any(|asked| asked.verb == "patch" && asked.resource == "pipelineruns");
+    wait_until("the start is refused", PATIENCE, || Ok(is_patch())).unwrap();
+    assert_eq!(state(&cluster, "endless"), "queued");
+}
+
+#[test]
+fn secrets_are_never_listed_and_every_name_that_is_known_is_named() {
+    for chosen in support::VARIANTS {
+        let (_folder, files) = variant(chosen);
+        let text = &files["roles.yaml"];
+        let roles = support::typed::documents(text);
+        let rules: Vec<&Value> = roles.iter().flat_map(|role| role["rules"].as_array().unwrap()).collect();
+        let of =
+            |resource: &str| rules.iter().filter(|rule| rule["resources"] == json!([resource])).collect::<Vec<_>>();
+        for (resource, name) in [("secrets", "pac-concurrency-secret"), ("configmaps", "pipelines-as-code")] {
+            let [rule] = of(resource)[..] else { panic!("one rule for {resource} in:\n{text}") };
+            assert_eq!(rule["resourceNames"], json!([name]));
+        }
+        assert_eq!(of("secrets")[0]["verbs"], json!(["get"]));
+        assert!(!text.contains("'*'") && !text.contains("\"*\""), "{text}");
+    }
+}

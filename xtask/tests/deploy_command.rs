@@ -1,0 +1,188 @@
+//! What `cargo xtask deploy` says and does, with a stand-in for kubectl where a cluster would have to serve every kind.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use support::typed::documents;
+use support::{deploy, error_of};
+
+/// What a cluster lists, in kubectl's columns.
+const KINDS: &str = "\
+configmaps cm v1 true ConfigMap
+secrets v1 true Secret
+services svc v1 true Service
+serviceaccounts sa v1 true ServiceAccount
+deployments deploy apps/v1 true Deployment
+networkpolicies netpol networking.k8s.io/v1 true NetworkPolicy
+poddisruptionbudgets pdb policy/v1 true PodDisruptionBudget
+clusterroles rbac.authorization.k8s.io/v1 false ClusterRole
+clusterrolebindings rbac.authorization.k8s.io/v1 false ClusterRoleBinding
+roles rbac.authorization.k8s.io/v1 true Role
+rolebindings rbac.authorization.k8s.io/v1 true RoleBinding
+mutatingadmissionpolicies admissionregistration.k8s.io/v1 false MutatingAdmissionPolicy
+mutatingadmissionpolicybindings admissionregistration.k8s.io/v1 false MutatingAdmissionPolicyBinding
+";
+const OPERATOR: &str = "\
+servicemonitors smon monitoring.coreos.com/v1 true ServiceMonitor
+prometheusrules promrule monitoring.coreos.com/v1 true PrometheusRule
+";
+
+/// A kubectl that lists `kinds`, takes everything, and keeps what it was told.
+struct StandIn {
+    folder: TempDir,
+}
+
+impl StandIn {
+    fn new(kinds: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("kubectl");
+        fs::write(folder.path().join("kinds"), kinds).unwrap();
+        let script = "#!/bin/sh\ncd \"$(dirname \"$0\")\" || exit 9\n\
+                      [ \"$1\" = api-resources ] && exec cat kinds\n\
+                      echo \"$*\" >> told\ncat > \"$1.yaml\"\n[ \"$1\" != diff ]\n";
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { folder }
+    }
+
+    fn deploy(&self, arguments: &[&str]) -> Output {
+        let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
+        deploy(arguments).env("PATH", path).output().unwrap()
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.folder.path().join(file)).unwrap_or_default()
+    }
+
+    /// The kinds of what it was given.
+    fn kinds(&self, file: &str) -> Vec<String> {
+        let documents = documents(&self.read(file));
+        documents.iter().map(|document| document["kind"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+#[test]
+fn settings_that_cant_be_used_are_all_named_and_end_in_code_2() {
+    let folder = TempDir::new().unwrap();
+    let wrong =
+        ["--set", "postgresql-port=54x32", "--set", "postgresql-ssl-mode=prefer", "--set", "postgresql-hots=db"];
+    let output =
+        deploy(&[&["--driver", "postgresql"], &wrong[..]].concat()).arg("--output").arg(folder.path()).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = error_of(&output);
+    for part in [
+        "postgresql-port: \"54x32\" is not a port (allowed: 1 to 65535; from ConfigMap pipelines-as-code/pipelines-as-code)",
+        "postgresql-ssl-mode: \"prefer\" is not an SSL mode",
+        "postgresql-hots: unknown setting; did you mean postgresql-host?",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in:\n{said}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn flags_that_cant_be_used_end_in_code_2() {
+    for wrong in [
+        &["--replicas", "2", "--driver", "memory"][..],
+        &["--replicas", "0"],
+        &["--mode", "companion", "--replicas", "2"],
+        &["--namespace", "Not_a_name"],
+        &["--image", "two words"],
+        &["--set", "concurrency-enabled"],
+        &["--apply", "--diff"],
+        &["--check", "--driver", "etcd"],
+    ] {
+        assert_eq!(deploy(wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn settings_reach_the_config_map_and_names_reach_every_object() {
+    let arguments =
+        ["--namespace", "ci", "--image", "registry.example.com/w:1", "--driver", "postgresql", "--output", "-"];
+    let output = deploy(&[&arguments[..], &["--set", "postgresql-host=db.example.com"]].concat()).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("  postgresql-host: \"db.example.com\"\n") && text.contains("registry.example.com/w:1"));
+    for document in documents(&text) {
+        let namespace = document["metadata"]["namespace"].as_str();
+        let everywhere = document["kind"].as_str().unwrap().starts_with("ClusterRole");
+        assert_eq!(namespace, (!everywhere).then_some("ci"), "{}", document["kind"]);
+    }
+}
+
+#[test]
+fn what_would_do_harm_in_a_pipe_is_not_printed() {
+    let output = deploy(&["--mode", "companion", "--output", "-"]).output().unwrap();
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(!text.contains("kind: Deployment") && !text.contains("kind: Secret"));
+    let said = error_of(&output);
+    assert!(said.contains("not printed: pipelines-as-code-watcher-patch.yaml"), "{said}");
+}
+
+#[test]
+fn everything_is_applied_on_the_server_in_one_go() {
+    let kubectl = StandIn::new(&format!("{KINDS}{OPERATOR}"));
+    let output = kubectl.deploy(&["--driver", "postgresql", "--apply"]);
+    assert!(output.status.success(), "{}", error_of(&output));
+    let told = "apply --server-side --force-conflicts --field-manager pac-watcher --filename=-\n";
+    assert_eq!(kubectl.read("told"), told);
+    let kinds = kubectl.kinds("apply.yaml");
+    assert_eq!(kinds.first().map(String::as_str), Some("ConfigMap"));
+    for kind in ["Deployment", "Role", "NetworkPolicy", "PodDisruptionBudget", "ServiceMonitor", "PrometheusRule"] {
+        assert!(kinds.iter().any(|found| found == kind), "{kind} is not in {kinds:?}");
+    }
+    assert!(!kinds.iter().any(|kind| kind == "Secret" || kind == "Kustomization"));
+}
+
+#[test]
+fn pacs_deployment_is_patched_after_the_policy_is_there() {
+    let kubectl = StandIn::new(KINDS);
+    let output = kubectl.deploy(&["--mode", "companion", "--driver", "etcd", "--apply"]);
+    assert!(output.status.success(), "{}", error_of(&output));
+    let told = kubectl.read("told");
+    let [applied, patched] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
+    assert!(applied.starts_with("apply --server-side"), "{told}");
+    let patch = "patch deployment pipelines-as-code-watcher --namespace pipelines-as-code --field-manager pac-watcher \
+                 --patch-file=/dev/stdin";
+    assert_eq!(patched, patch);
+    assert_eq!(kubectl.kinds("patch.yaml"), ["Deployment"]);
+    let kinds = kubectl.kinds("apply.yaml");
+    assert!(kinds.iter().any(|kind| kind == "MutatingAdmissionPolicyBinding"), "{kinds:?}");
+    assert!(!kinds.iter().any(|kind| kind == "Deployment" || kind == "ServiceMonitor"), "{kinds:?}");
+    assert!(error_of(&output).contains("left out: ServiceMonitor"));
+}
+
+#[test]
+fn a_difference_is_shown_and_is_no_failure() {
+    let kubectl = StandIn::new(KINDS);
+    let output = kubectl.deploy(&["--mode", "companion", "--diff"]);
+    assert!(output.status.success(), "{}", error_of(&output));
+    assert_eq!(kubectl.read("told"), "diff --server-side --force-conflicts --field-manager pac-watcher --filename=-\n");
+    assert!(kubectl.kinds("diff.yaml").iter().any(|kind| kind == "Deployment"));
+}
+
+#[test]
+fn a_cluster_without_the_policys_kind_gets_nothing() {
+    let kinds: String =
+        KINDS.lines().filter(|line| !line.contains("Mutating")).map(|line| format!("{line}\n")).collect();
+    let kubectl = StandIn::new(&kinds);
+    let output = kubectl.deploy(&["--mode", "companion", "--apply"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error_of(&output).contains("nothing was applied"), "{}", error_of(&output));
+    assert_eq!(kubectl.read("told"), "");
+}
+
+#[test]
+fn what_is_committed_is_checked() {
+    let output = deploy(&["--check"]).output().unwrap();
+    assert!(output.status.success(), "{}", error_of(&output));
+}

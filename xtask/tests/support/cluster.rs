@@ -1,0 +1,72 @@
+//! The development cluster as a process, and the real kubectl.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use pac_devservers::process::Child;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{error_of, program};
+
+const INSTALL: &str = "kubectl is missing; as root on Debian `cargo xtask test` installs it";
+
+/// A cluster of one's own; it ends with this.
+pub(crate) struct Cluster {
+    process: Child,
+    pub(crate) url: String,
+    pub(crate) folder: TempDir,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut command = Command::new(program("pac-devcluster"));
+        command.args(["serve", "--address", "127.0.0.1:0", "--run-duration", "300ms", "--kubeconfig"]);
+        command.arg(folder.path().join("kubeconfig")).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = Child::spawn("the development cluster", command).unwrap();
+        let mut url = String::new();
+        BufReader::new(process.output().unwrap()).read_line(&mut url).unwrap();
+        Self { process, url: url.trim().to_owned(), folder }
+    }
+
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// A file in the cluster's own folder.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Output {
+        let mut command = kubectl(self.folder.path());
+        command.env("KUBECONFIG", self.kubeconfig()).args(["--namespace", "pipelines-as-code"]).args(arguments);
+        command.output().expect(INSTALL)
+    }
+
+    /// What it prints; it must succeed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let output = self.kubectl(arguments);
+        assert!(output.status.success(), "kubectl {arguments:?}: {}", error_of(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// An object as the server has it.
+    pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
+        serde_json::from_str(&self.run(&["get", kind, name, "--output=json"])).unwrap()
+    }
+}
+
+/// kubectl with a home of its own, for what needs no cluster.
+pub(crate) fn kubectl(home: &Path) -> Command {
+    let mut command = Command::new("kubectl");
+    command.env("HOME", home).env_remove("KUBECONFIG");
+    command
+}

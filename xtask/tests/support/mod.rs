@@ -1,0 +1,68 @@
+//! What the tests share: the command itself, the programs of the workspace, kubectl, and a cluster of one's own.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+pub(crate) mod cluster;
+pub(crate) mod guard;
+pub(crate) mod rules;
+pub(crate) mod typed;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// Every variant there is.
+pub(crate) const VARIANTS: [[&str; 2]; 6] = [
+    ["standalone", "postgresql"],
+    ["standalone", "etcd"],
+    ["standalone", "memory"],
+    ["companion", "postgresql"],
+    ["companion", "etcd"],
+    ["companion", "memory"],
+];
+
+/// The folder of the workspace.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// `cargo xtask deploy` with `arguments`, as a process of its own.
+pub(crate) fn deploy(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("deploy").args(arguments);
+    command
+}
+
+/// A program of this workspace; tests of the whole workspace build it.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name(name);
+    assert!(path.is_file(), "{name} is missing; build it with: cargo build -p pac -p pac-devcluster");
+    path
+}
+
+/// The files that `arguments` make, by name.
+pub(crate) fn rendered(arguments: &[&str]) -> (TempDir, BTreeMap<String, String>) {
+    let folder = TempDir::new().unwrap();
+    let output = deploy(arguments).arg("--output").arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", error_of(&output));
+    let files = fs::read_dir(folder.path()).unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
+    });
+    let files = files.collect();
+    (folder, files)
+}
+
+/// The files of one of [`VARIANTS`].
+pub(crate) fn variant([mode, driver]: [&str; 2]) -> (TempDir, BTreeMap<String, String>) {
+    rendered(&["--mode", mode, "--driver", driver])
+}
+
+/// What a process wrote to its standard error.
+pub(crate) fn error_of(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
