@@ -52,15 +52,15 @@ fn create_run(cluster: &Cluster, name: &str, duration: &str) {
     create(cluster, "/apis/tekton.dev/v1/namespaces/ci/pipelineruns", &run);
 }
 
-fn start_watcher(cluster: &Cluster, guard: &Guard, mode: &str) -> Child {
+fn start_watcher(cluster: &Cluster, guard: &Guard, mode: &str, identity: &str) -> Child {
     let kubeconfig = std::fs::read_to_string(cluster.kubeconfig()).unwrap().replace(&cluster.url, &guard.url);
     let kubeconfig = cluster.file("guarded", &kubeconfig);
     let mut command = Command::new(program("pac-watcher"));
-    command.args(["run", "--mode", mode, "--identity", "test", "--kubeconfig"]).arg(kubeconfig);
+    command.args(["run", "--mode", mode, "--identity", identity, "--kubeconfig"]).arg(kubeconfig);
     for flag in ["--metrics-addr", "--probe-addr", "--admin-addr"] {
         command.arg(flag).arg(format!("127.0.0.1:{}", free_port().unwrap()));
     }
-    let log = File::create(cluster.folder.path().join("log")).unwrap();
+    let log = File::create(cluster.folder.path().join(identity)).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     Child::spawn("the watcher", command).unwrap()
 }
@@ -72,7 +72,7 @@ fn state(cluster: &Cluster, run: &str) -> String {
 }
 
 /// Everything the watcher does: it starts a run, one that runs is deleted and looked for, the next is started, and
-/// meanwhile settings are read, leadership is kept and the API server is asked how it is.
+/// meanwhile settings are read, leadership is kept by one and awaited by another, and the API server is asked how it is.
 fn every_rule_is_used(mode: &str) {
     let cluster = Cluster::start();
     furnish(&cluster);
@@ -80,19 +80,20 @@ fn every_rule_is_used(mode: &str) {
     let rules = Rules::of(&files["roles.yaml"]);
     let granted = rules.permissions.clone();
     let guard = Guard::before(cluster.url.trim_start_matches("http://"), rules);
-    let mut watcher = start_watcher(&cluster, &guard, mode);
+    let mut watcher = start_watcher(&cluster, &guard, mode, "first");
     let wait = |what: &str, run: &str, states: &[&str]| {
         wait_until(what, PATIENCE, || Ok(states.contains(&state(&cluster, run).as_str()))).unwrap_or_else(|error| {
             panic!("{error}; refused: {:?}", guard.refused());
         });
     };
     wait("the first run is started", "endless", &["started"]);
+    let mut standby = start_watcher(&cluster, &guard, mode, "second");
     ureq::delete(format!("{}/apis/tekton.dev/v1/namespaces/ci/pipelineruns/endless", cluster.url)).call().unwrap();
     wait("the next run is started", "next", &["started", "completed"]);
     let unused = || granted.difference(&guard.used()).cloned().collect::<Vec<_>>();
     wait_until("every rule was used", PATIENCE, || Ok(unused().is_empty()))
         .unwrap_or_else(|error| panic!("{error}; not used: {:#?}", unused()));
-    assert!(watcher.stop().unwrap().success());
+    assert!(watcher.stop().unwrap().success() && standby.stop().unwrap().success());
     assert!(guard.refused().is_empty(), "missing: {:#?}", guard.refused());
 }
 
@@ -113,7 +114,7 @@ fn a_rule_that_is_missing_is_noticed() {
     let (_folder, files) = variant(["standalone", "memory"]);
     let roles = files["roles.yaml"].replace("  - patch\n", "");
     let guard = Guard::before(cluster.url.trim_start_matches("http://"), Rules::of(&roles));
-    let _watcher = start_watcher(&cluster, &guard, "standalone");
+    let _watcher = start_watcher(&cluster, &guard, "standalone", "test");
     let is_patch = || guard.refused().iter().any(|asked| asked.verb == "patch" && asked.resource == "pipelineruns");
     wait_until("the start is refused", PATIENCE, || Ok(is_patch())).unwrap();
     assert_eq!(state(&cluster, "endless"), "queued");

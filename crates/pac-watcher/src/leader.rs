@@ -3,14 +3,19 @@
 //! It only saves work; two leaders at once are harmless (P7). A Kubernetes Lease names the leader. Nobody compares its
 //! times with a clock: a lease is over when *this* process has seen it unchanged for as long as it lasts (P9), as client-go
 //! does it. A leader that can't renew stops leading before others may think it gone.
+//!
+//! Whoever doesn't lead watches the Lease. So it learns of a renewal when it is made, which is where its patience begins,
+//! and of a leader that resigns at once.
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, PostParams, WatchEvent, WatchParams};
 use metrics::gauge;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -50,14 +55,14 @@ pub struct Candidate {
 // === impl LeaderOptions ===
 
 impl LeaderOptions {
-    /// The defaults, which are client-go's.
-    pub fn new(namespace: impl Into<String>, identity: impl Into<String>) -> Self {
+    /// A lease of so long, renewed in the proportions of client-go's defaults: of 15 s, for up to 10 s, every 2 s.
+    pub fn new(namespace: impl Into<String>, identity: impl Into<String>, lease_duration: Duration) -> Self {
         Self {
             namespace: namespace.into(),
             identity: identity.into(),
-            lease_duration: Duration::from_secs(15),
-            renew_deadline: Duration::from_secs(10),
-            retry_every: Duration::from_secs(2),
+            lease_duration,
+            renew_deadline: lease_duration * 2 / 3,
+            retry_every: lease_duration * 2 / 15,
         }
     }
 }
@@ -72,8 +77,9 @@ impl Candidate {
         (Self { api, options, leading, seen: None, renewed: None }, receiver)
     }
 
-    /// Takes part until dropped. Cut short between renewals, it is followed by [`Candidate::resign`].
+    /// Takes part until dropped. Cut short, it is followed by [`Candidate::resign`].
     pub async fn run(&mut self) {
+        let mut changes = None;
         loop {
             let asked = Instant::now();
             match timeout(self.options.renew_deadline / 2, self.acquire_or_renew()).await {
@@ -82,8 +88,37 @@ impl Candidate {
                 Ok(Err(error)) => self.endure(&with_causes(&error)),
                 Err(_) => self.endure("no answer in time"),
             }
-            tokio::time::sleep(self.options.retry_every).await;
+            if *self.leading.borrow() {
+                changes = None;
+                tokio::time::sleep(self.options.retry_every).await;
+            } else {
+                self.wait_to_lead(&mut changes).await;
+            }
         }
+    }
+
+    /// Waits until the Lease changes or is over, at most for as long as one waits between two looks.
+    async fn wait_to_lead(&self, changes: &mut Option<BoxStream<'static, ()>>) {
+        let now = Instant::now();
+        let over = self.seen.as_ref().map(|(lease, since)| *since + self.lasts(lease)).filter(|over| *over > now);
+        let look = now + self.options.retry_every;
+        let look = over.map_or(look, |over| over.min(look));
+        // Where there is no news, there is the look.
+        let _ = tokio::time::timeout_at(look, self.next_change(changes)).await;
+    }
+
+    /// Waits for news of the Lease, for ever if it can't be watched now. `changes` is the watch, kept from call to call.
+    async fn next_change(&self, changes: &mut Option<BoxStream<'static, ()>>) {
+        if changes.is_none() {
+            *changes = lease_changes(&self.api).await;
+        }
+        if let Some(watch) = changes {
+            if watch.next().await.is_some() {
+                return;
+            }
+            *changes = None;
+        }
+        std::future::pending().await
     }
 
     /// Gives leadership up, so that another watcher leads at once.
@@ -92,17 +127,25 @@ impl Candidate {
             return;
         }
         self.follow("stopping");
-        let Some((mut lease, _)) = self.seen.take() else { return };
-        if let Some(spec) = &mut lease.spec {
-            spec.holder_identity = None;
-            spec.lease_duration_seconds = Some(1);
-        }
-        let parameters = PostParams::default();
-        let resigning = self.api.replace(LEASE_NAME, &parameters, &lease);
-        match timeout(self.options.retry_every, resigning).await {
-            Ok(Ok(_)) => info!("gave up leadership"),
+        match timeout(self.options.retry_every, self.clear_holder()).await {
+            Ok(Ok(())) => info!("gave up leadership"),
             Ok(Err(error)) => debug!(error = with_causes(&error), "could not give up leadership; it will run out"),
             Err(_) => debug!("could not give up leadership in time; it will run out"),
+        }
+    }
+
+    /// Takes this watcher's name off the Lease. It is read anew: a renewal that was cut short may have taken effect.
+    async fn clear_holder(&self) -> kube::Result<()> {
+        loop {
+            let mut lease = self.api.get(LEASE_NAME).await?;
+            let Some(spec) = lease.spec.as_mut().filter(|spec| self.is_ours(spec)) else { return Ok(()) };
+            spec.holder_identity = None;
+            spec.lease_duration_seconds = Some(1);
+            match self.api.replace(LEASE_NAME, &PostParams::default(), &lease).await {
+                // The renewal took effect only now.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                written => return written.map(drop),
+            }
         }
     }
 
@@ -153,9 +196,17 @@ impl Candidate {
         if holder.is_empty() || holder == self.options.identity {
             return true;
         }
-        let lasts = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let lasts = lasts.map_or(self.options.lease_duration, Duration::from_secs);
-        since.elapsed() >= lasts
+        since.elapsed() >= self.lasts(found)
+    }
+
+    /// How long a leader is to be waited for, by its own record.
+    fn lasts(&self, lease: &Lease) -> Duration {
+        let seconds = lease.spec.as_ref().and_then(|spec| u64::try_from(spec.lease_duration_seconds?).ok());
+        seconds.map_or(self.options.lease_duration, Duration::from_secs)
+    }
+
+    fn is_ours(&self, spec: &LeaseSpec) -> bool {
+        spec.holder_identity.as_deref() == Some(&self.options.identity)
     }
 
     fn outcome(&mut self, written: kube::Result<Lease>) -> kube::Result<bool> {
@@ -177,7 +228,7 @@ impl Candidate {
             spec: None,
         });
         let old = lease.spec.take().unwrap_or_default();
-        let ours = old.holder_identity.as_deref() == Some(&self.options.identity);
+        let ours = self.is_ours(&old);
         let lasts = i32::try_from(self.options.lease_duration.as_secs()).unwrap_or(i32::MAX);
         lease.spec = Some(LeaseSpec {
             holder_identity: Some(self.options.identity.clone()),
@@ -189,4 +240,21 @@ impl Candidate {
         });
         lease
     }
+}
+
+/// One item for each change of the Lease, the state it is in first; none if it can't be watched now. Ends with the watch.
+async fn lease_changes(api: &Api<Lease>) -> Option<BoxStream<'static, ()>> {
+    let this_one = WatchParams::default().fields(&format!("metadata.name={LEASE_NAME}")).disable_bookmarks();
+    match api.watch(&this_one, "0").await {
+        Ok(events) => Some(events.map(is_news).take_while(|news| std::future::ready(*news)).map(|_| ()).boxed()),
+        Err(error) => {
+            debug!(error = with_causes(&error), "could not watch the lease; looking at it now and then");
+            None
+        }
+    }
+}
+
+/// Whether the watch goes on.
+fn is_news(event: kube::Result<WatchEvent<Lease>>) -> bool {
+    event.is_ok_and(|event| !matches!(event, WatchEvent::Error(_)))
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Who owns a run's state label to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,4 +47,6 @@ pub struct WatcherOptions {
     pub identity: String,
     /// Whether one of several watchers leads, by a Kubernetes Lease.
     pub leader_elect: bool,
+    /// How long a leader that is gone is waited for.
+    pub leader_lease: Duration,
 }

@@ -52,7 +52,7 @@ pub async fn run(
     let following = tokio::spawn(source.follow(sender, Arc::clone(&health)));
 
     let elected = options.leader_elect;
-    let leader = LeaderOptions::new(&options.place.namespace, &options.identity);
+    let leader = LeaderOptions::new(&options.place.namespace, &options.identity, options.leader_lease);
     let (candidate, leading) = if elected {
         let (candidate, leading) = Candidate::new(client.clone(), leader);
         (Some(candidate), leading)

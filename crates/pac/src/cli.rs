@@ -98,6 +98,15 @@ pub(crate) struct Run {
         value_name = "true|false"
     )]
     pub(crate) leader_elect: bool,
+    /// How long, in seconds, the others wait for a leader that was lost; one that is stopped they follow at once.
+    #[arg(
+        long,
+        env = "PAC_WATCHER_LEADER_LEASE",
+        default_value_t = 15,
+        value_parser = clap::value_parser!(u32).range(5..=300),
+        value_name = "SECONDS"
+    )]
+    pub(crate) leader_lease: u32,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -86,7 +86,7 @@ fn namespace_rules() -> Vec<PolicyRule> {
         // List and watch come with a field selector on the name, which makes them requests for this one.
         rule("", "configmaps", &["get", "list", "watch"], &[CONFIG_MAP]),
         rule("", "secrets", &["get"], &[SECRET]),
-        rule("coordination.k8s.io", "leases", &["get", "update"], &[WATCHER]),
+        rule("coordination.k8s.io", "leases", &["get", "update", "watch"], &[WATCHER]),
         // An object yet to be created has no name to go by.
         rule("coordination.k8s.io", "leases", &["create"], &[]),
     ]

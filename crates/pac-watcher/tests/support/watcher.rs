@@ -89,6 +89,7 @@ impl Watcher {
             // A watcher that takes over from a killed one of the same name needn't wait for its Lease to run out.
             identity: "watcher-0".to_owned(),
             leader_elect: true,
+            leader_lease: Duration::from_secs(15),
         };
         let (probe_addr, admin_addr, metrics_addr) = (options.probe_addr, options.admin_addr, options.metrics_addr);
         let counted = PrometheusBuilder::new().build_recorder().handle();

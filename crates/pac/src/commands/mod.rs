@@ -4,6 +4,8 @@ pub(crate) mod check_config;
 pub(crate) mod migrate;
 pub(crate) mod run;
 
+use std::time::Duration;
+
 use pac_watcher::{SettingsPlace, WatcherOptions};
 
 use crate::cli::{Mode, Place, Run};
@@ -22,6 +24,7 @@ fn watcher_options(run: Run) -> WatcherOptions {
         },
         identity: run.identity.unwrap_or_else(default_identity),
         leader_elect: run.leader_elect,
+        leader_lease: Duration::from_secs(run.leader_lease.into()),
     }
 }
 
