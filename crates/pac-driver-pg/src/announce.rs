@@ -5,6 +5,7 @@
 //! find it in their next resync.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pac_concurrency::RepositoryKey;
@@ -18,47 +19,43 @@ const NOTIFY: &str = include_str!("../sql/notify.sql");
 const COLLECT: Duration = Duration::from_millis(10);
 /// How long to wait after a failure.
 const RETRY: Duration = Duration::from_secs(2);
-/// Changes told at once.
-const AT_ONCE: usize = 1024;
-
-/// Where to put what changed.
+/// Where to put what changed. Grows no larger than there are repositories, however long nobody can be told.
 #[derive(Debug, Clone)]
-pub(crate) struct Announcer(mpsc::UnboundedSender<RepositoryKey>);
+pub(crate) struct Announcer {
+    untold: Untold,
+    wake: mpsc::Sender<()>,
+}
+
+type Untold = Arc<Mutex<BTreeSet<RepositoryKey>>>;
 
 // === impl Announcer ===
 
 impl Announcer {
     /// Starts telling; ends when the last clone is gone.
     pub(crate) fn start(sessions: Sessions, origin: String) -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(tell(sessions, origin, receiver));
-        Self(sender)
+        let (wake, woken) = mpsc::channel(1);
+        let untold = Untold::default();
+        tokio::spawn(tell(sessions, origin, Arc::clone(&untold), woken));
+        Self { untold, wake }
     }
 
     pub(crate) fn announce(&self, repository: &RepositoryKey) {
-        // Nobody left to tell is no error.
-        let _ = self.0.send(repository.clone());
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.clone());
+        // If it is full there will be a look anyway; nobody left to tell is no error.
+        let _ = self.wake.try_send(());
     }
 }
 
-async fn tell(sessions: Sessions, origin: String, mut changed: mpsc::UnboundedReceiver<RepositoryKey>) {
-    let mut untold: BTreeSet<RepositoryKey> = BTreeSet::new();
-    let mut received = Vec::new();
-    while changed.recv_many(&mut received, AT_ONCE).await > 0 {
-        untold.extend(received.drain(..));
+async fn tell(sessions: Sessions, origin: String, untold: Untold, mut woken: mpsc::Receiver<()>) {
+    while woken.recv().await.is_some() {
         sleep(COLLECT).await;
-        while let Ok(repository) = changed.try_recv() {
-            untold.insert(repository);
-        }
-        while !untold.is_empty() {
-            let messages: Vec<String> = untold.iter().map(|repository| message(&origin, repository.as_str())).collect();
-            if notify(&sessions, messages).await {
-                untold.clear();
-            } else if changed.is_closed() {
+        let changed = std::mem::take(&mut *untold.lock().unwrap_or_else(PoisonError::into_inner));
+        let messages: Vec<String> = changed.iter().map(|repository| message(&origin, repository.as_str())).collect();
+        while !messages.is_empty() && !notify(&sessions, messages.clone()).await {
+            if woken.is_closed() {
                 return;
-            } else {
-                sleep(RETRY).await;
             }
+            sleep(RETRY).await;
         }
     }
 }

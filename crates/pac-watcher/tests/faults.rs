@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pac_devcluster::{FaultAction, FaultRule};
 use serde_json::json;
@@ -182,6 +182,30 @@ async fn one_slow_run_delays_no_other_repository() {
     world.running(&["x"]).await;
     world.finish("x").await;
     world.running(&["y"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_slow_starts_delay_no_other_repository() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    let mut slow = FaultRule::new(FaultAction::Latency(Duration::from_secs(30))).verb("patch");
+    slow.name_contains = Some("slow".to_owned());
+    let slow = faults.add(slow);
+    for number in 0..8 {
+        let repository = format!("slow-{number}");
+        world.repository(&repository, Some(20)).await;
+        let names: Vec<String> = (0..20).map(|run| format!("{repository}-{run}")).collect();
+        world.event(&repository, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    faults.struck(slow, 30).await;
+    tokio::time::sleep(Duration::from_secs(4)).await; // one after the other: by then as many hang as ever will
+    world.repository("quick", Some(1)).await;
+    world.event("quick", &["x", "y"]).await;
+    let began = Instant::now();
+    world.running(&["x"]).await;
+    world.finish("x").await;
+    world.running(&["y"]).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

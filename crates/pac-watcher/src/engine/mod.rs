@@ -6,6 +6,7 @@
 mod keep;
 mod legacy;
 mod pass;
+mod requests;
 mod starts;
 
 use std::collections::HashMap;
@@ -14,12 +15,13 @@ use std::time::Duration;
 
 use kube::Client;
 use pac_concurrency::{DriverError, Manager, RepositoryKey, Scope};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use self::requests::Requests;
 use crate::error::with_causes;
 use crate::health::{Health, Part};
 use crate::index::Index;
@@ -29,10 +31,11 @@ use crate::work_queue::WorkQueue;
 
 /// Repositories in hand at once.
 const WORKERS: usize = 64;
-/// Requests to the API server under way at once.
-const REQUESTS: usize = 64;
-/// Final states being written at once.
-const MARKS: usize = 16;
+/// Requests to the API server under way at once on which admission depends, and how many of them for one repository: its
+/// starts are sent one after the other anyway, unless they are slow.
+const REQUESTS: (usize, usize) = (256, 8);
+/// Final states being written at once, and how many of one repository's.
+const MARKS: (usize, usize) = (32, 4);
 
 /// What the engine can be tuned with; tests do.
 #[derive(Debug, Clone)]
@@ -56,8 +59,8 @@ pub struct Engine {
     health: Arc<Health>,
     options: EngineOptions,
     // Starts and the reads they depend on; marks, on which nothing depends, queue up elsewhere.
-    requests: Semaphore,
-    marks: Semaphore,
+    requests: Requests,
+    marks: Requests,
     failures: Mutex<HashMap<RepositoryKey, u32>>,
     lanes: starts::Lanes,
     in_flight: TaskTracker,
@@ -84,8 +87,8 @@ impl Engine {
             queue: sink.queue,
             health: sink.health,
             options,
-            requests: Semaphore::new(REQUESTS),
-            marks: Semaphore::new(MARKS),
+            requests: Requests::new(REQUESTS.0, REQUESTS.1),
+            marks: Requests::new(MARKS.0, MARKS.1),
             failures: Mutex::default(),
             lanes: starts::Lanes::default(),
             in_flight: TaskTracker::new(),

@@ -101,7 +101,7 @@ impl Engine {
     pub(super) fn confirm(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
         let (engine, repository) = (Arc::clone(self), repository.clone());
         self.in_flight.spawn(async move {
-            let Ok(_permit) = engine.requests.acquire().await else { return };
+            let _permit = engine.requests.acquire(&repository).await;
             match live_read::confirm(&engine.client, &repository, &run).await {
                 Ok(confirmed) => engine.take_in(&repository, confirmed),
                 Err(why) => {
@@ -116,11 +116,11 @@ impl Engine {
     fn find_surplus(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
         let (engine, repository) = (Arc::clone(self), repository.clone());
         self.in_flight.spawn(async move {
-            let Ok(_permit) = engine.requests.acquire().await else { return };
+            let _permit = engine.requests.acquire(&repository).await;
             match live_read::confirm(&engine.client, &repository, &run).await {
                 Ok(Confirmed::Is(view)) if view.is_pending() => {
                     engine.index.with(&repository, |state| state.note_unstarted(&run, Instant::now()));
-                    engine.queue.add(repository, Scope::Head);
+                    engine.queue.add(repository.clone(), Scope::Head);
                 }
                 Ok(confirmed) => engine.take_in(&repository, confirmed),
                 Err(_) => engine.try_later(&repository, Scope::Head),
@@ -138,7 +138,7 @@ impl Engine {
     fn mark_done(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey, state: FinalState) {
         let (engine, repository) = (Arc::clone(self), repository.clone());
         self.in_flight.spawn(async move {
-            let Ok(_permit) = engine.marks.acquire().await else { return };
+            let _permit = engine.marks.acquire(&repository).await;
             let marked = patch::mark_done(&engine.client, &run, state).await;
             let outcome = if marked.is_ok() { "ok" } else { "error" };
             counter!("pac_concurrency_runs_done_total", "state" => state.as_state(), "outcome" => outcome).increment(1);

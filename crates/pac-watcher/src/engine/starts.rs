@@ -71,13 +71,13 @@ impl Engine {
         while let Some((run, proven)) = self.lanes.pop(&repository) {
             let (engine, repository) = (Arc::clone(&self), repository.clone());
             let sending = self.in_flight.spawn(async move {
-                let Ok(_permit) = engine.requests.acquire().await else { return };
+                let _permit = engine.requests.acquire(&repository).await;
                 if proven.elapsed() > PROOF_LASTS {
                     engine.index.with(&repository, |state| state.abandon_start(&run));
                 } else {
                     engine.try_start(&repository, &run, proven).await;
                 }
-                engine.queue.add(repository, Scope::Head);
+                engine.queue.add(repository.clone(), Scope::Head);
             });
             // What it comes to is its own affair; here only the order counts.
             let _ = tokio::time::timeout(IN_ORDER_FOR, sending).await;
