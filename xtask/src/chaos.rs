@@ -12,7 +12,10 @@ pub(crate) struct ChaosOptions {
     /// What happens follows from it; when, not quite.
     #[arg(long, default_value_t = 1)]
     seed: u32,
-    /// How long the storm lasts; the calm after it, in which all work has to be done, comes on top.
+    /// How many storms, each of the next seed and with a store of its own.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    seeds: u32,
+    /// How long a storm lasts; the calm after it, in which all work has to be done, comes on top.
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
     /// Where slots and queues are kept; a server is started for it.
@@ -26,7 +29,7 @@ pub(crate) struct ChaosOptions {
     keep_logs: bool,
 }
 
-/// Runs one storm; an error if a promise was broken.
+/// Runs storms until one breaks a promise, which is an error.
 pub(crate) fn chaos(options: &ChaosOptions) -> Result<()> {
     services::bring_all()?;
     let (test, replicas) = match options.driver {
@@ -35,8 +38,9 @@ pub(crate) fn chaos(options: &ChaosOptions) -> Result<()> {
         Driver::Etcd => ("etcd", options.replicas),
     };
     let mut command = cargo(&["test", "--package", "pac", "--test", "chaos", "--", "--exact", test, "--nocapture"])?;
-    command.env("CHAOS_SEED", options.seed.to_string()).env("CHAOS_MINUTES", options.minutes.to_string());
-    command.env("CHAOS_REPLICAS", replicas.to_string()).env("RUST_BACKTRACE", "0");
+    command.env("CHAOS_SEED", options.seed.to_string()).env("CHAOS_SEEDS", options.seeds.to_string());
+    command.env("CHAOS_MINUTES", options.minutes.to_string()).env("CHAOS_REPLICAS", replicas.to_string());
+    command.env("RUST_BACKTRACE", "0");
     if options.keep_logs {
         command.env("CHAOS_KEEP", "1");
     }

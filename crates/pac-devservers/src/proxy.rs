@@ -36,6 +36,8 @@ struct Shared {
     passage: AtomicU8,
     /// How many answers to cut: what the client sent passes, and when the server answers, both are closed.
     answers_to_cut: AtomicU32,
+    /// How long what passes takes, in each direction; milliseconds.
+    delay: AtomicU32,
     cut: AtomicU32,
     over: AtomicBool,
     connections: Mutex<Vec<TcpStream>>,
@@ -55,6 +57,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             passage: AtomicU8::new(Passage::Open as u8),
             answers_to_cut: AtomicU32::new(0),
+            delay: AtomicU32::new(0),
             cut: AtomicU32::new(0),
             over: AtomicBool::new(false),
             connections: Mutex::default(),
@@ -80,6 +83,11 @@ impl Proxy {
     /// The next so many answers are cut off, after the server has done what it was asked.
     pub fn cut_answers(&self, count: u32) {
         self.shared.answers_to_cut.store(count, Ordering::SeqCst);
+    }
+
+    /// From now on what passes takes so much longer, in each direction, to the millisecond.
+    pub fn slow_down(&self, delay: Duration) {
+        self.shared.delay.store(u32::try_from(delay.as_millis()).unwrap_or(u32::MAX), Ordering::SeqCst);
     }
 
     /// How many answers were cut off so far.
@@ -156,6 +164,7 @@ fn connect(client: TcpStream, server: u16, shared: &Arc<Shared>) -> io::Result<(
 fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, answers: bool) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
+        thread::sleep(Duration::from_millis(shared.delay.load(Ordering::SeqCst).into()));
         while shared.is(Passage::Held) {
             thread::sleep(LOOK_EVERY);
         }

@@ -11,30 +11,34 @@ mod support;
 use std::env;
 use std::time::Duration;
 
-use storm::{Storm, StormOptions};
+use storm::{Storm, StormOptions, Tally};
 use support::Store;
 
-/// What the environment asks for, or the short storm of every test run.
-fn options(replicas: usize) -> StormOptions {
+/// Storms as the environment asks for them, or the short one of every test run.
+fn rage(replicas: usize, store: impl Fn() -> Option<Store>) {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<f64>().ok());
-    StormOptions {
-        seed: number("CHAOS_SEED").map_or(1, |seed| seed as u64),
-        lasts: Duration::from_secs_f64(number("CHAOS_MINUTES").unwrap_or(0.4) * 60.0),
-        replicas: number("CHAOS_REPLICAS").map_or(replicas, |replicas| replicas as usize),
+    let first = number("CHAOS_SEED").map_or(1, |seed| seed as u64);
+    let seeds = first..first + number("CHAOS_SEEDS").map_or(1, |seeds| seeds as u64);
+    let lasts = Duration::from_secs_f64(number("CHAOS_MINUTES").unwrap_or(0.4) * 60.0);
+    let replicas = number("CHAOS_REPLICAS").map_or(replicas, |replicas| replicas as usize);
+    let mut tally = Tally::default();
+    for seed in seeds {
+        Storm::new(StormOptions { seed, lasts, replicas }, store()).rage(&mut tally);
     }
+    println!("{tally}");
 }
 
 #[test]
 fn memory() {
-    Storm::new(options(1), None).rage();
+    rage(1, || None);
 }
 
 #[test]
 fn postgresql() {
-    Storm::new(options(3), Some(Store::postgresql())).rage();
+    rage(3, || Some(Store::postgresql()));
 }
 
 #[test]
 fn etcd() {
-    Storm::new(options(3), Some(Store::etcd())).rage();
+    rage(3, || Some(Store::etcd()));
 }

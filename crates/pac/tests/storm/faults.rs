@@ -13,7 +13,7 @@ use super::{Storm, Undo};
 impl Storm {
     /// Strikes one blow and says which; none if what it was meant for is down already.
     pub(super) fn something_fails(&mut self) -> Option<&'static str> {
-        match self.random.random_range(0..13) {
+        match self.random.random_range(0..14) {
             0 => self.kill_watcher(),
             1 => self.stop_watcher(),
             2 => self.freeze_watcher(),
@@ -21,6 +21,7 @@ impl Storm {
             4 => self.cut_network(Passage::Held, "network held"),
             5 => self.cut_network(Passage::Closed, "network closed"),
             6 => self.cut_answers(),
+            7 => self.slow_network(),
             number => {
                 // What nobody ran into by then strikes nobody.
                 self.undo_after(Undo::ApiServer, 500, 6_000);
@@ -79,6 +80,15 @@ impl Storm {
         Some(what)
     }
 
+    fn slow_network(&mut self) -> Option<&'static str> {
+        if self.is_to_be_undone(Undo::Slowness) {
+            return None;
+        }
+        self.network.as_ref()?.slow_down(Duration::from_millis(self.random.random_range(5..300)));
+        self.undo_after(Undo::Slowness, 500, 10_000);
+        Some("network slowed")
+    }
+
     fn cut_answers(&mut self) -> Option<&'static str> {
         self.network.as_ref()?.cut_answers(self.random.random_range(1..10));
         Some("answers cut")
@@ -94,24 +104,24 @@ impl Storm {
         };
         let faults = self.world.cluster.faults().clone();
         match number {
-            7 => {
+            8 => {
                 faults.add(starts(FaultAction::Latency(Duration::from_millis(u64::from(times) * 100))));
                 "starts slow"
             }
-            8 => {
+            9 => {
                 faults.add(starts(FaultAction::DropAfter));
                 "starts' answers dropped"
             }
-            9 => {
+            10 => {
                 faults.add(starts(FaultAction::DropBefore));
                 "starts dropped"
             }
-            10 => {
+            11 => {
                 faults.add(starts(refusal(503, "ServiceUnavailable")));
                 faults.add(FaultRule::new(refusal(500, "InternalError")).times(times));
                 "API server's errors"
             }
-            11 => {
+            12 => {
                 if self.random.random_bool(0.5) {
                     faults.expire_versions();
                 }

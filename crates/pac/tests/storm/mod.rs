@@ -4,6 +4,7 @@ mod faults;
 mod users;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use pac_devcluster::verdict::VerdictOptions;
@@ -34,9 +35,21 @@ enum Undo {
     Thaw(usize),
     Store,
     Network,
+    Slowness,
     Watches,
     ApiServer,
     Repository(usize),
+}
+
+/// What storms that broke no promise amounted to.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    storms: usize,
+    counts: BTreeMap<&'static str, usize>,
+    runs: usize,
+    started: usize,
+    /// How long after a storm all work was done, at most.
+    slowest_calm: Duration,
 }
 
 /// See the [module](self).
@@ -89,8 +102,8 @@ impl Storm {
         storm
     }
 
-    /// Rages, calms down, and judges.
-    pub(crate) fn rage(mut self) {
+    /// Rages, calms down, judges, and adds what it was to `tally`.
+    pub(crate) fn rage(mut self, tally: &mut Tally) {
         println!("storm of seed {}, {:?}, {} watchers", self.options.seed, self.options.lasts, self.options.replicas);
         let until = Instant::now() + self.options.lasts;
         while Instant::now() < until {
@@ -109,7 +122,8 @@ impl Storm {
         let began = Instant::now();
         self.calm();
         println!("calm {:.1} s after the storm", began.elapsed().as_secs_f64());
-        self.judge();
+        tally.slowest_calm = tally.slowest_calm.max(began.elapsed());
+        self.judge(tally);
     }
 
     /// Undoes everything that is due.
@@ -135,6 +149,11 @@ impl Storm {
             Undo::Network => {
                 if let Some(network) = &self.network {
                     network.set(Passage::Open);
+                }
+            }
+            Undo::Slowness => {
+                if let Some(network) = &self.network {
+                    network.slow_down(Duration::ZERO);
                 }
             }
             Undo::Watches => self.world.cluster.faults().resume_watches(),
@@ -180,7 +199,7 @@ impl Storm {
         }
     }
 
-    fn judge(mut self) {
+    fn judge(mut self, tally: &mut Tally) {
         let allowed = VerdictOptions {
             // The longest that a blow, or several one after another, may keep everybody from admitting.
             longest_gap: Duration::from_secs(120),
@@ -192,7 +211,7 @@ impl Storm {
             ..VerdictOptions::default()
         };
         let verdict = self.world.cluster.verdict(&allowed);
-        println!("blows and doings: {:?}", self.counts);
+        println!("{:?}", self.counts);
         println!(
             "{} runs, {} started from the queue; hand-off median {:.1} ms, p99 {:.1} ms",
             verdict.runs, verdict.started, verdict.hand_off.median, verdict.hand_off.p99
@@ -202,5 +221,23 @@ impl Storm {
         }
         assert!(verdict.held(), "seed {}: {verdict:#?}", self.options.seed);
         self.watchers.iter_mut().flatten().for_each(Watcher::stop);
+        tally.storms += 1;
+        tally.runs += verdict.runs;
+        tally.started += verdict.started;
+        self.counts.into_iter().for_each(|(what, count)| *tally.counts.entry(what).or_default() += count);
+    }
+}
+
+// === impl Tally ===
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let calm = self.slowest_calm.as_secs_f64();
+        write!(
+            f,
+            "{} storms: {} runs, {} started from the queue, no promise broken; all done {calm:.1} s after a storm at most",
+            self.storms, self.runs, self.started
+        )?;
+        self.counts.iter().try_for_each(|(what, count)| write!(f, "\n{count:>8} {what}"))
     }
 }
