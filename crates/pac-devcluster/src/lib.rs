@@ -2,13 +2,14 @@
 //!
 //! Where there is no cluster, the watcher, the real kube client and kubectl talk to this server over real HTTP. It
 //! answers as a kube-apiserver does, failures included: `tests/recordings` holds what a real one said, and
-//! `tests/replay.rs` asks the same again. It's no Kubernetes: no schemas beyond the few that clients run into, no
-//! admission, no authentication (and so on loopback only), nothing that outlives the process.
+//! `tests/replay.rs` asks the same again. It's no Kubernetes: built-in kinds are checked by their types and custom ones
+//! hardly, of admission there are MutatingAdmissionPolicies alone, Deployments make no pods, and there is no
+//! authentication (and so it's on loopback only), and nothing that outlives the process.
 //!
 //! # The story of one request
 //!
 //! `http` accepts a connection, reads the request and finds what it is aimed at. [`Faults`] may strike it. Reads take
-//! immutable versions from the [`Store`]; writes (`patch` says what is wanted, `store` what becomes of it) make one
+//! immutable versions from the [`Store`]; writes (`patch` says what is wanted, `admission` and `schema` what of it may be, `store` what becomes of it) make one
 //! version under one lock, append it to the log of its resource and wake the watches, each a cursor into that log. All
 //! versions, in order and with the server's own clock, are in [`DevCluster::history`], from which alone [`verdict`]
 //! reads whether the promises of the system were held. With a [`TektonPlayer`], runs that may run do, and end.
@@ -40,6 +41,7 @@
 //! # }
 //! ```
 
+mod admission;
 mod discovery;
 mod error;
 mod events;
@@ -52,6 +54,7 @@ mod openapi;
 mod patch;
 mod protobuf;
 mod resource;
+mod schema;
 mod selector;
 mod store;
 mod table;

@@ -88,9 +88,42 @@ impl ResourceType {
         if self.group.is_empty() { self.kind.to_owned() } else { format!("{}.{}", self.kind, self.group) }
     }
 
-    /// Core objects keep no `metadata.generation` here; custom ones do.
+    const fn builtin(
+        group: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+        kind: &'static str,
+        short: &'static [&'static str],
+    ) -> Self {
+        Self { group, columns: &[AGE], ..Self::core(plural, singular, kind, short) }
+    }
+
+    const fn rbac(plural: &'static str, singular: &'static str, kind: &'static str, namespaced: bool) -> Self {
+        Self { namespaced, ..Self::builtin("rbac.authorization.k8s.io", plural, singular, kind, &[]) }
+    }
+
+    const fn admission(plural: &'static str, singular: &'static str, kind: &'static str) -> Self {
+        Self { namespaced: false, ..Self::builtin("admissionregistration.k8s.io", plural, singular, kind, &[]) }
+    }
+
+    const fn prometheus(
+        plural: &'static str,
+        singular: &'static str,
+        kind: &'static str,
+        short: &'static [&'static str],
+    ) -> Self {
+        Self {
+            custom: true,
+            unconditional_update: false,
+            ..Self::builtin("monitoring.coreos.com", plural, singular, kind, short)
+        }
+    }
+
+    /// Whether `metadata.generation` is kept: core objects and roles have none.
     pub(crate) fn has_generation(&self) -> bool {
-        self.custom
+        const COUNTED: [&str; 5] =
+            ["apps", "networking.k8s.io", "policy", "admissionregistration.k8s.io", "scheduling.k8s.io"];
+        self.custom || COUNTED.contains(&self.group)
     }
 }
 
@@ -159,6 +192,42 @@ pub(crate) static RESOURCES: &[ResourceType] = &[
         columns: &[column("Holder", "string", ".spec.holderIdentity"), AGE],
         ..ResourceType::core("leases", "lease", "Lease", &[])
     },
+    ResourceType {
+        columns: &[column("Type", "string", ".spec.type"), AGE],
+        ..ResourceType::core("services", "service", "Service", &["svc"])
+    },
+    ResourceType {
+        status: true,
+        categories: &["all"],
+        ..ResourceType::builtin("apps", "deployments", "deployment", "Deployment", &["deploy"])
+    },
+    ResourceType::rbac("clusterroles", "clusterrole", "ClusterRole", false),
+    ResourceType::rbac("clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding", false),
+    ResourceType::rbac("roles", "role", "Role", true),
+    ResourceType::rbac("rolebindings", "rolebinding", "RoleBinding", true),
+    ResourceType::builtin("networking.k8s.io", "networkpolicies", "networkpolicy", "NetworkPolicy", &["netpol"]),
+    ResourceType {
+        status: true,
+        ..ResourceType::builtin(
+            "policy",
+            "poddisruptionbudgets",
+            "poddisruptionbudget",
+            "PodDisruptionBudget",
+            &["pdb"],
+        )
+    },
+    ResourceType {
+        namespaced: false,
+        ..ResourceType::builtin("scheduling.k8s.io", "priorityclasses", "priorityclass", "PriorityClass", &["pc"])
+    },
+    ResourceType::admission("mutatingadmissionpolicies", "mutatingadmissionpolicy", "MutatingAdmissionPolicy"),
+    ResourceType::admission(
+        "mutatingadmissionpolicybindings",
+        "mutatingadmissionpolicybinding",
+        "MutatingAdmissionPolicyBinding",
+    ),
+    ResourceType::prometheus("servicemonitors", "servicemonitor", "ServiceMonitor", &["smon"]),
+    ResourceType::prometheus("prometheusrules", "prometheusrule", "PrometheusRule", &["promrule"]),
     ResourceType {
         columns: RUN_COLUMNS,
         ..ResourceType::tekton("pipelineruns", "pipelinerun", "PipelineRun", &["pr", "prs"])

@@ -8,16 +8,36 @@ use serde_json::{Value, json};
 
 use super::{Call, Reply, Server, Target, body, read, respond};
 use crate::{
+    admission::Policies,
     error::ApiError,
     events,
     form::Form,
     object, patch,
+    resource::ResourceType,
+    schema,
     store::{Deleted, Key, Part, Preconditions, Stored},
 };
 
 /// What each manager applied last, by uid and manager: so that a later apply can take away what it no longer names.
 #[derive(Debug, Default)]
 pub(crate) struct Applied(Mutex<BTreeMap<(String, String), Value>>);
+
+/// What stands between what a client wants and the store.
+struct Admission {
+    resource: &'static ResourceType,
+    policies: Policies,
+    strict: bool,
+}
+
+// === impl Admission ===
+
+impl Admission {
+    fn admit(&self, current: &Value, wanted: Value) -> Result<Value, ApiError> {
+        let admitted = self.policies.mutate(wanted, Some(current))?;
+        schema::check(self.resource, &admitted, self.strict)?;
+        Ok(admitted)
+    }
+}
 
 // === impl Target ===
 
@@ -44,6 +64,8 @@ impl Server {
 
     fn create_answer(&self, call: &Call, target: &Target, value: Value) -> Result<Reply, ApiError> {
         let namespace = target.namespace.as_deref().unwrap_or_default();
+        let value = Policies::of(&self.store, target.resource, "CREATE").mutate(value, None)?;
+        schema::check(target.resource, &value, is_strict(call))?;
         let stored = self.store.create_object(target.resource, namespace, value, call.query.dry_run())?;
         Ok(answer(StatusCode::CREATED, call, target, &stored))
     }
@@ -58,6 +80,7 @@ impl Server {
             return Err(ApiError::bad_request(message));
         }
         let has_version = !object::meta_text(&value, "resourceVersion").is_empty();
+        let admission = self.admission(call, target);
         let found =
             self.store.update_object(resource, &target.key(), target.part(), call.query.dry_run(), &mut |current| {
                 if !has_version && !resource.unconditional_update {
@@ -66,7 +89,7 @@ impl Server {
                     return Err(ApiError::new(422, "Invalid", message));
                 }
                 check_put_uid(target, current, &value)?;
-                Ok(value.clone())
+                admission.admit(current, value.clone())
             });
         match found {
             Err(error) if error.code == 404 && resource.create_on_update && !has_version => {
@@ -102,6 +125,15 @@ impl Server {
         }
     }
 
+    /// A subresource is another resource to policies: what is for an object isn't for its status.
+    fn admission(&self, call: &Call, target: &Target) -> Admission {
+        let policies = match target.part() {
+            Part::Main => Policies::of(&self.store, target.resource, "UPDATE"),
+            Part::Status => Policies::default(),
+        };
+        Admission { resource: target.resource, policies, strict: is_strict(call) }
+    }
+
     fn patch_body(&self, call: &Call) -> Result<Value, ApiError> {
         serde_json::from_slice(&call.body)
             .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))
@@ -115,9 +147,10 @@ impl Server {
         change: &dyn Fn(&Value) -> Result<Value, ApiError>,
     ) -> Result<Reply, ApiError> {
         let resource = target.resource;
+        let admission = self.admission(call, target);
         let mut whole = |current: &Value| {
             if !events::is_converted(resource) {
-                return change(current);
+                return admission.admit(current, change(current)?);
             }
             let served = events::to_served(resource, current.clone());
             Ok(events::to_stored(resource, change(&served)?))
@@ -252,4 +285,8 @@ fn check_put_uid(target: &Target, current: &Value, given: &Value) -> Result<(), 
         target.resource.group, target.resource.plural, key.namespace, key.name
     );
     Err(ApiError::conflict(target.resource, &key.name, &why))
+}
+
+fn is_strict(call: &Call) -> bool {
+    call.query.text("fieldValidation") == "Strict"
 }
