@@ -1,5 +1,4 @@
-//! The real kubectl applies the manifests to the development cluster, as far as it serves their kinds, and PAC's own keys of
-//! the ConfigMap survive.
+//! The real kubectl applies the two files that others own as well, and PAC's own keys of the ConfigMap survive.
 //!
 //! What can't be shown here: the cluster keeps no managedFields, so that kubectl never comes to hand the fields of a former
 //! plain apply over to a server-side one, which would take PAC's keys out. The manifest's annotation keeps it from that.
@@ -10,10 +9,10 @@ mod support;
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use support::cluster::Cluster;
-use support::{VARIANTS, error_of, variant, workspace};
+use support::{error_of, workspace};
 
 const SERVER_SIDE: [&str; 6] =
     ["apply", "--server-side", "--force-conflicts", "--field-manager=pac-watcher", "--validate=strict", "--filename"];
@@ -44,29 +43,6 @@ fn apply(cluster: &Cluster, how: &[&str], file: &std::path::Path) -> String {
 fn has_both(cluster: &Cluster) -> [bool; 2] {
     let data = &cluster.get("configmap", "pipelines-as-code")["data"];
     [data["secret-auto-create"] == "true", data["concurrency-enabled"] == "false"]
-}
-
-#[test]
-fn every_variant_is_accepted_and_applied_again_changes_nothing() {
-    for chosen in VARIANTS {
-        let cluster = Cluster::start();
-        let (folder, files) = variant(chosen);
-        let served = ["302-pac-configmap.yaml", "concurrency-secret.yaml", "service-account.yaml"];
-        let present: Vec<&str> = served.into_iter().filter(|file| files.contains_key(*file)).collect();
-        assert!(present.len() >= 2, "{chosen:?}");
-        let names = [("configmap", "pipelines-as-code"), ("secret", "pac-concurrency-secret")];
-        let version = |(kind, name): &(&str, &str)| cluster.get(kind, name)["metadata"]["resourceVersion"].clone();
-        let mut versions: Vec<Vec<Value>> = Vec::new();
-        for _ in 0..2 {
-            for file in &present {
-                let said = apply(&cluster, &SERVER_SIDE, &folder.path().join(file));
-                assert!(said.ends_with("serverside-applied\n"), "{said}");
-            }
-            versions.push(names.iter().map(version).collect());
-        }
-        assert_eq!(versions[0], versions[1]);
-        assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"]["concurrency-driver"], chosen[1]);
-    }
 }
 
 #[test]
@@ -144,12 +120,12 @@ fn a_password_that_is_there_survives_the_secret_without_one() {
 }
 
 #[test]
-fn nothing_is_applied_to_a_cluster_that_lacks_a_kind() {
+fn nothing_is_applied_where_pacs_watcher_is_missing() {
     let cluster = Cluster::start();
     let mut command = support::deploy(&["--mode", "companion", "--driver", "etcd", "--apply"]);
     let output = command.env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = error_of(&output);
-    assert!(said.contains("the cluster has no admissionregistration.k8s.io/v1 MutatingAdmissionPolicy"), "{said}");
+    assert!(said.contains("nothing was applied, there is no Deployment pipelines-as-code-watcher"), "{said}");
     assert!(!cluster.kubectl(&["get", "configmap", "pipelines-as-code"]).status.success());
 }

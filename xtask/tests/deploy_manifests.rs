@@ -16,7 +16,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use support::cluster::kubectl;
+use support::cluster::{PACS_SETTINGS, PACS_WATCHER, kubectl};
 use support::typed::{documents, object, problem};
 use support::{VARIANTS, error_of, rendered, variant};
 
@@ -30,30 +30,6 @@ fn pod_of([mode, driver]: [&str; 2]) -> PodSpec {
     let file = if mode == "standalone" { "deployment.yaml" } else { "pipelines-as-code-watcher-patch.yaml" };
     pod(&files[file]).spec.unwrap()
 }
-
-/// PAC's own watcher, as far as a patch of it could matter.
-const PAC: &str = r#"
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: pipelines-as-code-watcher, namespace: pipelines-as-code}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app.kubernetes.io/name: watcher}}
-  template:
-    metadata: {labels: {app.kubernetes.io/name: watcher, app.kubernetes.io/version: v1}}
-    spec:
-      serviceAccountName: pipelines-as-code-watcher
-      containers:
-      - name: pac-watcher
-        image: pac:v1
-        env: [{name: SYSTEM_NAMESPACE, value: pipelines-as-code}]
-        ports: [{name: probes, containerPort: 8080}, {name: metrics, containerPort: 9090}]
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: pipelines-as-code, namespace: pipelines-as-code}
-data: {application-name: My CI}
-"#;
 
 #[test]
 fn every_document_is_what_its_type_allows() {
@@ -200,7 +176,7 @@ fn kustomize_builds_every_variant_and_puts_our_container_beside_pacs() {
         for (name, text) in &files {
             fs::write(own.join("ours").join(name), text).unwrap();
         }
-        fs::write(own.join("pac.yaml"), PAC).unwrap();
+        fs::write(own.join("pac.yaml"), format!("{PACS_WATCHER}---\n{PACS_SETTINGS}")).unwrap();
         let kustomization = "resources: [pac.yaml]\ncomponents: [ours]\n";
         fs::write(own.join("kustomization.yaml"), kustomization).unwrap();
         let built = build(&own);

@@ -35,45 +35,78 @@ pub(crate) fn merge_patch(current: &Value, patch: &Value) -> Value {
 
 /// Server-side apply without owners: what is applied is set, and what isn't mentioned stays.
 ///
-/// What a real server does more: it removes fields that the same manager applied before and doesn't any more, and
-/// refuses fields that another manager owns. `previous` is what this manager applied last, for the former.
-pub(crate) fn apply(current: &Value, previous: Option<&Value>, applied: &Value) -> Value {
+/// What a real server does more: it refuses fields that another manager owns. `previous` is what this manager applied
+/// last: what of it isn't applied any more is removed. Lists of built-in kinds (not `custom` ones) merge by their key.
+pub(crate) fn apply(current: &Value, previous: Option<&Value>, applied: &Value, custom: bool) -> Value {
     let mut result = current.clone();
     if let Some(previous) = previous {
-        remove_dropped(&mut result, previous, applied);
+        remove_dropped(&mut result, previous, applied, custom);
     }
-    set_all(&mut result, applied);
+    set_all("", &mut result, applied, custom);
     result
 }
 
-fn remove_dropped(target: &mut Value, previous: &Value, applied: &Value) {
+fn remove_dropped(target: &mut Value, previous: &Value, applied: &Value, custom: bool) {
     let (Value::Object(target), Value::Object(previous)) = (target, previous) else { return };
     for (key, before) in previous {
+        if let (Some(Value::Array(items)), Value::Array(before)) = (target.get_mut(key), before)
+            && let Some(merge_key) = merge_key(key, before).filter(|_| !custom)
+        {
+            let now = applied.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            items.retain(|item| !has_same(before, merge_key, item) || has_same(now, merge_key, item));
+            continue;
+        }
         match (applied.get(key), target.get_mut(key)) {
             (None, Some(Value::Object(_))) if before.is_object() => {
                 if let Some(child) = target.get_mut(key) {
-                    remove_dropped(child, before, &Value::Object(Map::new()));
+                    remove_dropped(child, before, &Value::Object(Map::new()), custom);
                     if child.as_object().is_some_and(Map::is_empty) {
                         target.remove(key);
                     }
                 }
             }
             (None, _) => drop(target.remove(key)),
-            (Some(now), Some(child)) => remove_dropped(child, before, now),
+            (Some(now), Some(child)) => remove_dropped(child, before, now, custom),
             (Some(_), None) => {}
         }
     }
 }
 
-fn set_all(target: &mut Value, applied: &Value) {
+fn set_all(field: &str, target: &mut Value, applied: &Value, custom: bool) {
     match (target, applied) {
         (Value::Object(target), Value::Object(applied)) => {
             for (key, value) in applied {
-                set_all(target.entry(key.clone()).or_insert(Value::Null), value);
+                set_all(key, target.entry(key.clone()).or_insert(Value::Null), value, custom);
+            }
+        }
+        (Value::Array(items), Value::Array(applied)) if !custom && merge_key(field, applied).is_some() => {
+            let key = merge_key(field, applied).unwrap_or_default();
+            for value in applied {
+                match items.iter_mut().find(|item| item.get(key) == value.get(key)) {
+                    Some(item) => set_all("", item, value, custom),
+                    None => items.push(value.clone()),
+                }
             }
         }
         (target, applied) => *target = applied.clone(),
     }
+}
+
+fn has_same(items: &[Value], key: &str, wanted: &Value) -> bool {
+    items.iter().any(|item| item.get(key).is_some() && item.get(key) == wanted.get(key))
+}
+
+/// By what the items of a list are told apart, if they are.
+fn merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
+    let key = match field {
+        "ownerReferences" => "uid",
+        "conditions" => "type",
+        "ports" => "containerPort",
+        "volumeMounts" => "mountPath",
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => "name",
+        _ => return None,
+    };
+    items.iter().all(|item| item.get(key).is_some()).then_some(key)
 }
 
 /// Strategic merge as far as the core types served here need it: lists of objects merge by their key, and the
@@ -118,18 +151,11 @@ fn merge_field(target: &mut Map<String, Value>, key: &str, value: &Value) {
 }
 
 fn merge_list(field: &str, current: &[Value], changes: &[Value]) -> Value {
-    let key = match field {
-        "finalizers" => {
-            let new = changes.iter().filter(|change| !current.contains(change));
-            return current.iter().chain(new).cloned().collect();
-        }
-        "ownerReferences" => "uid",
-        "conditions" => "type",
-        "ports" => "containerPort",
-        "volumeMounts" => "mountPath",
-        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => "name",
-        _ => return Value::Array(changes.to_vec()),
-    };
+    if field == "finalizers" {
+        let new = changes.iter().filter(|change| !current.contains(change));
+        return current.iter().chain(new).cloned().collect();
+    }
+    let Some(key) = merge_key(field, changes) else { return Value::Array(changes.to_vec()) };
     let mut result = current.to_vec();
     for change in changes {
         let place = result.iter().position(|item| item.get(key).is_some() && item.get(key) == change.get(key));
@@ -154,8 +180,24 @@ mod tests {
         let current = json!({ "data": { "mine": "1", "old": "1", "theirs": "1" } });
         let previous = json!({ "data": { "mine": "0", "old": "1" } });
         let applied = json!({ "data": { "mine": "2" } });
-        assert_eq!(apply(&current, Some(&previous), &applied), json!({ "data": { "mine": "2", "theirs": "1" } }));
-        assert_eq!(apply(&current, None, &applied), json!({ "data": { "mine": "2", "old": "1", "theirs": "1" } }));
+        assert_eq!(
+            apply(&current, Some(&previous), &applied, false),
+            json!({ "data": { "mine": "2", "theirs": "1" } })
+        );
+        assert_eq!(
+            apply(&current, None, &applied, false),
+            json!({ "data": { "mine": "2", "old": "1", "theirs": "1" } })
+        );
+    }
+
+    #[test]
+    fn apply_tells_containers_apart_by_name_where_the_kind_is_built_in() {
+        let current = json!({ "containers": [{ "name": "theirs" }, { "name": "mine", "env": [] }, { "name": "old" }] });
+        let previous = json!({ "containers": [{ "name": "old" }, { "name": "mine" }] });
+        let applied = json!({ "containers": [{ "name": "mine", "image": "2" }] });
+        let merged = json!({ "containers": [{ "name": "theirs" }, { "name": "mine", "env": [], "image": "2" }] });
+        assert_eq!(apply(&current, Some(&previous), &applied, false), merged);
+        assert_eq!(apply(&current, Some(&previous), &applied, true), applied);
     }
 
     #[test]

@@ -24,6 +24,9 @@ struct Cluster {
 /// Applies everything; what PAC's Deployment gets comes last.
 pub(super) fn apply(variant: &Variant, manifests: &[Manifest]) -> Result<()> {
     let stream = stream(Cluster::ask()?.choose(manifests)?.into_iter());
+    if variant.is_companion() {
+        expect_pacs_watcher(&variant.namespace)?;
+    }
     succeed("kubectl apply", kubectl(&[&["apply"], &ON_SERVER[..]].concat(), &stream)?)?;
     for patch in patches(manifests) {
         let deployment = ["patch", "deployment", PAC_WATCHER, "--namespace", &variant.namespace];
@@ -40,6 +43,20 @@ pub(super) fn diff(manifests: &[Manifest]) -> Result<()> {
     let status = kubectl(&[&["diff"], &ON_SERVER[..]].concat(), &stream)?;
     // 1 says that there are differences.
     if status.code() == Some(1) { Ok(()) } else { succeed("kubectl diff", status) }
+}
+
+/// What can't be patched in the end must not be prepared for.
+fn expect_pacs_watcher(namespace: &str) -> Result<()> {
+    let mut get = Command::new("kubectl");
+    get.args(["get", "deployment", PAC_WATCHER, "--namespace", namespace, "--output", "name"]);
+    let status = get.stdout(Stdio::null()).status().context("can't run kubectl; install it")?;
+    match status.success() {
+        true => Ok(()),
+        false => bail!(
+            "nothing was applied, there is no Deployment {PAC_WATCHER} in {namespace}, whose pod our container belongs \
+             into; install Pipelines-as-Code first, or name its namespace by --namespace"
+        ),
+    }
 }
 
 fn patches(manifests: &[Manifest]) -> impl Iterator<Item = &Document> {

@@ -13,6 +13,34 @@ use super::{error_of, program};
 
 const INSTALL: &str = "kubectl is missing; as root on Debian `cargo xtask test` installs it";
 
+/// PAC's own watcher: its Deployment.
+pub(crate) const PACS_NAME: &str = "pipelines-as-code-watcher";
+/// The same, as far as a patch of it could matter.
+pub(crate) const PACS_WATCHER: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: pipelines-as-code-watcher, namespace: pipelines-as-code}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app.kubernetes.io/name: watcher}}
+  template:
+    metadata: {labels: {app.kubernetes.io/name: watcher, app.kubernetes.io/version: v1}}
+    spec:
+      serviceAccountName: pipelines-as-code-watcher
+      containers:
+      - name: pac-watcher
+        image: pac:v1
+        env: [{name: SYSTEM_NAMESPACE, value: pipelines-as-code}]
+        ports: [{name: probes, containerPort: 8080}, {name: metrics, containerPort: 9090}]
+";
+/// PAC's ConfigMap without our keys.
+pub(crate) const PACS_SETTINGS: &str = "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: pipelines-as-code, namespace: pipelines-as-code}
+data: {application-name: My CI}
+";
+
 /// A cluster of one's own; it ends with this.
 pub(crate) struct Cluster {
     process: Child,

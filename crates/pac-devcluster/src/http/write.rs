@@ -173,7 +173,7 @@ impl Server {
         }
         let found = self.patch_with(call, target, &|current| {
             let previous = self.applied.get(current, manager);
-            Ok(patch::apply(current, previous.as_ref(), &applied))
+            Ok(patch::apply(current, previous.as_ref(), &applied, target.resource.custom))
         });
         let reply = match found {
             Err(error) if error.code == 404 && !target.status => self.apply_create(call, target, &applied)?,
