@@ -21,6 +21,7 @@ services svc v1 true Service
 serviceaccounts sa v1 true ServiceAccount
 deployments deploy apps/v1 true Deployment
 networkpolicies netpol networking.k8s.io/v1 true NetworkPolicy
+priorityclasses pc scheduling.k8s.io/v1 false PriorityClass
 poddisruptionbudgets pdb policy/v1 true PodDisruptionBudget
 clusterroles rbac.authorization.k8s.io/v1 false ClusterRole
 clusterrolebindings rbac.authorization.k8s.io/v1 false ClusterRoleBinding
@@ -114,7 +115,8 @@ fn settings_reach_the_config_map_and_names_reach_every_object() {
     assert!(text.contains("  postgresql-host: \"db.example.com\"\n") && text.contains("registry.example.com/w:1"));
     for document in documents(&text) {
         let namespace = document["metadata"]["namespace"].as_str();
-        let everywhere = document["kind"].as_str().unwrap().starts_with("ClusterRole");
+        let everywhere =
+            document["kind"].as_str().unwrap().starts_with("ClusterRole") || document["kind"] == "PriorityClass";
         assert_eq!(namespace, (!everywhere).then_some("ci"), "{}", document["kind"]);
     }
 }
@@ -179,6 +181,17 @@ fn a_cluster_without_the_policys_kind_gets_nothing() {
     assert_eq!(output.status.code(), Some(1));
     assert!(error_of(&output).contains("nothing was applied"), "{}", error_of(&output));
     assert_eq!(kubectl.read("told"), "");
+}
+
+#[test]
+fn a_cluster_with_the_beta_of_the_policys_kind_gets_that() {
+    let kubectl =
+        StandIn::new(&KINDS.replace("admissionregistration.k8s.io/v1 ", "admissionregistration.k8s.io/v1beta1 "));
+    let output = kubectl.deploy(&["--mode", "companion", "--apply"]);
+    assert!(output.status.success(), "{}", error_of(&output));
+    let applied = documents(&kubectl.read("apply.yaml"));
+    let beta = applied.iter().filter(|object| object["apiVersion"] == "admissionregistration.k8s.io/v1beta1");
+    assert_eq!(beta.count(), 2);
 }
 
 #[test]

@@ -105,6 +105,17 @@ fn one_watcher_at_a_time_has_its_memory_and_others_take_turns() {
 }
 
 #[test]
+fn the_watcher_goes_before_the_runs_it_starts() {
+    let (_folder, files) = variant(["standalone", "postgresql"]);
+    let class: Value = object(&files["priority-class.yaml"], "PriorityClass");
+    let pod = pod_of(["standalone", "postgresql"]);
+    assert_eq!(pod.priority_class_name.as_deref(), class["metadata"]["name"].as_str());
+    assert!(class["value"].as_i64().unwrap() > 0 && class.get("globalDefault").is_none());
+    // PAC's pod is PAC's.
+    assert_eq!(pod_of(["companion", "postgresql"]).priority_class_name, None);
+}
+
+#[test]
 fn services_and_policies_find_the_pods_and_their_ports() {
     for chosen in VARIANTS {
         let (_folder, files) = variant(chosen);

@@ -15,7 +15,7 @@ const SERVER_SIDE: [&str; 5] =
     ["apply", "--server-side", "--force-conflicts", "--field-manager=pac-watcher", "--validate=strict"];
 
 /// `--filename` for each file.
-fn filenames<'a>(paths: &'a [String]) -> Vec<&'a str> {
+fn filenames(paths: &[String]) -> Vec<&str> {
     paths.iter().flat_map(|path| ["--filename", path]).collect()
 }
 

@@ -21,7 +21,7 @@ A patch, not a whole object: it adds our container to PAC's own watcher.
       --patch-file pipelines-as-code-watcher-patch.yaml
 
 Never `kubectl apply` it: what it doesn't mention would be taken for unwanted, PAC's container first of all. \
-execution-order-policy.yaml comes before it, and docs/installation.md has the order of steps that loses no run.
+execution-order-policy.yaml comes before it, and docs/companion.md has the order of steps that loses no run.
 
 The default container is ours: `kubectl logs -f deployment/pipelines-as-code-watcher` shows who got a slot; PAC's own log is \
 behind `-c pac-watcher`, and `--all-containers` shows both.

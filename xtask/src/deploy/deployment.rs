@@ -53,6 +53,7 @@ fn strategy(variant: &Variant) -> DeploymentStrategy {
 fn pod(variant: &Variant) -> PodSpec {
     PodSpec {
         service_account_name: Some(WATCHER.to_owned()),
+        priority_class_name: Some(WATCHER.to_owned()),
         automount_service_account_token: Some(true),
         // A Service called pac-something would put variables into the pod that look like settings.
         enable_service_links: Some(false),

@@ -23,7 +23,7 @@ struct Cluster {
 
 /// Applies everything; what PAC's Deployment gets comes last.
 pub(super) fn apply(variant: &Variant, manifests: &[Manifest]) -> Result<()> {
-    let stream = stream(Cluster::ask()?.choose(manifests)?.into_iter());
+    let stream = stream(Cluster::ask()?.choose(manifests)?.iter());
     if variant.is_companion() {
         expect_pacs_watcher(&variant.namespace)?;
     }
@@ -39,7 +39,7 @@ pub(super) fn apply(variant: &Variant, manifests: &[Manifest]) -> Result<()> {
 /// Shows what [`apply`] would change.
 pub(super) fn diff(manifests: &[Manifest]) -> Result<()> {
     let chosen = Cluster::ask()?.choose(manifests)?;
-    let stream = stream(chosen.into_iter().chain(patches(manifests)));
+    let stream = stream(chosen.iter().chain(patches(manifests)));
     let status = kubectl(&[&["diff"], &ON_SERVER[..]].concat(), &stream)?;
     // 1 says that there are differences.
     if status.code() == Some(1) { Ok(()) } else { succeed("kubectl diff", status) }
@@ -81,13 +81,19 @@ impl Cluster {
         Ok(Self { kinds: text.lines().filter_map(listed).collect() })
     }
 
+    fn has(&self, document: &Document) -> bool {
+        self.kinds.contains(&(document.api_version.clone(), document.kind.clone()))
+    }
+
     /// The objects that can be applied here. What is for monitoring may be unknown; anything else must not.
-    fn choose<'a>(&self, manifests: &'a [Manifest]) -> Result<Vec<&'a Document>> {
+    fn choose(&self, manifests: &[Manifest]) -> Result<Vec<Document>> {
         let mut chosen = Vec::new();
         let mut missing = BTreeSet::new();
         for (purpose, document) in objects(manifests) {
-            if self.kinds.contains(&(document.api_version.clone(), document.kind.clone())) {
-                chosen.push(document);
+            if self.has(document) {
+                chosen.push(document.clone());
+            } else if let Some(earlier) = document.earlier().filter(|earlier| self.has(earlier)) {
+                chosen.push(earlier);
             } else if purpose == Purpose::Monitoring {
                 eprintln!("left out: {} (the cluster has no Prometheus operator)", document.kind);
             } else {
@@ -98,7 +104,7 @@ impl Cluster {
             return Ok(chosen);
         }
         let missing: Vec<String> = missing.into_iter().collect();
-        bail!("nothing was applied, the cluster has no {}; see docs/installation.md", missing.join(", "))
+        bail!("nothing was applied, the cluster has no {}; see docs/companion.md", missing.join(", "))
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Manifest {
 }
 
 /// One object as YAML.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Document {
     pub(super) api_version: String,
     pub(super) kind: String,
@@ -58,6 +58,14 @@ impl Document {
         let field =
             |name: &str| any[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in:\n{text}"));
         Ok(Self { api_version: field("apiVersion")?, kind: field("kind")?, text })
+    }
+
+    /// The same for a cluster that has the kind in its beta version only, which has the same fields.
+    pub(super) fn earlier(&self) -> Option<Self> {
+        let group = "admissionregistration.k8s.io";
+        let [now, before] = ["v1", "v1beta1"].map(|version| format!("{group}/{version}"));
+        let text = self.text.replacen(&format!("apiVersion: {now}\n"), &format!("apiVersion: {before}\n"), 1);
+        (self.api_version == now).then(|| Self { api_version: before, kind: self.kind.clone(), text })
     }
 }
 

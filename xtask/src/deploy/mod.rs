@@ -2,7 +2,7 @@
 //!
 //! Read `options` (what can be chosen), `settings` and `variant` (what that comes to, checked), `set` (which manifests there
 //! are, in which order), then the manifests themselves, a file each: `config_map`, `secret`, `access`, `pod` with
-//! `deployment` or `companion`, `admission`, `network`, `disruption`, `monitoring`, `kustomization`. All are values of
+//! `deployment` or `companion`, `admission`, `network`, `priority`, `disruption`, `monitoring`, `kustomization`. All are values of
 //! k8s-openapi's types; `manifest` makes YAML of them. `config` is what is committed, `kubectl` the way to a cluster.
 
 mod access;
@@ -20,6 +20,7 @@ mod names;
 mod network;
 mod options;
 mod pod;
+mod priority;
 mod secret;
 mod set;
 mod settings;

@@ -5,7 +5,8 @@ use anyhow::Result;
 use super::manifest::{Document, Manifest, Purpose};
 use super::variant::Variant;
 use super::{
-    access, admission, companion, config_map, deployment, disruption, kustomization, monitoring, network, secret,
+    access, admission, companion, config_map, deployment, disruption, kustomization, monitoring, network, priority,
+    secret,
 };
 
 /// See the [module](self).
@@ -17,7 +18,7 @@ pub(super) fn manifests(variant: &Variant) -> Result<Vec<Manifest>> {
         manifests.extend([admission::manifest(variant)?, companion::manifest(variant)?]);
     } else {
         manifests.extend([access::service_account(variant)?, access::roles(variant)?, access::bindings(variant)?]);
-        manifests.extend([network::manifest(variant)?, deployment::manifest(variant)?]);
+        manifests.extend([network::manifest(variant)?, priority::manifest()?, deployment::manifest(variant)?]);
         if !variant.in_memory() {
             manifests.push(disruption::manifest(variant)?);
         }

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec, Secret, Service, Se
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ pub(crate) fn problem(document: &Value) -> Option<String> {
         ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding") => {
             same::<MutatingAdmissionPolicyBinding>(document)
         }
+        ("scheduling.k8s.io/v1", "PriorityClass") => same::<PriorityClass>(document),
         // No type of k8s-openapi's; their specs are small structs of ours.
         ("monitoring.coreos.com/v1", "ServiceMonitor" | "PrometheusRule") => same::<ObjectMeta>(&document["metadata"]),
         (version, kind) => Some(format!("nobody knows {version} {kind}")),
