@@ -124,6 +124,17 @@ fn list_entries(resource: &ResourceType) -> Vec<Value> {
             "verbs": STATUS_VERBS,
         }));
     }
+    if resource.has_scale() {
+        entries.push(json!({
+            "name": format!("{}/scale", resource.plural),
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "group": "autoscaling",
+            "version": "v1",
+            "kind": "Scale",
+            "verbs": STATUS_VERBS,
+        }));
+    }
     entries
 }
 
@@ -171,8 +182,16 @@ fn aggregate_resource(resource: &'static ResourceType) -> Value {
         "verbs": VERBS,
     });
     add_names(&mut entry, resource);
+    let mut subresources = Vec::new();
     if resource.status {
-        entry["subresources"] = json!([{ "subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS }]);
+        subresources.push(json!({ "subresource": "status", "responseKind": kind, "verbs": STATUS_VERBS }));
+    }
+    if resource.has_scale() {
+        let kind = json!({ "group": "autoscaling", "version": "v1", "kind": "Scale" });
+        subresources.push(json!({ "subresource": "scale", "responseKind": kind, "verbs": STATUS_VERBS }));
+    }
+    if !subresources.is_empty() {
+        entry["subresources"] = json!(subresources);
     }
     entry
 }

@@ -119,6 +119,11 @@ impl ResourceType {
         }
     }
 
+    /// Whether it has a scale subresource.
+    pub(crate) fn has_scale(&self) -> bool {
+        self.plural == "deployments"
+    }
+
     /// Whether `metadata.generation` is kept: core objects and roles have none.
     pub(crate) fn has_generation(&self) -> bool {
         const COUNTED: [&str; 5] =

@@ -9,6 +9,7 @@ use pac_devservers::process::Child;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::api::Api;
 use super::{error_of, program};
 
 const INSTALL: &str = "kubectl is missing; as root on Debian `cargo xtask test` installs it";
@@ -60,6 +61,10 @@ impl Cluster {
         let mut url = String::new();
         BufReader::new(process.output().unwrap()).read_line(&mut url).unwrap();
         Self { process, url: url.trim().to_owned(), folder }
+    }
+
+    pub(crate) fn api(&self) -> Api {
+        Api { url: self.url.clone() }
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {

@@ -3,8 +3,12 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+pub(crate) mod api;
 pub(crate) mod cluster;
 pub(crate) mod guard;
+pub(crate) mod node;
+pub(crate) mod pac_queue;
+pub(crate) mod page;
 pub(crate) mod rules;
 pub(crate) mod typed;
 

@@ -4,6 +4,7 @@ mod body;
 mod dev;
 mod read;
 mod respond;
+mod scale;
 mod target;
 mod write;
 
@@ -175,6 +176,7 @@ impl Server {
 
     fn dispatch(&self, call: &Call, target: &Target, verb: &str) -> Result<Reply, ApiError> {
         match verb {
+            verb if target.scale => self.scale(call, target, verb),
             "get" => self.get(call, target),
             "list" => self.list(call, target),
             "watch" => self.watch(call, target),

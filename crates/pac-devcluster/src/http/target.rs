@@ -12,6 +12,7 @@ pub(super) struct Target {
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
     pub(super) status: bool,
+    pub(super) scale: bool,
 }
 
 /// Query parameters.
@@ -50,14 +51,15 @@ impl Target {
     }
 
     fn below(resource: &'static ResourceType, namespace: Option<&str>, rest: &[&str]) -> Option<Self> {
-        let (name, status) = match rest {
-            [] => (None, false),
-            [name] => (Some(*name), false),
-            [name, "status"] if resource.status => (Some(*name), true),
+        let (name, status, scale) = match rest {
+            [] => (None, false, false),
+            [name] => (Some(*name), false, false),
+            [name, "status"] if resource.status => (Some(*name), true, false),
+            [name, "scale"] if resource.has_scale() => (Some(*name), false, true),
             _ => return None,
         };
         let owned = |text: &str| text.to_owned();
-        Some(Self { resource, namespace: namespace.map(owned), name: name.map(owned), status })
+        Some(Self { resource, namespace: namespace.map(owned), name: name.map(owned), status, scale })
     }
 }
 

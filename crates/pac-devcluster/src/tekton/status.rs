@@ -11,7 +11,9 @@ pub(super) fn is_over(run: &Value) -> bool {
 
 /// The status of a run that may run and has none yet.
 pub(super) fn started(run: &Value) -> Option<Value> {
-    let untouched = object::text_at(run, "/spec/status").is_none() && run.pointer("/status/startTime").is_none();
+    // PAC's own watcher starts a run by setting this to nothing.
+    let wishes = object::text_at(run, "/spec/status").is_some_and(|status| !status.is_empty());
+    let untouched = !wishes && run.pointer("/status/startTime").is_none();
     (untouched && !is_over(run)).then(|| {
         let condition = condition("Unknown", "Running", "Tasks Completed: 0");
         json!({ "startTime": object::now(), "conditions": [condition] })

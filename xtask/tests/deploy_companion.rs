@@ -1,0 +1,117 @@
+//! docs/companion.md, command by command, in a cluster where runs wait: beside PAC's queue, which is played, none is lost
+//! and none is started twice, and the limit holds.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod support;
+
+use std::time::Duration;
+
+use pac_devservers::process::wait_until;
+use serde_json::{Value, json};
+
+use support::api::{Api, EXECUTION_ORDER, annotation};
+use support::cluster::{Cluster, PACS_WATCHER};
+use support::node::Node;
+use support::page::{Page, run};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: u32 = 2;
+
+fn push(api: &Api, numbers: std::ops::Range<usize>) {
+    let names: Vec<String> = numbers.map(|number| format!("run-{number:02}")).collect();
+    names.chunks(3).for_each(|event| api.push(event));
+}
+
+fn until_done(api: &Api, count: usize) {
+    wait_until("runs are done", PATIENCE, || Ok(api.count("completed") >= count)).unwrap();
+}
+
+/// Of the runs that wait, how many have PAC's annotation, and how many have not.
+fn queued(api: &Api) -> [usize; 2] {
+    let runs = api.runs();
+    let queued = runs.iter().filter(|run| run["spec"]["status"] == "PipelineRunPending");
+    let (pacs, ours): (Vec<&Value>, Vec<&Value>) = queued.partition(|run| annotation(run, EXECUTION_ORDER).is_some());
+    [pacs.len(), ours.len()]
+}
+
+fn furnish(cluster: &Cluster) -> Api {
+    let api = cluster.api();
+    cluster.run(&["create", "--filename", cluster.file("pac.yaml", PACS_WATCHER).to_str().unwrap()]);
+    let settings = json!({"metadata": {"name": "pipelines-as-code"}, "data": {"application-name": "My CI"}});
+    api.create("/api/v1/namespaces/pipelines-as-code/configmaps", &settings);
+    api.create_repository(LIMIT);
+    api
+}
+
+fn assert_promises(api: &Api, runs: usize) {
+    let verdict = api.get("/_dev/verdict").unwrap();
+    // P3 is not for here: PAC's queue goes by when it heard of a run. Nor is P4: while the pod is stopped nobody admits.
+    for promise in &verdict["promises"].as_array().unwrap()[..2] {
+        assert_eq!(promise["held"], true, "{promise:#}");
+    }
+    assert_eq!((verdict["started"].as_u64(), verdict["done"].as_u64()), (Some(runs as u64), Some(runs as u64)));
+}
+
+#[test]
+fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled() {
+    let cluster = Cluster::start();
+    let page = Page::read("companion.md");
+    let follow = |heading: &str| run(&cluster, cluster.folder.path(), &page.commands(heading));
+    let api = furnish(&cluster);
+    let node = Node::start(&cluster, LIMIT as usize);
+    push(&api, 0..12);
+    until_done(&api, 2);
+
+    follow("Installing");
+    assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"]["application-name"], "My CI");
+    let done = api.count("completed");
+    until_done(&api, done + 2);
+    assert!(!node.log().contains("acquired concurrency slot"), "PAC admits until it is switched on");
+
+    push(&api, 12..24);
+    follow("Switching it on");
+    assert_eq!(queued(&api)[0], 0, "PAC's queue has nothing");
+    push(&api, 24..30);
+    assert_eq!(queued(&api)[0], 0, "nor does it get anything");
+    let done = api.count("completed");
+    until_done(&api, done + 6);
+    let log = node.log();
+    for line in ["Initialized concurrency system with driver: memory", "acquired concurrency slot for ci/run-"] {
+        assert!(log.contains(line), "{line:?} is not in:\n{log}");
+    }
+
+    push(&api, 30..36);
+    follow("Switching it off");
+    assert_eq!(queued(&api)[1], 0, "PAC's queue has all of them back");
+    let admitted = node.log().matches("acquired concurrency slot").count();
+    until_done(&api, 36);
+    assert_eq!(node.log().matches("acquired concurrency slot").count(), admitted, "it is PAC that admits");
+
+    follow("Removing it");
+    let deployment = cluster.get("deployment", "pipelines-as-code-watcher");
+    assert_eq!(deployment["spec"]["template"]["spec"]["containers"].as_array().unwrap().len(), 1);
+    assert!(cluster.run(&["get", "mutatingadmissionpolicies", "--output=name"]).is_empty());
+    assert_promises(&api, 36);
+}
+
+/// What the order of steps is for, and proof that the test above would notice.
+#[test]
+fn switched_on_beside_pacs_memory_both_start_runs_and_exceed_the_limit() {
+    let cluster = Cluster::start();
+    let page = Page::read("companion.md");
+    let api = furnish(&cluster);
+    let _node = Node::start(&cluster, LIMIT as usize);
+    run(&cluster, cluster.folder.path(), &page.commands("Installing"));
+    push(&api, 0..40);
+    until_done(&api, 1);
+    let on = page.commands("Switching it on");
+    let without_stopping: String = on
+        .split("\n\n")
+        .filter(|step| !step.contains("kubectl scale") && !step.contains("kubectl wait"))
+        .collect::<Vec<_>>()
+        .join("\n\n");
+    run(&cluster, cluster.folder.path(), &without_stopping);
+    let is_broken = || api.get("/_dev/verdict").unwrap()["promises"][0]["held"] == false;
+    wait_until("more run than the limit allows", PATIENCE, || Ok(is_broken())).unwrap();
+}
