@@ -13,6 +13,7 @@ mod docs;
 mod http;
 mod interrupt;
 mod programs;
+mod sabotage;
 mod services;
 mod test;
 mod tidy;
@@ -38,6 +39,8 @@ enum Command {
     Test(test::TestOptions),
     /// Kill, freeze and cut off watchers, stores and API server at random, and judge what the API server saw.
     Chaos(chaos::ChaosOptions),
+    /// Put bugs in on purpose, and see that what judges the watcher notices each.
+    Sabotage(sabotage::SabotageOptions),
     /// Everything CI checks: format, clippy, rustdoc, tidy, then all tests.
     Ci,
     /// Check the house rules: crate docs, orphan files, arrows between crates, stray paths, generated documents.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
         Command::Chaos(options) => chaos::chaos(&options),
+        Command::Sabotage(options) => sabotage::sabotage(&options),
         Command::Ci => ci::ci(),
         Command::Tidy => tidy::tidy(),
         Command::Docs => docs::docs(),

@@ -20,7 +20,7 @@ mod repository;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -119,6 +119,14 @@ impl Verdict {
     /// The verdict on one promise, such as `P1`.
     pub fn promise(&self, id: &str) -> Option<&PromiseVerdict> {
         self.promises.iter().find(|promise| promise.id == id)
+    }
+}
+
+/// A line for each promise: `P1 held` or `P1 BROKEN`.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let says = |held| if held { "held" } else { "BROKEN" };
+        self.promises.iter().try_for_each(|promise| writeln!(f, "{} {}", promise.id, says(promise.held)))
     }
 }
 

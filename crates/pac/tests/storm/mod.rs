@@ -17,6 +17,11 @@ use self::users::Users;
 use crate::support::{Store, Watcher, World};
 
 const REPOSITORIES: usize = 12;
+/// How long blows fall, and then how long none do: watchers that are killed more often than one can take over show nothing.
+const GUST: Duration = Duration::from_secs(20);
+const LULL: Duration = Duration::from_secs(20);
+/// In seconds, as watchers are told: how long the others wait for a leader.
+const LEADER_LEASE: &str = "5";
 /// How long nothing may happen in the calm after the storm.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -105,10 +110,12 @@ impl Storm {
     /// Rages, calms down, judges, and adds what it was to `tally`.
     pub(crate) fn rage(mut self, tally: &mut Tally) {
         println!("storm of seed {}, {:?}, {} watchers", self.options.seed, self.options.lasts, self.options.replicas);
-        let until = Instant::now() + self.options.lasts;
-        while Instant::now() < until {
+        let began = Instant::now();
+        while began.elapsed() < self.options.lasts {
             self.undo(Instant::now());
-            let what = if self.random.random_bool(0.5) { self.users_do_something() } else { self.something_fails() };
+            let gust = began.elapsed().as_secs() % (GUST + LULL).as_secs() < GUST.as_secs();
+            let users = self.random.random_bool(0.5);
+            let what = if users || !gust { self.users_do_something() } else { self.something_fails() };
             if let Some(what) = what {
                 *self.counts.entry(what).or_default() += 1;
             }
@@ -175,7 +182,10 @@ impl Storm {
     /// As a new pod: under a name of its own.
     fn start_watcher(&mut self, number: usize) {
         self.incarnations += 1;
-        self.watchers[number] = Some(self.world.watcher(&format!("watcher-{number}-{}", self.incarnations)));
+        self.watchers[number] = Some(
+            self.world
+                .watcher_with(&format!("watcher-{number}-{}", self.incarnations), &["--leader-lease", LEADER_LEASE]),
+        );
     }
 
     /// Everything is undone, and all work is done.
@@ -201,8 +211,8 @@ impl Storm {
 
     fn judge(mut self, tally: &mut Tally) {
         let allowed = VerdictOptions {
-            // The longest that a blow, or several one after another, may keep everybody from admitting.
-            longest_gap: Duration::from_secs(120),
+            // A gust may keep everybody from admitting, and what is slow to recover from has the lull for it.
+            longest_gap: GUST + LULL,
             // Nobody can know of a limit before the API server has told him, and that may be cut off for a while.
             limit_allowance: Duration::from_secs(40),
             // A start that the API server was made to be slow about is overtaken by those after it that have slots, too.
@@ -216,9 +226,7 @@ impl Storm {
             "{} runs, {} started from the queue; hand-off median {:.1} ms, p99 {:.1} ms",
             verdict.runs, verdict.started, verdict.hand_off.median, verdict.hand_off.p99
         );
-        for promise in &verdict.promises {
-            println!("{} {}", promise.id, if promise.held { "held" } else { "BROKEN" });
-        }
+        print!("{verdict}");
         assert!(verdict.held(), "seed {}: {verdict:#?}", self.options.seed);
         self.watchers.iter_mut().flatten().for_each(Watcher::stop);
         tally.storms += 1;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pac_devcluster::verdict::{Verdict, VerdictOptions};
 use pac_devcluster::{DevCluster, Options, RunDuration, TektonPlayer};
+use pac_devservers::proxy::Proxy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -52,9 +53,13 @@ impl World {
 
     /// Changes these settings in the ConfigMap; null takes one away.
     pub(crate) fn settings(&self, data: &Value) {
-        let mut all = json!({"concurrency-enabled": "true"});
-        all.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
-        self.cluster.store().patch("configmaps", SETTINGS, SETTINGS, &json!({ "data": all })).unwrap();
+        self.cluster.store().patch("configmaps", SETTINGS, SETTINGS, &json!({ "data": switched_on(data) })).unwrap();
+    }
+
+    /// Another ConfigMap, with these settings.
+    pub(crate) fn other_settings(&self, name: &str, data: &Value) {
+        let map = json!({"metadata": {"name": name}, "data": switched_on(data)});
+        self.cluster.store().create("configmaps", SETTINGS, map).unwrap();
     }
 
     /// The Secret has this password for PostgreSQL.
@@ -74,6 +79,18 @@ impl World {
 
     pub(crate) fn watcher_with(&self, identity: &str, arguments: &[&str]) -> Watcher {
         Watcher::start(identity, &self.kubeconfig, self.folder.path(), arguments)
+    }
+
+    /// A watcher to which everything the API server says, and from which everything it is told, comes late by `delay`. The
+    /// proxy is its way there.
+    pub(crate) fn late_watcher(&self, identity: &str, arguments: &[&str], delay: Duration) -> (Watcher, Proxy) {
+        let port = self.cluster.url().rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
+        let way = Proxy::start(port).unwrap();
+        way.slow_down(delay);
+        let kubeconfig = self.cluster.kubeconfig().replace(&format!(":{port}"), &format!(":{}", way.port()));
+        let file = self.folder.path().join(format!("kubeconfig-{identity}"));
+        std::fs::write(&file, kubeconfig).unwrap();
+        (Watcher::start(identity, &file, self.folder.path(), arguments), way)
     }
 
     /// Repositories with a limit, and runs that wait in each of them.
@@ -115,9 +132,18 @@ impl World {
 
     /// The names of one Repository's runs that are not done.
     pub(crate) fn unfinished_names(&self, repository: usize) -> Vec<String> {
+        self.names(repository, |run| !is_done(run))
+    }
+
+    /// The names of one Repository's runs that wait.
+    pub(crate) fn pending_names(&self, repository: usize) -> Vec<String> {
+        self.names(repository, |run| run.pointer("/spec/status") == Some(&"PipelineRunPending".into()))
+    }
+
+    fn names(&self, repository: usize, is_such: impl Fn(&Value) -> bool) -> Vec<String> {
         let runs = self.cluster.store().list("pipelineruns", Some(&format!("team-{repository}")), "").unwrap();
         let name = |run: &Value| run.pointer("/metadata/name").and_then(Value::as_str).unwrap().to_owned();
-        runs.iter().filter(|run| !is_done(run)).map(|run| name(run)).collect()
+        runs.iter().filter(|run| is_such(run)).map(|run| name(run)).collect()
     }
 
     /// How many of one Repository's runs are not done.
@@ -173,17 +199,32 @@ impl World {
 
     /// What the API server's history says of the promises, slots having been free for at most `outage` because of one.
     pub(crate) fn verdict(&self, outage: Duration) -> Verdict {
+        self.cluster.verdict(&self.verdict_options(outage))
+    }
+
+    pub(crate) fn verdict_options(&self, outage: Duration) -> VerdictOptions {
         let longest_gap = outage + Duration::from_secs(30);
-        self.cluster.verdict(&VerdictOptions { longest_gap, ended: true, ..VerdictOptions::default() })
+        VerdictOptions { longest_gap, ended: true, ..VerdictOptions::default() }
     }
 
     /// All promises were kept, and all runs ran.
     pub(crate) fn all_is_well(&self, runs: usize, outage: Duration) {
+        self.all_is_judged_well(runs, self.verdict_options(outage));
+    }
+
+    /// The same, for which `options` allow.
+    pub(crate) fn all_is_judged_well(&self, runs: usize, options: VerdictOptions) {
         self.until_done(runs);
-        let verdict = self.verdict(outage);
-        assert!(verdict.held(), "{verdict:#?}");
+        let verdict = self.cluster.verdict(&options);
+        assert!(verdict.held(), "{verdict}{verdict:#?}");
         assert_eq!((verdict.started, verdict.done), (runs, runs), "{verdict:#?}");
     }
+}
+
+fn switched_on(settings: &Value) -> Value {
+    let mut all = json!({"concurrency-enabled": "true"});
+    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    all
 }
 
 fn is_done(run: &Value) -> bool {

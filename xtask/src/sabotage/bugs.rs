@@ -1,0 +1,66 @@
+//! The bugs: each one change to one file, and the test that has the recorder notice it.
+
+/// A deliberate bug.
+#[derive(Debug)]
+pub(crate) struct Bug {
+    /// How it is asked for.
+    pub(crate) name: &'static str,
+    /// What is wrong then.
+    pub(crate) what: &'static str,
+    /// Where, from the workspace's folder.
+    pub(crate) file: &'static str,
+    /// What stands there once,
+    pub(crate) from: &'static str,
+    /// and what takes its place.
+    pub(crate) to: &'static str,
+    /// File and name of a test of the package pac that passes without it.
+    pub(crate) test: (&'static str, &'static str),
+    /// The promise that the recorder says is broken.
+    pub(crate) breaks: &'static str,
+}
+
+/// All of them.
+pub(crate) const BUGS: [Bug; 3] = [
+    Bug {
+        name: "version",
+        what: "PostgreSQL commits whatever version the change was planned for",
+        file: "crates/pac-driver-pg/migrations/0001_slots_and_queues.sql",
+        from: "WHERE repository = p_repository AND version = p_expected FOR UPDATE;",
+        to: "WHERE repository = p_repository FOR UPDATE;",
+        test: ("replicas", "postgresql::one_whose_store_is_slow_breaks_no_promise"),
+        breaks: "P1",
+    },
+    Bug {
+        name: "absence",
+        what: "the slot of a run that the cache doesn't show is released, without a live read",
+        file: "crates/pac-concurrency/src/plan.rs",
+        from: "                Seen::Missing | Seen::Withdrawn => self.confirm.push(run.clone()),",
+        to: "                Seen::Missing => {
+                    self.released.push(run.clone());
+                    continue;
+                }
+                Seen::Withdrawn => self.confirm.push(run.clone()),",
+        test: ("replicas", "postgresql::one_that_sees_everything_late_breaks_no_promise"),
+        breaks: "P1",
+    },
+    Bug {
+        name: "merge-patch",
+        what: "a run is started by a merge patch, which tests nothing",
+        file: "crates/pac-watcher/src/patch.rs",
+        from: "    match send(client, run, patch).await {
+        Ok(()) => StartOutcome::Started,",
+        to: "    drop(patch);
+    let state = serde_json::json!({ STATE: STARTED });
+    let patch = serde_json::json!({\"spec\": {\"status\": null}, \"metadata\": {\"labels\": state, \"annotations\": state}});
+    let runs: Api<PipelineRun> = Api::namespaced(client.clone(), run.namespace());
+    let sent = runs.patch_metadata(run.name(), &PatchParams::default(), &Patch::Merge(patch)).await;
+    let sent = sent.map(drop).map_err(|error| match error {
+        Error::Api(status) => Failure::Answer(status),
+        error => Failure::NoAnswer(error.to_string()),
+    });
+    match sent {
+        Ok(()) => StartOutcome::Started,",
+        test: ("wishes", "no_start_undoes_a_wish"),
+        breaks: "P2",
+    },
+];
