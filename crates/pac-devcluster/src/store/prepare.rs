@@ -91,7 +91,7 @@ fn complete_secret(value: &mut Value) {
             value["data"][key] = json!(STANDARD.encode(text.as_str().unwrap_or_default()));
         }
     }
-    if value.get("type").is_none() {
+    if object::text_at(value, "/type").is_none_or(str::is_empty) {
         value["type"] = json!("Opaque");
     }
 }
