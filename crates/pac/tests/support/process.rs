@@ -43,7 +43,8 @@ impl Watcher {
         let log = folder.join(format!("{identity}-{probe_port}.log"));
         let file = fs::File::create(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pac-watcher"));
-        command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--identity", identity, "--log-level", "debug"]);
+        command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--identity", identity]);
+        command.env("PAC_WATCHER_LOG_LEVEL", "debug");
         command.args(["--probe-addr", &address(probe_port), "--metrics-addr", &address(metrics_port)]);
         command.args(["--admin-addr", &address(admin_port)]).args(arguments);
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);

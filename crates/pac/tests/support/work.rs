@@ -64,7 +64,12 @@ impl World {
 
     /// The Secret has this password for PostgreSQL.
     pub(crate) fn secret(&self, password: &str) {
-        let (name, data) = ("pac-concurrency-secret", json!({"stringData": {"postgresql-password": password}}));
+        self.secret_with(&json!({"postgresql-password": password}));
+    }
+
+    /// The Secret has these entries.
+    pub(crate) fn secret_with(&self, entries: &Value) {
+        let (name, data) = ("pac-concurrency-secret", json!({"stringData": entries}));
         if self.cluster.store().patch("secrets", SETTINGS, name, &data).is_err() {
             let mut secret = data;
             secret["metadata"] = json!({ "name": name });
