@@ -113,6 +113,11 @@ pub fn repository_limit(repository: &Repository) -> Result<(RepositoryKey, Optio
     Ok((RepositoryKey::new(namespace, name)?, repository.spec.concurrency_limit))
 }
 
+/// Whether PAC's own watcher, where one runs, would take this run into its queue and start it from there.
+pub fn pacs_queue_may_start(run: &PipelineRun) -> bool {
+    phase(run) == Phase::Waiting && run.annotations().contains_key(EXECUTION_ORDER)
+}
+
 fn phase(run: &PipelineRun) -> Phase {
     match succeeded(run) {
         Some("True") => return Phase::Done(FinalState::Completed),
@@ -213,6 +218,15 @@ mod tests {
     fn a_kept_order_counts_like_pacs_own() {
         let view = run_view(&run(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/b,ns/a"}}}))).unwrap();
         assert_eq!(view.place.unwrap().position, 1);
+    }
+
+    #[test]
+    fn pacs_queue_takes_what_waits_with_its_own_name_of_the_order() {
+        let may = |change: serde_json::Value| pacs_queue_may_start(&run(change));
+        assert!(may(json!({"metadata": {"annotations": {EXECUTION_ORDER: "ns/a"}}})));
+        assert!(!may(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/a"}}})));
+        let started = json!({"metadata": {"annotations": {EXECUTION_ORDER: "ns/a"}}, "spec": {"status": null}});
+        assert!(!may(started));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! and only then does the new engine begin: in between nobody is admitted.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::error::with_causes;
 use crate::health::{Health, Part};
 use crate::index::Index;
+use crate::options::Mode;
 use crate::watch::{Sink, watch_repositories, watch_runs};
 use crate::work_queue::WorkQueue;
 
@@ -99,6 +101,7 @@ impl Supervisor {
             index: Arc::clone(&self.index),
             queue: Arc::new(WorkQueue::default()),
             health: Arc::clone(&self.health),
+            heeds_pacs_queue: Arc::new(AtomicBool::new(self.engine.mode == Mode::Companion)),
         };
         let watches = TaskTracker::new();
         let watching = CancellationToken::new();

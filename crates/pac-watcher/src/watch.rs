@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -38,6 +39,8 @@ pub struct Sink {
     pub queue: Arc<WorkQueue>,
     /// What is wrong.
     pub health: Arc<Health>,
+    /// Beside PAC's own watcher, until it was said that its queue may start runs, too.
+    pub heeds_pacs_queue: Arc<AtomicBool>,
 }
 
 /// Watches PipelineRuns that aren't history, for ever; `synced` becomes true with the first full list.
@@ -133,7 +136,10 @@ impl Sink {
     fn run(&self, run: DeserializeGuard<PipelineRun>) {
         let name = path(meta(&run));
         let view = match run.0 {
-            Ok(run) => convert::run_view(&run),
+            Ok(run) => {
+                self.heed_pacs_queue(&name, &run);
+                convert::run_view(&run)
+            }
             Err(invalid) => return warn!(run = %name, error = %invalid, "skipped a PipelineRun that can't be read"),
         };
         match view {
@@ -146,6 +152,19 @@ impl Sink {
             // The label says it is PAC's, the annotation doesn't say whose.
             Err(error @ ConvertError::NoRepository) => debug!(run = %name, %error, "skipped a PipelineRun"),
             Err(error) => warn!(run = %name, %error, "skipped a PipelineRun"),
+        }
+    }
+
+    /// Once: it is so for all runs, or for none.
+    fn heed_pacs_queue(&self, name: &str, run: &PipelineRun) {
+        let heeds = self.heeds_pacs_queue.load(Ordering::Relaxed) && convert::pacs_queue_may_start(run);
+        if heeds && self.heeds_pacs_queue.swap(false, Ordering::Relaxed) {
+            warn!(
+                run = name,
+                "PAC's own queue may start runs beside the limit: {name} waits and has {}; is the admission policy \
+                 pac-concurrency-execution-order there, and was the system switched on as docs/companion.md says?",
+                labels::EXECUTION_ORDER
+            );
         }
     }
 
