@@ -11,6 +11,7 @@ mod demo;
 mod deploy;
 mod docs;
 mod http;
+mod image;
 mod interrupt;
 mod programs;
 mod sabotage;
@@ -49,6 +50,8 @@ enum Command {
     Docs,
     /// Write, apply or compare the manifests; without options, write config/.
     Deploy(deploy::DeployOptions),
+    /// Build the container image, by podman, buildah or docker; --print shows the command instead.
+    Image(image::ImageOptions),
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask tools)".
     Tools,
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::tidy(),
         Command::Docs => docs::docs(),
         Command::Deploy(options) => deploy::deploy(&options),
+        Command::Image(options) => image::image(&options),
         Command::Tools => tools::print_tools(),
     };
     match outcome {
