@@ -46,7 +46,7 @@ enum Command {
     Ci,
     /// Check the house rules: crate docs, orphan files, arrows between crates, stray paths, generated documents.
     Tidy,
-    /// Write the documents that are made of code: docs/settings.md.
+    /// Write the documents that are made of code: docs/settings.md and docs/metrics.md.
     Docs,
     /// Write, apply or compare the manifests; without options, write config/.
     Deploy(deploy::DeployOptions),

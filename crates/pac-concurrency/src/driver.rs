@@ -23,6 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use crate::connections::Connections;
 use crate::delta::Delta;
 use crate::error::DriverError;
 use crate::key::RepositoryKey;
@@ -117,6 +118,11 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
 
     /// Whether the store can be reached and is fit for use, and what server it is.
     async fn check(&self) -> Result<ServerInfo, DriverError>;
+
+    /// The connections to the server; none if there is no server.
+    fn connections(&self) -> Option<Connections> {
+        None
+    }
 
     /// What an earlier implementation left on this server, unless it was taken over already. Changes nothing.
     async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {

@@ -36,6 +36,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod connections;
 pub mod delta;
 pub mod driver;
 pub mod error;
@@ -51,6 +52,7 @@ pub mod relocate;
 pub mod slot;
 pub mod snapshot;
 
+pub use connections::{Connections, Waiters};
 pub use delta::Delta;
 pub use driver::{Capabilities, Change, Driver, Repositories, ServerInfo};
 pub use error::{DriverError, Fault};
@@ -59,7 +61,6 @@ pub use lease::{Holder, Renewal};
 pub use legacy::{Legacy, LegacyRepository, LegacyRun, TakenOver};
 pub use limit::Limit;
 pub use manager::{Manager, ManagerOptions, Passed, Scope, Standings};
-pub use metrics::describe_metrics;
 pub use order::{Entry, OrderKey};
 pub use plan::{Observation, Plan, Seen, plan};
 pub use relocate::{Relocated, relocate};

@@ -77,6 +77,8 @@ pub struct Plan {
     pub granted: Vec<Entry>,
     /// Runs that had a slot or an entry, and are over.
     pub released: Vec<RunKey>,
+    /// How many of them, the first ones, had a slot.
+    pub freed: usize,
     /// Runs whose start was refused: from slot to queue.
     pub given_back: Vec<RunKey>,
     /// Runs new to the queue.
@@ -155,6 +157,7 @@ impl Plan {
             }
             self.held += 1;
         }
+        self.freed = self.released.len();
         pending
     }
 

@@ -9,6 +9,8 @@ use crate::keys::find_key;
 pub enum Change {
     /// Nothing changed.
     None,
+    /// What the watcher tells of itself: it applies at the next telling.
+    Telling,
     /// Limits and tunables: they apply in place.
     Tunables,
     /// The same store, reached in another way (user, password, TLS): connect anew; nothing is moved.
@@ -25,7 +27,7 @@ impl Change {
     pub(crate) const fn explanation(self) -> &'static str {
         match self {
             Self::None => "has no effect",
-            Self::Tunables => "applies in place",
+            Self::Telling | Self::Tunables => "applies in place",
             Self::Connection => "connects anew to the same store",
             Self::Driver => "moves over to the new store",
             Self::Switch => "starts or stops the system",
@@ -43,6 +45,7 @@ impl Settings {
     pub fn difference(&self, other: &Self) -> Vec<&'static str> {
         let mut keys = Keys::default();
         keys.compare("concurrency-enabled", &self.enabled, &other.enabled);
+        keys.compare("concurrency-repository-labels", &self.repository_labels, &other.repository_labels);
         match (&self.driver, &other.driver) {
             (DriverSettings::PostgreSql(old), DriverSettings::PostgreSql(new)) => {
                 compare_postgresql(old, new, &mut keys)

@@ -8,6 +8,7 @@ use crate::shown::quoted;
 /// What the general keys say. `None` is a problem that was reported.
 pub(crate) struct General {
     pub(crate) enabled: Option<bool>,
+    pub(crate) repository_labels: Option<bool>,
     pub(crate) driver: Option<Driver>,
     /// Where the choice of the driver came from.
     pub(crate) driver_origin: Origin,
@@ -51,30 +52,35 @@ impl Driver {
 /// Reads `concurrency-enabled`, `concurrency-driver` and the older `etcd-enabled`.
 pub(crate) fn read(reader: &mut Reader<'_>) -> General {
     let enabled = reader.value("concurrency-enabled", boolean);
+    let repository_labels = reader.value("concurrency-repository-labels", boolean);
+    let (driver, driver_origin) = choose(reader, enabled);
+    General { enabled, repository_labels, driver, driver_origin }
+}
+
+fn choose(reader: &mut Reader<'_>, enabled: Option<bool>) -> (Option<Driver>, Origin) {
     let older = reader.value("etcd-enabled", boolean);
     if older == Some(true) && enabled == Some(false) {
         reader.findings.warn("etcd-enabled", "is true, but the system is off until concurrency-enabled is true");
     }
     if reader.collected.is_set("concurrency-driver") {
-        return chosen(reader, enabled, older);
+        return chosen(reader, older);
     }
     let Some(older) = older else {
-        return General { enabled, driver: None, driver_origin: Origin::Default };
+        return (None, Origin::Default);
     };
     if older {
         let message = "is not set; it is etcd because the older etcd-enabled is true";
         reader.findings.warn("concurrency-driver", message);
-        let driver_origin = reader.collected.origin("etcd-enabled");
-        return General { enabled, driver: Some(Driver::Etcd), driver_origin };
+        return (Some(Driver::Etcd), reader.collected.origin("etcd-enabled"));
     }
     if enabled == Some(true) {
         let message = "is not set; it is memory, which is for tests: set postgresql or etcd to keep the queues";
         reader.findings.warn("concurrency-driver", message);
     }
-    General { enabled, driver: Some(Driver::Memory), driver_origin: Origin::Default }
+    (Some(Driver::Memory), Origin::Default)
 }
 
-fn chosen(reader: &mut Reader<'_>, enabled: Option<bool>, older: Option<bool>) -> General {
+fn chosen(reader: &mut Reader<'_>, older: Option<bool>) -> (Option<Driver>, Origin) {
     let driver = reader.value("concurrency-driver", driver);
     if let (Some(driver), Some(true)) = (driver, older)
         && driver != Driver::Etcd
@@ -82,7 +88,7 @@ fn chosen(reader: &mut Reader<'_>, enabled: Option<bool>, older: Option<bool>) -
         let message = format!("is true but has no effect: concurrency-driver is {}", driver.name());
         reader.findings.warn("etcd-enabled", message);
     }
-    General { enabled, driver, driver_origin: reader.collected.origin("concurrency-driver") }
+    (driver, reader.collected.origin("concurrency-driver"))
 }
 
 fn driver(text: &str) -> Parsed<Driver> {

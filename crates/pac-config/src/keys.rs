@@ -50,7 +50,7 @@ const DURATION: &str = "1ms to 1h, such as 500ms, 30s or 1m30s; a bare number is
 const LEASE: &str = "10s to 8760h, such as 30s, 1m30s or 1h; a bare number is seconds";
 const PATH: &str = "path of a readable PEM file";
 
-static TABLE: [Key; 24] = [
+static TABLE: [Key; 25] = [
     key("concurrency-enabled", Group::General, "false", Change::Switch)
         .allows("true, false, yes, no, 1, 0")
         .means("Whether the concurrency system holds PipelineRuns to their Repository's limit."),
@@ -61,6 +61,12 @@ static TABLE: [Key; 24] = [
     key("etcd-enabled", Group::General, "false", Change::Driver)
         .allows("true, false, yes, no, 1, 0")
         .means("The older way to choose the etcd driver; `concurrency-driver` wins over it."),
+    key("concurrency-repository-labels", Group::General, "true", Change::Telling)
+        .allows("true, false, yes, no, 1, 0")
+        .means(
+            "Whether metrics tell Repositories apart, by the labels `namespace` and `repository`. With false they tell all \
+             together, which is for clusters with thousands of Repositories.",
+        ),
     key("postgresql-host", Group::PostgreSql, "localhost", Change::Driver)
         .allows("a host name or IP address, without scheme and port")
         .means("Host of the PostgreSQL server."),

@@ -51,7 +51,10 @@ pub fn resolve(sources: &Sources, files: &dyn ReadFile) -> Result<Resolved, Prob
     let mut reader = Reader { collected: &collected, findings: &mut findings };
     let general = general::read(&mut reader);
     let settings = read_drivers(&mut reader, &general, files);
-    let settings = general.enabled.zip(settings).map(|(enabled, driver)| Settings { enabled, driver });
+    let settings = (|| {
+        let (enabled, repository_labels) = (general.enabled?, general.repository_labels?);
+        Some(Settings { enabled, repository_labels, driver: settings? })
+    })();
 
     // Unknown keys and a broken file are nobody's, so they are never pardoned.
     findings.problems.extend_from_slice(&sources.findings.problems);

@@ -11,6 +11,8 @@ use crate::secret::Secret;
 pub struct Settings {
     /// Whether the system holds runs to their limits at all (`concurrency-enabled`).
     pub enabled: bool,
+    /// Whether metrics tell Repositories apart (`concurrency-repository-labels`).
+    pub repository_labels: bool,
     /// The chosen driver with its settings; checked even while the system is off.
     pub driver: DriverSettings,
 }

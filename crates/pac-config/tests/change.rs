@@ -100,6 +100,13 @@ fn the_greatest_change_counts() {
 }
 
 #[test]
+fn what_is_told_changes_without_touching_the_store() {
+    let (old, new) = (settings("etcd", &[]), settings("etcd", &[("concurrency-repository-labels", "no")]));
+    assert!(old.repository_labels && !new.repository_labels);
+    assert_eq!((old.difference(&new), old.change_to(&new)), (vec!["concurrency-repository-labels"], Change::Telling));
+}
+
+#[test]
 fn nothing_moves_while_the_system_is_off() {
     let off = |driver| Settings { enabled: false, ..settings(driver, &[]) };
     assert_eq!(off("postgresql").change_to(&off("etcd")), Change::Tunables);

@@ -19,6 +19,7 @@ fn shows_each_setting_that_counts_with_its_origin() {
 SETTING                        VALUE            FROM
 concurrency-enabled            true             ConfigMap pipelines-as-code/pipelines-as-code
 concurrency-driver             postgresql       ConfigMap pipelines-as-code/pipelines-as-code
+concurrency-repository-labels  true             default
 postgresql-host                db.example.com   ConfigMap pipelines-as-code/pipelines-as-code
 postgresql-port                5432             default
 postgresql-database            pac_concurrency  default
@@ -41,10 +42,11 @@ seconds; from ConfigMap pipelines-as-code/pipelines-as-code); not in use: the dr
 #[test]
 fn a_short_configuration_is_a_short_report() {
     let expected = "\
-SETTING              VALUE   FROM
-concurrency-enabled  false   default
-concurrency-driver   memory  default
-memory-lease-ttl     30m     default
+SETTING                        VALUE   FROM
+concurrency-enabled            false   default
+concurrency-driver             memory  default
+concurrency-repository-labels  true    default
+memory-lease-ttl               30m     default
 ";
     assert_eq!(report(&from_config_map(&[]).unwrap()), expected);
 }

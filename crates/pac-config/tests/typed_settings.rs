@@ -32,7 +32,10 @@ fn urls(settings: &EtcdSettings) -> Vec<String> {
 fn nothing_set_is_off_and_memory() {
     let resolved = from_config_map(&[]).unwrap();
     let memory = MemorySettings { lease_ttl: Duration::from_mins(30) };
-    assert_eq!(resolved.settings, Settings { enabled: false, driver: DriverSettings::Memory(memory) });
+    assert_eq!(
+        resolved.settings,
+        Settings { enabled: false, repository_labels: true, driver: DriverSettings::Memory(memory) }
+    );
     assert!(resolved.warnings.is_empty());
     assert!(resolved.effective.iter().all(|row| row.origin.to_string() == "default"));
 }
@@ -74,7 +77,10 @@ fn the_guides_postgresql_settings() {
         connection_timeout: Duration::from_secs(30),
         lease_ttl: HOUR,
     };
-    assert_eq!(resolved.settings, Settings { enabled: true, driver: DriverSettings::PostgreSql(expected) });
+    assert_eq!(
+        resolved.settings,
+        Settings { enabled: true, repository_labels: true, driver: DriverSettings::PostgreSql(expected) }
+    );
     assert_eq!(resolved.settings.driver.name(), "postgresql");
 }
 

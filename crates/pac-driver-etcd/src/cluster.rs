@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use etcd_client::Error;
 use futures::stream::{FuturesUnordered, StreamExt};
-use pac_concurrency::{DriverError, Fault};
+use pac_concurrency::{Connections, DriverError, Fault, Waiters};
 use pac_config::EtcdSettings;
 use tokio::time::timeout;
 use tracing::info;
@@ -23,6 +23,8 @@ pub(crate) struct Cluster {
     state: Mutex<State>,
     /// Held by the one who connects; others wait for what comes of it.
     connecting: tokio::sync::Mutex<()>,
+    /// How many calls wait for a connection.
+    waiters: Waiters,
 }
 
 #[derive(Default)]
@@ -37,7 +39,12 @@ struct State {
 
 impl Cluster {
     pub(crate) fn new(settings: EtcdSettings) -> Self {
-        Self { settings, state: Mutex::default(), connecting: tokio::sync::Mutex::default() }
+        Self {
+            settings,
+            state: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+            waiters: Waiters::default(),
+        }
     }
 
     /// Reads: what `call` asks for changes nothing, and may be asked of another member if one fails.
@@ -86,6 +93,12 @@ impl Cluster {
         }
     }
 
+    /// The one connection that all calls share, if it is open, and who waits for it to be.
+    pub(crate) fn connections(&self) -> Connections {
+        let in_use = u32::from(self.state().session.is_some());
+        Connections { most: 1, in_use, idle: 0, waiting: self.waiters.count() }
+    }
+
     /// A session with a member that answers.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, DriverError> {
         let failures = {
@@ -95,6 +108,7 @@ impl Cluster {
             }
             state.failures
         };
+        let _waiter = self.waiters.enter();
         let _one_at_a_time = self.connecting.lock().await;
         {
             let state = self.state();

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, StatusResponse, Txn, TxnOp};
 use futures::stream::BoxStream;
 use pac_concurrency::{
-    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Legacy, Renewal, Repositories, RepositoryKey,
-    ServerInfo, Snapshot, TakenOver, Version, Window,
+    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, Holder, Legacy, Renewal, Repositories,
+    RepositoryKey, ServerInfo, Snapshot, TakenOver, Version, Window,
 };
 use pac_config::EtcdSettings;
 use uuid::Uuid;
@@ -166,6 +166,10 @@ impl Driver for EtcdDriver {
         }
         let version = status.as_ref().map_or("of a version it doesn't tell", StatusResponse::version);
         Ok(ServerInfo { server: format!("etcd {version}"), address: member.address })
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(self.store.cluster.connections())
     }
 
     async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {

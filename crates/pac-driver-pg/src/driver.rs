@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Legacy, Renewal, Repositories, RepositoryKey,
-    ServerInfo, Snapshot, TakenOver, Version, Window,
+    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, Holder, Legacy, Renewal, Repositories,
+    RepositoryKey, ServerInfo, Snapshot, TakenOver, Version, Window,
 };
 use pac_config::PostgreSqlSettings;
 use sqlx::Row;
@@ -170,6 +170,10 @@ impl Driver for PgDriver {
         let version: String = row.try_get("version").map_err(|error| self.explain(error))?;
         let address = format!("{}/{}", server.address, server.database);
         Ok(ServerInfo { server: format!("PostgreSQL {version}"), address })
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(self.sessions.connections())
     }
 
     async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {

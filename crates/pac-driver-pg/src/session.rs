@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::LevelFilter;
-use pac_concurrency::{DriverError, Fault};
+use pac_concurrency::{Connections, DriverError, Fault, Waiters};
 use parking_lot::Mutex;
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
@@ -32,6 +32,9 @@ pub(crate) struct Sessions {
     /// Whether a transaction pooler is between us and the server: see [`Sessions::ask`].
     pooled: Arc<AtomicBool>,
     broken: Broken,
+    /// How many connections there may be.
+    most: u32,
+    waiters: Arc<Waiters>,
 }
 
 /// When a connection last broke: older ones may have broken with it.
@@ -71,7 +74,14 @@ impl Sessions {
                 Box::pin(async move { Ok(!suspect || answers(connection).await) })
             })
             .connect_lazy_with(options);
-        Self { pool, server: Arc::new(server), pooled: Arc::default(), broken }
+        Self {
+            pool,
+            server: Arc::new(server),
+            pooled: Arc::default(),
+            broken,
+            most: connections,
+            waiters: Arc::default(),
+        }
     }
 
     pub(crate) fn server(&self) -> &Server {
@@ -110,8 +120,7 @@ impl Sessions {
     }
 
     async fn run(&self, stage: Stage, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, DriverError> {
-        let connection = self.pool.acquire().await;
-        let mut connection = connection.map_err(|error| self.server.explain(Stage::Connecting, error))?;
+        let mut connection = self.connection().await?;
         match timeout(ANSWER_WITHIN, self.ask(&mut connection, query)).await {
             Ok(Ok(rows)) => Ok(rows),
             Ok(Err(error)) => {
@@ -125,6 +134,19 @@ impl Sessions {
                 Err(self.server.silent(stage))
             }
         }
+    }
+
+    /// A connection of the pool, as soon as there is one.
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, DriverError> {
+        let _waiter = self.waiters.enter();
+        self.pool.acquire().await.map_err(|error| self.server.explain(Stage::Connecting, error))
+    }
+
+    /// The connections calls go through, at this moment.
+    pub(crate) fn connections(&self) -> Connections {
+        let (open, idle) = (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX));
+        let (in_use, waiting) = (open.saturating_sub(idle), self.waiters.count());
+        Connections { most: self.most, in_use, idle, waiting }
     }
 
     /// Through a transaction pooler, two messages outside a transaction may reach two servers; so preparing a statement

@@ -2,9 +2,9 @@
 //! it changes, and when it is over. Not once per failed call.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use metrics::gauge;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -29,6 +29,10 @@ pub enum Part {
 #[derive(Debug, Default)]
 pub struct Health {
     parts: Mutex<Parts>,
+    /// Whether the settings there are now can't be used, and so former ones stay in force.
+    settings_unusable: AtomicBool,
+    /// Whether the store that the settings ask for can't be reached, and so the former one stays in use.
+    new_store_unreachable: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +45,23 @@ struct Parts {
 // === impl Part ===
 
 impl Part {
-    /// Its name, for people and metrics.
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::Settings, Self::Store, Self::ApiServer, Self::RunWatch, Self::RepositoryWatch, Self::Start];
+
+    /// Its name as the value of a metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Store => "store",
+            Self::ApiServer => "api_server",
+            Self::RunWatch => "run_watch",
+            Self::RepositoryWatch => "repository_watch",
+            Self::Start => "start",
+        }
+    }
+
+    /// Its name, for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Settings => "settings",
@@ -67,7 +87,6 @@ impl Health {
                 Part::Start => info!(part = part.name(), "{}: {why}", part.name()),
                 _ => warn!(part = part.name(), "{}: {why}", part.name()),
             }
-            gauge!("pac_concurrency_trouble", "part" => part.name()).set(1.0);
             parts.problems.insert(part, why);
         }
     }
@@ -85,10 +104,25 @@ impl Health {
         let mut parts = self.parts();
         parts.worked.insert(part, Instant::now());
         if parts.problems.remove(&part).is_some() {
-            gauge!("pac_concurrency_trouble", "part" => part.name()).set(0.0);
             let how = if part == Part::Start { "done" } else { "fine again" };
             info!(part = part.name(), "{}: {how}", part.name());
         }
+    }
+
+    /// Notes whether the settings there are now can be used; if not, former ones stay in force.
+    pub fn note_settings_unusable(&self, unusable: bool) {
+        self.settings_unusable.store(unusable, Ordering::Relaxed);
+    }
+
+    /// Notes whether the store that new settings ask for can be reached; if not, the former one stays in use.
+    pub fn note_new_store_unreachable(&self, unreachable: bool) {
+        self.new_store_unreachable.store(unreachable, Ordering::Relaxed);
+    }
+
+    /// The reasons for which settings may not be in force, and whether they are.
+    pub fn settings_not_in_force(&self) -> [(&'static str, bool); 2] {
+        let unreachable = self.new_store_unreachable.load(Ordering::Relaxed);
+        [("unusable", self.settings_unusable.load(Ordering::Relaxed)), ("unreachable", unreachable)]
     }
 
     /// Whether `part` is in trouble.

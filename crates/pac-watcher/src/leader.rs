@@ -16,7 +16,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, PostParams, WatchEvent, WatchParams};
-use metrics::gauge;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
@@ -152,7 +151,6 @@ impl Candidate {
     fn lead(&mut self, since: Instant) {
         self.renewed = Some(since);
         if !self.leading.send_replace(true) {
-            gauge!("pac_concurrency_leader").set(1.0);
             info!(identity = self.options.identity, "leading");
         }
     }
@@ -160,7 +158,6 @@ impl Candidate {
     fn follow(&mut self, why: &str) {
         self.renewed = None;
         if self.leading.send_replace(false) {
-            gauge!("pac_concurrency_leader").set(0.0);
             info!(identity = self.options.identity, why, "no longer leading");
         }
     }

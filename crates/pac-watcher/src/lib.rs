@@ -21,6 +21,8 @@
 //! the domain. This crate knows no driver: [`supervise::Connect`] makes them.
 
 pub mod api;
+pub mod at_work;
+pub mod audit;
 mod backoff;
 pub mod cluster;
 pub mod convert;

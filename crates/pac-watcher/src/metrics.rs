@@ -1,53 +1,145 @@
-//! The watcher's own metrics: help texts, and the gauges that are read off the index when they are scraped.
+//! What is read when it is scraped: the queues as the index shows them, the audit, the store, and what is wrong.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-use pac_concurrency::Limit;
+use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_process::Collector;
+use pac_concurrency::{Connections, Limit, Manager, RepositoryKey};
+use pac_config::Settings;
+use pac_metrics::exposition::Repository;
+use pac_metrics::{Exposition, Metric, catalogue, per_repository};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::index::Index;
+use crate::at_work::AtWork;
+use crate::health::{Health, Part};
+use crate::index::{Index, Tally};
 
-/// Registers the help texts of this crate's metrics with the recorder in place.
-pub fn describe_metrics() {
-    describe_histogram!(
-        "pac_concurrency_pass_seconds",
-        Unit::Seconds,
-        "Time of one pass over one repository, by outcome."
-    );
-    describe_histogram!(
-        "pac_concurrency_start_seconds",
-        Unit::Seconds,
-        "Time from the commit of a slot to the API server's word that its run was started."
-    );
-    describe_counter!("pac_concurrency_starts_total", Unit::Count, "Attempts to start a run, by what came of them.");
-    describe_counter!("pac_concurrency_runs_done_total", Unit::Count, "Final states written onto runs, by outcome.");
-    describe_counter!("pac_concurrency_watch_failures_total", Unit::Count, "Watches and lists that broke, by watch.");
-    describe_counter!("pac_concurrency_config_reloads_total", Unit::Count, "Changes of the settings, by outcome.");
-    describe_gauge!("pac_concurrency_trouble", "1 for each part that is in trouble now; the log says why.");
-    describe_gauge!("pac_concurrency_leader", "1 while this watcher admits runs.");
+/// Leaked slots of a repository that are named.
+const NAMED_LEAKS: usize = 10;
+
+/// Where all that is told by `/metrics` comes from.
+#[derive(Clone)]
+pub struct Measured {
+    /// What was counted of the whole watcher.
+    pub counted: PrometheusHandle,
+    /// What is known of the cluster.
+    pub index: Arc<Index>,
+    /// What is wrong.
+    pub health: Arc<Health>,
+    /// What is at work.
+    pub at_work: Arc<AtWork>,
+    /// Whether this watcher leads.
+    pub leading: watch::Receiver<bool>,
+    /// The settings in force, once they were first read.
+    pub settings: Arc<OnceLock<watch::Receiver<Arc<Settings>>>>,
 }
 
-/// What is true of every repository now, in Prometheus' text format. Read at scrape time: a repository that is gone is gone
-/// from here too.
-pub fn repository_gauges(index: &Index) -> String {
-    let tallies = index.tallies();
-    let mut text = String::new();
-    let mut gauge = |name: &str, help: &str, values: &mut dyn Iterator<Item = (&str, &str, u64)>| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-        for (namespace, repository, value) in values {
-            // Names of Kubernetes objects need no escaping.
-            let _ = writeln!(text, "{name}{{namespace=\"{namespace}\",repository=\"{repository}\"}} {value}");
+// === impl Measured ===
+
+impl Measured {
+    /// All metrics as they are now, in Prometheus' text format.
+    pub fn text(&self) -> String {
+        Collector::default().collect();
+        let repository_labels = self.settings.get().is_none_or(|settings| settings.borrow().repository_labels);
+        let mut exposition = Exposition::new(repository_labels);
+        self.write_repositories(&mut exposition);
+        self.write_store(&mut exposition);
+        self.write_watcher(&mut exposition);
+        self.counted.render() + &exposition.text()
+    }
+
+    fn write_repositories(&self, exposition: &mut Exposition) {
+        let tallies = self.index.tallies();
+        let kinds = |kind| tallies.values().filter(|(limit, _)| kind_of(*limit) == kind).count();
+        let kinds = ["limited", "unlimited", "held"].map(|kind| (vec![kind], number(kinds(kind))));
+        exposition.whole(&catalogue::REPOSITORIES, kinds);
+        let mut gauge = |metric: &Metric, value: &dyn Fn(Limit, &Tally) -> Option<f64>| {
+            let values = tallies.iter().filter_map(|(key, (limit, tally))| Some((key, value(*limit, tally)?)));
+            exposition.of_repositories(metric, values.map(|(key, value)| (named(key), Vec::new(), value)));
+        };
+        gauge(&catalogue::LIMIT, &|limit, _| limit_runs(limit));
+        gauge(&catalogue::RUNNING, &|_, tally| Some(number(tally.running)));
+        gauge(&catalogue::WAITING, &|_, tally| Some(number(tally.waiting)));
+        gauge(&catalogue::OLDEST_WAITING_AGE, &|_, tally| Some(tally.longest_wait.as_secs_f64()));
+        gauge(&catalogue::STARTABLE, &|limit, tally| Some(number(tally.startable(limit))));
+        gauge(&catalogue::EXCESS, &|limit, tally| Some(number(tally.excess(limit))));
+        gauge(&catalogue::DRAINING, &|limit, tally| Some(number(tally.draining(limit))));
+        let existing: BTreeSet<Repository<'_>> = tallies.keys().map(named).collect();
+        per_repository::keep(&existing);
+        per_repository::write(exposition, &existing);
+        if *self.leading.borrow() {
+            self.write_slots(exposition, &existing);
         }
-    };
-    let mut limits = tallies.iter().filter_map(|(key, (limit, _))| match limit {
-        Limit::AtMost(most) => Some((key.namespace(), key.name(), u64::from(most.get()))),
-        Limit::Held => Some((key.namespace(), key.name(), 0)),
+    }
+
+    /// What only the watcher that makes the passes knows.
+    fn write_slots(&self, exposition: &mut Exposition, existing: &BTreeSet<Repository<'_>>) {
+        let Some((manager, audit)) = self.at_work.manager().zip(self.at_work.audit()) else { return };
+        let held = manager.held_slots();
+        let known = held.iter().filter(|(key, count)| **count > 0 || existing.contains(&named(key)));
+        let slots = known.map(|(key, count)| (named(key), Vec::new(), number(*count)));
+        exposition.of_repositories(&catalogue::HELD_SLOTS, slots);
+        let leaked = audit.leaked(Instant::now());
+        let count = |key: &RepositoryKey| leaked.get(key).map_or(0, Vec::len);
+        // One that is gone from the cluster may have leaked slots, too.
+        let keys: BTreeSet<&RepositoryKey> = held.keys().chain(leaked.keys()).collect();
+        let keys = keys.into_iter().filter(|key| existing.contains(&named(key)) || leaked.contains_key(*key));
+        let counts = keys.map(|key| (named(key), Vec::new(), number(count(key))));
+        exposition.of_repositories(&catalogue::LEAKED_SLOTS, counts);
+        let runs = leaked.iter().flat_map(|(key, runs)| runs.iter().take(NAMED_LEAKS).map(move |run| (key, run)));
+        let runs = runs.map(|(key, run)| (named(key), vec![run.name()], 1.0));
+        exposition.of_repositories(&catalogue::LEAKED_SLOT, runs);
+    }
+
+    fn write_store(&self, exposition: &mut Exposition) {
+        let depth = self.at_work.queue().map(|queue| (Vec::new(), number(queue.depth())));
+        exposition.whole(&catalogue::WORK_QUEUE, depth);
+        let manager = self.at_work.manager();
+        let driver = manager.as_deref().map(Manager::driver_name);
+        exposition.whole(&catalogue::STORE, driver.map(|driver| (vec![driver], 1.0)));
+        let Some(connections) = manager.and_then(|manager| manager.connections()) else { return };
+        let Connections { most, in_use, idle, waiting } = connections;
+        let states = [(vec!["in_use"], f64::from(in_use)), (vec!["idle"], f64::from(idle))];
+        exposition.whole(&catalogue::CONNECTIONS, states);
+        exposition.whole(&catalogue::CONNECTIONS_MAX, [(Vec::new(), f64::from(most))]);
+        exposition.whole(&catalogue::CONNECTION_WAITERS, [(Vec::new(), f64::from(waiting))]);
+    }
+
+    fn write_watcher(&self, exposition: &mut Exposition) {
+        let yes = |yes: bool| f64::from(u8::from(yes));
+        exposition.whole(&catalogue::LEADER, [(Vec::new(), yes(*self.leading.borrow()))]);
+        let parts = Part::ALL.map(|part| (vec![part.label()], yes(self.health.is_troubled(part))));
+        exposition.whole(&catalogue::TROUBLE, parts);
+        let reasons = self.health.settings_not_in_force().map(|(reason, is_so)| (vec![reason], yes(is_so)));
+        exposition.whole(&catalogue::SETTINGS_NOT_IN_FORCE, reasons);
+        exposition.whole(&catalogue::BUILD, [(vec![env!("CARGO_PKG_VERSION")], 1.0)]);
+    }
+}
+
+fn named(key: &RepositoryKey) -> Repository<'_> {
+    (key.namespace(), key.name())
+}
+
+fn kind_of(limit: Limit) -> &'static str {
+    match limit {
+        Limit::AtMost(_) => "limited",
+        Limit::Unlimited => "unlimited",
+        Limit::Held => "held",
+    }
+}
+
+fn limit_runs(limit: Limit) -> Option<f64> {
+    match limit {
+        Limit::AtMost(most) => Some(f64::from(most.get())),
+        Limit::Held => Some(0.0),
         Limit::Unlimited => None,
-    });
-    gauge("pac_concurrency_limit", "How many runs of the repository may run at once; none if unlimited.", &mut limits);
-    let mut running = tallies.iter().map(|(key, (_, tally))| (key.namespace(), key.name(), tally.running as u64));
-    gauge("pac_concurrency_running", "Runs of the repository that run.", &mut running);
-    let mut waiting = tallies.iter().map(|(key, (_, tally))| (key.namespace(), key.name(), tally.waiting as u64));
-    gauge("pac_concurrency_waiting", "Runs of the repository that wait for a slot.", &mut waiting);
-    text
+    }
+}
+
+/// A count as the format has numbers: exact up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "there is never so much of anything")]
+fn number(count: usize) -> f64 {
+    count as f64
 }

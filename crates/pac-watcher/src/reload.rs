@@ -13,8 +13,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use kube::api::Api;
 use kube::runtime::watcher;
-use metrics::counter;
 use pac_config::{Disk, Problems, Resolved, Settings, Sources, resolve};
+use pac_metrics::catalogue;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
@@ -131,8 +131,8 @@ impl SettingsSource {
                         reported = None;
                         take_in(&resolved, &settings, &health);
                     }
-                    Ok(Some(Err(problems))) => report_once(&mut reported, problems.to_string()),
-                    Ok(None) => report_once(&mut reported, "their ConfigMap is gone".to_owned()),
+                    Ok(Some(Err(problems))) => report_once(&mut reported, problems.to_string(), &health),
+                    Ok(None) => report_once(&mut reported, "their ConfigMap is gone".to_owned(), &health),
                     Err(_) => {}
                 }
             }
@@ -159,9 +159,10 @@ impl SettingsSource {
 
 fn take_in(resolved: &Resolved, settings: &watch::Sender<Arc<Settings>>, health: &Health) {
     health.fine(Part::Settings);
+    health.note_settings_unusable(false);
     let before = Arc::clone(&settings.borrow());
     if *before != resolved.settings {
-        counter!("pac_concurrency_config_reloads_total", "outcome" => "applied").increment(1);
+        catalogue::CONFIG_RELOADS.count(&["applied"], 1);
         info!(changed = before.difference(&resolved.settings).join(", "), "the settings changed");
         log_warnings(resolved);
         settings.send_replace(Arc::new(resolved.settings.clone()));
@@ -169,9 +170,10 @@ fn take_in(resolved: &Resolved, settings: &watch::Sender<Arc<Settings>>, health:
 }
 
 /// Says that new settings are not used, when it is news.
-fn report_once(reported: &mut Option<String>, why: String) {
+fn report_once(reported: &mut Option<String>, why: String, health: &Health) {
+    health.note_settings_unusable(true);
     if reported.as_ref() != Some(&why) {
-        counter!("pac_concurrency_config_reloads_total", "outcome" => "refused").increment(1);
+        catalogue::CONFIG_RELOADS.count(&["refused"], 1);
         warn!("the settings can't be used any more, and the last good ones stay:\n{why}");
         *reported = Some(why);
     }

@@ -1,6 +1,6 @@
 //! `pac-watcher run`: everything together, until told to stop.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_concurrency::RepositoryKey;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::at_work::AtWork;
 use crate::cluster;
 use crate::engine::EngineOptions;
 use crate::error::WatcherError;
@@ -16,9 +17,11 @@ use crate::health::{Health, Part};
 use crate::http::{Told, serve_admin, serve_metrics, serve_probes};
 use crate::index::Index;
 use crate::leader::{Candidate, LeaderOptions};
+use crate::metrics::Measured;
 use crate::options::WatcherOptions;
 use crate::reload::SettingsSource;
 use crate::supervise::{Connect, Supervisor};
+use crate::telemetry;
 
 /// Runs the watcher until `stop`, then finishes what is in flight, gives up leadership and returns.
 ///
@@ -39,18 +42,6 @@ pub async fn run(
     let index = Arc::new(Index::new(global));
     let serving = CancellationToken::new();
     let _serving = serving.clone().drop_guard();
-    let told = Told { health: Arc::clone(&health), index: Arc::clone(&index), counted };
-    serve_metrics(options.metrics_addr, told.clone(), serving.clone()).await?;
-    serve_probes(options.probe_addr, told.clone(), serving.clone()).await?;
-    serve_admin(options.admin_addr, told, serving.clone()).await?;
-
-    let source = SettingsSource::cluster(client.clone(), &options.place);
-    let Some(settings) = stop.run_until_cancelled(source.read_first(&health)).await else { return Ok(()) };
-    let settings = settings?;
-    insist_on_leadership(&options, &settings)?;
-    let (sender, receiver) = watch::channel(Arc::new(settings));
-    let following = tokio::spawn(source.follow(sender, Arc::clone(&health)));
-
     let elected = options.leader_elect;
     let leader = LeaderOptions::new(&options.place.namespace, &options.identity, options.leader_lease);
     let (candidate, leading) = if elected {
@@ -59,10 +50,35 @@ pub async fn run(
     } else {
         (None, watch::channel(true).1)
     };
+    let (at_work, settings_in_force) = (Arc::new(AtWork::default()), Arc::new(OnceLock::new()));
+    let measured = Measured {
+        counted: counted.clone(),
+        index: Arc::clone(&index),
+        health: Arc::clone(&health),
+        at_work: Arc::clone(&at_work),
+        leading: leading.clone(),
+        settings: Arc::clone(&settings_in_force),
+    };
+    tokio::spawn(serving.clone().run_until_cancelled_owned(keep_tidy(counted)));
+    serve_metrics(options.metrics_addr, measured, serving.clone()).await?;
+    let told = Told { health: Arc::clone(&health), index: Arc::clone(&index) };
+    serve_probes(options.probe_addr, told.clone(), serving.clone()).await?;
+    serve_admin(options.admin_addr, told, serving.clone()).await?;
+
+    let source = SettingsSource::cluster(client.clone(), &options.place);
+    let Some(settings) = stop.run_until_cancelled(source.read_first(&health)).await else { return Ok(()) };
+    let settings = settings?;
+    insist_on_leadership(&options, &settings)?;
+    let (sender, receiver) = watch::channel(Arc::new(settings));
+    // Set once: this is where settings begin.
+    let _ = settings_in_force.set(receiver.clone());
+    let following = tokio::spawn(source.follow(sender, Arc::clone(&health)));
+
     let campaign_over = CancellationToken::new();
     let campaign = tokio::spawn(campaign(candidate, campaign_over.clone()));
     let engine = EngineOptions::new(options.mode, elected);
-    let supervisor = Supervisor { client, connect, index, health, identity: options.identity, engine, leading };
+    let supervisor =
+        Supervisor { client, connect, index, at_work, health, identity: options.identity, engine, leading };
     supervisor.run(receiver, stop).await;
     // Only now: leadership given up earlier would let another start what this one has in hand.
     campaign_over.cancel();
@@ -72,6 +88,13 @@ pub async fn run(
     following.abort();
     info!("stopped");
     Ok(())
+}
+
+async fn keep_tidy(counted: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(telemetry::TIDY_EVERY).await;
+        counted.run_upkeep();
+    }
 }
 
 async fn campaign(candidate: Option<Candidate>, over: CancellationToken) {

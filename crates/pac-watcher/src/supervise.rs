@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::at_work::AtWork;
 use crate::backoff;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::with_causes;
@@ -48,6 +49,8 @@ pub struct Supervisor {
     pub connect: Arc<dyn Connect>,
     /// What is known of the cluster, shared with the ports.
     pub index: Arc<Index>,
+    /// What is at work, shared with the ports.
+    pub at_work: Arc<AtWork>,
     /// What is wrong, shared with the ports.
     pub health: Arc<Health>,
     /// This watcher's identity.
@@ -103,6 +106,7 @@ impl Supervisor {
             health: Arc::clone(&self.health),
             heeds_pacs_queue: Arc::new(AtomicBool::new(self.engine.mode == Mode::Companion)),
         };
+        self.at_work.begin(&sink.queue);
         let watches = TaskTracker::new();
         let watching = CancellationToken::new();
         let (runs_synced, runs) = watch::channel(false);
@@ -119,6 +123,7 @@ impl Supervisor {
         }
         watching.cancel();
         watches.wait().await;
+        self.at_work.end();
         self.index.clear();
     }
 
@@ -134,12 +139,16 @@ impl Supervisor {
     ) -> Next {
         info!("Initialized concurrency system with driver: {}", driver.name());
         let manager = Manager::new(Arc::clone(&driver), ManagerOptions::new(&self.identity));
-        let engine = Engine::new(self.client.clone(), Arc::new(manager), sink.clone(), self.engine.clone());
+        let manager = Arc::new(manager);
+        let engine = Engine::new(self.client.clone(), Arc::clone(&manager), sink.clone(), self.engine.clone());
+        self.at_work.work_with(Some(&manager), Some(engine.audit_so_far()));
         let stop_engine = CancellationToken::new();
         let running = {
             let (engine, stop_engine, leading) = (Arc::clone(&engine), stop_engine.clone(), self.leading.clone());
+            let index = Arc::clone(&self.index);
             tokio::spawn(async move {
                 if stop_engine.run_until_cancelled(all_true(synced)).await.is_some() {
+                    index.note_complete();
                     engine.run(leading, stop_engine).await;
                 }
             })
@@ -147,6 +156,7 @@ impl Supervisor {
         let next = self.until_changed(&current, settings, stop).await;
         stop_engine.cancel();
         finish(running, matches!(next, Next::Stop)).await;
+        self.at_work.work_with(None, None);
         match next {
             Next::Go(new_driver, new) => self.move_over(driver, new_driver, &current, new, stop).await,
             other => other,
@@ -170,8 +180,9 @@ impl Supervisor {
             }
             let new = Arc::clone(&settings.borrow_and_update());
             match current.change_to(&new) {
-                Change::None => {
+                Change::None | Change::Telling => {
                     self.health.fine(Part::Settings);
+                    self.health.note_new_store_unreachable(false);
                     failures = 0;
                     continue;
                 }
@@ -181,10 +192,12 @@ impl Supervisor {
             match self.connect.connect(&new.driver).await {
                 Ok(driver) => {
                     self.health.fine(Part::Settings);
+                    self.health.note_new_store_unreachable(false);
                     return Next::Go(driver, new);
                 }
                 Err(error) => {
                     failures += 1;
+                    self.health.note_new_store_unreachable(true);
                     let why =
                         format!("still on the former connection, the new settings don't work: {}", with_causes(&error));
                     warn!("{why}");

@@ -1,15 +1,22 @@
-//! Metrics recorder: where counters and histograms go.
+//! Metrics recorder: where counters and histograms of the whole watcher go.
+
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use pac_metrics::{Kind, metrics};
 
-/// Bounds of the histograms, in seconds: from what a commit in memory takes to what a deadline allows.
-const BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// How often what histograms were given is put into their buckets, scraped or not: until then each value takes room.
+pub(crate) const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 /// Installs the process's recorder; what it has is rendered by the handle.
 pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS)?;
+    let mut builder = PrometheusBuilder::new();
+    for metric in metrics() {
+        if let Kind::Histogram(bounds) = metric.kind {
+            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)?;
+        }
+    }
     let handle = builder.install_recorder()?;
-    pac_concurrency::describe_metrics();
-    crate::metrics::describe_metrics();
+    pac_metrics::describe();
     Ok(handle)
 }

@@ -17,8 +17,8 @@ use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
-use metrics::counter;
 use pac_concurrency::{RepositoryKey, Scope};
+use pac_metrics::catalogue;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 use tracing::{debug, warn};
@@ -117,7 +117,8 @@ async fn next<E>(events: &mut (impl Stream<Item = watcher::Result<E>> + Unpin), 
             Some(event)
         }
         Err(error) => {
-            counter!("pac_concurrency_watch_failures_total", "watch" => part.name()).increment(1);
+            let watch = if part == Part::RunWatch { "pipelineruns" } else { "repositories" };
+            catalogue::WATCH_RESTARTS.count(&[watch], 1);
             match error {
                 // A watch is closed by the server now and then, and resumed.
                 watcher::Error::WatchFailed(_) | watcher::Error::WatchError(_) => {

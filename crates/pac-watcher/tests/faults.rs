@@ -292,7 +292,7 @@ async fn the_ports_tell_what_is_so() {
     world.running(&["a"]).await;
     let watcher = world.watcher();
     let labels = format!("{{namespace=\"{}\",repository=\"repo\"}}", world.namespace);
-    for line in [format!("pac_concurrency_limit{labels} 1"), format!("pac_concurrency_waiting{labels} 1")] {
+    for line in [format!("pac_concurrency_limit_runs{labels} 1"), format!("pac_concurrency_waiting_runs{labels} 1")] {
         watcher.metrics_have(&line, true).await;
     }
     assert_eq!(watcher.get(watcher.probe_addr, "/live").await.0, 200);

@@ -148,9 +148,7 @@ fn alerts() -> Vec<Alert> {
         ),
         alert(
             "SlotsIdle",
-            "max by (namespace, repository) (pac_concurrency_waiting) > 0 and \
-             max by (namespace, repository) (pac_concurrency_running) < \
-             max by (namespace, repository) (pac_concurrency_limit)",
+            "max by (namespace, repository) (pac_concurrency_startable_runs) > 0",
             "10m",
             "warning",
             "PipelineRuns of {{ $labels.namespace }}/{{ $labels.repository }} wait although there are free slots.",

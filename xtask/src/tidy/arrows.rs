@@ -5,15 +5,16 @@ use super::sources::Sources;
 /// Crates of ours, and what each may depend on of ours (for its tests, more).
 const ARROWS: &[(&str, &[&str])] = &[
     ("pac-config", &[]),
-    ("pac-concurrency", &[]),
+    ("pac-metrics", &[]),
+    ("pac-concurrency", &["pac-metrics"]),
     ("pac-driver-mem", &["pac-concurrency"]),
     ("pac-driver-pg", &["pac-concurrency", "pac-config"]),
     ("pac-driver-etcd", &["pac-concurrency", "pac-config"]),
-    ("pac-watcher", &["pac-concurrency", "pac-config"]),
+    ("pac-watcher", &["pac-concurrency", "pac-config", "pac-metrics"]),
     ("pac-devcluster", &[]),
     ("pac-devservers", &[]),
     ("pac", &["pac-concurrency", "pac-config", "pac-driver-etcd", "pac-driver-mem", "pac-driver-pg", "pac-watcher"]),
-    ("xtask", &["pac-config", "pac-devservers"]),
+    ("xtask", &["pac-config", "pac-devservers", "pac-metrics"]),
 ];
 
 /// What others' crates a crate must not know.

@@ -41,6 +41,8 @@ struct State {
     invalid: HashSet<RepositoryKey>,
     under_way: HashSet<RepositoryKey>,
     taking_over_until: Option<Instant>,
+    // How many slots were taken at the last pass.
+    held: HashMap<RepositoryKey, usize>,
 }
 
 // === impl Known ===
@@ -68,7 +70,7 @@ impl Known {
     /// Says so when a repository comes to have someone waiting for its limit: once per change, not once per pass.
     pub(super) fn note_limit(&mut self, repository: &RepositoryKey, at_limit: bool) {
         if at_limit && !self.at_limit {
-            metrics::limit_reached();
+            metrics::limit_reached(repository);
             info!("concurrency limit reached for repository {repository}");
         }
         self.at_limit = at_limit;
@@ -110,10 +112,24 @@ impl KnownRepositories {
     pub(super) fn put_back(&self, repository: &RepositoryKey, mut known: Known) {
         let mut state = self.state();
         state.under_way.remove(repository);
+        if let Some(snapshot) = &known.snapshot {
+            state.held.insert(repository.clone(), snapshot.slots.len());
+        }
         if state.invalid.remove(repository) {
             known.snapshot = None;
         }
         state.repositories.insert(repository.clone(), known);
+    }
+
+    pub(super) fn held_slots(&self) -> HashMap<RepositoryKey, usize> {
+        self.state().held.clone()
+    }
+
+    pub(super) fn slots(&self) -> Vec<(RepositoryKey, Vec<RunKey>)> {
+        let state = self.state();
+        let current = state.repositories.iter().filter(|(repository, _)| !state.invalid.contains(*repository));
+        let slots = |known: &Known| known.snapshot.as_ref().map(|snapshot| snapshot.slots.keys().cloned().collect());
+        current.filter_map(|(repository, known)| Some((repository.clone(), slots(known)?))).collect()
     }
 
     pub(super) fn invalidate(&self, repository: &RepositoryKey) {
@@ -133,6 +149,7 @@ impl KnownRepositories {
         let mut state = self.state();
         state.repositories.remove(repository);
         state.invalid.remove(repository);
+        state.held.remove(repository);
     }
 
     pub(super) fn take_over(&self, until: Instant) {

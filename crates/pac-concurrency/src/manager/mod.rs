@@ -23,6 +23,7 @@
 mod known;
 mod term;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use futures::stream::{BoxStream, StreamExt};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use crate::connections::Connections;
 use crate::delta::Delta;
 use crate::driver::{Change, Driver, Repositories, ServerInfo};
 use crate::error::{DriverError, Fault};
@@ -140,13 +142,28 @@ impl Manager {
 
     /// Ends the term, so that another watcher takes the slots over at once. They count all the while.
     pub async fn end_term(&self) -> Result<(), DriverError> {
-        self.driver.end(&self.term.end()).await
+        timed(&*self.driver, "end", self.driver.end(&self.term.end())).await
     }
 
     /// To be called when this watcher has become the leader: the runs that other holders were given slots for and did not
     /// start are taken over at once, for as long as they'd otherwise have been waited for.
     pub fn take_over(&self) {
         self.known.take_over(Instant::now() + self.options.stall_after);
+    }
+
+    /// How many slots each repository had taken at its last pass, for those passed over.
+    pub fn held_slots(&self) -> HashMap<RepositoryKey, usize> {
+        self.known.held_slots()
+    }
+
+    /// The runs with a slot, of each repository of which that is known without asking the store.
+    pub fn slots(&self) -> Vec<(RepositoryKey, Vec<RunKey>)> {
+        self.known.slots()
+    }
+
+    /// The connections to the store; none if it is this process.
+    pub fn connections(&self) -> Option<Connections> {
+        self.driver.connections()
     }
 
     /// One pass over `repository`; see the [module](self).
@@ -208,7 +225,7 @@ impl Manager {
             match self.commit(repository, snapshot.version, holder, &delta).await {
                 Ok(version) => {
                     snapshot.advance(version, holder, &delta);
-                    metrics::committed(&plan);
+                    metrics::committed(repository, &plan);
                     log_committed(repository, &plan);
                     return Ok(self.passed(repository, plan, snapshot, known));
                 }
@@ -232,7 +249,7 @@ impl Manager {
     }
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
-        let snapshot = timed("load", self.driver.load(repository, window)).await?;
+        let snapshot = timed(&*self.driver, "load", self.driver.load(repository, window)).await?;
         for record in &snapshot.corrupt {
             warn!(%repository, place = %record.place, why = %record.why, "skipped an unreadable record of the store");
         }
@@ -246,12 +263,16 @@ impl Manager {
         holder: &Holder,
         delta: &Delta,
     ) -> Result<Version, DriverError> {
-        timed("commit", self.driver.commit(repository, expected, holder, delta)).await
+        let committed = timed(&*self.driver, "commit", self.driver.commit(repository, expected, holder, delta)).await;
+        if matches!(committed, Err(DriverError::Conflict)) {
+            metrics::conflict();
+        }
+        committed
     }
 
     /// Every repository the store knows.
     pub async fn repositories(&self) -> Result<Repositories, DriverError> {
-        timed("repositories", self.driver.repositories()).await
+        timed(&*self.driver, "repositories", self.driver.repositories()).await
     }
 
     /// Removes `repository` from the store if nothing of it is left there; says whether it did.
@@ -261,7 +282,7 @@ impl Manager {
             return Ok(false);
         }
         self.known.remove(repository);
-        match timed("forget", self.driver.forget(repository, snapshot.version)).await {
+        match timed(&*self.driver, "forget", self.driver.forget(repository, snapshot.version)).await {
             Ok(()) => Ok(true),
             Err(DriverError::Conflict) => Ok(false),
             Err(error) => Err(error),
@@ -270,7 +291,7 @@ impl Manager {
 
     /// What an earlier implementation left in the store, if that is yet to be taken over.
     pub async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
-        timed("legacy", self.driver.legacy()).await
+        timed(&*self.driver, "legacy", self.driver.legacy()).await
     }
 
     /// Commits `delta`, which nobody planned, whatever version `repository` is at. Every part of it must be idempotent,
@@ -292,7 +313,7 @@ impl Manager {
 
     /// Notes in the store that what was left was taken over.
     pub async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
-        timed("note_legacy", self.driver.note_legacy_taken_over(taken)).await
+        timed(&*self.driver, "note_legacy", self.driver.note_legacy_taken_over(taken)).await
     }
 
     /// Forgets what is remembered of `repository`, so that its next pass loads.
@@ -314,7 +335,7 @@ impl Manager {
 
     /// Whether the store is fit for use.
     pub async fn check(&self) -> Result<ServerInfo, DriverError> {
-        timed("check", self.driver.check()).await
+        timed(&*self.driver, "check", self.driver.check()).await
     }
 }
 
@@ -324,13 +345,15 @@ impl fmt::Debug for Manager {
     }
 }
 
+/// What `call` of `driver` comes to, measured.
 async fn timed<T>(
+    driver: &dyn Driver,
     operation: &'static str,
     call: impl Future<Output = Result<T, DriverError>>,
 ) -> Result<T, DriverError> {
     let began = Instant::now();
     let outcome = call.await;
-    metrics::driver_call(operation, began.elapsed(), &outcome);
+    metrics::driver_call(driver.name(), operation, began.elapsed(), &outcome);
     outcome
 }
 

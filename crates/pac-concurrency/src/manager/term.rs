@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::untrusted;
+use super::{timed, untrusted};
 use crate::driver::Driver;
 use crate::error::DriverError;
 use crate::lease::{Holder, Renewal};
+use crate::metrics;
 
 /// What came of keeping the term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,19 +66,20 @@ impl Term {
             (state.holder.clone(), state.trusted_until.is_some())
         };
         if began {
-            match driver.renew(&holder).await? {
+            match timed(driver, "renew", driver.renew(&holder)).await? {
                 Renewal::Renewed => {
                     self.trust(holder, asked);
                     return Ok(TermEvent::Renewed);
                 }
                 Renewal::Lost => {
+                    metrics::lease_lost();
                     warn!(%holder, "lost the lease behind this watcher's slots; beginning a new term");
                     holder = Holder::new(&self.identity);
                 }
             }
         }
         // A begin whose answer was lost is begun again: the term is the same.
-        driver.begin(&holder).await?;
+        timed(driver, "begin", driver.begin(&holder)).await?;
         self.trust(holder, asked);
         Ok(TermEvent::Began)
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::Engine;
+use crate::audit::{AUDIT_EVERY, Audit};
 use crate::backoff;
 use crate::error::with_causes;
 use crate::health::Part;
@@ -84,6 +85,14 @@ impl Engine {
                 self.health.fine(Part::ApiServer);
             }
             Err(why) => self.health.trouble(Part::ApiServer, why),
+        }
+    }
+
+    /// Has the slots audited again and again.
+    pub(super) async fn audit(self: Arc<Self>, audit: Arc<Audit>) {
+        loop {
+            tokio::time::sleep(AUDIT_EVERY).await;
+            audit.look(&self.manager.slots(), &self.index, Instant::now());
         }
     }
 

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use self::requests::Requests;
+use crate::audit::Audit;
 use crate::error::with_causes;
 use crate::health::{Health, Part};
 use crate::index::Index;
@@ -64,6 +65,7 @@ pub struct Engine {
     failures: Mutex<HashMap<RepositoryKey, u32>>,
     lanes: starts::Lanes,
     in_flight: TaskTracker,
+    audit: Arc<Audit>,
 }
 
 // === impl EngineOptions ===
@@ -92,7 +94,13 @@ impl Engine {
             failures: Mutex::default(),
             lanes: starts::Lanes::default(),
             in_flight: TaskTracker::new(),
+            audit: Arc::default(),
         })
+    }
+
+    /// What the auditor has found.
+    pub fn audit_so_far(&self) -> &Arc<Audit> {
+        &self.audit
     }
 
     /// Runs until `stop`; then finishes what is in flight and ends the term. Passes are made while `leading` is true.
@@ -104,6 +112,7 @@ impl Engine {
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).follow_changes()));
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).check_health()));
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).resync()));
+        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).audit(Arc::clone(&self.audit))));
         tracker.close();
         if stop.run_until_cancelled(self.prepare(&mut began)).await.is_some() {
             self.health.fine(Part::Start);

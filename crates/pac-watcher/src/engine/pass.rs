@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use metrics::{counter, histogram};
 use pac_concurrency::{Passed, RepositoryKey, RunKey, Scope, Snapshot, Standings};
+use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -35,7 +35,7 @@ impl Engine {
         };
         let passed = self.manager.pass(repository, scope, &decide).await;
         let outcome = if passed.is_ok() { "ok" } else { "error" };
-        histogram!("pac_concurrency_pass_seconds", "outcome" => outcome).record(began.elapsed());
+        catalogue::PASS.observe(&[outcome], began.elapsed());
         match passed {
             Ok(passed) => {
                 self.failures().remove(repository);
@@ -53,7 +53,14 @@ impl Engine {
 
     async fn follow_up(self: &Arc<Self>, repository: &RepositoryKey, passed: Passed) {
         let now = Instant::now();
-        self.index.with(repository, |state| state.committed(&passed.plan));
+        let named = (repository.namespace(), repository.name());
+        self.index.with(repository, |state| {
+            for run in &passed.plan.released {
+                per_repository::count(&catalogue::RELEASES, named, &[state.release_reason(run)], 1);
+            }
+            state.note_hand_offs(&passed.plan);
+            state.committed(&passed.plan);
+        });
         for run in passed.start {
             self.start(repository, run, now);
         }
@@ -141,7 +148,7 @@ impl Engine {
             let _permit = engine.marks.acquire(&repository).await;
             let marked = patch::mark_done(&engine.client, &run, state).await;
             let outcome = if marked.is_ok() { "ok" } else { "error" };
-            counter!("pac_concurrency_runs_done_total", "state" => state.as_state(), "outcome" => outcome).increment(1);
+            catalogue::RUNS_DONE.count(&[state.as_state(), outcome], 1);
             if let Err(why) = marked {
                 debug!(%repository, %run, why, "could not write a run's final state; trying again");
                 engine.index.with(&repository, |state| state.unmark(&run));

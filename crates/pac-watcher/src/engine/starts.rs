@@ -7,8 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics::{counter, histogram};
 use pac_concurrency::{RepositoryKey, RunKey, Scope};
+use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -73,6 +73,7 @@ impl Engine {
             let sending = self.in_flight.spawn(async move {
                 let _permit = engine.requests.acquire(&repository).await;
                 if proven.elapsed() > PROOF_LASTS {
+                    count_failure(&repository, "late");
                     engine.index.with(&repository, |state| state.abandon_start(&run));
                 } else {
                     engine.try_start(&repository, &run, proven).await;
@@ -88,7 +89,7 @@ impl Engine {
         let outcome = patch::start(&self.client, run).await;
         match outcome {
             StartOutcome::Started => {
-                histogram!("pac_concurrency_start_seconds").record(proven.elapsed());
+                catalogue::START.observe(&[], proven.elapsed());
                 self.started(repository, run);
             }
             StartOutcome::Refused(why) => self.look_again(repository, run, Some(&why)).await,
@@ -97,7 +98,7 @@ impl Engine {
             }
             StartOutcome::Unknown(why) => {
                 debug!(%repository, %run, why, "the outcome of a start is unknown; its slot stays, reading the run");
-                count("unknown");
+                count_failure(repository, "unknown");
                 self.look_again(repository, run, None).await;
             }
         }
@@ -116,7 +117,7 @@ impl Engine {
             Ok(Confirmed::Is(view)) if view.phase == Phase::Running => self.started(repository, run),
             Ok(confirmed) => {
                 debug!(%repository, %run, "not started: it is over or was cancelled meanwhile");
-                count("withdrawn");
+                count_failure(repository, "withdrawn");
                 self.take_in(repository, confirmed);
             }
             Err(why) => {
@@ -127,13 +128,17 @@ impl Engine {
     }
 
     fn started(&self, repository: &RepositoryKey, run: &RunKey) {
-        count("started");
         info!(%repository, uid = run.uid(), "started {run}");
-        self.index.with(repository, |state| state.acknowledge_start(run));
+        let named = (repository.namespace(), repository.name());
+        per_repository::count(&catalogue::STARTS, named, &[], 1);
+        if let Some(started) = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now())) {
+            per_repository::observe(&catalogue::WAIT, named, started.waited);
+            started.idle.into_iter().for_each(|idle| catalogue::HAND_OFF.observe(&[], idle));
+        }
     }
 
     fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
-        count("refused");
+        count_failure(repository, "refused");
         warn!(%repository, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
         self.index.with(repository, |state| state.refuse_start(run, Instant::now()));
     }
@@ -146,6 +151,6 @@ impl Engine {
     }
 }
 
-fn count(outcome: &'static str) {
-    counter!("pac_concurrency_starts_total", "outcome" => outcome).increment(1);
+fn count_failure(repository: &RepositoryKey, reason: &'static str) {
+    per_repository::count(&catalogue::START_FAILURES, (repository.namespace(), repository.name()), &[reason], 1);
 }

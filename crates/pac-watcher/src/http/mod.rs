@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -16,29 +15,24 @@ use tracing::{info, warn};
 use crate::error::WatcherError;
 use crate::health::Health;
 use crate::index::Index;
-use crate::metrics::repository_gauges;
+use crate::metrics::Measured;
 
-/// What the ports tell about.
+/// What probes and the admin port tell about.
 #[derive(Clone)]
 pub struct Told {
     /// What is wrong.
     pub health: Arc<Health>,
     /// What is known of the cluster.
     pub index: Arc<Index>,
-    /// What was counted.
-    pub counted: PrometheusHandle,
 }
 
 /// Serves `/metrics` at `address` until `stop`. An error says that the port can't be had.
 pub async fn serve_metrics(
     address: SocketAddr,
-    told: Told,
+    measured: Measured,
     stop: CancellationToken,
 ) -> Result<SocketAddr, WatcherError> {
-    let render = || async move {
-        let body = told.counted.render() + &repository_gauges(&told.index);
-        ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], body)
-    };
+    let render = || async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], measured.text()) };
     serve("metrics", address, Router::new().route("/metrics", get(render)), stop).await
 }
 

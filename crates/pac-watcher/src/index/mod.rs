@@ -8,13 +8,15 @@ mod run;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pac_concurrency::{LegacyRun, Limit, RepositoryKey, RunKey};
+use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 
 use crate::convert::{Phase, RunView};
 
-pub use repository::{RepositoryState, Tally};
+pub use repository::{RepositoryState, Started, Tally};
 pub use run::StartState;
 
 /// How long a run without an execution-order is given for one to be written, in seconds, before it is queued by its own
@@ -45,6 +47,8 @@ struct State {
     // Which repository a run was last seen under: its annotation may change, and deletions don't have to name it.
     homes: HashMap<Box<str>, RepositoryKey>,
     global_limit: Option<i64>,
+    // Whether the first full lists were taken in whole.
+    is_complete: bool,
 }
 
 // === impl OwnLimit ===
@@ -76,8 +80,17 @@ impl Index {
             state.locked(&before).remove_run(view.key.path());
             touched.push(before);
         }
-        state.locked(&repository).apply_run(view, Instant::now());
+        // What comes later comes when it happens; what was there before is as old as it says.
+        let age = if state.is_complete { Duration::ZERO } else { age(view.created) };
+        state.locked(&repository).apply_run(view, Instant::now(), age);
         touched
+    }
+
+    /// Takes in that the first full lists are in the index, whole.
+    pub fn note_complete(&self) {
+        let mut state = self.state();
+        state.is_complete = true;
+        state.repositories.values().for_each(|one| locked(one).tolerate());
     }
 
     /// Takes in that a run is no longer shown, for whatever reason; says which repository to look at.
@@ -98,6 +111,7 @@ impl Index {
         let mut state = self.state();
         state.locked(key).own_limit = own;
         if *key != self.global {
+            state.note_limit(key);
             return vec![key.clone()];
         }
         let global_limit = match own {
@@ -108,7 +122,9 @@ impl Index {
         };
         let changed = state.global_limit != global_limit;
         state.global_limit = global_limit;
-        if changed { state.repositories.keys().cloned().collect() } else { vec![key.clone()] }
+        let touched = if changed { state.repositories.keys().cloned().collect() } else { vec![key.clone()] };
+        touched.iter().for_each(|key| state.note_limit(key));
+        touched
     }
 
     /// The Repositories that exist.
@@ -167,14 +183,15 @@ impl Index {
         *self.state() = State::default();
     }
 
-    /// What every repository looks like, by key.
+    /// What every repository looks like that there is anything about, by key.
     pub fn tallies(&self) -> BTreeMap<RepositoryKey, (Limit, Tally)> {
         let (repositories, global) = {
             let state = self.state();
             (state.repositories.clone(), state.global_limit)
         };
-        let told = |one: &RepositoryState| (one.own_limit.effective(global), one.tally());
-        repositories.into_iter().map(|(key, one)| (key, told(&locked(&one)))).collect()
+        let now = Instant::now();
+        let told = |one: &RepositoryState| (!one.is_blank()).then(|| (one.own_limit.effective(global), one.tally(now)));
+        repositories.into_iter().filter_map(|(key, one)| Some((key, told(&locked(&one))?))).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -187,6 +204,18 @@ impl Index {
 impl State {
     fn entry(&mut self, repository: &RepositoryKey) -> Arc<Mutex<RepositoryState>> {
         Arc::clone(self.repositories.entry(repository.clone()).or_default())
+    }
+
+    /// Has the repository know its effective limit, and counts those who come to be over it.
+    fn note_limit(&self, repository: &RepositoryKey) {
+        let Some(one) = self.repositories.get(repository) else { return };
+        let mut one = locked(one);
+        let limit = one.own_limit.effective(self.global_limit);
+        let drained = one.note_limit(limit);
+        if self.is_complete {
+            let named = (repository.namespace(), repository.name());
+            per_repository::count(&catalogue::OVER_LIMIT_DRAINS, named, &[], drained as u64);
+        }
     }
 
     fn locked(&mut self, repository: &RepositoryKey) -> MutexGuard<'_, RepositoryState> {
@@ -224,14 +253,18 @@ impl Confirmed {
     }
 }
 
+/// How long ago the API server says a run was created, by this machine's clock. Only measurements depend on it (P9).
+fn age(created: i64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_secs(u64::try_from(created).unwrap_or_default()))
+}
+
 fn locked(state: &Mutex<RepositoryState>) -> MutexGuard<'_, RepositoryState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use pac_concurrency::{Scope, Snapshot, Standing};
 
     use super::*;

@@ -1,5 +1,6 @@
 //! One repository as the watches and live reads have shown it.
 
+mod measured;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use pac_concurrency::{Entry, Limit, Observation, OrderKey, Plan, RunKey, Scope, Seen, Slot, Snapshot, Standing, plan};
 use tokio::time::Instant;
 
-pub use self::told::Tally;
+pub use self::measured::{Started, Tally};
 use super::run::{Run, StartState};
 use super::{Confirmed, OwnLimit, SETTLE_SECONDS};
 use crate::convert::{FinalState, Phase, RunView};
@@ -33,12 +34,15 @@ pub struct RepositoryState {
     attempted: BTreeSet<Arc<str>>,
     // Known to be in the store's queue, and no longer waiting.
     departed: HashSet<RunKey>,
-    // Over for certain, by a live read or because another run bears the name.
-    over: HashSet<RunKey>,
+    // Over for certain, by a live read or because another run bears the name, and since when.
+    over: HashMap<RunKey, Instant>,
     // Not shown by the watch, though a live read found them.
     outsiders: HashMap<RunKey, (Run, Instant)>,
     // When it was last decided what to do.
     decided_at: Option<Instant>,
+    // The limit as last told, and who ran by then: they may run over it.
+    limit: Limit,
+    tolerated: BTreeSet<Arc<str>>,
 }
 
 // === impl RepositoryState ===
@@ -52,15 +56,18 @@ impl Default for RepositoryState {
             fresh: BTreeSet::new(),
             attempted: BTreeSet::new(),
             departed: HashSet::new(),
-            over: HashSet::new(),
+            over: HashMap::new(),
             outsiders: HashMap::new(),
             decided_at: None,
+            limit: Limit::Held,
+            tolerated: BTreeSet::new(),
         }
     }
 }
 
 impl RepositoryState {
-    pub(super) fn apply_run(&mut self, view: RunView, now: Instant) {
+    /// Takes in a version of a run that, where it is new, has been there for `age`.
+    pub(super) fn apply_run(&mut self, view: RunView, now: Instant, age: Duration) {
         let name: Arc<str> = view.key.name().into();
         self.outsiders.remove(&view.key);
         match self.runs.get_mut(&name) {
@@ -68,14 +75,14 @@ impl RepositoryState {
                 if !matches!(view.phase, Phase::Arriving | Phase::Waiting) {
                     run.start = StartState::Idle;
                 }
-                run.view = view;
+                run.show(view, now);
             }
             other => {
                 let replaced = other.map(|run| (run.view.key.clone(), run.stored));
-                self.runs.insert(Arc::clone(&name), Run::new(view, now));
+                self.runs.insert(Arc::clone(&name), Run::new(view, now, age));
                 if let Some((replaced, stored)) = replaced {
                     // A name is free only once its object is gone, so the old run certainly is.
-                    self.over.insert(replaced.clone());
+                    self.note_over(replaced.clone(), now);
                     self.leave(replaced, stored);
                 }
             }
@@ -89,8 +96,9 @@ impl RepositoryState {
             self.running.remove(&name);
             self.fresh.remove(&name);
             self.attempted.remove(&name);
+            self.tolerated.remove(&name);
             if matches!(run.view.phase, Phase::Done(_)) {
-                self.over.insert(run.view.key.clone());
+                self.note_over(run.view.key.clone(), run.over_since.unwrap_or_else(Instant::now));
             }
             self.leave(run.view.key, run.stored);
         }
@@ -104,11 +112,18 @@ impl RepositoryState {
         }
     }
 
+    fn note_over(&mut self, run: RunKey, since: Instant) {
+        self.over.entry(run).or_insert(since);
+    }
+
     /// Puts a run into the sets it belongs to now.
     fn sort_in(&mut self, name: &Arc<str>) {
         let Some(run) = self.runs.get(name) else { return };
         // What is over for certain stays so, however old the version is that the watch still shows.
-        let current = !self.over.contains(&run.view.key);
+        let current = !self.over.contains_key(&run.view.key);
+        if !(current && (run.is_running() || run.is_starting())) {
+            self.tolerated.remove(name);
+        }
         put(&mut self.running, name, current && run.is_running());
         put(&mut self.fresh, name, current && run.is_pending() && !run.stored);
         put(&mut self.attempted, name, current && run.is_pending() && run.start != StartState::Idle);
@@ -123,7 +138,7 @@ impl RepositoryState {
         let run = confirmed.run().clone();
         if confirmed.is_over() {
             self.outsiders.remove(&run);
-            self.over.insert(run.clone());
+            self.note_over(run.clone(), now);
             self.sort_in(&run.name().into());
             return;
         }
@@ -132,7 +147,9 @@ impl RepositoryState {
             // The watch is behind: someone started it.
             Some(known) if view.phase == Phase::Running => known.acknowledge(),
             Some(_) => {}
-            None => drop(self.outsiders.insert(run.clone(), (Run::new(view, now), now + LIVE_READ_STANDS))),
+            None => {
+                drop(self.outsiders.insert(run.clone(), (Run::new(view, now, Duration::ZERO), now + LIVE_READ_STANDS)))
+            }
         }
         self.sort_in(&run.name().into());
     }
@@ -164,11 +181,6 @@ impl RepositoryState {
             may
         })
         .unwrap_or(true)
-    }
-
-    /// Notes that `run` was started.
-    pub fn acknowledge_start(&mut self, run: &RunKey) {
-        self.on_run(run, Run::acknowledge);
     }
 
     /// Notes that the start of `run` was refused; says when it may be admitted again.
@@ -242,7 +254,7 @@ impl RepositoryState {
         }
         self.departed.retain(|run| queued.contains(run));
         let shown = |run: &RunKey| self.runs.get(run.name()).is_some_and(|known| known.view.key == *run);
-        self.over.retain(|run| queued.contains(run) || snapshot.slots.contains_key(run) || shown(run));
+        self.over.retain(|run, _| queued.contains(run) || snapshot.slots.contains_key(run) || shown(run));
     }
 
     /// Takes in what was committed.
@@ -291,7 +303,7 @@ impl RepositoryState {
     }
 
     fn seen(&self, run: &RunKey, now: Instant) -> Seen {
-        if self.over.contains(run) {
+        if self.over.contains_key(run) {
             return Seen::Over;
         }
         let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);

@@ -38,6 +38,12 @@ pub(super) struct Run {
     pub(super) view: RunView,
     /// Since when this process has seen it.
     pub(super) seen_since: Instant,
+    /// How long it had been there by then.
+    age: Duration,
+    /// Since when it has been seen to be over.
+    pub(super) over_since: Option<Instant>,
+    /// Since when the slot it was given was nobody's, if it was another run's before.
+    pub(super) slot_idle_since: Option<Instant>,
     /// Whether it is known to be in the store, queued or with a slot.
     pub(super) stored: bool,
     pub(super) start: StartState,
@@ -49,8 +55,38 @@ pub(super) struct Run {
 // === impl Run ===
 
 impl Run {
-    pub(super) fn new(view: RunView, now: Instant) -> Self {
-        Self { view, seen_since: now, stored: false, start: StartState::Idle, marked: false, failures: 0 }
+    /// A run seen for the first time, after it has been there for `age`.
+    pub(super) fn new(view: RunView, now: Instant, age: Duration) -> Self {
+        let over_since = matches!(view.phase, Phase::Done(_)).then_some(now);
+        Self {
+            view,
+            seen_since: now,
+            age,
+            over_since,
+            slot_idle_since: None,
+            stored: false,
+            start: StartState::Idle,
+            marked: false,
+            failures: 0,
+        }
+    }
+
+    /// Takes in a later version of it.
+    pub(super) fn show(&mut self, view: RunView, now: Instant) {
+        if matches!(view.phase, Phase::Done(_)) {
+            self.over_since.get_or_insert(now);
+        }
+        self.view = view;
+    }
+
+    /// How long it has been there.
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        self.age + now.saturating_duration_since(self.seen_since)
+    }
+
+    /// Whether a start of it may be taking effect.
+    pub(super) fn is_starting(&self) -> bool {
+        self.is_pending() && matches!(self.start, StartState::UnderWay | StartState::Unknown(_))
     }
 
     pub(super) fn is_pending(&self) -> bool {

@@ -4,24 +4,9 @@ use pac_concurrency::{Entry, LegacyRun};
 
 use super::{OwnLimit, Phase, RepositoryState};
 
-/// A repository in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Runs that run.
-    pub running: usize,
-    /// Runs that are pending.
-    pub waiting: usize,
-}
-
 // === impl RepositoryState ===
 
 impl RepositoryState {
-    /// A repository in numbers.
-    pub fn tally(&self) -> Tally {
-        let waiting = self.runs.values().filter(|run| run.is_pending()).count();
-        Tally { running: self.running.len(), waiting }
-    }
-
     /// What the watch shows of the run of this name, to whom only its name is known.
     pub fn find(&self, name: &str) -> LegacyRun {
         let Some((name, run)) = self.runs.get_key_value(name) else { return LegacyRun::Ghost };

@@ -1,0 +1,272 @@
+//! The one table of every metric. Code, documentation, dashboard, alerts and tests read it; nothing repeats a name.
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+
+use crate::metric::{Combine, Group, Kind, Label, Metric, Values};
+
+/// Seconds of what a machine does: from what a commit in memory takes to what a deadline allows.
+const WORK: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Seconds that people wait: up to half a day.
+const PATIENCE: &[f64] =
+    &[0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0];
+
+const DRIVERS: &[&str] = &["postgresql", "etcd", "memory"];
+const OPERATIONS: &[&str] =
+    &["load", "commit", "begin", "renew", "end", "repositories", "forget", "check", "legacy", "note_legacy"];
+const OUTCOMES: &[&str] = &["ok", "conflict", "unavailable", "indeterminate", "rejected", "corrupt"];
+
+const fn closed(name: &'static str, values: &'static [&'static str]) -> Label {
+    Label { name, values: Values::Closed(values) }
+}
+
+const fn open(name: &'static str, what: &'static str) -> Label {
+    Label { name, values: Values::Open(what) }
+}
+
+/// Declares the metrics, each as a constant to measure with, and the table of all of them.
+macro_rules! catalogue {
+    ($($constant:ident = $metric:expr;)*) => {
+        $(
+            #[doc = concat!("See its entry in the table, or `docs/metrics.md`: `", stringify!($constant), "`.")]
+            pub static $constant: Metric = $metric;
+        )*
+        static ALL: &[&Metric] = &[$(&$constant),*];
+    };
+}
+
+const fn counter(group: Group, name: &'static str, unit: &'static str) -> Metric {
+    Metric::new(Kind::Counter, group, name, unit)
+}
+
+const fn gauge(group: Group, name: &'static str, unit: &'static str) -> Metric {
+    Metric::new(Kind::Gauge, group, name, unit)
+}
+
+const fn seconds(group: Group, name: &'static str, bounds: &'static [f64]) -> Metric {
+    Metric::new(Kind::Histogram(bounds), group, name, "seconds")
+}
+
+catalogue! {
+    REPOSITORIES = gauge(Group::Queues, "pac_concurrency_repositories", "repositories")
+        .says("Repositories by what limit they have; held: it can't be told, and nobody is admitted.")
+        .labelled(&[closed("limit", &["limited", "unlimited", "held"])]);
+    LIMIT = gauge(Group::Queues, "pac_concurrency_limit_runs", "runs")
+        .says("How many runs may run at once; 0 while the limit can't be told, and no value without a limit.")
+        .of_each_repository(Combine::Sum);
+    RUNNING = gauge(Group::Queues, "pac_concurrency_running_runs", "runs")
+        .says("Runs that run.")
+        .of_each_repository(Combine::Sum);
+    WAITING = gauge(Group::Queues, "pac_concurrency_waiting_runs", "runs")
+        .says("Runs that wait for a slot.")
+        .of_each_repository(Combine::Sum);
+    OLDEST_WAITING_AGE = gauge(Group::Queues, "pac_concurrency_oldest_waiting_age_seconds", "seconds")
+        .says("How long the run has waited that has waited longest; 0 if none waits.")
+        .of_each_repository(Combine::Max);
+    STARTABLE = gauge(Group::Queues, "pac_concurrency_startable_runs", "runs")
+        .says("Runs that wait although as many could run without exceeding the limit: more than a moment is a fault.")
+        .of_each_repository(Combine::Sum);
+    HELD_SLOTS = gauge(Group::Queues, "pac_concurrency_held_slots", "slots")
+        .says("Slots taken, as the store had it at the last pass. Told by the watcher that leads.")
+        .of_each_repository(Combine::Sum);
+
+    ADMISSIONS = counter(Group::Admission, "pac_concurrency_admissions_total", "runs")
+        .says("Waiting runs that were given a slot.")
+        .of_each_repository(Combine::Sum);
+    STARTS = counter(Group::Admission, "pac_concurrency_starts_total", "runs")
+        .says("Runs that were started.")
+        .of_each_repository(Combine::Sum);
+    START_FAILURES = counter(Group::Admission, "pac_concurrency_start_failures_total", "attempts")
+        .says(
+            "Starts that came to nothing. refused: the API server or a webhook said no; unknown: no answer, or none that \
+             says; withdrawn: cancelled or deleted meanwhile; late: not sent, because too long after its slot was given.",
+        )
+        .labelled(&[closed("reason", &["refused", "unknown", "withdrawn", "late"])])
+        .of_each_repository(Combine::Sum);
+    RELEASES = counter(Group::Admission, "pac_concurrency_releases_total", "runs")
+        .says(
+            "Runs whose slot or place was freed. completed, failed: it ended so; withdrawn: cancelled or deleted before it \
+             was started; gone: deleted, or made again under its name; unlimited: there is no limit to count for.",
+        )
+        .labelled(&[closed("reason", &["completed", "failed", "withdrawn", "gone", "unlimited"])])
+        .of_each_repository(Combine::Sum);
+    ADOPTIONS = counter(Group::Admission, "pac_concurrency_adoptions_total", "runs")
+        .says("Runs found running without a slot, and given one, over the limit or not.")
+        .of_each_repository(Combine::Sum);
+    LIMIT_REACHED = counter(Group::Admission, "pac_concurrency_limit_reached_total", "times")
+        .says("Times a Repository came to have someone waiting for its limit.")
+        .of_each_repository(Combine::Sum);
+    OVER_LIMIT_DRAINS = counter(Group::Admission, "pac_concurrency_over_limit_drains_total", "runs")
+        .says("Runs that ran over a limit when it was lowered or first set, and were left to finish.")
+        .of_each_repository(Combine::Sum);
+    GIVEN_BACK = counter(Group::Admission, "pac_concurrency_given_back_total", "slots")
+        .says("Slots given back because their run could not be started; it keeps its place.");
+    CLAIMS = counter(Group::Admission, "pac_concurrency_claims_total", "slots")
+        .says("Slots taken over from a watcher that is gone or did not act.");
+    WAIT = seconds(Group::Admission, "pac_concurrency_wait_seconds", PATIENCE)
+        .says(
+            "How long runs waited, from when they were created to when they were started. Of runs older than this \
+             watcher's process, to the second, by the clocks of the API server and of this machine.",
+        )
+        .of_each_repository(Combine::Sum);
+    HAND_OFF = seconds(Group::Admission, "pac_concurrency_hand_off_seconds", WORK)
+        .says("How long a slot stays idle while someone waits: from when its run was seen to be over until the next is started.");
+    START = seconds(Group::Admission, "pac_concurrency_start_seconds", WORK)
+        .says("From the commit of a slot to the API server's word that its run was started.");
+
+    EXCESS = gauge(Group::Audit, "pac_concurrency_excess_runs", "runs")
+        .says("Runs that run over the limit and did not run yet when it was lowered or first set: always 0, unless others start runs.")
+        .of_each_repository(Combine::Sum);
+    DRAINING = gauge(Group::Audit, "pac_concurrency_draining_runs", "runs")
+        .says("Runs over the limit that ran already when it was lowered or first set, or when this watcher began: they drain.")
+        .of_each_repository(Combine::Sum);
+    LEAKED_SLOTS = gauge(Group::Audit, "pac_concurrency_leaked_slots", "slots")
+        .says("Slots whose run has been done or gone for 30 s, and that are still taken. Told by the watcher that leads.")
+        .of_each_repository(Combine::Sum);
+    LEAKED_SLOT = gauge(Group::Audit, "pac_concurrency_leaked_slot_info", "1")
+        .says("The leaked slots by name, the first 10 of a Repository; without the labels of Repositories there are none.")
+        .labelled(&[open("run", "name of the PipelineRun")])
+        .of_each_repository(Combine::Sum);
+
+    PASS = seconds(Group::Work, "pac_concurrency_pass_seconds", WORK)
+        .says("Time of one pass over one Repository: looking, deciding and one commit at most.")
+        .labelled(&[closed("outcome", &["ok", "error"])]);
+    WORK_QUEUE = gauge(Group::Work, "pac_concurrency_work_queue_repositories", "repositories")
+        .says("Repositories that are to be looked at, or looked at again.");
+    CONFLICTS = counter(Group::Work, "pac_concurrency_conflicts_total", "commits")
+        .says("Commits that came to nothing because another watcher was faster; each is decided again.");
+    LEASE_LOSSES = counter(Group::Work, "pac_concurrency_lease_losses_total", "leases")
+        .says("Times this watcher lost the lease behind its slots.");
+    WATCH_RESTARTS = counter(Group::Work, "pac_concurrency_watch_restarts_total", "times")
+        .says("Times a watch or a list broke and was begun again. The API server closes watches now and then.")
+        .labelled(&[closed("watch", &["pipelineruns", "repositories"])]);
+    RUNS_DONE = counter(Group::Work, "pac_concurrency_runs_done_total", "runs")
+        .says("Final states written onto runs; standalone mode only.")
+        .labelled(&[closed("state", &["completed", "failed"]), closed("outcome", &["ok", "error"])]);
+
+    STORE = gauge(Group::Store, "pac_concurrency_store_info", "1")
+        .says("Which driver is in use; no value while none is.")
+        .labelled(&[closed("driver", DRIVERS)]);
+    DRIVER_CALL = seconds(Group::Store, "pac_concurrency_driver_call_seconds", WORK)
+        .says("Time of calls to the store, by what came of them.")
+        .labelled(&[closed("driver", DRIVERS), closed("operation", OPERATIONS), closed("outcome", OUTCOMES)]);
+    CONNECTIONS = gauge(Group::Store, "pac_concurrency_store_connections", "connections")
+        .says("Open connections to the store that calls use; the one that listens to PostgreSQL is not among them.")
+        .labelled(&[closed("state", &["in_use", "idle"])]);
+    CONNECTIONS_MAX = gauge(Group::Store, "pac_concurrency_store_connections_max", "connections")
+        .says("How many of them there may be. With etcd one, which all calls share.");
+    CONNECTION_WAITERS = gauge(Group::Store, "pac_concurrency_store_waiting_calls", "calls")
+        .says("Calls to the store that wait for a connection now.");
+
+    LEADER = gauge(Group::Watcher, "pac_concurrency_leader", "1 or 0")
+        .says("1 while this watcher leads, and so admits runs; without election, always.");
+    TROUBLE = gauge(Group::Watcher, "pac_concurrency_trouble", "1 or 0")
+        .says("1 for each part that is in trouble now; the log and /ready say why.")
+        .labelled(&[closed("part", &["settings", "store", "api_server", "run_watch", "repository_watch", "start"])]);
+    SETTINGS_NOT_IN_FORCE = gauge(Group::Watcher, "pac_concurrency_settings_not_in_force", "1 or 0")
+        .says("1 while former settings stay in force. unusable: the new ones are wrong; unreachable: their store can't be had.")
+        .labelled(&[closed("reason", &["unusable", "unreachable"])]);
+    CONFIG_RELOADS = counter(Group::Watcher, "pac_concurrency_config_reloads_total", "times")
+        .says("Changes of the settings. applied: taken up; refused: they can't be used.")
+        .labelled(&[closed("outcome", &["applied", "refused"])]);
+    BUILD = gauge(Group::Watcher, "pac_concurrency_build_info", "1")
+        .says("The watcher's version.")
+        .labelled(&[open("version", "version of pac-watcher")]);
+
+    PROCESS_CPU = counter(Group::Process, "process_cpu_seconds_total", "seconds")
+        .says("Time the process spent on processors.");
+    PROCESS_MEMORY = gauge(Group::Process, "process_resident_memory_bytes", "bytes").says("Memory in use.");
+    PROCESS_VIRTUAL = gauge(Group::Process, "process_virtual_memory_bytes", "bytes").says("Memory reserved.");
+    PROCESS_VIRTUAL_MAX = gauge(Group::Process, "process_virtual_memory_max_bytes", "bytes")
+        .says("Memory that may be reserved.");
+    PROCESS_FILES = gauge(Group::Process, "process_open_fds", "file descriptors").says("Open files and connections.");
+    PROCESS_FILES_MAX = gauge(Group::Process, "process_max_fds", "file descriptors")
+        .says("How many files and connections may be open.");
+    PROCESS_THREADS = gauge(Group::Process, "process_threads", "threads").says("Threads of the process.");
+    PROCESS_START = gauge(Group::Process, "process_start_time_seconds", "seconds")
+        .says("When the process was started, in seconds since 1970.");
+}
+
+/// Every metric, in the order of the documentation.
+pub fn metrics() -> impl ExactSizeIterator<Item = &'static Metric> + Clone {
+    ALL.iter().copied()
+}
+
+/// The metric that a series of this name belongs to: a histogram's have endings of their own.
+pub fn find(series: &str) -> Option<&'static Metric> {
+    let is_histogram = |metric: &Metric| matches!(metric.kind, Kind::Histogram(_));
+    metrics().find(|metric| match series.strip_prefix(metric.name) {
+        Some("") => !is_histogram(metric),
+        Some("_bucket" | "_sum" | "_count") => is_histogram(metric),
+        _ => false,
+    })
+}
+
+/// Registers every help text with the recorder in place, and every counter of the whole watcher at 0: one that first shows
+/// when something was counted is not seen to grow.
+pub fn describe() {
+    for metric in metrics().filter(|metric| metric.per_repository.is_none()) {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, metric.help),
+            Kind::Histogram(_) => describe_histogram!(metric.name, metric.help),
+        }
+        if metric.kind == Kind::Counter && metric.group != Group::Process {
+            metric.combinations().iter().for_each(|values| metric.count(values, 0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_is_there_once_under_our_name_or_as_everybodys() {
+        let names: BTreeSet<_> = metrics().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), metrics().len());
+        for metric in metrics() {
+            let prefix = if metric.group == Group::Process { "process_" } else { "pac_concurrency_" };
+            assert!(metric.name.starts_with(prefix), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn names_end_as_their_kind_and_unit_ask_for() {
+        for metric in metrics().filter(|metric| metric.group != Group::Process) {
+            let ending = match (metric.kind, metric.unit) {
+                (Kind::Counter, _) => "_total",
+                (_, "1") => "_info",
+                // Yes or no, and how many of what the name itself says, have no unit.
+                (_, "1 or 0" | "connections" | "calls") => "",
+                (_, unit) => unit,
+            };
+            assert!(metric.name.ends_with(ending), "{} in {}", metric.name, metric.unit);
+        }
+    }
+
+    #[test]
+    fn series_of_histograms_are_found() {
+        assert_eq!(find("pac_concurrency_wait_seconds_bucket").unwrap().name, WAIT.name);
+        assert_eq!(find("pac_concurrency_waiting_runs").unwrap().name, WAITING.name);
+        assert!(find("pac_concurrency_wait_seconds").is_none() && find("pac_concurrency_waiting_runs_sum").is_none());
+    }
+
+    #[test]
+    fn bounds_ascend() {
+        for metric in metrics() {
+            if let Kind::Histogram(bounds) = metric.kind {
+                assert!(bounds.is_sorted(), "{}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_has_every_combination_with_the_others() {
+        assert_eq!(RUNS_DONE.combinations().len(), 4);
+        assert_eq!(CLAIMS.combinations(), [[""; 0]]);
+        assert_eq!(BUILD.combinations().len(), 0);
+    }
+}

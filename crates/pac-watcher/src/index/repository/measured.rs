@@ -1,0 +1,182 @@
+//! What is measured of a repository: nothing that is decided depends on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pac_concurrency::{Limit, Plan, RunKey};
+use tokio::time::Instant;
+
+use super::super::run::Run;
+use super::{Phase, RepositoryState, StartState};
+use crate::convert::FinalState;
+
+/// A repository in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Runs that run.
+    pub running: usize,
+    /// Those of them that ran already when the limit was last changed, or when this watcher began.
+    pub tolerated: usize,
+    /// Runs that are pending.
+    pub waiting: usize,
+    /// How long the oldest of them has waited.
+    pub longest_wait: Duration,
+}
+
+/// What a start was preceded by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// How long the run waited.
+    pub waited: Duration,
+    /// How long its slot was idle, if it was another run's before.
+    pub idle: Option<Duration>,
+}
+
+// === impl Tally ===
+
+impl Tally {
+    /// Runs over the limit that drain: they ran when it was set.
+    pub fn draining(&self, limit: Limit) -> usize {
+        over(self.running, limit) - self.excess(limit)
+    }
+
+    /// Runs over the limit that did not run yet when it was set. There are none unless others start runs.
+    pub fn excess(&self, limit: Limit) -> usize {
+        let newcomers = self.running - self.tolerated;
+        // Where the others fill the limit or more, no newcomer fits.
+        let room = limit.free(self.tolerated);
+        if limit == Limit::Held { 0 } else { newcomers.saturating_sub(room) }
+    }
+
+    /// Runs that could run now without exceeding the limit.
+    pub fn startable(&self, limit: Limit) -> usize {
+        self.waiting.min(limit.free(self.running))
+    }
+}
+
+/// How many of `running` are over `limit`. Where there is no number nobody is over it.
+fn over(running: usize, limit: Limit) -> usize {
+    match limit {
+        Limit::AtMost(most) => running.saturating_sub(most.get() as usize),
+        Limit::Held | Limit::Unlimited => 0,
+    }
+}
+
+// === impl RepositoryState ===
+
+impl RepositoryState {
+    /// The repository in numbers.
+    pub fn tally(&self, now: Instant) -> Tally {
+        let waits = self.runs.values().filter(|run| run.is_pending()).map(|run| run.waited(now));
+        let (waiting, longest_wait) =
+            waits.fold((0, Duration::ZERO), |(count, most), wait| (count + 1, most.max(wait)));
+        let tolerated = self.tolerated.iter().filter(|name| self.running.contains(*name)).count();
+        Tally { running: self.running.len(), tolerated, waiting, longest_wait }
+    }
+
+    /// Notes that the limit is `limit` now; says how many more runs are over it than over the one before.
+    pub fn note_limit(&mut self, limit: Limit) -> usize {
+        let before = std::mem::replace(&mut self.limit, limit);
+        if before == limit {
+            return 0;
+        }
+        self.tolerate();
+        over(self.running.len(), limit).saturating_sub(over(self.running.len(), before))
+    }
+
+    /// Notes that what runs now, or is about to, may run whatever the limit says.
+    pub fn tolerate(&mut self) {
+        let starting = self.attempted.iter().filter(|name| self.runs.get(*name).is_some_and(Run::is_starting));
+        self.tolerated = self.running.iter().chain(starting).map(Arc::clone).collect();
+    }
+
+    /// Whether `run` may need a slot, as far as is known: it waits, or runs.
+    pub fn is_alive(&self, run: &RunKey) -> bool {
+        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        let known = shown.or_else(|| self.outsiders.get(run).map(|(known, _)| known));
+        !self.over.contains_key(run) && known.is_some_and(|known| known.is_pending() || known.is_running())
+    }
+
+    /// Why a run that is released is, in the words of the metric. To be asked before [`RepositoryState::committed`].
+    pub fn release_reason(&self, run: &RunKey) -> &'static str {
+        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        match shown.map(|known| known.view.phase) {
+            Some(Phase::Done(FinalState::Completed)) => "completed",
+            Some(Phase::Done(FinalState::Failed)) => "failed",
+            Some(Phase::Withdrawn) => "withdrawn",
+            Some(Phase::Running) => "unlimited",
+            Some(Phase::Arriving | Phase::Waiting) | None => "gone",
+        }
+    }
+
+    /// Notes whose slot each granted run was given, so that its start can tell how long the slot was idle. To be called
+    /// before [`RepositoryState::committed`].
+    pub fn note_hand_offs(&mut self, plan: &Plan) {
+        let freed = &plan.released[..plan.freed];
+        let mut idle_since: Vec<Instant> = freed.iter().filter_map(|run| self.over_since(run)).collect();
+        idle_since.sort_unstable();
+        for (entry, since) in plan.granted.iter().zip(idle_since) {
+            self.on_run(&entry.run, |run| run.slot_idle_since = Some(since));
+        }
+    }
+
+    fn over_since(&self, run: &RunKey) -> Option<Instant> {
+        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        shown.and_then(|known| known.over_since).or_else(|| self.over.get(run).copied())
+    }
+
+    /// Notes that `run` was started; says what came before, the first time.
+    pub fn acknowledge_start(&mut self, run: &RunKey, now: Instant) -> Option<Started> {
+        self.on_run(run, |run| {
+            let is_news = run.start != StartState::Acknowledged;
+            run.acknowledge();
+            let idle = run.slot_idle_since.take().map(|since| now.saturating_duration_since(since));
+            is_news.then(|| Started { waited: run.waited(now), idle })
+        })
+        .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    fn tally(running: usize, tolerated: usize) -> Tally {
+        Tally { running, tolerated, ..Tally::default() }
+    }
+
+    #[test]
+    fn those_who_ran_before_drain_and_newcomers_are_too_many() {
+        let two = Limit::AtMost(NonZeroU32::new(2).unwrap());
+        let judged = |running, tolerated| {
+            let tally = tally(running, tolerated);
+            (tally.draining(two), tally.excess(two))
+        };
+        assert_eq!(judged(2, 0), (0, 0));
+        assert_eq!(judged(3, 3), (1, 0), "lowered while three ran");
+        assert_eq!(judged(4, 3), (1, 1), "and one was started on top");
+        assert_eq!(judged(2, 1), (0, 0), "two have ended, and one was started");
+        assert_eq!(judged(3, 1), (0, 1));
+        assert_eq!(judged(3, 0), (0, 1));
+    }
+
+    #[test]
+    fn without_a_number_nobody_is_over_it() {
+        for limit in [Limit::Held, Limit::Unlimited] {
+            assert_eq!((tally(9, 0).draining(limit), tally(9, 0).excess(limit)), (0, 0));
+        }
+    }
+
+    #[test]
+    fn only_those_who_wait_are_startable() {
+        let two = Limit::AtMost(NonZeroU32::new(2).unwrap());
+        let startable = |running, waiting, limit| Tally { waiting, ..tally(running, 0) }.startable(limit);
+        assert_eq!(startable(1, 5, two), 1);
+        assert_eq!(startable(0, 1, two), 1);
+        assert_eq!(startable(3, 5, two), 0);
+        assert_eq!(startable(0, 5, Limit::Held), 0);
+        assert_eq!(startable(9, 5, Limit::Unlimited), 5);
+    }
+}
