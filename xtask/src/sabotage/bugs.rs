@@ -27,7 +27,7 @@ pub(crate) const BUGS: [Bug; 3] = [
         file: "crates/pac-driver-pg/migrations/0001_slots_and_queues.sql",
         from: "WHERE repository = p_repository AND version = p_expected FOR UPDATE;",
         to: "WHERE repository = p_repository FOR UPDATE;",
-        test: ("replicas", "postgresql::one_whose_store_is_slow_breaks_no_promise"),
+        test: ("replicas", "postgresql::those_whose_store_is_slow_break_no_promise"),
         breaks: "P1",
     },
     Bug {

@@ -41,6 +41,9 @@ pub struct VerdictOptions {
     /// How long after it took its place in the order a run may still be passed over, and after a user deleted it
     /// still be started: what is in flight then was decided before.
     pub in_flight: Duration,
+    /// How much later than one behind it a run may be started, if there was a slot for both: admitted at once, their
+    /// starts may reach the server in any order.
+    pub side_by_side: Duration,
     /// How long after a limit was lowered a start may still go by the old one, for the same reason.
     pub limit_allowance: Duration,
     /// How long a slot may be free while a run waits, without any start.
@@ -138,6 +141,7 @@ impl Default for VerdictOptions {
             global_repository: ("pipelines-as-code".to_owned(), "pipelines-as-code".to_owned()),
             settle: Duration::from_secs(5),
             in_flight: Duration::from_millis(250),
+            side_by_side: Duration::from_millis(250),
             limit_allowance: Duration::ZERO,
             longest_gap: Duration::from_secs(10),
             excused: BTreeSet::new(),

@@ -225,7 +225,7 @@ impl<'a> Recorder<'a> {
         for (uid, name) in earlier {
             let violation = format!("{} was started before {name}, which waited with an earlier place", told(version));
             if side_by_side {
-                let until = version.at + self.options.in_flight;
+                let until = version.at + self.options.side_by_side;
                 self.passed.entry(uid).or_default().push(Passed { until, violation });
             } else {
                 self.order.break_by(|| violation);

@@ -6,6 +6,7 @@
 mod keep;
 mod legacy;
 mod pass;
+mod reads;
 mod requests;
 mod starts;
 
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use self::reads::Reads;
 use self::requests::Requests;
 use crate::audit::Audit;
 use crate::error::with_causes;
@@ -59,6 +61,7 @@ pub struct Engine {
     queue: Arc<WorkQueue>,
     health: Arc<Health>,
     options: EngineOptions,
+    reads: Reads,
     // Starts and the reads they depend on; marks, on which nothing depends, queue up elsewhere.
     requests: Requests,
     marks: Requests,
@@ -89,6 +92,7 @@ impl Engine {
             queue: sink.queue,
             health: sink.health,
             options,
+            reads: Reads::default(),
             requests: Requests::new(REQUESTS.0, REQUESTS.1),
             marks: Requests::new(MARKS.0, MARKS.1),
             failures: Mutex::default(),

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Engine;
+use super::reads::Purpose;
 use crate::backoff;
 use crate::convert::FinalState;
 use crate::health::Part;
@@ -106,10 +107,17 @@ impl Engine {
 
     /// Reads `run` from the API server, and looks again with what that says.
     pub(super) fn confirm(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
+        if !self.reads.plan(Purpose::Confirm, &run) {
+            return;
+        }
         let (engine, repository) = (Arc::clone(self), repository.clone());
         self.in_flight.spawn(async move {
-            let _permit = engine.requests.acquire(&repository).await;
-            match live_read::confirm(&engine.client, &repository, &run).await {
+            let found = {
+                let _read = engine.reads.begin(Purpose::Confirm, &run);
+                let _permit = engine.requests.acquire(&repository).await;
+                live_read::confirm(&engine.client, &repository, &run).await
+            };
+            match found {
                 Ok(confirmed) => engine.take_in(&repository, confirmed),
                 Err(why) => {
                     engine.health.trouble(Part::ApiServer, format!("could not read PipelineRun {run}: {why}"));
@@ -121,10 +129,17 @@ impl Engine {
 
     /// Finds out whether `run`, which no longer fits, was started: if not, the next pass gives its slot back.
     fn find_surplus(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
+        if !self.reads.plan(Purpose::Surplus, &run) {
+            return;
+        }
         let (engine, repository) = (Arc::clone(self), repository.clone());
         self.in_flight.spawn(async move {
-            let _permit = engine.requests.acquire(&repository).await;
-            match live_read::confirm(&engine.client, &repository, &run).await {
+            let found = {
+                let _read = engine.reads.begin(Purpose::Surplus, &run);
+                let _permit = engine.requests.acquire(&repository).await;
+                live_read::confirm(&engine.client, &repository, &run).await
+            };
+            match found {
                 Ok(Confirmed::Is(view)) if view.is_pending() => {
                     engine.index.with(&repository, |state| state.note_unstarted(&run, Instant::now()));
                     engine.queue.add(repository.clone(), Scope::Head);

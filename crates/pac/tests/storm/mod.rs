@@ -211,12 +211,14 @@ impl Storm {
 
     fn judge(mut self, tally: &mut Tally) {
         let allowed = VerdictOptions {
-            // A gust may keep everybody from admitting, and what is slow to recover from has the lull for it.
-            longest_gap: GUST + LULL,
+            // A gust may keep everybody from admitting. What it did lasts up to 15 s longer, and is recovered from then.
+            longest_gap: GUST + Duration::from_secs(45),
             // Nobody can know of a limit before the API server has told him, and that may be cut off for a while.
             limit_allowance: Duration::from_secs(40),
             // A start that the API server was made to be slow about is overtaken by those after it that have slots, too.
             in_flight: Duration::from_millis(2_500),
+            // One whose start was lost, and then its watcher too, keeps its slot, and is started by the next.
+            side_by_side: GUST + LULL,
             ended: true,
             ..VerdictOptions::default()
         };
