@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use support::cluster::Cluster;
+use support::cluster::{Cluster, PACS_NAME, PACS_WATCHER};
 use support::{error_of, workspace};
 
 const SERVER_SIDE: [&str; 6] =
@@ -98,6 +98,20 @@ fn pacs_keys_survive_a_plain_apply_over_a_plain_apply_only_once_they_were_handed
             assert_eq!(has_both(&cluster), [handed_over, true]);
         }
     }
+}
+
+#[test]
+fn our_container_survives_pacs_next_release() {
+    let cluster = Cluster::start();
+    apply(&cluster, &PLAIN, &cluster.file("one.yaml", PACS_WATCHER));
+    let patch = workspace().join("config/companion-postgresql/pipelines-as-code-watcher-patch.yaml");
+    cluster.run(&["patch", "deployment", PACS_NAME, "--patch-file", patch.to_str().unwrap()]);
+    apply(&cluster, &PLAIN, &cluster.file("two.yaml", &PACS_WATCHER.replace("pac:v1", "pac:v2")));
+    let pod = &cluster.get("deployment", PACS_NAME)["spec"]["template"]["spec"];
+    let containers = pod["containers"].as_array().unwrap();
+    let images: Vec<&str> = containers.iter().map(|container| container["image"].as_str().unwrap()).collect();
+    assert_eq!(images, ["pac:v2", concat!("pac-watcher:", env!("CARGO_PKG_VERSION"))]);
+    assert_eq!(pod["volumes"].as_array().unwrap().len(), 2);
 }
 
 #[test]
