@@ -245,7 +245,8 @@ impl Plan {
                 return;
             }
             if free == 0 {
-                self.at_limit = true;
+                // Who is held waits for something else than a slot.
+                self.at_limit = observation.limit != Limit::Held;
                 return;
             }
             if observation.unsettled_since.is_some_and(|since| entry.order.event_created >= since) {
@@ -258,6 +259,6 @@ impl Plan {
         }
         // The window holds nobody to admit, and there is more behind it.
         self.starved = horizon.is_some() && free > 0;
-        self.at_limit = horizon.is_some() && free == 0;
+        self.at_limit = horizon.is_some() && free == 0 && observation.limit != Limit::Held;
     }
 }

@@ -1,11 +1,12 @@
 //! What a store says about one repository at one instant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::delta::Delta;
 use crate::key::RunKey;
 use crate::lease::Holder;
 use crate::order::Entry;
+use crate::plan::Plan;
 use crate::slot::Slot;
 
 /// The state a repository is in, as far as a commit's precondition goes. Opaque; never used again for another state of
@@ -129,6 +130,19 @@ impl Snapshot {
             self.waiting.pop_last();
             self.whole = false;
         }
+    }
+
+    /// The runs that joined the queue with `plan`, which made it what it is, each with its place in it, from 1 on. Where the
+    /// queue isn't known so far, that is its length.
+    pub fn joined_with(&self, plan: &Plan) -> Vec<(RunKey, usize)> {
+        if plan.enqueued.is_empty() {
+            return Vec::new();
+        }
+        let places: HashMap<&RunKey, usize> =
+            self.waiting.iter().zip(1..).map(|(entry, place)| (&entry.run, place)).collect();
+        let admitted: BTreeSet<&Entry> = plan.granted.iter().collect();
+        let joined = plan.enqueued.iter().filter(|entry| !admitted.contains(entry)).map(|entry| &entry.run);
+        joined.map(|run| (run.clone(), places.get(run).copied().unwrap_or(self.waiting_count))).collect()
     }
 
     fn remove_waiting(&mut self, run: &RunKey) {

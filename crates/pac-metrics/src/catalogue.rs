@@ -85,9 +85,10 @@ catalogue! {
     RELEASES = counter(Group::Admission, "pac_concurrency_releases_total", "runs")
         .says(
             "Runs whose slot or place was freed. completed, failed: it ended so; withdrawn: cancelled or deleted before it \
-             was started; gone: deleted, or made again under its name; unlimited: there is no limit to count for.",
+             was started; gone: deleted, or made again under its name; unlimited: there is no limit to count for; \
+             operator: an operator took its slot.",
         )
-        .labelled(&[closed("reason", &["completed", "failed", "withdrawn", "gone", "unlimited"])])
+        .labelled(&[closed("reason", &["completed", "failed", "withdrawn", "gone", "unlimited", "operator"])])
         .of_each_repository(Combine::Sum);
     ADOPTIONS = counter(Group::Admission, "pac_concurrency_adoptions_total", "runs")
         .says("Runs found running without a slot, and given one, over the limit or not.")

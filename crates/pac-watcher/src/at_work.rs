@@ -11,8 +11,20 @@ use crate::work_queue::WorkQueue;
 #[derive(Debug, Default)]
 pub struct AtWork(Mutex<Parts>);
 
+/// What the concurrency system is doing.
+#[derive(Debug, Clone)]
+pub enum System {
+    /// It is yet to have settings and a store.
+    Starting,
+    /// It is switched off.
+    Off,
+    /// It works on the store of this manager.
+    On(Arc<Manager>),
+}
+
 #[derive(Debug, Default)]
 struct Parts {
+    off: bool,
     queue: Option<Arc<WorkQueue>>,
     manager: Option<Arc<Manager>>,
     audit: Option<Arc<Audit>>,
@@ -29,6 +41,16 @@ impl AtWork {
     /// The manager of the store in use.
     pub fn manager(&self) -> Option<Arc<Manager>> {
         self.parts().manager.clone()
+    }
+
+    /// What the system is doing.
+    pub fn system(&self) -> System {
+        let parts = self.parts();
+        match &parts.manager {
+            _ if parts.off => System::Off,
+            Some(manager) => System::On(Arc::clone(manager)),
+            None => System::Starting,
+        }
     }
 
     /// What the auditor has found.
@@ -51,6 +73,11 @@ impl AtWork {
     /// Notes that nothing is at work any more.
     pub fn end(&self) {
         *self.parts() = Parts::default();
+    }
+
+    /// Notes that the system is switched off.
+    pub fn switched_off(&self) {
+        *self.parts() = Parts { off: true, ..Parts::default() };
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {

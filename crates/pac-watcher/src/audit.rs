@@ -90,7 +90,7 @@ mod tests {
 
     fn view(phase: Phase) -> RunView {
         let (key, repository) = (run(), repository());
-        RunView { key, repository, created: 0, phase, place: None, complaint: None }
+        RunView { key, repository, created: 0, phase, begun: None, release_reason: None, place: None, complaint: None }
     }
 
     fn run() -> RunKey {

@@ -1,11 +1,17 @@
 //! Kubernetes to domain. Nothing else knows both.
 
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use kube::core::ObjectMeta;
 use pac_concurrency::{KeyError, RepositoryKey, RunKey};
 
-use crate::api::labels::{COMPLETED, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, FAILED, QUEUED, REPOSITORY, STATE};
+use crate::api::labels::{
+    COMPLETED, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, FAILED, PAUSED, PAUSED_UNTIL, QUEUED, RELEASED, RELEASED_REASON,
+    REPOSITORY, STATE,
+};
 use crate::api::{PipelineRun, Repository};
 use crate::execution_order::{self, EventPlace};
+use crate::pause::Pause;
 
 /// Where a run is in its life, as one version of its object shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +24,8 @@ pub enum Phase {
     Withdrawn,
     /// Not pending and not done.
     Running,
+    /// Running, and by an operator's word counted no more.
+    Released,
     /// Done, with this final state.
     Done(FinalState),
 }
@@ -42,6 +50,10 @@ pub struct RunView {
     pub created: i64,
     /// Where it is in its life.
     pub phase: Phase,
+    /// When Tekton began with it, in seconds since 1970.
+    pub begun: Option<i64>,
+    /// Why an operator released it, if one did.
+    pub release_reason: Option<String>,
     /// Its place among the runs of its event, where that is known.
     pub place: Option<EventPlace>,
     /// What is wrong with it, though not enough to ignore it.
@@ -101,6 +113,8 @@ pub fn run_view(run: &PipelineRun) -> Result<RunView, ConvertError> {
         repository: RepositoryKey::new(namespace, repository)?,
         created: created.0.as_second(),
         phase: phase(run),
+        begun: begun(run),
+        release_reason: is_released(run).then(|| annotations.get(RELEASED_REASON).cloned().unwrap_or_default()),
         place,
         complaint,
     })
@@ -116,6 +130,16 @@ pub fn repository_limit(repository: &Repository) -> Result<(RepositoryKey, Optio
 /// Whether PAC's own watcher, where one runs, would take this run into its queue and start it from there.
 pub fn pacs_queue_may_start(run: &PipelineRun) -> bool {
     phase(run) == Phase::Waiting && run.annotations().contains_key(EXECUTION_ORDER)
+}
+
+/// What a Repository's annotations say of a pause.
+pub fn pause(metadata: &ObjectMeta) -> Option<Pause> {
+    let annotation = |key| metadata.annotations.as_ref()?.get(key).map(String::as_str);
+    Pause::parse(annotation(PAUSED), annotation(PAUSED_UNTIL))
+}
+
+fn is_released(run: &PipelineRun) -> bool {
+    run.metadata.uid.is_some() && run.annotations().get(RELEASED) == run.metadata.uid.as_ref()
 }
 
 fn phase(run: &PipelineRun) -> Phase {
@@ -134,6 +158,7 @@ fn phase(run: &PipelineRun) -> Phase {
         Some("Cancelled" | "CancelledRunFinally" | "StoppedRunFinally") if queued && !has_begun(run) => {
             Phase::Withdrawn
         }
+        _ if is_released(run) => Phase::Released,
         _ => Phase::Running,
     }
 }
@@ -141,6 +166,11 @@ fn phase(run: &PipelineRun) -> Phase {
 fn succeeded(run: &PipelineRun) -> Option<&str> {
     let conditions = &run.status.as_ref()?.conditions;
     conditions.iter().find(|condition| condition.kind == "Succeeded").map(|condition| condition.status.as_str())
+}
+
+fn begun(run: &PipelineRun) -> Option<i64> {
+    let start: Timestamp = run.status.as_ref()?.start_time.as_deref()?.parse().ok()?;
+    Some(start.as_second())
 }
 
 fn has_begun(run: &PipelineRun) -> bool {
@@ -212,6 +242,15 @@ mod tests {
             let done = json!({"status": {"conditions": [{"type": "Other", "status": "x"}, {"type": "Succeeded", "status": status}]}});
             assert_eq!(phase_of(done), Phase::Done(state));
         }
+    }
+
+    #[test]
+    fn released_is_what_runs_and_bears_its_own_uid() {
+        let annotated = |uid: &str| json!({"metadata": {"annotations": {RELEASED: uid}}, "spec": {"status": null}});
+        assert_eq!(phase_of(annotated("1")), Phase::Released);
+        assert_eq!(phase_of(annotated("true")), Phase::Running, "a Git repository may write that onto its runs");
+        let waiting = json!({"metadata": {"annotations": {RELEASED: "1"}}});
+        assert_eq!(phase_of(waiting), Phase::Waiting);
     }
 
     #[test]

@@ -130,6 +130,11 @@ impl Health {
         self.parts().problems.contains_key(&part)
     }
 
+    /// What is wrong with `part`, if anything is.
+    pub fn trouble_of(&self, part: Part) -> Option<String> {
+        self.parts().problems.get(&part).cloned()
+    }
+
     /// Every problem there is, a line each; none when all is well.
     pub fn problems_text(&self) -> Vec<String> {
         self.parts().problems.iter().map(|(part, why)| format!("{}: {why}", part.name())).collect()

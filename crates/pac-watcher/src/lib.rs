@@ -37,6 +37,8 @@ pub mod live_read;
 pub mod metrics;
 pub mod options;
 pub mod patch;
+pub mod pause;
+pub mod queue;
 pub mod reload;
 mod run;
 pub mod supervise;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use kube::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_concurrency::RepositoryKey;
 use pac_config::{DriverSettings, Settings};
@@ -19,6 +20,7 @@ use crate::index::Index;
 use crate::leader::{Candidate, LeaderOptions};
 use crate::metrics::Measured;
 use crate::options::WatcherOptions;
+use crate::queue::{Chronicle, Onlooker};
 use crate::reload::SettingsSource;
 use crate::supervise::{Connect, Supervisor};
 use crate::telemetry;
@@ -42,14 +44,7 @@ pub async fn run(
     let index = Arc::new(Index::new(global));
     let serving = CancellationToken::new();
     let _serving = serving.clone().drop_guard();
-    let elected = options.leader_elect;
-    let leader = LeaderOptions::new(&options.place.namespace, &options.identity, options.leader_lease);
-    let (candidate, leading) = if elected {
-        let (candidate, leading) = Candidate::new(client.clone(), leader);
-        (Some(candidate), leading)
-    } else {
-        (None, watch::channel(true).1)
-    };
+    let (candidate, leading) = candidate(&client, &options);
     let (at_work, settings_in_force) = (Arc::new(AtWork::default()), Arc::new(OnceLock::new()));
     let measured = Measured {
         counted: counted.clone(),
@@ -61,7 +56,17 @@ pub async fn run(
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(keep_tidy(counted)));
     serve_metrics(options.metrics_addr, measured, serving.clone()).await?;
-    let told = Told { health: Arc::clone(&health), index: Arc::clone(&index) };
+    let chronicle = Arc::new(Chronicle::default());
+    let onlooker = Onlooker {
+        client: client.clone(),
+        index: Arc::clone(&index),
+        chronicle: Arc::clone(&chronicle),
+        health: Arc::clone(&health),
+        at_work: Arc::clone(&at_work),
+        leading: leading.clone(),
+        identity: options.identity.as_str().into(),
+    };
+    let told = Told { health: Arc::clone(&health), index: Arc::clone(&index), onlooker };
     serve_probes(options.probe_addr, told.clone(), serving.clone()).await?;
     serve_admin(options.admin_addr, told, serving.clone()).await?;
 
@@ -76,9 +81,9 @@ pub async fn run(
 
     let campaign_over = CancellationToken::new();
     let campaign = tokio::spawn(campaign(candidate, campaign_over.clone()));
-    let engine = EngineOptions::new(options.mode, elected);
-    let supervisor =
-        Supervisor { client, connect, index, at_work, health, identity: options.identity, engine, leading };
+    let engine = EngineOptions::new(options.mode, options.leader_elect);
+    let identity = options.identity;
+    let supervisor = Supervisor { client, connect, index, at_work, health, chronicle, identity, engine, leading };
     supervisor.run(receiver, stop).await;
     // Only now: leadership given up earlier would let another start what this one has in hand.
     campaign_over.cancel();
@@ -95,6 +100,16 @@ async fn keep_tidy(counted: PrometheusHandle) {
         tokio::time::sleep(telemetry::TIDY_EVERY).await;
         counted.run_upkeep();
     }
+}
+
+/// Who takes part in the election, if there is one, and whether this watcher leads.
+fn candidate(client: &Client, options: &WatcherOptions) -> (Option<Candidate>, watch::Receiver<bool>) {
+    if !options.leader_elect {
+        return (None, watch::channel(true).1);
+    }
+    let leader = LeaderOptions::new(&options.place.namespace, &options.identity, options.leader_lease);
+    let (candidate, leading) = Candidate::new(client.clone(), leader);
+    (Some(candidate), leading)
 }
 
 async fn campaign(candidate: Option<Candidate>, over: CancellationToken) {

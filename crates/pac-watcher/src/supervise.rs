@@ -27,6 +27,7 @@ use crate::error::with_causes;
 use crate::health::{Health, Part};
 use crate::index::Index;
 use crate::options::Mode;
+use crate::queue::Chronicle;
 use crate::watch::{Sink, watch_repositories, watch_runs};
 use crate::work_queue::WorkQueue;
 
@@ -53,6 +54,8 @@ pub struct Supervisor {
     pub at_work: Arc<AtWork>,
     /// What is wrong, shared with the ports.
     pub health: Arc<Health>,
+    /// What happened, shared with the ports.
+    pub chronicle: Arc<Chronicle>,
     /// This watcher's identity.
     pub identity: String,
     /// How the engine is tuned.
@@ -85,6 +88,7 @@ impl Supervisor {
             );
             self.health.fine(Part::Start);
             self.health.fine(Part::Store);
+            self.at_work.switched_off();
             tokio::select! {
                 () = stop.cancelled() => {}
                 changed = settings.changed() => if changed.is_err() { return },
@@ -138,9 +142,9 @@ impl Supervisor {
         synced: [watch::Receiver<bool>; 2],
     ) -> Next {
         info!("Initialized concurrency system with driver: {}", driver.name());
-        let manager = Manager::new(Arc::clone(&driver), ManagerOptions::new(&self.identity));
-        let manager = Arc::new(manager);
-        let engine = Engine::new(self.client.clone(), Arc::clone(&manager), sink.clone(), self.engine.clone());
+        let manager = Arc::new(Manager::new(Arc::clone(&driver), ManagerOptions::new(&self.identity)));
+        let (client, chronicle) = (self.client.clone(), Arc::clone(&self.chronicle));
+        let engine = Engine::new(client, Arc::clone(&manager), sink.clone(), chronicle, self.engine.clone());
         self.at_work.work_with(Some(&manager), Some(engine.audit_so_far()));
         let stop_engine = CancellationToken::new();
         let running = {

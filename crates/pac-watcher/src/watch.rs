@@ -175,6 +175,10 @@ impl Sink {
 
     fn repository(&self, repository: DeserializeGuard<Repository>) {
         let name = path(meta(&repository));
+        if let Ok(key) = name.parse() {
+            let metadata = meta(&repository);
+            self.index.note_repository(&key, metadata.uid.clone(), convert::pause(metadata));
+        }
         let own = match repository.0 {
             Ok(repository) => match convert::repository_limit(&repository) {
                 Ok((key, limit)) => return self.look_at(self.index.apply_repository(&key, OwnLimit::Says(limit))),
@@ -192,6 +196,7 @@ impl Sink {
 
     fn repository_gone(&self, path: &str) {
         if let Ok(key) = path.parse() {
+            self.index.note_repository(&key, None, None);
             self.look_at(self.index.apply_repository(&key, OwnLimit::Missing));
         }
     }

@@ -296,8 +296,6 @@ async fn the_ports_tell_what_is_so() {
         watcher.metrics_have(&line, true).await;
     }
     assert_eq!(watcher.get(watcher.probe_addr, "/live").await.0, 200);
-    let waiting = format!("\"waiting\":[\"{}/b\"]", world.namespace);
-    watcher.shows(watcher.admin_addr, "/debug/queue", &waiting, true).await;
     world.delete_run("b").await;
     world.finish("a").await;
     world.delete_repository("repo").await;

@@ -79,6 +79,9 @@ pub struct Passed {
     pub start: Vec<RunKey>,
     /// How many wait in the store, by its own count or an estimate.
     pub waiting_count: usize,
+    /// The runs that joined the queue, each with its place in it, from 1 on. Behind the remembered head of a long queue
+    /// that is the queue's length.
+    pub joined: Vec<(RunKey, usize)>,
     /// Whether the store knows the repository and has nothing of it: it may be forgotten.
     pub is_blank: bool,
     /// Whether the store was asked, and answered: a settled repository's pass needs no call.
@@ -242,10 +245,11 @@ impl Manager {
         known.note_limit(repository, plan.at_limit);
         let start = plan.granted.iter().map(|entry| &entry.run).chain(&plan.resume).cloned().collect();
         let waiting_count = snapshot.waiting_count;
+        let joined = snapshot.joined_with(&plan);
         let is_blank = snapshot.version != Version::NONE && snapshot.slots.is_empty() && waiting_count == 0;
         snapshot.shrink(self.options.window);
         known.snapshot = Some(snapshot);
-        Passed { plan, start, waiting_count, is_blank, store_answered: true }
+        Passed { plan, start, waiting_count, joined, is_blank, store_answered: true }
     }
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
@@ -287,6 +291,11 @@ impl Manager {
             Err(DriverError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// What the store has of `repository` now, for people: nothing is decided by it.
+    pub async fn look(&self, repository: &RepositoryKey) -> Result<Snapshot, DriverError> {
+        timed(&*self.driver, "load", self.driver.load(repository, Window::Whole)).await
     }
 
     /// What an earlier implementation left in the store, if that is yet to be taken over.

@@ -11,6 +11,16 @@ pub const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
 /// The same annotation where it is kept out of sight of PAC's own queue.
 pub const EXECUTION_ORDER_KEPT: &str = "concurrency.pipelinesascode.tekton.dev/execution-order";
 
+/// Annotation on a Repository: none of its runs is admitted as long as it is there; its value is the reason.
+pub const PAUSED: &str = "concurrency.pipelinesascode.tekton.dev/paused";
+/// Annotation on a Repository: when its pause ends by itself, as in RFC 3339.
+pub const PAUSED_UNTIL: &str = "concurrency.pipelinesascode.tekton.dev/paused-until";
+/// Annotation on a run: it counts no more although it runs, by the word of an operator. Its value is the run's uid: what a
+/// Git repository writes onto its runs beforehand can't know that, and lifts no limit.
+pub const RELEASED: &str = "concurrency.pipelinesascode.tekton.dev/released";
+/// Annotation on a run: why an operator released it.
+pub const RELEASED_REASON: &str = "concurrency.pipelinesascode.tekton.dev/released-reason";
+
 /// The run waits for a slot.
 pub const QUEUED: &str = "queued";
 /// The run was started.

@@ -29,6 +29,7 @@ use crate::error::with_causes;
 use crate::health::{Health, Part};
 use crate::index::Index;
 use crate::options::Mode;
+use crate::queue::Chronicle;
 use crate::watch::Sink;
 use crate::work_queue::WorkQueue;
 
@@ -60,6 +61,7 @@ pub struct Engine {
     index: Arc<Index>,
     queue: Arc<WorkQueue>,
     health: Arc<Health>,
+    chronicle: Arc<Chronicle>,
     options: EngineOptions,
     reads: Reads,
     // Starts and the reads they depend on; marks, on which nothing depends, queue up elsewhere.
@@ -83,14 +85,21 @@ impl EngineOptions {
 // === impl Engine ===
 
 impl Engine {
-    /// An engine on `manager`'s store, fed through `sink`.
-    pub fn new(client: Client, manager: Arc<Manager>, sink: Sink, options: EngineOptions) -> Arc<Self> {
+    /// An engine on `manager`'s store, fed through `sink`; what it does is told to `chronicle`.
+    pub fn new(
+        client: Client,
+        manager: Arc<Manager>,
+        sink: Sink,
+        chronicle: Arc<Chronicle>,
+        options: EngineOptions,
+    ) -> Arc<Self> {
         Arc::new(Self {
             client,
             manager,
             index: sink.index,
             queue: sink.queue,
             health: sink.health,
+            chronicle,
             options,
             reads: Reads::default(),
             requests: Requests::new(REQUESTS.0, REQUESTS.1),
@@ -127,6 +136,7 @@ impl Engine {
                 led = leading.wait_for(|leading| *leading) => if led.is_err() { break },
             }
             info!("admitting PipelineRuns");
+            self.chronicle.forget_slots();
             if self.options.elected {
                 self.manager.take_over();
             }

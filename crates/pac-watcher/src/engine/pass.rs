@@ -3,23 +3,27 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Passed, RepositoryKey, RunKey, Scope, Snapshot, Standings};
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::Engine;
 use super::reads::Purpose;
 use crate::backoff;
 use crate::convert::FinalState;
 use crate::health::Part;
-use crate::index::Confirmed;
+use crate::index::{Confirmed, End};
 use crate::live_read;
 use crate::options::Mode;
 use crate::patch;
 
 /// How soon to look again at a run another watcher has yet to start.
 const FOREIGN_LOOK: Duration = Duration::from_secs(5);
+
+/// How soon to look again at a pause's end at the latest: clocks are set now and then.
+const LONGEST_NAP: Duration = Duration::from_secs(3600);
 
 // === impl Engine ===
 
@@ -30,7 +34,7 @@ impl Engine {
         let state = self.index.repository(repository);
         let decide = |snapshot: &Snapshot, standings: &Standings<'_>| {
             // Looked up as late as can be: a limit may be lowered while a snapshot is loaded.
-            let limit = self.index.limit(repository);
+            let limit = self.index.limit_now(repository);
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             state.decide(limit, scope, snapshot, &|slot| standings.of(slot), Instant::now())
         };
@@ -54,11 +58,8 @@ impl Engine {
 
     async fn follow_up(self: &Arc<Self>, repository: &RepositoryKey, passed: Passed) {
         let now = Instant::now();
-        let named = (repository.namespace(), repository.name());
+        self.note(repository, &passed, now);
         self.index.with(repository, |state| {
-            for run in &passed.plan.released {
-                per_repository::count(&catalogue::RELEASES, named, &[state.release_reason(run)], 1);
-            }
             state.note_hand_offs(&passed.plan);
             state.committed(&passed.plan);
         });
@@ -79,6 +80,10 @@ impl Engine {
         if let Some(when) = self.index.with(repository, |state| state.next_look()) {
             self.queue.add_later(repository.clone(), Scope::Head, when);
         }
+        if let Some(until) = self.index.pause_now(repository).and_then(|pause| pause.until()) {
+            let rest = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
+            self.queue.add_later(repository.clone(), Scope::Head, now + rest.min(LONGEST_NAP));
+        }
         if passed.plan.foreign_pending {
             self.queue.add_later(repository.clone(), Scope::Head, now + FOREIGN_LOOK);
         }
@@ -86,10 +91,34 @@ impl Engine {
         if passed.is_blank && unknown_to_cluster {
             let began = Instant::now();
             match self.manager.forget(repository).await {
-                Ok(true) => info!(%repository, "forgot a Repository that is gone, and of which nothing runs or waits"),
+                Ok(true) => {
+                    self.chronicle.forget(repository);
+                    info!(%repository, "forgot a Repository that is gone, and of which nothing runs or waits");
+                }
                 Ok(false) => {}
                 Err(error) => self.note_store_failure(&error, began),
             }
+        }
+    }
+
+    /// Tells those who ask later what this pass did.
+    fn note(&self, repository: &RepositoryKey, passed: &Passed, now: Instant) {
+        self.chronicle.ruled(repository, self.index.limit(repository), self.index.pause_now(repository));
+        let plan = &passed.plan;
+        let (ends, passed_over) = self.index.with(repository, |state| {
+            let ends: Vec<_> = plan.released.iter().map(|run| (run.clone(), state.end_of(run))).collect();
+            let last = plan.granted.last();
+            (ends, last.map(|last| (last.run.clone(), state.take_passed_over(last, now))))
+        });
+        for (run, end) in &ends {
+            per_repository::count(&catalogue::RELEASES, (repository.namespace(), repository.name()), &[end.name()], 1);
+            if let End::ByOperator(reason) = end {
+                warn!(%repository, uid = run.uid(), reason, "an operator released {run}: it counts no more, though it may still run");
+            }
+        }
+        self.chronicle.passed(repository, passed, &self.manager.holder(), ends);
+        if let Some((by, runs)) = passed_over {
+            self.chronicle.passed_over(repository, &by, runs);
         }
     }
 

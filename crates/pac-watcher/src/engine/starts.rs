@@ -131,6 +131,7 @@ impl Engine {
         info!(%repository, uid = run.uid(), "started {run}");
         let named = (repository.namespace(), repository.name());
         per_repository::count(&catalogue::STARTS, named, &[], 1);
+        self.chronicle.started(repository, run);
         if let Some(started) = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now())) {
             per_repository::observe(&catalogue::WAIT, named, started.waited);
             started.idle.into_iter().for_each(|idle| catalogue::HAND_OFF.observe(&[], idle));
@@ -140,7 +141,8 @@ impl Engine {
     fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
         count_failure(repository, "refused");
         warn!(%repository, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
-        self.index.with(repository, |state| state.refuse_start(run, Instant::now()));
+        self.chronicle.refused(repository, run, why);
+        self.index.with(repository, |state| state.refuse_start(run, why, Instant::now()));
     }
 
     fn doubt(&self, repository: &RepositoryKey, run: &RunKey) {

@@ -1,36 +1,53 @@
-//! `/debug/queue`: every repository as this watcher sees the cluster, as JSON.
+//! The admin port, for people: it tells, and changes nothing.
+//!
+//! Whoever reaches it can read the names of repositories and runs. So it listens on loopback, where Kubernetes' own access
+//! rules on port-forward guard it; and what an operator wants changed goes through the API server, never through here.
 
-use std::sync::Arc;
-
-use axum::extract::State;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Serialize;
+use pac_concurrency::{RepositoryKey, RunKey};
+use serde::Deserialize;
 
-use crate::index::Index;
+use crate::queue::Onlooker;
+use crate::queue::view::Queues;
 
-#[derive(Serialize)]
-struct RepositoryQueue {
-    /// `namespace/name`.
-    repository: String,
-    /// A number, `unlimited`, or `held` while its Repository is missing or can't be read.
-    limit: String,
-    /// Runs that run.
-    running: Vec<String>,
-    /// Runs that are pending, in order.
-    waiting: Vec<String>,
+#[derive(Deserialize)]
+struct WhichRepository {
+    repository: Option<String>,
 }
 
-pub(super) fn routes(index: Arc<Index>) -> Router {
-    Router::new().route("/debug/queue", get(queue)).with_state(index)
+#[derive(Deserialize)]
+struct WhichRun {
+    run: String,
 }
 
-async fn queue(State(index): State<Arc<Index>>) -> Json<Vec<RepositoryQueue>> {
-    let mut repositories = index.repositories();
-    repositories.sort();
-    let queues = repositories.iter().map(|key| {
-        let (waiting, running) = index.with(key, |state| state.names());
-        RepositoryQueue { repository: key.to_string(), limit: index.limit(key).to_string(), running, waiting }
-    });
-    Json(queues.collect())
+pub(super) fn routes(onlooker: Onlooker) -> Router {
+    Router::new()
+        .route("/debug/queue", get(queue))
+        .route("/debug/queue/summary", get(|State(onlooker): State<Onlooker>| async move { Json(onlooker.overview()) }))
+        .route("/debug/queue/explain", get(explain))
+        .with_state(onlooker)
+}
+
+async fn queue(State(onlooker): State<Onlooker>, Query(which): Query<WhichRepository>) -> Response {
+    let Some(repository) = which.repository else { return Json(onlooker.queues().await).into_response() };
+    let key: RepositoryKey = match repository.parse() {
+        Ok(key) => key,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    match onlooker.queue(&key).await {
+        Some(queue) => Json(Queues { watcher: onlooker.watcher(), repositories: vec![queue] }).into_response(),
+        None => (StatusCode::NOT_FOUND, format!("nothing is known of Repository {key}\n")).into_response(),
+    }
+}
+
+async fn explain(State(onlooker): State<Onlooker>, Query(which): Query<WhichRun>) -> Response {
+    // Any uid will do: only whether the name can be one is asked.
+    match RunKey::parse(&which.run, "0") {
+        Ok(run) => Json(onlooker.explain(run.namespace(), run.name()).await).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    }
 }

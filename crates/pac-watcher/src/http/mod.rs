@@ -16,6 +16,7 @@ use crate::error::WatcherError;
 use crate::health::Health;
 use crate::index::Index;
 use crate::metrics::Measured;
+use crate::queue::Onlooker;
 
 /// What probes and the admin port tell about.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct Told {
     pub health: Arc<Health>,
     /// What is known of the cluster.
     pub index: Arc<Index>,
+    /// Who answers what people ask.
+    pub onlooker: Onlooker,
 }
 
 /// Serves `/metrics` at `address` until `stop`. An error says that the port can't be had.
@@ -45,9 +48,9 @@ pub async fn serve_probes(
     serve("probes", address, probes::routes(told.health), stop).await
 }
 
-/// Serves `/debug/queue` at `address` until `stop`.
+/// Serves `/debug/queue` and what else people ask at `address` until `stop`.
 pub async fn serve_admin(address: SocketAddr, told: Told, stop: CancellationToken) -> Result<SocketAddr, WatcherError> {
-    serve("admin", address, admin::routes(told.index), stop).await
+    serve("admin", address, admin::routes(told.onlooker), stop).await
 }
 
 async fn serve(

@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{LegacyRun, Limit, RepositoryKey, RunKey};
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 
 use crate::convert::{Phase, RunView};
+use crate::pause::Pause;
 
-pub use repository::{RepositoryState, Started, Tally};
+pub use repository::{End, RepositoryState, Shown, ShownRun, Started, Tally};
 pub use run::StartState;
 
 /// How long a run without an execution-order is given for one to be written, in seconds, before it is queued by its own
@@ -144,6 +146,18 @@ impl Index {
         self.state().entry(repository)
     }
 
+    /// The repository the run `path` (`namespace/name`) was last seen under.
+    pub fn home(&self, path: &str) -> Option<RepositoryKey> {
+        self.state().homes.get(path).cloned()
+    }
+
+    /// What people are shown of `repository`; none if nothing is known of it.
+    pub fn shown(&self, repository: &RepositoryKey) -> Option<Shown> {
+        let state = self.state().repositories.get(repository).cloned()?;
+        let shown = locked(&state).shown();
+        Some(shown)
+    }
+
     /// Runs `look` on the state of `repository`.
     pub fn with<T>(&self, repository: &RepositoryKey, look: impl FnOnce(&mut RepositoryState) -> T) -> T {
         let state = self.repository(repository);
@@ -161,11 +175,33 @@ impl Index {
         }
     }
 
-    /// The effective limit of `repository`.
+    /// The effective limit of `repository`, paused or not.
     pub fn limit(&self, repository: &RepositoryKey) -> Limit {
         let state = self.state();
         let own = state.repositories.get(repository).map_or(OwnLimit::Missing, |one| locked(one).own_limit);
         own.effective(state.global_limit)
+    }
+
+    /// The limit to admit by: while `repository` is paused nobody is admitted.
+    pub fn limit_now(&self, repository: &RepositoryKey) -> Limit {
+        let state = self.state();
+        let known = state.repositories.get(repository);
+        known.map_or(Limit::Held, |one| locked(one).limit_at(Timestamp::now(), state.global_limit))
+    }
+
+    /// The pause of `repository`, as long as it lasts.
+    pub fn pause_now(&self, repository: &RepositoryKey) -> Option<Pause> {
+        let state = self.state();
+        let pause = locked(state.repositories.get(repository)?).pause.clone();
+        pause.filter(|pause| pause.lasts_at(Timestamp::now()))
+    }
+
+    /// Takes in what else Repository `key` says: its uid, and whether it is paused.
+    pub fn note_repository(&self, key: &RepositoryKey, uid: Option<String>, pause: Option<Pause>) {
+        let mut state = self.state();
+        let mut one = state.locked(key);
+        one.uid = uid;
+        one.pause = pause;
     }
 
     /// Drops `repository` if there is nothing about it; says whether there was nothing.
@@ -189,8 +225,8 @@ impl Index {
             let state = self.state();
             (state.repositories.clone(), state.global_limit)
         };
-        let now = Instant::now();
-        let told = |one: &RepositoryState| (!one.is_blank()).then(|| (one.own_limit.effective(global), one.tally(now)));
+        let (now, time) = (Instant::now(), Timestamp::now());
+        let told = |one: &RepositoryState| (!one.is_blank()).then(|| (one.limit_at(time, global), one.tally(now)));
         repositories.into_iter().filter_map(|(key, one)| Some((key, told(&locked(&one))?))).collect()
     }
 
@@ -248,7 +284,7 @@ impl Confirmed {
     pub fn is_over(&self) -> bool {
         match self {
             Self::Gone(_) => true,
-            Self::Is(view) => matches!(view.phase, Phase::Done(_) | Phase::Withdrawn),
+            Self::Is(view) => matches!(view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Released),
         }
     }
 }
@@ -275,7 +311,16 @@ mod tests {
         let (index, settles) = (Index::new(key("global")), Duration::from_secs(SETTLE_SECONDS.into()));
         let run = RunKey::new("ns", "run", "uid").unwrap();
         let (repository, phase) = (key("repo"), Phase::Waiting);
-        index.apply_run(RunView { key: run, repository, created: 0, phase, place: None, complaint: None });
+        index.apply_run(RunView {
+            key: run,
+            repository,
+            created: 0,
+            phase,
+            begun: None,
+            release_reason: None,
+            place: None,
+            complaint: None,
+        });
         let seen = Instant::now();
         tokio::time::advance(settles - Duration::from_millis(1)).await;
         index.with(&key("repo"), |state| {

@@ -1,6 +1,7 @@
 //! One repository as the watches and live reads have shown it.
 
 mod measured;
+mod shown;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -11,9 +12,11 @@ use pac_concurrency::{Entry, Limit, Observation, OrderKey, Plan, RunKey, Scope, 
 use tokio::time::Instant;
 
 pub use self::measured::{Started, Tally};
+pub use self::shown::{End, Shown, ShownRun};
 use super::run::{Run, StartState};
 use super::{Confirmed, OwnLimit, SETTLE_SECONDS};
 use crate::convert::{FinalState, Phase, RunView};
+use crate::pause::Pause;
 
 /// How long a live read stands for a run the watch doesn't show.
 const LIVE_READ_STANDS: Duration = Duration::from_secs(30);
@@ -26,6 +29,10 @@ const UNSTARTED_STANDS: Duration = Duration::from_secs(2);
 pub struct RepositoryState {
     /// What its Repository says.
     pub own_limit: OwnLimit,
+    /// Its Repository's uid, while there is one.
+    pub uid: Option<String>,
+    /// What an operator says.
+    pub pause: Option<Pause>,
     runs: BTreeMap<Arc<str>, Run>,
     running: BTreeSet<Arc<str>>,
     // Pending and not known to be in the store.
@@ -51,6 +58,8 @@ impl Default for RepositoryState {
     fn default() -> Self {
         Self {
             own_limit: OwnLimit::Missing,
+            uid: None,
+            pause: None,
             runs: BTreeMap::new(),
             running: BTreeSet::new(),
             fresh: BTreeSet::new(),
@@ -127,7 +136,7 @@ impl RepositoryState {
         put(&mut self.running, name, current && run.is_running());
         put(&mut self.fresh, name, current && run.is_pending() && !run.stored);
         put(&mut self.attempted, name, current && run.is_pending() && run.start != StartState::Idle);
-        let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn);
+        let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Released);
         if over && run.stored {
             self.departed.insert(run.view.key.clone());
         }
@@ -184,8 +193,8 @@ impl RepositoryState {
     }
 
     /// Notes that the start of `run` was refused; says when it may be admitted again.
-    pub fn refuse_start(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
-        self.on_run(run, |run| run.refuse(now))
+    pub fn refuse_start(&mut self, run: &RunKey, why: &str, now: Instant) -> Option<Instant> {
+        self.on_run(run, |run| run.refuse(why, now))
     }
 
     /// Notes that a live read found `run` pending, with no start of ours under way.
@@ -371,7 +380,8 @@ fn seen_phase(phase: Phase) -> Seen {
         Phase::Arriving | Phase::Waiting => Seen::Waiting,
         Phase::Withdrawn => Seen::Withdrawn,
         Phase::Running => Seen::Running,
-        Phase::Done(_) => Seen::Over,
+        // An operator took its slot although it runs: it is over as far as slots go.
+        Phase::Done(_) | Phase::Released => Seen::Over,
     }
 }
 

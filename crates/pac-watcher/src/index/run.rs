@@ -49,6 +49,10 @@ pub(super) struct Run {
     pub(super) start: StartState,
     /// Whether its final state was written, or is being written.
     pub(super) marked: bool,
+    /// What the API server said when it last refused a start.
+    pub(super) refusal: Option<String>,
+    /// Whether it was told that others passed it since.
+    pub(super) passed_over: bool,
     failures: u32,
 }
 
@@ -67,6 +71,8 @@ impl Run {
             stored: false,
             start: StartState::Idle,
             marked: false,
+            refusal: None,
+            passed_over: false,
             failures: 0,
         }
     }
@@ -97,7 +103,7 @@ impl Run {
         match self.view.phase {
             Phase::Running => true,
             Phase::Arriving | Phase::Waiting => self.start == StartState::Acknowledged,
-            Phase::Withdrawn | Phase::Done(_) => false,
+            Phase::Withdrawn | Phase::Released | Phase::Done(_) => false,
         }
     }
 
@@ -112,7 +118,9 @@ impl Run {
     }
 
     /// Notes that a start was refused; says until when the run is held back.
-    pub(super) fn refuse(&mut self, now: Instant) -> Instant {
+    pub(super) fn refuse(&mut self, why: &str, now: Instant) -> Instant {
+        self.refusal = Some(why.to_owned());
+        self.passed_over = false;
         let until = now + self.wait(REFUSED_WAIT, REFUSED_WAIT_MOST);
         self.start = StartState::Refused(until);
         until

@@ -139,6 +139,11 @@ impl World {
         self.repositories_in(namespace).patch(name, &PatchParams::default(), &patch).await.unwrap();
     }
 
+    pub async fn patch_repository(&self, name: &str, patch: Value) {
+        let patch = Patch::Merge(patch);
+        self.repositories_in(&self.namespace).patch(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
     pub async fn delete_repository(&self, name: &str) {
         self.repositories_in(&self.namespace).delete(name, &DeleteParams::default()).await.unwrap();
     }

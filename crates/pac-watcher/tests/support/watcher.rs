@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::TryFutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use pac_concurrency::{Driver, DriverError};
+use pac_concurrency::{Driver, DriverError, Fault};
 use pac_config::DriverSettings;
 use pac_driver_mem::MemDriver;
 use pac_watcher::{Connect, Mode, SettingsPlace, WatcherError, WatcherOptions};
@@ -51,7 +51,10 @@ impl Write for Log {
 #[async_trait]
 impl Connect for Memory {
     async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
-        Ok(Arc::new(MemDriver::new(settings.lease_ttl())))
+        match settings {
+            DriverSettings::PostgreSql(_) => Err(DriverError::Unavailable(Fault::new("db.example.com:5432 is away"))),
+            settings => Ok(Arc::new(MemDriver::new(settings.lease_ttl()))),
+        }
     }
 }
 

@@ -7,8 +7,7 @@ use pac_concurrency::{Limit, Plan, RunKey};
 use tokio::time::Instant;
 
 use super::super::run::Run;
-use super::{Phase, RepositoryState, StartState};
-use crate::convert::FinalState;
+use super::{RepositoryState, StartState};
 
 /// A repository in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,18 +94,6 @@ impl RepositoryState {
         let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
         let known = shown.or_else(|| self.outsiders.get(run).map(|(known, _)| known));
         !self.over.contains_key(run) && known.is_some_and(|known| known.is_pending() || known.is_running())
-    }
-
-    /// Why a run that is released is, in the words of the metric. To be asked before [`RepositoryState::committed`].
-    pub fn release_reason(&self, run: &RunKey) -> &'static str {
-        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
-        match shown.map(|known| known.view.phase) {
-            Some(Phase::Done(FinalState::Completed)) => "completed",
-            Some(Phase::Done(FinalState::Failed)) => "failed",
-            Some(Phase::Withdrawn) => "withdrawn",
-            Some(Phase::Running) => "unlimited",
-            Some(Phase::Arriving | Phase::Waiting) | None => "gone",
-        }
     }
 
     /// Notes whose slot each granted run was given, so that its start can tell how long the slot was idle. To be called

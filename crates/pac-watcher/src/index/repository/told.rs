@@ -1,6 +1,6 @@
 //! What a repository's state tells others than the pass.
 
-use pac_concurrency::{Entry, LegacyRun};
+use pac_concurrency::LegacyRun;
 
 use super::{OwnLimit, Phase, RepositoryState};
 
@@ -16,15 +16,6 @@ impl RepositoryState {
             Some(entry) if run.view.phase == Phase::Waiting => LegacyRun::Waiting(entry),
             _ => LegacyRun::Ghost,
         }
-    }
-
-    /// Names of the runs that are pending, in the order they'd be admitted as far as the cluster tells, and of those that
-    /// run.
-    pub fn names(&self) -> (Vec<String>, Vec<String>) {
-        let mut waiting = self.in_place(self.runs.values().filter(|run| run.is_pending()));
-        waiting.sort();
-        let name = |entry: &Entry| entry.run.path().to_owned();
-        (waiting.iter().map(name).collect(), self.entries(&self.running).iter().map(name).collect())
     }
 
     /// Whether there is nothing about it.

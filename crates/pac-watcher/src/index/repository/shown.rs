@@ -1,0 +1,150 @@
+//! What people are shown of a repository: each run as it is known, and how one ended.
+
+use std::fmt;
+
+use k8s_openapi::jiff::Timestamp;
+use pac_concurrency::{Entry, Limit, RunKey};
+use tokio::time::Instant;
+
+use super::{OwnLimit, Phase, RepositoryState, StartState};
+use crate::convert::FinalState;
+use crate::pause::Pause;
+
+/// A repository, for people.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// What its Repository says.
+    pub own_limit: OwnLimit,
+    /// What an operator says, whether it still lasts or not.
+    pub pause: Option<Pause>,
+    /// Every run the watch shows.
+    pub runs: Vec<ShownRun>,
+}
+
+/// A run, for people.
+#[derive(Debug, Clone)]
+pub struct ShownRun {
+    /// The run, with the place it has by what the cluster tells.
+    pub entry: Entry,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// When it was created, in seconds since 1970.
+    pub created: i64,
+    /// When Tekton began with it, in seconds since 1970.
+    pub begun: Option<i64>,
+    /// What became of our own attempts to start it.
+    pub start: StartState,
+    /// What the API server said when it last refused a start.
+    pub refusal: Option<String>,
+    /// Until when its place is still to come.
+    pub settles: Option<Instant>,
+    /// Why an operator released it.
+    pub release_reason: Option<String>,
+}
+
+/// Why a run that had a slot or a place has none any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It is done.
+    Done(FinalState),
+    /// It was cancelled or deleted before it started.
+    Withdrawn,
+    /// An operator released it, for this reason.
+    ByOperator(String),
+    /// It isn't there any more, or another run bears its name.
+    Gone,
+    /// It runs, and there is no limit to count for.
+    Unlimited,
+}
+
+// === impl End ===
+
+impl End {
+    /// What it is called in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Done(state) => state.as_state(),
+            Self::Withdrawn => "withdrawn",
+            Self::ByOperator(_) => "operator",
+            Self::Gone => "gone",
+            Self::Unlimited => "unlimited",
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(FinalState::Completed) => f.write_str("it succeeded"),
+            Self::Done(FinalState::Failed) => f.write_str("it failed or was cancelled"),
+            Self::Withdrawn => f.write_str("it was cancelled or deleted before it started"),
+            Self::ByOperator(reason) => write!(f, "an operator released it: {reason}"),
+            Self::Gone => f.write_str("it is gone: deleted, or made again under its name"),
+            Self::Unlimited => f.write_str("it runs, and its Repository has no limit to count for"),
+        }
+    }
+}
+
+// === impl RepositoryState ===
+
+impl RepositoryState {
+    /// The limit to admit by at `now`, where the global Repository says `global`: while it is paused nobody is admitted.
+    pub fn limit_at(&self, now: Timestamp, global: Option<i64>) -> Limit {
+        let paused = self.pause.as_ref().is_some_and(|pause| pause.lasts_at(now));
+        if paused { Limit::Held } else { self.own_limit.effective(global) }
+    }
+
+    /// All of it, for people.
+    pub fn shown(&self) -> Shown {
+        let mut events = None;
+        let runs = self.runs.values().map(|run| ShownRun {
+            entry: Entry::new(run.view.key.clone(), self.order(&run.view, &mut events)),
+            phase: run.view.phase,
+            created: run.view.created,
+            begun: run.view.begun,
+            start: run.start,
+            refusal: run.refusal.clone(),
+            settles: run.unsettled_until(),
+            release_reason: run.view.release_reason.clone(),
+        });
+        Shown { own_limit: self.own_limit, pause: self.pause.clone(), runs: runs.collect() }
+    }
+
+    /// Why `run` is released. To be asked before [`RepositoryState::committed`].
+    pub fn end_of(&self, run: &RunKey) -> End {
+        match self.runs.get(run.name()).filter(|known| known.view.key == *run) {
+            Some(known) => match known.view.phase {
+                Phase::Done(state) => End::Done(state),
+                Phase::Released => End::ByOperator(known.view.release_reason.clone().unwrap_or_default()),
+                Phase::Withdrawn => End::Withdrawn,
+                Phase::Running => End::Unlimited,
+                // A live read knew more than the watch does yet.
+                Phase::Arriving | Phase::Waiting => End::Gone,
+            },
+            None => End::Gone,
+        }
+    }
+
+    /// When Tekton began with `run`, in seconds since 1970.
+    pub fn begun(&self, run: &RunKey) -> Option<i64> {
+        self.runs.get(run.name()).filter(|known| known.view.key == *run)?.view.begun
+    }
+
+    /// The runs that are held back after a refusal and were just passed by `admitted`, with what was said; each once per
+    /// refusal.
+    pub fn take_passed_over(&mut self, admitted: &Entry, now: Instant) -> Vec<(RunKey, String)> {
+        let names: Vec<_> = self.attempted.iter().cloned().collect();
+        let mut passed = Vec::new();
+        for name in names {
+            let Some(run) = self.runs.get(&name) else { continue };
+            let held_back = matches!(run.start, StartState::Refused(until) if until > now) && !run.passed_over;
+            if held_back && Entry::new(run.view.key.clone(), self.order(&run.view, &mut None)) < *admitted {
+                passed.push((run.view.key.clone(), run.refusal.clone().unwrap_or_default()));
+                if let Some(run) = self.runs.get_mut(&name) {
+                    run.passed_over = true;
+                }
+            }
+        }
+        passed
+    }
+}

@@ -1,0 +1,265 @@
+//! Makes the answers: from the index, the store in use, and the chronicle.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use pac_concurrency::{Entry, Limit, RepositoryKey, RunKey, Snapshot};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Chronicle;
+use super::estimate;
+use super::history::History;
+use super::view::{
+    EstimateView, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, Summary, WaitingView, WatcherView,
+};
+use crate::at_work::{AtWork, System};
+use crate::convert::Phase;
+use crate::error::with_causes;
+use crate::health::{Health, Part};
+use crate::index::{Index, OwnLimit, Shown, ShownRun, StartState};
+use crate::pause::{Pause, PauseEnd};
+
+/// Repositories loaded from the store at once when somebody asks for all: the store has other work.
+const LOADS: usize = 2;
+
+/// Who answers. Cheap to clone.
+#[derive(Clone)]
+pub struct Onlooker {
+    /// To read a run that isn't watched.
+    pub client: Client,
+    /// What the cluster shows.
+    pub index: Arc<Index>,
+    /// What happened.
+    pub chronicle: Arc<Chronicle>,
+    /// What is wrong.
+    pub health: Arc<Health>,
+    /// What store there is.
+    pub at_work: Arc<AtWork>,
+    /// Whether this watcher leads.
+    pub leading: watch::Receiver<bool>,
+    /// This watcher's name.
+    pub identity: Arc<str>,
+}
+
+// === impl Onlooker ===
+
+impl Onlooker {
+    /// The watcher itself.
+    pub fn watcher(&self) -> WatcherView {
+        let (system, driver) = match self.at_work.system() {
+            System::Off => ("off", None),
+            System::Starting => ("starting", None),
+            System::On(manager) => ("on", Some(manager.driver_name().to_owned())),
+        };
+        WatcherView {
+            at: Timestamp::now(),
+            identity: self.identity.to_string(),
+            leading: *self.leading.borrow(),
+            system: system.to_owned(),
+            driver,
+            trouble: self.health.problems_text(),
+        }
+    }
+
+    /// Every repository in numbers. Asks nobody.
+    pub fn overview(&self) -> Overview {
+        let watcher = self.watcher();
+        let mut keys = self.index.repositories();
+        keys.sort();
+        let summary = |key: &RepositoryKey| {
+            let shown = self.index.shown(key)?;
+            let pending = shown.runs.iter().filter(|run| is_pending(run));
+            let oldest = pending.clone().map(|run| run.created).min();
+            Some(Summary {
+                repository: key.to_string(),
+                limit: self.limit(key, shown.own_limit),
+                paused: lasting(shown.pause.as_ref(), watcher.at),
+                running: shown.runs.iter().filter(|run| is_running(run)).count(),
+                waiting: pending.count(),
+                oldest_waiting_seconds: oldest.map(|created| (watcher.at.as_second() - created).max(0)),
+            })
+        };
+        Overview { repositories: keys.iter().filter_map(summary).collect(), watcher }
+    }
+
+    /// Every repository in full.
+    pub async fn queues(&self) -> Queues {
+        let mut keys = self.index.repositories();
+        keys.sort();
+        let repositories = stream::iter(keys).map(|key| async move { self.queue(&key).await }).buffered(LOADS);
+        let repositories = repositories.filter_map(std::future::ready).collect().await;
+        Queues { watcher: self.watcher(), repositories }
+    }
+
+    /// One repository in full; none if nothing is known of it.
+    pub async fn queue(&self, key: &RepositoryKey) -> Option<RepositoryQueue> {
+        let (snapshot, store_trouble) = self.snapshot(key).await;
+        let shown = self.index.shown(key)?;
+        let history = self.chronicle.history(key);
+        let runs: HashMap<&RunKey, &ShownRun> = shown.runs.iter().map(|run| (&run.entry.run, run)).collect();
+        let running = self.running(key, &shown, &runs, &snapshot);
+        let mut waiting = self.waiting(&shown, &runs, &snapshot);
+        let paused = lasting(shown.pause.as_ref(), Timestamp::now());
+        let limit = self.index.limit(key);
+        if let (Limit::AtMost(most), None) = (limit, &paused) {
+            estimate_starts(&mut waiting, &running, most.get() as usize, &history);
+        }
+        Some(RepositoryQueue {
+            repository: key.to_string(),
+            limit: self.limit(key, shown.own_limit),
+            paused,
+            store_trouble,
+            running,
+            waiting,
+            times_known: history.held_for.len(),
+            history: history.records.into(),
+        })
+    }
+
+    /// What the store has, or why it can't be told.
+    async fn snapshot(&self, key: &RepositoryKey) -> (Snapshot, Option<String>) {
+        let trouble = |why: &str| (Snapshot::empty(), Some(why.to_owned()));
+        match self.at_work.system() {
+            System::Off => trouble("the concurrency system is switched off"),
+            System::Starting => {
+                let why = self.health.trouble_of(Part::Store);
+                trouble(why.as_deref().unwrap_or("the watcher is not at work yet"))
+            }
+            System::On(manager) => match manager.look(key).await {
+                Ok(snapshot) => (snapshot, None),
+                Err(error) => trouble(&with_causes(&error)),
+            },
+        }
+    }
+
+    fn running(
+        &self,
+        key: &RepositoryKey,
+        shown: &Shown,
+        runs: &HashMap<&RunKey, &ShownRun>,
+        snapshot: &Snapshot,
+    ) -> Vec<SlotView> {
+        let since = |run: &RunKey| {
+            let begun = runs.get(run).and_then(|run| run.begun).and_then(|begun| Timestamp::from_second(begun).ok());
+            self.chronicle.slot_since(key, run).or(begun)
+        };
+        let slot = |run: &RunKey, state: &str, holder: Option<String>, lapsed: bool| SlotView {
+            run: run.path().to_owned(),
+            uid: run.uid().to_owned(),
+            state: state.to_owned(),
+            since: since(run),
+            holder,
+            lapsed,
+        };
+        let mut slots: Vec<SlotView> = snapshot
+            .slots
+            .iter()
+            .map(|(run, held)| {
+                let state = runs.get(run).map_or("ending", |run| state_of_slot(run));
+                slot(run, state, Some(held.holder.to_string()), held.lapsed)
+            })
+            .collect();
+        let without = shown.runs.iter().filter(|run| is_running(run) && !snapshot.slots.contains_key(&run.entry.run));
+        slots.extend(without.map(|run| slot(&run.entry.run, "running", None, false)));
+        slots.sort_by(|one, other| (one.since, &one.run).cmp(&(other.since, &other.run)));
+        slots
+    }
+
+    fn waiting(&self, shown: &Shown, runs: &HashMap<&RunKey, &ShownRun>, snapshot: &Snapshot) -> Vec<WaitingView> {
+        let has_place = |entry: &&Entry| runs.get(&entry.run).is_none_or(|run| is_pending(run));
+        let mut queue: BTreeSet<&Entry> = snapshot.waiting.iter().filter(has_place).collect();
+        let stored: BTreeSet<&RunKey> = queue.iter().map(|entry| &entry.run).collect();
+        let fresh = shown.runs.iter().filter(|run| is_pending(run)).map(|run| &run.entry);
+        queue.extend(fresh.filter(|entry| !stored.contains(&entry.run) && !snapshot.slots.contains_key(&entry.run)));
+        let now = Instant::now();
+        let view = |(position, entry): (usize, &Entry)| WaitingView {
+            position,
+            run: entry.run.path().to_owned(),
+            uid: entry.run.uid().to_owned(),
+            since: Timestamp::from_second(entry.order.created).ok(),
+            note: match runs.get(&entry.run) {
+                Some(run) => note(run, now),
+                None => Some("the cluster doesn't show it; it is about to be looked for".to_owned()),
+            },
+            estimate: None,
+        };
+        (1..).zip(queue).map(view).collect()
+    }
+
+    pub(super) fn limit(&self, key: &RepositoryKey, own: OwnLimit) -> LimitView {
+        let limit = self.index.limit(key);
+        let why = (limit == Limit::Held).then(|| match own {
+            OwnLimit::Missing => format!("there is no Repository {key}"),
+            OwnLimit::Unreadable => format!("Repository {key} can't be read"),
+            OwnLimit::Says(Some(own)) => format!("no limit can be {own}"),
+            OwnLimit::Says(None) => "the global Repository's limit is none a limit can be".to_owned(),
+        });
+        LimitView { text: limit.to_string(), why }
+    }
+}
+
+/// Fills in when each will start. Who is held back after a refusal takes no part.
+fn estimate_starts(waiting: &mut [WaitingView], running: &[SlotView], limit: usize, history: &History) {
+    let now = Timestamp::now();
+    let so_far = |slot: &SlotView| slot.since.map_or(0.0, |since| now.duration_since(since).as_secs_f64());
+    let so_far: Vec<f64> = running.iter().map(so_far).collect();
+    let held_for: Vec<f64> = history.held_for.iter().copied().collect();
+    let ranges = estimate::starts(&held_for, &so_far, limit, waiting.len());
+    let in_line = waiting.iter_mut().filter(|run| run.note.is_none());
+    for (run, range) in in_line.zip(ranges) {
+        let estimate = EstimateView { earliest_seconds: range.earliest, latest_seconds: range.latest };
+        run.estimate = Some(estimate);
+    }
+}
+
+/// The pause, if it lasts at `now`.
+pub(super) fn lasting(pause: Option<&Pause>, now: Timestamp) -> Option<PauseView> {
+    let pause = pause.filter(|pause| pause.lasts_at(now))?;
+    let complaint = match &pause.ends {
+        PauseEnd::Unreadable(text) => {
+            Some(format!("its end {text:?} is no time as in RFC 3339; it lasts until resumed"))
+        }
+        PauseEnd::At(_) | PauseEnd::Resumed => None,
+    };
+    Some(PauseView { reason: pause.reason.clone(), until: pause.until(), complaint })
+}
+
+/// What a pending run waits for besides a slot.
+fn note(run: &ShownRun, now: Instant) -> Option<String> {
+    match run.start {
+        StartState::Refused(until) if until > now => {
+            let seconds = (until - now).as_secs() + 1;
+            let why = run.refusal.as_deref().unwrap_or_default();
+            return Some(format!("its start was refused, tried again in {seconds} s: {why}"));
+        }
+        _ => {}
+    }
+    match run.phase {
+        Phase::Arriving => Some("Pipelines-as-Code has not queued it yet".to_owned()),
+        _ if run.settles.is_some_and(|settles| settles > now) => {
+            Some("its place among the runs of its event is still to come".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn state_of_slot(run: &ShownRun) -> &'static str {
+    match run.phase {
+        _ if is_running(run) => "running",
+        Phase::Arriving | Phase::Waiting => "starting",
+        Phase::Running | Phase::Withdrawn | Phase::Released | Phase::Done(_) => "ending",
+    }
+}
+
+pub(super) fn is_pending(run: &ShownRun) -> bool {
+    matches!(run.phase, Phase::Arriving | Phase::Waiting) && run.start != StartState::Acknowledged
+}
+
+pub(super) fn is_running(run: &ShownRun) -> bool {
+    run.phase == Phase::Running
+        || (matches!(run.phase, Phase::Arriving | Phase::Waiting) && run.start == StartState::Acknowledged)
+}
