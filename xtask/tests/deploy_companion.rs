@@ -29,6 +29,11 @@ fn until_done(api: &Api, count: usize) {
     wait_until("runs are done", PATIENCE, || Ok(api.count("completed") >= count)).unwrap();
 }
 
+/// Two more, if there are two more among `all`.
+fn until_some_more_are_done(api: &Api, all: usize) {
+    until_done(api, (api.count("completed") + 2).min(all));
+}
+
 /// Of the runs that wait, how many have PAC's annotation, and how many have not.
 fn queued(api: &Api) -> [usize; 2] {
     let runs = api.runs();
@@ -67,8 +72,7 @@ fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled
 
     follow("Installing");
     assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"]["application-name"], "My CI");
-    let done = api.count("completed");
-    until_done(&api, done + 2);
+    until_some_more_are_done(&api, 12);
     assert!(!node.log().contains("acquired concurrency slot"), "PAC admits until it is switched on");
 
     push(&api, 12..24);
@@ -76,11 +80,10 @@ fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled
     assert_eq!(queued(&api)[0], 0, "PAC's queue has nothing");
     push(&api, 24..30);
     assert_eq!(queued(&api)[0], 0, "nor does it get anything");
-    let done = api.count("completed");
-    until_done(&api, done + 6);
-    let log = node.log();
+    until_some_more_are_done(&api, 30);
+    let said = |line: &str| wait_until(line, PATIENCE, || Ok(node.log().contains(line)));
     for line in ["Initialized concurrency system with driver: memory", "acquired concurrency slot for ci/run-"] {
-        assert!(log.contains(line), "{line:?} is not in:\n{log}");
+        said(line).unwrap();
     }
 
     push(&api, 30..36);
@@ -106,7 +109,7 @@ fn switched_on_beside_pacs_memory_both_start_runs_and_exceed_the_limit() {
     let api = furnish(&cluster);
     let node = Node::start(&cluster, LIMIT as usize);
     run(&cluster, cluster.folder.path(), &page.commands("Installing"));
-    push(&api, 0..40);
+    push(&api, 0..60);
     until_done(&api, 1);
     let on = page.commands("Switching it on");
     let at_once: String =

@@ -62,37 +62,38 @@ impl Drop for PacQueue {
 impl Player {
     /// What it finds at its start: runs that were started count, runs that are queued wait, if they have their order.
     fn remember(&mut self) {
-        for run in self.in_state("started") {
-            let Some(order) = annotation(&run, EXECUTION_ORDER) else { return };
-            for name in self.those(order, "started") {
+        let runs = self.api.runs();
+        let has_label = |run: &&Value, state: &str| run["metadata"]["labels"][STATE] == state;
+        for run in runs.iter().filter(|run| has_label(run, "started")) {
+            let Some(order) = annotation(run, EXECUTION_ORDER) else { return };
+            for name in those(&runs, order, "started") {
                 if !self.running.contains(&name) {
                     self.running.push(name);
                 }
             }
         }
-        for run in self.in_state("queued") {
-            let Some(order) = annotation(&run, EXECUTION_ORDER) else { return };
-            let names = self.those(order, "queued");
-            self.enqueue(names);
+        for run in runs.iter().filter(|run| has_label(run, "queued")) {
+            let Some(order) = annotation(run, EXECUTION_ORDER) else { return };
+            self.enqueue(those(&runs, order, "queued"));
         }
     }
 
     fn look(&mut self) {
-        for run in self.api.runs() {
-            let state = annotation(&run, STATE);
+        let runs = self.api.runs();
+        for run in &runs {
+            let state = annotation(run, STATE);
             let is_pending = run["spec"]["status"] == "PipelineRunPending";
             let condition = run["status"]["conditions"][0]["status"].as_str();
             match (state, condition) {
                 (Some("completed" | "failed"), _) => {}
                 (Some("queued"), _) if is_pending => {
-                    let Some(order) = annotation(&run, EXECUTION_ORDER) else { continue };
-                    let names = self.those(order, "queued");
-                    self.enqueue(names);
+                    let Some(order) = annotation(run, EXECUTION_ORDER) else { continue };
+                    self.enqueue(those(&runs, order, "queued"));
                     self.start_next();
                 }
-                (_, Some("True" | "False")) => self.report_end(name(&run)),
-                (_, Some(_)) if annotation(&run, REPORTED).is_none() => {
-                    self.api.patch_run(name(&run), &json!({"metadata": {"annotations": {REPORTED: "true"}}}));
+                (_, Some("True" | "False")) => self.report_end(name(run)),
+                (_, Some(_)) if annotation(run, REPORTED).is_none() => {
+                    self.api.patch_run(name(run), &json!({"metadata": {"annotations": {REPORTED: "true"}}}));
                 }
                 _ => {}
             }
@@ -125,20 +126,14 @@ impl Player {
             self.running.push(next);
         }
     }
+}
 
-    fn in_state(&self, state: &str) -> Vec<Value> {
-        let has_label = |run: &Value| run["metadata"]["labels"][STATE] == state;
-        self.api.runs().into_iter().filter(has_label).collect()
-    }
-
-    /// The names in an order whose runs are in this state.
-    fn those(&self, order: &str, state: &str) -> Vec<String> {
-        let runs = self.api.runs();
-        let find = |wanted: &str| runs.iter().find(|run| name(run) == wanted);
-        let names = order.split(',').filter_map(|entry| entry.strip_prefix("ci/"));
-        let is_such = |name: &&str| find(name).is_some_and(|run| annotation(run, STATE) == Some(state));
-        names.filter(is_such).map(str::to_owned).collect()
-    }
+/// The names in an order whose runs are in this state.
+fn those(runs: &[Value], order: &str, state: &str) -> Vec<String> {
+    let find = |wanted: &str| runs.iter().find(|run| name(run) == wanted);
+    let names = order.split(',').filter_map(|entry| entry.strip_prefix("ci/"));
+    let is_such = |name: &&str| find(name).is_some_and(|run| annotation(run, STATE) == Some(state));
+    names.filter(is_such).map(str::to_owned).collect()
 }
 
 fn name(run: &Value) -> &str {
