@@ -1,6 +1,6 @@
 //! Who the watcher is to the API server, and what it may do there: what it does, and nothing else.
 //!
-//! `tests/access.rs` runs the watcher under exactly these rules, and fails when one is missing or not used.
+//! `tests/deploy_access.rs` runs the watcher under exactly these rules, and fails when one is missing or not used.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::ServiceAccount;
