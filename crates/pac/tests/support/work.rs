@@ -86,12 +86,10 @@ impl World {
         Watcher::start(identity, &self.kubeconfig, self.folder.path(), arguments)
     }
 
-    /// A watcher to which everything the API server says, and from which everything it is told, comes late by `delay`. The
-    /// proxy is its way there.
-    pub(crate) fn late_watcher(&self, identity: &str, arguments: &[&str], delay: Duration) -> (Watcher, Proxy) {
+    /// A watcher whose way to the API server is the proxy.
+    pub(crate) fn remote_watcher(&self, identity: &str, arguments: &[&str]) -> (Watcher, Proxy) {
         let port = self.cluster.url().rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
         let way = Proxy::start(port).unwrap();
-        way.slow_down(delay);
         let kubeconfig = self.cluster.kubeconfig().replace(&format!(":{port}"), &format!(":{}", way.port()));
         let file = self.folder.path().join(format!("kubeconfig-{identity}"));
         std::fs::write(&file, kubeconfig).unwrap();
