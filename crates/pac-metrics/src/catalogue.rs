@@ -65,6 +65,9 @@ catalogue! {
     STARTABLE = gauge(Group::Queues, "pac_concurrency_startable_runs", "runs")
         .says("Runs that wait although as many could run without exceeding the limit: more than a moment is a fault.")
         .of_each_repository(Combine::Sum);
+    PAUSED = gauge(Group::Queues, "pac_concurrency_paused_repositories", "repositories")
+        .says("1 for a Repository that an operator paused: none of its runs is admitted.")
+        .of_each_repository(Combine::Sum);
     HELD_SLOTS = gauge(Group::Queues, "pac_concurrency_held_slots", "slots")
         .says("Slots taken, as the store had it at the last pass. Told by the watcher that leads.")
         .of_each_repository(Combine::Sum);
@@ -138,7 +141,7 @@ catalogue! {
     LEASE_LOSSES = counter(Group::Work, "pac_concurrency_lease_losses_total", "leases")
         .says("Times this watcher lost the lease behind its slots.");
     WATCH_RESTARTS = counter(Group::Work, "pac_concurrency_watch_restarts_total", "times")
-        .says("Times a watch or a list broke and was begun again. The API server closes watches now and then.")
+        .says("Times a watch or a list broke and was begun again; one that the API server closes in good order is none.")
         .labelled(&[closed("watch", &["pipelineruns", "repositories"])]);
     RUNS_DONE = counter(Group::Work, "pac_concurrency_runs_done_total", "runs")
         .says("Final states written onto runs; standalone mode only.")

@@ -64,6 +64,7 @@ impl Measured {
         gauge(&catalogue::WAITING, &|_, tally| Some(number(tally.waiting)));
         gauge(&catalogue::OLDEST_WAITING_AGE, &|_, tally| Some(tally.longest_wait.as_secs_f64()));
         gauge(&catalogue::STARTABLE, &|limit, tally| Some(number(tally.startable(limit))));
+        gauge(&catalogue::PAUSED, &|_, tally| Some(number(usize::from(tally.paused))));
         gauge(&catalogue::EXCESS, &|limit, tally| Some(number(tally.excess(limit))));
         gauge(&catalogue::DRAINING, &|limit, tally| Some(number(tally.draining(limit))));
         let existing: BTreeSet<Repository<'_>> = tallies.keys().map(named).collect();

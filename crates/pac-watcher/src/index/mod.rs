@@ -219,14 +219,14 @@ impl Index {
         *self.state() = State::default();
     }
 
-    /// What every repository looks like that there is anything about, by key.
+    /// What every repository looks like that there is anything about, by key, with its limit, paused or not.
     pub fn tallies(&self) -> BTreeMap<RepositoryKey, (Limit, Tally)> {
         let (repositories, global) = {
             let state = self.state();
             (state.repositories.clone(), state.global_limit)
         };
-        let (now, time) = (Instant::now(), Timestamp::now());
-        let told = |one: &RepositoryState| (!one.is_blank()).then(|| (one.limit_at(time, global), one.tally(now)));
+        let now = Instant::now();
+        let told = |one: &RepositoryState| (!one.is_blank()).then(|| (one.own_limit.effective(global), one.tally(now)));
         repositories.into_iter().filter_map(|(key, one)| Some((key, told(&locked(&one))?))).collect()
     }
 

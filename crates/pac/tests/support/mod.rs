@@ -8,13 +8,16 @@
     reason = "each test uses a part of it, and a test whose stage can't be set fails"
 )]
 
+mod by_hand;
 mod process;
+mod scrape;
 mod store;
 mod work;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use self::process::Watcher;
+pub(crate) use self::scrape::Scrape;
 pub(crate) use self::store::{Store, postgresql_settings};
 pub(crate) use self::work::World;
 

@@ -33,9 +33,17 @@ pub(crate) struct World {
 impl World {
     /// A cluster whose runs take between a tenth and half a second, with these settings in its ConfigMap.
     pub(crate) fn new(settings: &Value) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let duration = RunDuration::Between(Duration::from_millis(100), Duration::from_millis(500));
-        let tekton = Some(TektonPlayer { duration, ..TektonPlayer::default() });
+        Self::played_by(Some(TektonPlayer { duration, ..TektonPlayer::default() }), settings)
+    }
+
+    /// A cluster without Tekton: runs go on until the test says that they are done.
+    pub(crate) fn by_hand(settings: &Value) -> Self {
+        Self::played_by(None, settings)
+    }
+
+    fn played_by(tekton: Option<TektonPlayer>, settings: &Value) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let cluster = runtime.block_on(DevCluster::start(Options { tekton, ..Options::default() })).unwrap();
         let folder = TempDir::new().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");

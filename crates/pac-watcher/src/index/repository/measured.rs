@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Limit, Plan, RunKey};
 use tokio::time::Instant;
 
@@ -20,6 +21,8 @@ pub struct Tally {
     pub waiting: usize,
     /// How long the oldest of them has waited.
     pub longest_wait: Duration,
+    /// Whether an operator paused it.
+    pub paused: bool,
 }
 
 /// What a start was preceded by.
@@ -49,7 +52,7 @@ impl Tally {
 
     /// Runs that could run now without exceeding the limit.
     pub fn startable(&self, limit: Limit) -> usize {
-        self.waiting.min(limit.free(self.running))
+        if self.paused { 0 } else { self.waiting.min(limit.free(self.running)) }
     }
 }
 
@@ -70,7 +73,8 @@ impl RepositoryState {
         let (waiting, longest_wait) =
             waits.fold((0, Duration::ZERO), |(count, most), wait| (count + 1, most.max(wait)));
         let tolerated = self.tolerated.iter().filter(|name| self.running.contains(*name)).count();
-        Tally { running: self.running.len(), tolerated, waiting, longest_wait }
+        let paused = self.pause.as_ref().is_some_and(|pause| pause.lasts_at(Timestamp::now()));
+        Tally { running: self.running.len(), tolerated, waiting, longest_wait, paused }
     }
 
     /// Notes that the limit is `limit` now; says how many more runs are over it than over the one before.
@@ -165,5 +169,6 @@ mod tests {
         assert_eq!(startable(3, 5, two), 0);
         assert_eq!(startable(0, 5, Limit::Held), 0);
         assert_eq!(startable(9, 5, Limit::Unlimited), 5);
+        assert_eq!(Tally { waiting: 1, paused: true, ..tally(0, 0) }.startable(two), 0);
     }
 }
