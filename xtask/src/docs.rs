@@ -46,6 +46,8 @@ Every metric of the watcher, at `/metrics` on port 9090 (`--metrics-addr`), in P
   the table says otherwise.
 - Any other label has one of the values named here.
 
+[operations.md](operations.md) has the alerts made of them.
+
 ";
 
 /// Every generated document: its path from the workspace's folder, and what it is to say.

@@ -25,11 +25,13 @@ pub(crate) const POSTGRES: Needed =
     Needed { program: "initdb", package: "postgresql", purpose: "the PostgreSQL driver" };
 const PGBOUNCER: Needed = Needed { program: "pgbouncer", package: "pgbouncer", purpose: "PostgreSQL behind a pooler" };
 pub(crate) const ETCD: Needed = Needed { program: "etcd", package: "etcd-server", purpose: "the etcd driver" };
+const PROMETHEUS: Needed =
+    Needed { program: "prometheus", package: "prometheus", purpose: "scraping the watcher, and its alerts" };
 const ETCDCTL: Needed = Needed { program: "etcdctl", package: "etcd-client", purpose: "looking into etcd" };
 
 /// Sees to it that all the tests need is there.
 pub(crate) fn bring_all() -> Result<()> {
-    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL])
+    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL, PROMETHEUS])
 }
 
 /// Sees to it that all of `needed` is there.

@@ -1,13 +1,12 @@
 //! The Service that metrics are scraped through, and for the Prometheus operator who scrapes it and what to alert on.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::{Alert, alerts};
 use super::manifest::{Document, Manifest, Purpose};
 use super::names::{WATCHER, labels, namespaced, pod_labels, selector};
 use super::pod::Ports;
@@ -55,16 +54,6 @@ struct RuleGroup {
     rules: Vec<Alert>,
 }
 
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Alert {
-    alert: String,
-    expr: String,
-    r#for: String,
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
-}
-
 /// The Service.
 pub(super) fn service(variant: &Variant) -> Result<Manifest> {
     let port = ServicePort {
@@ -100,7 +89,7 @@ pub(super) fn monitoring(variant: &Variant) -> Result<Manifest> {
     };
     let spec = ServiceMonitorSpec { selector: selector(labels()), endpoints: vec![endpoint] };
     let scrape = monitor("ServiceMonitor", &variant.namespace, spec);
-    let rules = vec![RuleGroup { name: WATCHER.to_owned(), rules: alerts() }];
+    let rules = vec![RuleGroup { name: WATCHER.to_owned(), rules: alerts(variant.wait_target) }];
     let alerting = monitor("PrometheusRule", &variant.namespace, RuleSpec { groups: rules });
     let story = "For clusters with the Prometheus operator: who is scraped, and what to alert on.".to_owned();
     let documents = vec![Document::of(&scrape)?, Document::of(&alerting)?];
@@ -114,44 +103,4 @@ fn monitor<S>(kind: &str, namespace: &str, spec: S) -> Monitor<S> {
         metadata: namespaced(WATCHER, namespace),
         spec,
     }
-}
-
-fn alerts() -> Vec<Alert> {
-    let alert = |name: &str, expr: &str, r#for: &str, severity: &str, summary: &str| Alert {
-        alert: format!("PacConcurrency{name}"),
-        expr: expr.to_owned(),
-        r#for: r#for.to_owned(),
-        labels: BTreeMap::from([("severity".to_owned(), severity.to_owned())]),
-        annotations: BTreeMap::from([("summary".to_owned(), summary.to_owned())]),
-    };
-    vec![
-        alert(
-            "NobodyLeads",
-            "absent(pac_concurrency_leader == 1)",
-            "2m",
-            "critical",
-            "No watcher admits PipelineRuns: none runs, or none gets the Lease.",
-        ),
-        alert(
-            "Trouble",
-            "max by (part) (pac_concurrency_trouble{part!=\"start\"}) == 1",
-            "5m",
-            "critical",
-            "The {{ $labels.part }} is in trouble; the watcher's log and /ready say why.",
-        ),
-        alert(
-            "SettingsRefused",
-            "increase(pac_concurrency_config_reloads_total{outcome=\"refused\"}[15m]) > 0",
-            "0m",
-            "warning",
-            "New settings can't be used and the former ones stay; the watcher's log says why.",
-        ),
-        alert(
-            "SlotsIdle",
-            "max by (namespace, repository) (pac_concurrency_startable_runs) > 0",
-            "10m",
-            "warning",
-            "PipelineRuns of {{ $labels.namespace }}/{{ $labels.repository }} wait although there are free slots.",
-        ),
-    ]
 }

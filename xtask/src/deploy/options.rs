@@ -32,6 +32,9 @@ pub(crate) struct VariantOptions {
     /// How many watchers [default: 2, and 1 with the memory driver]; standalone mode only.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) replicas: Option<u16>,
+    /// How many minutes a PipelineRun may wait before it is worth an alert [default: 30].
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..=10_080))]
+    pub(super) wait_target: Option<u16>,
     /// A setting, as docs/settings.md has them; may be given many times. Passwords belong into the Secret.
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) set: Vec<(String, String)>,

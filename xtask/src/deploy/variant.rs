@@ -1,5 +1,7 @@
 //! What one set of manifests is for: everything that was chosen, complete and checked.
 
+use std::time::Duration;
+
 use super::options::{Mode, VariantOptions};
 use super::settings::{Chosen, Store, Unusable};
 
@@ -10,6 +12,8 @@ pub(super) struct Variant {
     pub(super) namespace: String,
     pub(super) image: String,
     pub(super) replicas: u16,
+    /// How long a PipelineRun may wait.
+    pub(super) wait_target: Duration,
     pub(super) settings: Chosen,
 }
 
@@ -28,7 +32,8 @@ impl Variant {
         match chosen {
             Ok((settings, warnings)) if problems.is_empty() => {
                 let replicas = options.replicas.unwrap_or(if in_memory { 1 } else { 2 });
-                Ok((Self { mode, namespace, image, replicas, settings }, warnings))
+                let wait_target = Duration::from_mins(options.wait_target.unwrap_or(30).into());
+                Ok((Self { mode, namespace, image, replicas, wait_target, settings }, warnings))
             }
             Ok(_) => Err(Unusable(problems)),
             Err(Unusable(mut found)) => {

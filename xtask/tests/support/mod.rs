@@ -6,6 +6,7 @@
 pub(crate) mod api;
 pub(crate) mod cluster;
 pub(crate) mod guard;
+pub(crate) mod monitoring;
 pub(crate) mod node;
 pub(crate) mod pac_queue;
 pub(crate) mod page;

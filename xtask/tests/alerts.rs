@@ -1,0 +1,238 @@
+//! Every alert rings when it should, and not before, by promtool's word; and each has a section that says what to do.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod support;
+
+use std::fs;
+
+use serde_json::{Value, json};
+use support::monitoring::{metrics_of, promtool, rules};
+use support::workspace;
+
+/// A story of series, and what it comes to.
+struct Case {
+    alert: &'static str,
+    /// Series and their values, one each 30 s, in promtool's notation.
+    series: &'static [(&'static str, &'static str)],
+    /// When it must not ring yet, in minutes.
+    quiet: u32,
+    /// When it must.
+    rings: u32,
+    /// Labels besides the severity.
+    labels: &'static [(&'static str, &'static str)],
+    summary: &'static str,
+}
+
+const WHOSE: &[(&str, &str)] = &[("namespace", "ns"), ("repository", "repo")];
+
+/// Values begin well: trouble begins after 2 minutes.
+const CASES: &[Case] = &[
+    Case {
+        alert: "NobodyLeads",
+        series: &[("pac_concurrency_leader{pod='a'}", "1x4 0x20"), ("pac_concurrency_leader{pod='b'}", "0x24")],
+        quiet: 3,
+        rings: 5,
+        labels: &[],
+        summary: "No watcher admits PipelineRuns: none runs, or none gets the Lease.",
+    },
+    Case {
+        alert: "StoreUnreachable",
+        series: &[
+            ("pac_concurrency_trouble{part='store',pod='a'}", "0x4 1x20"),
+            ("pac_concurrency_trouble{part='store',pod='b'}", "0x24"),
+        ],
+        quiet: 3,
+        rings: 5,
+        labels: &[("part", "store")],
+        summary: "The store of slots and queues can't be used, and nobody is admitted.",
+    },
+    Case {
+        alert: "ApiServerUnreachable",
+        series: &[
+            ("pac_concurrency_trouble{part='run_watch'}", "0x4 1x30"),
+            ("pac_concurrency_trouble{part='start'}", "1x34"),
+        ],
+        quiet: 6,
+        rings: 8,
+        labels: &[("part", "run_watch")],
+        summary: "The watcher is cut off from the API server (run_watch).",
+    },
+    Case {
+        alert: "OverLimit",
+        series: &[
+            ("pac_concurrency_excess_runs{namespace='ns',repository='repo',pod='a'}", "0x4 2x20"),
+            ("pac_concurrency_excess_runs{namespace='ns',repository='repo',pod='b'}", "0x4 2x20"),
+            ("pac_concurrency_draining_runs{namespace='ns',repository='other',pod='a'}", "5x24"),
+        ],
+        quiet: 2,
+        rings: 4,
+        labels: WHOSE,
+        summary: "2 PipelineRuns of ns/repo run over the limit, and didn't before it was set.",
+    },
+    Case {
+        alert: "SlotsIdle",
+        series: &[("pac_concurrency_startable_runs", "0x4 3x20")],
+        quiet: 6,
+        rings: 8,
+        labels: &[],
+        summary: "3 PipelineRuns of a Repository wait although there are free slots.",
+    },
+    Case {
+        alert: "SlotsLeaked",
+        series: &[("pac_concurrency_leaked_slots{namespace='ns',repository='repo'}", "0x4 1x20")],
+        quiet: 6,
+        rings: 8,
+        labels: WHOSE,
+        summary: "1 slots of ns/repo are taken for PipelineRuns that are over.",
+    },
+    // Every half minute one run is started: nine in ten have waited 20 min at most, then all more than 30.
+    Case {
+        alert: "WaitOverTarget",
+        series: &[
+            ("pac_concurrency_wait_seconds_bucket{namespace='ns',repository='repo',le='1200'}", "0+1x60 60x120"),
+            ("pac_concurrency_wait_seconds_bucket{namespace='ns',repository='repo',le='1800'}", "0+1x60 60x120"),
+            ("pac_concurrency_wait_seconds_bucket{namespace='ns',repository='repo',le='3600'}", "0+1x180"),
+            ("pac_concurrency_wait_seconds_bucket{namespace='ns',repository='repo',le='+Inf'}", "0+1x180"),
+        ],
+        quiet: 30,
+        rings: 75,
+        labels: WHOSE,
+        summary: "PipelineRuns of ns/repo wait 57m 0s, more than 30 min.",
+    },
+    // Nobody is started at all.
+    Case {
+        alert: "WaitOverTarget",
+        series: &[("pac_concurrency_oldest_waiting_age_seconds{namespace='ns',repository='repo'}", "0+30x120")],
+        quiet: 39,
+        rings: 41,
+        labels: WHOSE,
+        summary: "PipelineRuns of ns/repo wait 41m 0s, more than 30 min.",
+    },
+    Case {
+        alert: "SettingsNotInForce",
+        series: &[
+            ("pac_concurrency_settings_not_in_force{reason='unusable'}", "0x4 1x20"),
+            ("pac_concurrency_settings_not_in_force{reason='unreachable'}", "0x24"),
+        ],
+        quiet: 2,
+        rings: 4,
+        labels: &[("reason", "unusable")],
+        summary: "The settings as they are now are unusable, and former ones stay in force.",
+    },
+    Case {
+        alert: "PoolExhausted",
+        series: &[
+            ("pac_concurrency_store_waiting_calls{pod='a'}", "5x4 7x20"),
+            ("pac_concurrency_store_connections{pod='a',state='in_use'}", "8x4 9x20"),
+            ("pac_concurrency_store_connections{pod='a',state='idle'}", "1x4 0x20"),
+            ("pac_concurrency_store_connections_max{pod='a'}", "9x24"),
+        ],
+        quiet: 3,
+        rings: 5,
+        labels: &[("pod", "a")],
+        summary: "All connections to the store are taken, and 7 calls wait for one.",
+    },
+];
+
+impl Case {
+    fn name(&self) -> String {
+        format!("PacConcurrency{}", self.alert)
+    }
+
+    /// The case as promtool takes it, for an alert with this severity.
+    fn test(&self, severity: &Value) -> Value {
+        let series = self.series.iter().map(|(series, values)| json!({"series": series, "values": values}));
+        let mut labels = json!({ "severity": severity });
+        for (name, value) in self.labels {
+            labels[name] = json!(value);
+        }
+        let runbook = format!("docs/operations.md#{}", self.name().to_lowercase());
+        let rung = json!({"exp_labels": labels, "exp_annotations": {"summary": self.summary, "runbook": runbook}});
+        let at = |minutes: u32, expected: Value| json!({"eval_time": format!("{minutes}m"), "alertname": self.name(), "exp_alerts": expected});
+        json!({
+            "interval": "30s",
+            "input_series": series.collect::<Vec<_>>(),
+            "alert_rule_test": [at(self.quiet, json!([])), at(self.rings, json!([rung]))],
+        })
+    }
+}
+
+/// What promtool says of `rules` after `cases`.
+fn judged(rules: &str, cases: impl Iterator<Item = Value>) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rules.yaml"), rules).unwrap();
+    let tests = json!({
+        "rule_files": ["rules.yaml"], "evaluation_interval": "30s", "tests": cases.collect::<Vec<_>>(),
+    });
+    fs::write(folder.path().join("tests.yaml"), tests.to_string()).unwrap();
+    for arguments in [["check", "rules", "rules.yaml"], ["test", "rules", "tests.yaml"]] {
+        let output = promtool().args(arguments).current_dir(folder.path()).output().unwrap();
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_alert_rings_when_it_should_and_not_before() {
+    let (rules, alerts) = rules();
+    for alert in &alerts {
+        let name = alert["alert"].as_str().unwrap();
+        assert!(CASES.iter().any(|case| case.name() == name), "{name} has no case");
+    }
+    let severity = |case: &Case| {
+        let alert = alerts.iter().find(|alert| alert["alert"] == case.name());
+        alert.unwrap_or_else(|| panic!("there is no {}", case.name()))["labels"]["severity"].clone()
+    };
+    judged(&rules, CASES.iter().map(|case| case.test(&severity(case)))).unwrap();
+}
+
+#[test]
+fn an_alert_that_rings_at_the_wrong_time_is_noticed() {
+    let (rules, _) = rules();
+    let case = CASES.iter().find(|case| case.alert == "OverLimit").unwrap();
+    let broken = rules.replace("(pac_concurrency_excess_runs) > 0", "(pac_concurrency_excess_runs) > 2");
+    assert_ne!(rules, broken);
+    assert!(judged(&broken, [case.test(&json!("critical"))].into_iter()).is_err());
+    assert!(judged(&rules.replace("max by", "max bye"), std::iter::empty()).is_err());
+}
+
+#[test]
+fn alerts_are_made_of_metrics_that_exist() {
+    let (_, alerts) = rules();
+    for alert in &alerts {
+        let metrics = metrics_of(alert["expr"].as_str().unwrap());
+        assert!(!metrics.is_empty(), "{alert}");
+        for metric in metrics {
+            assert!(pac_metrics::find(metric).is_some(), "{metric} in {alert}");
+        }
+    }
+}
+
+#[test]
+fn every_alert_has_its_section_and_no_section_is_left_over() {
+    let (_, alerts) = rules();
+    let page = fs::read_to_string(workspace().join("docs/operations.md")).unwrap();
+    let mut sections: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .filter(|name| name.starts_with("PacConcurrency"))
+        .collect();
+    let mut names: Vec<&str> = alerts.iter().map(|alert| alert["alert"].as_str().unwrap()).collect();
+    sections.sort_unstable();
+    names.sort_unstable();
+    assert_eq!(sections, names);
+    // What it tells to look at is there.
+    for metric in metrics_of(&page) {
+        assert!(pac_metrics::find(metric).is_some(), "{metric}");
+    }
+}
+
+#[test]
+fn the_time_to_wait_is_chosen_when_the_alerts_are_made() {
+    let (_folder, files) = support::rendered(&["--driver", "etcd", "--wait-target", "5"]);
+    let monitoring = &files["monitoring.yaml"];
+    assert!(monitoring.contains("> 300 or ") && monitoring.contains("more than 5 min."), "{monitoring}");
+}
