@@ -99,14 +99,16 @@ impl Health {
         }
     }
 
-    /// Notes that `part` works.
-    pub fn fine(&self, part: Part) {
+    /// Notes that `part` works; whether it didn't before.
+    pub fn fine(&self, part: Part) -> bool {
         let mut parts = self.parts();
         parts.worked.insert(part, Instant::now());
-        if parts.problems.remove(&part).is_some() {
+        let was_troubled = parts.problems.remove(&part).is_some();
+        if was_troubled {
             let how = if part == Part::Start { "done" } else { "fine again" };
             info!(part = part.name(), "{}: {how}", part.name());
         }
+        was_troubled
     }
 
     /// Notes whether the settings there are now can be used; if not, former ones stay in force.

@@ -4,9 +4,13 @@
 //! times with a clock: a lease is over when *this* process has seen it unchanged for as long as it lasts (P9), as client-go
 //! does it. A leader that can't renew stops leading before others may think it gone.
 //!
+//! Whoever can't admit anyway, because his store is away, say, doesn't stand, and a leader who can't for as long as a lease
+//! lasts gives way to one who can.
+//!
 //! Whoever doesn't lead watches the Lease. So it learns of a renewal when it is made, which is where its patience begins,
 //! and of a leader that resigns at once.
 
+use std::fmt;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -41,7 +45,6 @@ pub struct LeaderOptions {
 }
 
 /// Takes part in the election for ever; `leading` says whether this watcher leads. Ends when the sender's receivers do.
-#[derive(Debug)]
 pub struct Candidate {
     api: Api<Lease>,
     options: LeaderOptions,
@@ -49,6 +52,9 @@ pub struct Candidate {
     /// The record last seen, and since when this process has seen it unchanged.
     seen: Option<(Lease, Instant)>,
     renewed: Option<Instant>,
+    /// Whether this watcher could admit if it led.
+    is_fit: Box<dyn Fn() -> bool + Send + Sync>,
+    fit: Instant,
 }
 
 // === impl LeaderOptions ===
@@ -69,11 +75,16 @@ impl LeaderOptions {
 // === impl Candidate ===
 
 impl Candidate {
-    /// A candidate, and where it says whether it leads.
-    pub fn new(client: Client, options: LeaderOptions) -> (Self, watch::Receiver<bool>) {
+    /// A candidate, and where it says whether it leads; `is_fit` tells whether this watcher could admit if it led.
+    pub fn new(
+        client: Client,
+        options: LeaderOptions,
+        is_fit: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> (Self, watch::Receiver<bool>) {
         let (leading, receiver) = watch::channel(false);
         let api = Api::namespaced(client, &options.namespace);
-        (Self { api, options, leading, seen: None, renewed: None }, receiver)
+        let (is_fit, fit) = (Box::new(is_fit), Instant::now());
+        (Self { api, options, leading, seen: None, renewed: None, is_fit, fit }, receiver)
     }
 
     /// Takes part until dropped. Cut short, it is followed by [`Candidate::resign`].
@@ -81,9 +92,14 @@ impl Candidate {
         let mut changes = None;
         loop {
             let asked = Instant::now();
-            match timeout(self.options.renew_deadline / 2, self.acquire_or_renew()).await {
+            let stands = self.stands();
+            if !stands {
+                self.give_way("it can't admit anybody for now").await;
+            }
+            match timeout(self.options.renew_deadline / 2, self.acquire_or_renew(stands)).await {
                 Ok(Ok(true)) => self.lead(asked),
-                Ok(Ok(false)) => self.follow("another watcher leads"),
+                Ok(Ok(false)) if stands => self.follow("another watcher leads"),
+                Ok(Ok(false)) => {}
                 Ok(Err(error)) => self.endure(&with_causes(&error)),
                 Err(_) => self.endure("no answer in time"),
             }
@@ -120,12 +136,25 @@ impl Candidate {
         std::future::pending().await
     }
 
+    /// Whether to lead, or go on leading: not if that is of no use, and has been so for a while.
+    fn stands(&mut self) -> bool {
+        let is_fit = (self.is_fit)();
+        if is_fit {
+            self.fit = Instant::now();
+        }
+        is_fit || *self.leading.borrow() && self.fit.elapsed() <= self.options.lease_duration
+    }
+
     /// Gives leadership up, so that another watcher leads at once.
     pub async fn resign(&mut self) {
+        self.give_way("stopping").await;
+    }
+
+    async fn give_way(&mut self, why: &str) {
         if !*self.leading.borrow() {
             return;
         }
-        self.follow("stopping");
+        self.follow(why);
         match timeout(self.options.retry_every, self.clear_holder()).await {
             Ok(Ok(())) => info!("gave up leadership"),
             Ok(Err(error)) => debug!(error = with_causes(&error), "could not give up leadership; it will run out"),
@@ -171,16 +200,19 @@ impl Candidate {
         }
     }
 
-    /// Whether this watcher leads, after asking the API server.
-    async fn acquire_or_renew(&mut self) -> kube::Result<bool> {
+    /// Whether this watcher leads, after asking the API server; never if it doesn't stand.
+    async fn acquire_or_renew(&mut self, stands: bool) -> kube::Result<bool> {
         let Some(found) = self.api.get_opt(LEASE_NAME).await? else {
+            if !stands {
+                return Ok(false);
+            }
             let created = self.api.create(&PostParams::default(), &self.record(None)).await;
             return self.outcome(created);
         };
         let unchanged = self.seen.as_ref().filter(|(seen, _)| seen.spec == found.spec).map(|(_, since)| *since);
         let since = unchanged.unwrap_or_else(Instant::now);
         self.seen = Some((found.clone(), since));
-        if !self.may_take(&found, since) {
+        if !stands || !self.may_take(&found, since) {
             return Ok(false);
         }
         let replaced = self.api.replace(LEASE_NAME, &PostParams::default(), &self.record(Some(found))).await;
@@ -236,6 +268,12 @@ impl Candidate {
             ..old
         });
         lease
+    }
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

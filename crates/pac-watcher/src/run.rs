@@ -44,7 +44,7 @@ pub async fn run(
     let index = Arc::new(Index::new(global));
     let serving = CancellationToken::new();
     let _serving = serving.clone().drop_guard();
-    let (candidate, leading) = candidate(&client, &options);
+    let (candidate, leading) = candidate(&client, &options, &health);
     let (at_work, settings_in_force) = (Arc::new(AtWork::default()), Arc::new(OnceLock::new()));
     let measured = Measured {
         counted: counted.clone(),
@@ -103,12 +103,18 @@ async fn keep_tidy(counted: PrometheusHandle) {
 }
 
 /// Who takes part in the election, if there is one, and whether this watcher leads.
-fn candidate(client: &Client, options: &WatcherOptions) -> (Option<Candidate>, watch::Receiver<bool>) {
+fn candidate(
+    client: &Client,
+    options: &WatcherOptions,
+    health: &Arc<Health>,
+) -> (Option<Candidate>, watch::Receiver<bool>) {
     if !options.leader_elect {
         return (None, watch::channel(true).1);
     }
     let leader = LeaderOptions::new(&options.place.namespace, &options.identity, options.leader_lease);
-    let (candidate, leading) = Candidate::new(client.clone(), leader);
+    let health = Arc::clone(health);
+    let could_admit = move || ![Part::Start, Part::Store].into_iter().any(|part| health.is_troubled(part));
+    let (candidate, leading) = Candidate::new(client.clone(), leader, could_admit);
     (Some(candidate), leading)
 }
 

@@ -298,7 +298,7 @@ async fn finish(mut running: JoinHandle<()>, at_the_end: bool) {
 }
 
 fn retry_wait(failures: u32) -> Duration {
-    backoff::wait(Duration::from_millis(250), Duration::from_secs(10), failures)
+    backoff::wait(Duration::from_millis(250), Duration::from_secs(3), failures)
 }
 
 async fn all_true(flags: [watch::Receiver<bool>; 2]) {

@@ -120,6 +120,24 @@ fn a_leader_that_is_stopped_hands_over_at_once(store: &Store) {
     world.all_is_well(REPOSITORIES * 60, Duration::from_secs(5));
 }
 
+fn a_leader_that_is_cut_off_from_its_store_gives_way(store: &Store) {
+    let world = World::new(&store.settings());
+    let way = Proxy::start(store.port()).unwrap();
+    world.other_settings("cut-off", &store.settings_through(way.port()));
+    world.work(REPOSITORIES, 60, LIMIT);
+    let lease = ["--leader-lease", "5"];
+    let mut cut_off = world.watcher_with("cut-off", &[&lease[..], &["--configmap", "cut-off"]].concat());
+    world.until_done(20);
+    let mut other = world.watcher_with("other", &lease);
+    other.becomes_ready(true);
+    way.set(Passage::Held);
+    world.all_is_well(REPOSITORIES * 60, Duration::from_secs(30));
+    assert!(other.log().contains("acquired concurrency slot for"));
+    way.set(Passage::Open);
+    cut_off.becomes_ready(true);
+    [cut_off, other].iter_mut().for_each(Watcher::stop);
+}
+
 fn a_leader_frozen_beyond_its_lease_does_no_harm_when_it_goes_on(store: &Store) {
     let mut settings = store.settings();
     settings["postgresql-lease-ttl"] = "10s".into();
@@ -159,5 +177,6 @@ of_both!(
     those_whose_store_is_slow_break_no_promise,
     a_killed_leader_is_replaced,
     a_leader_that_is_stopped_hands_over_at_once,
+    a_leader_that_is_cut_off_from_its_store_gives_way,
     a_leader_frozen_beyond_its_lease_does_no_harm_when_it_goes_on
 );

@@ -204,7 +204,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn check_order(&mut self, version: &Version, past: &Past) {
-        let limit = self.limits.now(&past.key);
+        let limit = self.limits.greatest(&past.key, version.at, self.options.limit_allowance);
         let Some(repository) = self.repositories.get(&past.key) else { return };
         let place = |name: &str, facts: &Facts| self.events.place(&version.namespace, name, facts);
         let own = place(&version.name, &past.facts);

@@ -28,6 +28,7 @@ impl Engine {
             let wait = match self.manager.keep_term().await {
                 Ok(event) => {
                     failures = 0;
+                    self.store_answered().await;
                     if event == TermEvent::Began {
                         has_term.send_replace(true);
                         self.look_at_everything().await;
@@ -68,13 +69,15 @@ impl Engine {
         let began = Instant::now();
         let checked = tokio::time::timeout(self.options.check_every, self.manager.check()).await;
         match checked.unwrap_or_else(|_| Err(no_answer(self.options.check_every))) {
-            Ok(_) if self.health.is_troubled(Part::Store) => {
-                self.health.fine(Part::Store);
-                // What failed meanwhile is waiting for its next try; now is better.
-                self.look_at_everything().await;
-            }
-            Ok(_) => {}
+            Ok(_) => self.store_answered().await,
             Err(error) => self.note_store_failure(&error, began),
+        }
+    }
+
+    /// Takes note that the store works. What failed while it didn't is waiting for its next try; now is better.
+    pub(super) async fn store_answered(&self) {
+        if self.health.fine(Part::Store) {
+            self.look_at_everything().await;
         }
     }
 

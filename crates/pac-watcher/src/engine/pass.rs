@@ -45,7 +45,7 @@ impl Engine {
             Ok(passed) => {
                 self.failures().remove(repository);
                 if passed.store_answered {
-                    self.health.fine(Part::Store);
+                    self.store_answered().await;
                 }
                 self.follow_up(repository, passed).await;
             }
