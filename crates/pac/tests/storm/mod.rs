@@ -215,8 +215,8 @@ impl Storm {
             longest_gap: GUST + Duration::from_secs(45),
             // Nobody can know of a limit before the API server has told him, and that may be cut off for a while.
             limit_allowance: Duration::from_secs(40),
-            // A start that the API server was made to be slow about is overtaken by those after it that have slots, too.
-            in_flight: Duration::from_millis(2_500),
+            // Nobody can heed a run that he hasn't been told of: watches are paused for up to 8 s.
+            in_flight: Duration::from_secs(10),
             // One whose start was lost, and then its watcher too, keeps its slot, and is started by the next.
             side_by_side: GUST + LULL,
             ended: true,
