@@ -1,6 +1,7 @@
 //! `config/`: what is committed of all this, and whether it is still what would be generated.
 //!
-//! On top are the two files of the deployment guide, with every key at its default; below, a folder for each variant.
+//! On top are the two files of the deployment guide, with every key at its default, and the dashboard; below, a folder for
+//! each variant.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::options::{Mode, VariantOptions};
 use super::set::manifests;
 use super::variant::Variant;
-use super::{config_map, secret};
+use super::{config_map, dashboard, secret};
 use crate::demo::Driver;
 use crate::root;
 
@@ -69,6 +70,7 @@ fn files() -> Result<BTreeMap<String, String>> {
     for manifest in [config_map::manifest(&plain)?, secret::manifest(&plain)?] {
         files.insert(manifest.file.to_owned(), manifest.text());
     }
+    files.insert(dashboard::FILE.to_owned(), dashboard::text());
     Ok(files)
 }
 

@@ -3,7 +3,7 @@
 //! Read `options` (what can be chosen), `settings` and `variant` (what that comes to, checked), `set` (which manifests there
 //! are, in which order), then the manifests themselves, a file each: `config_map`, `secret`, `access`, `pod` with
 //! `deployment` or `companion`, `admission`, `network`, `priority`, `disruption`, `monitoring` with `alerts`,
-//! `kustomization`. All are values of k8s-openapi's types; `manifest` makes YAML of them. `config` is what is committed,
+//! `kustomization`; and `dashboard`, for Grafana. All are values of k8s-openapi's types; `manifest` makes YAML of them. `config` is what is committed,
 //! `kubectl` the way to a cluster.
 
 mod access;
@@ -12,6 +12,7 @@ mod alerts;
 mod companion;
 mod config;
 mod config_map;
+mod dashboard;
 mod deployment;
 mod disruption;
 mod kubectl;
