@@ -7,7 +7,7 @@ use pac_concurrency::{KeyError, RepositoryKey, RunKey};
 
 use crate::api::labels::{
     COMPLETED, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, FAILED, PAUSED, PAUSED_UNTIL, QUEUED, RELEASED, RELEASED_REASON,
-    REPOSITORY, STATE,
+    REPOSITORY, RESUMED, STATE,
 };
 use crate::api::{PipelineRun, Repository};
 use crate::execution_order::{self, EventPlace};
@@ -58,6 +58,17 @@ pub struct RunView {
     pub place: Option<EventPlace>,
     /// What is wrong with it, though not enough to ignore it.
     pub complaint: Option<String>,
+}
+
+/// What the watcher keeps of a Repository's metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RepositoryMetadata {
+    /// Its uid; none while there is no such Repository.
+    pub uid: Option<String>,
+    /// The pause an operator put it into.
+    pub pause: Option<Pause>,
+    /// Why the last one was ended.
+    pub resumed: Option<String>,
 }
 
 /// Why an object can't be worked with.
@@ -130,6 +141,12 @@ pub fn repository_limit(repository: &Repository) -> Result<(RepositoryKey, Optio
 /// Whether PAC's own watcher, where one runs, would take this run into its queue and start it from there.
 pub fn pacs_queue_may_start(run: &PipelineRun) -> bool {
     phase(run) == Phase::Waiting && run.annotations().contains_key(EXECUTION_ORDER)
+}
+
+/// What a Repository's metadata say, whether or not the rest of it can be read.
+pub fn repository_metadata(metadata: &ObjectMeta) -> RepositoryMetadata {
+    let resumed = metadata.annotations.as_ref().and_then(|annotations| annotations.get(RESUMED)).cloned();
+    RepositoryMetadata { uid: metadata.uid.clone(), pause: pause(metadata), resumed }
 }
 
 /// What a Repository's annotations say of a pause.

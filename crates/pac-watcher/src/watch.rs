@@ -24,7 +24,7 @@ use tokio::sync::watch::Sender;
 use tracing::{debug, warn};
 
 use crate::api::{PipelineRun, Repository, labels};
-use crate::convert::{self, ConvertError};
+use crate::convert::{self, ConvertError, RepositoryMetadata};
 use crate::error::with_causes;
 use crate::health::{Health, Part};
 use crate::index::{Index, OwnLimit};
@@ -176,8 +176,7 @@ impl Sink {
     fn repository(&self, repository: DeserializeGuard<Repository>) {
         let name = path(meta(&repository));
         if let Ok(key) = name.parse() {
-            let metadata = meta(&repository);
-            self.index.note_repository(&key, metadata.uid.clone(), convert::pause(metadata));
+            self.index.note_repository(&key, convert::repository_metadata(meta(&repository)));
         }
         let own = match repository.0 {
             Ok(repository) => match convert::repository_limit(&repository) {
@@ -196,7 +195,7 @@ impl Sink {
 
     fn repository_gone(&self, path: &str) {
         if let Ok(key) = path.parse() {
-            self.index.note_repository(&key, None, None);
+            self.index.note_repository(&key, RepositoryMetadata::default());
             self.look_at(self.index.apply_repository(&key, OwnLimit::Missing));
         }
     }

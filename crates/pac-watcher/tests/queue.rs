@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use pac_devcluster::{FaultAction, FaultRule};
-use pac_watcher::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON};
+use pac_watcher::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED};
 use pac_watcher::queue::history::Happened;
 use pac_watcher::queue::view::{Answer, Explanation, Overview, Queues, RepositoryQueue};
 use serde_json::json;
@@ -215,10 +215,10 @@ async fn a_paused_repository_admits_nobody_until_it_is_resumed() {
     let overview: Overview = get(&world, "/debug/queue/summary").await;
     assert_eq!(overview.repositories[0].paused.as_ref().unwrap().reason, "registry is moving");
     assert_eq!(world.watcher().log_count("concurrency limit reached"), 0, "it isn't the limit they wait for");
-    world.patch_repository("repo", annotations(None)).await;
+    world.patch_repository("repo", json!({"metadata": {"annotations": {PAUSED: null, RESUMED: "moved"}}})).await;
     world.running(&["b"]).await;
     let happened: Vec<_> = queue(&world, "repo").await.history.into_iter().map(|record| record.what).collect();
-    assert!(happened.contains(&Happened::Resumed), "{happened:?}");
+    assert!(happened.contains(&Happened::Resumed { reason: Some("moved".to_owned()) }), "{happened:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! What the command line takes. `pac-watcher --help` is made of this file.
 
+pub(crate) mod queue;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -37,6 +39,13 @@ pub(crate) enum Command {
     /// servers' settings come from where the watcher's do. What an earlier version left on the old server is compared with
     /// the cluster and moved, too. The old server keeps all it has.
     Migrate(Migrate),
+    /// Look at the queues; pause a repository, take the slot of a run that will never end.
+    Queue(queue::Queue),
+    /// Print a script that completes commands and flags in a shell: source <(pac-watcher completions bash)
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Where settings and cluster are; the same for every command.

@@ -21,6 +21,8 @@ use crate::programs::Programs;
 use crate::services::{self, ETCD, POSTGRES};
 
 const NAMESPACE: &str = "pipelines-as-code";
+/// Who the watcher is.
+const IDENTITY: &str = "demo";
 
 enum Store {
     Memory,
@@ -144,7 +146,8 @@ impl Stage {
         let mut command = Command::new(self.programs.find("pac-watcher")?);
         command.arg("run").arg("--kubeconfig").arg(self.path.join("kubeconfig")).args(["--namespace", NAMESPACE]);
         command.args(["--metrics-addr", &address(self.metrics_port), "--probe-addr", &address(probes)]);
-        command.args(["--admin-addr", &address(admin), "--log-format", "json", "--identity", "demo"]);
+        command.args(["--admin-addr", &address(admin), "--log-format", "json", "--identity", IDENTITY]);
+        self.write_pod(&address(admin))?;
         let log = File::create(self.path.join("watcher.log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.watcher = Some(Child::spawn("the watcher", command)?);
@@ -154,6 +157,15 @@ impl Stage {
             Ok(http::get(&ready).is_ok())
         })
         .inspect_err(|_| self.keep_logs())
+    }
+
+    /// The pod that the watcher would run in, so that `pac-watcher queue` finds its admin port.
+    fn write_pod(&self, admin_address: &str) -> Result<()> {
+        let container =
+            json!({"name": "watcher", "image": "pac-watcher", "args": [format!("--admin-addr={admin_address}")]});
+        let pod = json!({"metadata": {"name": IDENTITY}, "spec": {"containers": [container]}});
+        http::create(&format!("{}/api/v1/namespaces/{NAMESPACE}/pods", self.url), &pod)?;
+        Ok(())
     }
 
     /// An error if a process ended by itself.
@@ -187,6 +199,9 @@ impl Stage {
         let mut text =
             format!("\nStill up; Ctrl-C ends it. In another shell:\n\n  export KUBECONFIG={}\n", kubeconfig.display());
         text += "  kubectl get pipelineruns --all-namespaces\n";
+        if let Ok(watcher) = self.programs.find("pac-watcher") {
+            text += &format!("  {} queue list\n", watcher.display());
+        }
         text += &format!("  curl http://127.0.0.1:{}/metrics\n", self.metrics_port);
         if let Some(look) = self.store.look() {
             text += &format!("  {look}\n");

@@ -2,6 +2,7 @@
 
 mod body;
 mod dev;
+mod port_forward;
 mod read;
 mod respond;
 mod scale;
@@ -91,7 +92,8 @@ async fn connection(stream: TcpStream, server: Arc<Server>) {
     // A watch event is one small write; it mustn't wait for the next.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| answer(Arc::clone(&server), request));
-    let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+    let connection =
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::select! {
         // A connection that breaks is the client's to deal with.
         _ = connection => {}
@@ -99,7 +101,10 @@ async fn connection(stream: TcpStream, server: Arc<Server>) {
     }
 }
 
-async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Response<respond::Body>, Dropped> {
+async fn answer(server: Arc<Server>, mut request: Request<Incoming>) -> Result<Response<respond::Body>, Dropped> {
+    if let Some(pod) = port_forward::pod(request.uri().path()) {
+        return Ok(port_forward::answer(&server, &pod, &mut request));
+    }
     let call = Call::read(request).await?;
     match Box::pin(server.handle(&call)).await? {
         Ok(reply) => Ok(reply),

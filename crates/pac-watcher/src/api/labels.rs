@@ -15,6 +15,8 @@ pub const EXECUTION_ORDER_KEPT: &str = "concurrency.pipelinesascode.tekton.dev/e
 pub const PAUSED: &str = "concurrency.pipelinesascode.tekton.dev/paused";
 /// Annotation on a Repository: when its pause ends by itself, as in RFC 3339.
 pub const PAUSED_UNTIL: &str = "concurrency.pipelinesascode.tekton.dev/paused-until";
+/// Annotation on a Repository: why its last pause was ended.
+pub const RESUMED: &str = "concurrency.pipelinesascode.tekton.dev/resumed";
 /// Annotation on a run: it counts no more although it runs, by the word of an operator. Its value is the run's uid: what a
 /// Git repository writes onto its runs beforehand can't know that, and lifts no limit.
 pub const RELEASED: &str = "concurrency.pipelinesascode.tekton.dev/released";

@@ -103,7 +103,8 @@ impl Engine {
 
     /// Tells those who ask later what this pass did.
     fn note(&self, repository: &RepositoryKey, passed: &Passed, now: Instant) {
-        self.chronicle.ruled(repository, self.index.limit(repository), self.index.pause_now(repository));
+        let resumed = self.index.with(repository, |state| state.metadata.resumed.clone());
+        self.chronicle.ruled(repository, self.index.limit(repository), self.index.pause_now(repository), resumed);
         let plan = &passed.plan;
         let (ends, passed_over) = self.index.with(repository, |state| {
             let ends: Vec<_> = plan.released.iter().map(|run| (run.clone(), state.end_of(run))).collect();

@@ -15,7 +15,7 @@ use pac_concurrency::{LegacyRun, Limit, RepositoryKey, RunKey};
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 
-use crate::convert::{Phase, RunView};
+use crate::convert::{Phase, RepositoryMetadata, RunView};
 use crate::pause::Pause;
 
 pub use repository::{End, RepositoryState, Shown, ShownRun, Started, Tally};
@@ -192,16 +192,13 @@ impl Index {
     /// The pause of `repository`, as long as it lasts.
     pub fn pause_now(&self, repository: &RepositoryKey) -> Option<Pause> {
         let state = self.state();
-        let pause = locked(state.repositories.get(repository)?).pause.clone();
+        let pause = locked(state.repositories.get(repository)?).metadata.pause.clone();
         pause.filter(|pause| pause.lasts_at(Timestamp::now()))
     }
 
-    /// Takes in what else Repository `key` says: its uid, and whether it is paused.
-    pub fn note_repository(&self, key: &RepositoryKey, uid: Option<String>, pause: Option<Pause>) {
-        let mut state = self.state();
-        let mut one = state.locked(key);
-        one.uid = uid;
-        one.pause = pause;
+    /// Takes in what the metadata of Repository `key` say; none if there is no such Repository.
+    pub fn note_repository(&self, key: &RepositoryKey, says: RepositoryMetadata) {
+        self.state().locked(key).metadata = says;
     }
 
     /// Drops `repository` if there is nothing about it; says whether there was nothing.

@@ -15,8 +15,7 @@ pub use self::measured::{Started, Tally};
 pub use self::shown::{End, Shown, ShownRun};
 use super::run::{Run, StartState};
 use super::{Confirmed, OwnLimit, SETTLE_SECONDS};
-use crate::convert::{FinalState, Phase, RunView};
-use crate::pause::Pause;
+use crate::convert::{FinalState, Phase, RepositoryMetadata, RunView};
 
 /// How long a live read stands for a run the watch doesn't show.
 const LIVE_READ_STANDS: Duration = Duration::from_secs(30);
@@ -29,10 +28,8 @@ const UNSTARTED_STANDS: Duration = Duration::from_secs(2);
 pub struct RepositoryState {
     /// What its Repository says.
     pub own_limit: OwnLimit,
-    /// Its Repository's uid, while there is one.
-    pub uid: Option<String>,
-    /// What an operator says.
-    pub pause: Option<Pause>,
+    /// What its metadata say.
+    pub metadata: RepositoryMetadata,
     runs: BTreeMap<Arc<str>, Run>,
     running: BTreeSet<Arc<str>>,
     // Pending and not known to be in the store.
@@ -58,8 +55,7 @@ impl Default for RepositoryState {
     fn default() -> Self {
         Self {
             own_limit: OwnLimit::Missing,
-            uid: None,
-            pause: None,
+            metadata: RepositoryMetadata::default(),
             runs: BTreeMap::new(),
             running: BTreeSet::new(),
             fresh: BTreeSet::new(),

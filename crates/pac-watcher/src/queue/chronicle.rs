@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Holder, Limit, Passed, RepositoryKey, RunKey};
 
-use super::history::{Happened, History, Record, shortened};
+use super::history::{Happened, History, Record, now, shortened};
 use crate::index::End;
 use crate::pause::Pause;
 
@@ -37,7 +37,7 @@ impl Chronicle {
         if quiet {
             return;
         }
-        let now = Timestamp::now();
+        let now = now();
         let holder = || holder.as_str().to_owned();
         let mut all = self.kept();
         let kept = all.entry(repository.clone()).or_default();
@@ -82,7 +82,9 @@ impl Chronicle {
     }
 
     /// These limit and pause hold for `repository` now; worth telling if others did before.
-    pub fn ruled(&self, repository: &RepositoryKey, limit: Limit, pause: Option<Pause>) {
+    ///
+    /// `resumed` is what the operator said who last ended a pause.
+    pub fn ruled(&self, repository: &RepositoryKey, limit: Limit, pause: Option<Pause>, resumed: Option<String>) {
         let mut all = self.kept();
         let kept = all.entry(repository.clone()).or_default();
         let Some((limit_before, pause_before)) = kept.rule.replace((limit, pause.clone())) else { return };
@@ -92,7 +94,7 @@ impl Chronicle {
         match pause {
             pause if pause == pause_before => {}
             Some(pause) => kept.tell(Happened::Paused { reason: shortened(&pause.reason), until: pause.until() }),
-            None => kept.tell(Happened::Resumed),
+            None => kept.tell(Happened::Resumed { reason: resumed.as_deref().map(shortened) }),
         }
     }
 
@@ -117,7 +119,7 @@ impl Chronicle {
     }
 
     fn add(&self, repository: &RepositoryKey, run: &RunKey, what: Happened) {
-        self.kept().entry(repository.clone()).or_default().add(Timestamp::now(), run, what);
+        self.kept().entry(repository.clone()).or_default().add(now(), run, what);
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<RepositoryKey, Kept>> {
@@ -134,7 +136,7 @@ impl Kept {
     }
 
     fn tell(&mut self, what: Happened) {
-        self.history.add(Record { at: Timestamp::now(), run: None, uid: None, what });
+        self.history.add(Record { at: now(), run: None, uid: None, what });
     }
 
     fn slot_since(&self, run: &RunKey) -> Option<Timestamp> {

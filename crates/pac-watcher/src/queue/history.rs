@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
 /// So many of the latest records are kept of each repository.
@@ -95,7 +95,11 @@ pub enum Happened {
         until: Option<Timestamp>,
     },
     /// The repository is paused no more.
-    Resumed,
+    Resumed {
+        /// In the operator's words; none if the pause ended by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
 }
 
 /// What is kept of one repository's past, the latest last. As JSON it is what a store keeps.
@@ -151,6 +155,12 @@ impl History {
     }
 }
 
+/// Now, to the millisecond: what people read and stores keep needs no more.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now)
+}
+
 /// What others said, short enough to be kept.
 pub fn shortened(text: &str) -> String {
     if text.chars().count() <= TEXT_MAX {
@@ -177,7 +187,8 @@ impl fmt::Display for Happened {
             Self::LimitChanged { from, to } => write!(f, "limit changed from {from} to {to}"),
             Self::Paused { reason, until: None } => write!(f, "paused: {reason}"),
             Self::Paused { reason, until: Some(until) } => write!(f, "paused until {until}: {reason}"),
-            Self::Resumed => f.write_str("resumed"),
+            Self::Resumed { reason: None } => f.write_str("resumed"),
+            Self::Resumed { reason: Some(reason) } => write!(f, "resumed: {reason}"),
         }
     }
 }

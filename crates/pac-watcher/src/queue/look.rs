@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Chronicle;
 use super::estimate;
-use super::history::History;
+use super::history::{History, now};
 use super::view::{
     EstimateView, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, Summary, WaitingView, WatcherView,
 };
@@ -56,7 +56,7 @@ impl Onlooker {
             System::On(manager) => ("on", Some(manager.driver_name().to_owned())),
         };
         WatcherView {
-            at: Timestamp::now(),
+            at: now(),
             identity: self.identity.to_string(),
             leading: *self.leading.borrow(),
             system: system.to_owned(),
@@ -103,7 +103,7 @@ impl Onlooker {
         let runs: HashMap<&RunKey, &ShownRun> = shown.runs.iter().map(|run| (&run.entry.run, run)).collect();
         let running = self.running(key, &shown, &runs, &snapshot);
         let mut waiting = self.waiting(&shown, &runs, &snapshot);
-        let paused = lasting(shown.pause.as_ref(), Timestamp::now());
+        let paused = lasting(shown.pause.as_ref(), now());
         let limit = self.index.limit(key);
         if let (Limit::AtMost(most), None) = (limit, &paused) {
             estimate_starts(&mut waiting, &running, most.get() as usize, &history);
@@ -204,7 +204,7 @@ impl Onlooker {
 
 /// Fills in when each will start. Who is held back after a refusal takes no part.
 fn estimate_starts(waiting: &mut [WaitingView], running: &[SlotView], limit: usize, history: &History) {
-    let now = Timestamp::now();
+    let now = now();
     let so_far = |slot: &SlotView| slot.since.map_or(0.0, |since| now.duration_since(since).as_secs_f64());
     let so_far: Vec<f64> = running.iter().map(so_far).collect();
     let held_for: Vec<f64> = history.held_for.iter().copied().collect();

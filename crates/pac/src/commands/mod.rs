@@ -1,7 +1,9 @@
 //! What the subcommands do.
 
 pub(crate) mod check_config;
+pub(crate) mod completions;
 pub(crate) mod migrate;
+pub(crate) mod queue;
 pub(crate) mod run;
 
 use std::time::Duration;

@@ -73,7 +73,7 @@ impl RepositoryState {
         let (waiting, longest_wait) =
             waits.fold((0, Duration::ZERO), |(count, most), wait| (count + 1, most.max(wait)));
         let tolerated = self.tolerated.iter().filter(|name| self.running.contains(*name)).count();
-        let paused = self.pause.as_ref().is_some_and(|pause| pause.lasts_at(Timestamp::now()));
+        let paused = self.metadata.pause.as_ref().is_some_and(|pause| pause.lasts_at(Timestamp::now()));
         Tally { running: self.running.len(), tolerated, waiting, longest_wait, paused }
     }
 

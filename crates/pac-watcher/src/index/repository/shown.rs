@@ -90,7 +90,7 @@ impl fmt::Display for End {
 impl RepositoryState {
     /// The limit to admit by at `now`, where the global Repository says `global`: while it is paused nobody is admitted.
     pub fn limit_at(&self, now: Timestamp, global: Option<i64>) -> Limit {
-        let paused = self.pause.as_ref().is_some_and(|pause| pause.lasts_at(now));
+        let paused = self.metadata.pause.as_ref().is_some_and(|pause| pause.lasts_at(now));
         if paused { Limit::Held } else { self.own_limit.effective(global) }
     }
 
@@ -107,7 +107,7 @@ impl RepositoryState {
             settles: run.unsettled_until(),
             release_reason: run.view.release_reason.clone(),
         });
-        Shown { own_limit: self.own_limit, pause: self.pause.clone(), runs: runs.collect() }
+        Shown { own_limit: self.own_limit, pause: self.metadata.pause.clone(), runs: runs.collect() }
     }
 
     /// Why `run` is released. To be asked before [`RepositoryState::committed`].

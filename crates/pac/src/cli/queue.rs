@@ -1,0 +1,177 @@
+//! What `pac-watcher queue` takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use k8s_openapi::jiff::SignedDuration;
+use pac_concurrency::RepositoryKey;
+
+/// Look at the queues, and do what only a person can decide.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Queue {
+    #[command(subcommand)]
+    pub(crate) what: What,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    #[command(flatten)]
+    pub(crate) form: Form,
+}
+
+const AFTER_HELP: &str = "\
+Without --admin-url the watcher that leads is found by its Lease and reached through the API server, with your own \
+kubeconfig: you need the rights of kubectl port-forward in PAC's namespace (get on pods and on the Lease, create on \
+pods/portforward). pause and resume patch the Repository, release patches the PipelineRun; these need the right to, and \
+are in the API server's audit log under your name.
+
+Exit codes: 0 done or answered; 1 the watcher or the API server can't be reached, or refused; 2 the command line can't be \
+used; 3 there is no such repository or run; 4 not done, since it would do harm or nothing (the message says why).";
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum What {
+    /// Every repository: its limit, and how many run and wait.
+    List,
+    /// One repository: who runs, who waits and how long still, and what happened lately.
+    Show {
+        /// namespace/name
+        repository: RepositoryKey,
+    },
+    /// Why a run is where it is: its place, who is before it, who has the slots; or what else it waits for.
+    Explain {
+        /// namespace/name of the PipelineRun
+        run: RunName,
+    },
+    /// Take the slot of a run that will never end. The last resort: it may run on beside those that follow.
+    Release {
+        /// namespace/name of the PipelineRun
+        run: RunName,
+        /// Why; it is written onto the run and into the log.
+        #[arg(long, value_parser = reason)]
+        reason: String,
+        /// Although it runs: from then on more than the limit may run.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Admit none of a repository's runs for a while. Those that run go on.
+    Pause {
+        /// namespace/name
+        repository: RepositoryKey,
+        /// Why; whoever waits is shown it.
+        #[arg(long, value_parser = reason)]
+        reason: String,
+        /// For how long, like 90s, 2h or 1h30m [default: until it is resumed].
+        #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+        lasts: Option<SignedDuration>,
+    },
+    /// Admit again after a pause.
+    Resume {
+        /// namespace/name
+        repository: RepositoryKey,
+        /// Why; it is kept with what happened.
+        #[arg(long, value_parser = reason)]
+        reason: String,
+    },
+}
+
+/// A PipelineRun's name.
+#[derive(Debug, Clone)]
+pub(crate) struct RunName {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// How the watcher is reached.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reach {
+    /// Where the watcher's admin port is, like http://127.0.0.1:8081 [default: through the API server].
+    #[arg(long, env = "PAC_WATCHER_ADMIN_URL", value_name = "URL", global = true)]
+    pub(crate) admin_url: Option<String>,
+    /// PAC's namespace, where the watcher and its Lease are.
+    #[arg(long, env = "PAC_WATCHER_NAMESPACE", default_value = "pipelines-as-code", global = true)]
+    pub(crate) namespace: String,
+    /// The watcher's pod [default: the one that leads, by the Lease].
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) pod: Option<String>,
+    /// The admin port in the pod [default: the one its arguments say, or 8081].
+    #[arg(long, value_name = "PORT", global = true)]
+    pub(crate) admin_port: Option<u16>,
+    /// A kubeconfig [default: $KUBECONFIG, or ~/.kube/config].
+    #[arg(long, env = "PAC_WATCHER_KUBECONFIG", value_name = "FILE", global = true)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context to use [default: its current one].
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) context: Option<String>,
+}
+
+/// How answers look.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Form {
+    /// How answers look.
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORM", global = true)]
+    pub(crate) output: Output,
+    /// Ask again every two seconds, until interrupted (list, show and explain).
+    #[arg(short, long, global = true)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+    Yaml,
+}
+
+// === impl RunName ===
+
+impl RunName {
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+impl std::str::FromStr for RunName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Repositories and runs are named alike; what a run's uid is the watcher knows.
+        let key: RepositoryKey = text.parse().map_err(|_| format!("{text:?} is not namespace/name"))?;
+        Ok(Self { namespace: key.namespace().to_owned(), name: key.name().to_owned() })
+    }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("say why".to_owned()),
+        text if text.eq_ignore_ascii_case("false") => Err("that is no reason".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    let lasts: SignedDuration = text.parse().map_err(|_| "it is no duration like 90s, 2h or 1h30m".to_owned())?;
+    if lasts.as_secs() < 1 || lasts.as_hours() > 24 * 366 {
+        return Err("a pause lasts from a second to a year".to_owned());
+    }
+    Ok(lasts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("90s").unwrap().as_secs(), 90);
+        assert_eq!(duration("2h").unwrap().as_secs(), 7200);
+        assert_eq!(duration("1h30m").unwrap().as_secs(), 5400);
+        for text in ["", "2", "-2h", "0s", "2 fortnights", "99999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reason_says_something() {
+        assert!(reason(" ").is_err() && reason("False").is_err());
+        assert_eq!(reason(" registry moves ").unwrap(), "registry moves");
+    }
+}
