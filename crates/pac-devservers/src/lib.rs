@@ -1,14 +1,15 @@
-//! PostgreSQL and etcd servers of one's own, for tests and the demo: on ports of their own on loopback, in temporary
+//! PostgreSQL, etcd and Prometheus servers of one's own, for tests and the demo: on ports of their own on loopback, in temporary
 //! folders, ended by their id when the value is dropped.
 //!
 //! A program that is missing is an error that says how to install it. [`process`] has the processes, [`find()`] finds
-//! programs, [`postgres`] and [`etcd`] are the servers, [`proxy`] is a
+//! programs, [`postgres`], [`etcd`] and [`prometheus`] are the servers, [`proxy`] is a
 //! network to be cut.
 
 pub mod etcd;
 mod find;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 
 pub use find::{find, free_port, is_root};

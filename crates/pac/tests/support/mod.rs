@@ -10,6 +10,7 @@
 
 mod by_hand;
 mod process;
+pub(crate) mod prometheus;
 mod scrape;
 mod store;
 mod work;

@@ -1,0 +1,117 @@
+//! Debian's Prometheus scrapes watchers at work: every query of the dashboard and of the alerts is answered, nothing rings
+//! while all is well, and each alert rings when the thing itself happens.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use pac_devcluster::{FaultAction, FaultRule};
+use pac_devservers::proxy::{Passage, Proxy};
+use serde_json::json;
+use support::prometheus::{Scraper, dashboard_queries};
+use support::{Store, World, eventually};
+
+/// Panels that show something only when something is wrong.
+const OF_FAILURES: [&str; 2] = ["Starts that failed, by reason", "Calls that failed"];
+
+#[test]
+fn every_query_is_answered_and_nothing_rings_under_load() {
+    let store = Store::postgresql();
+    let world = World::new(&store.settings());
+    let mut watchers = ["one", "two"].map(|name| world.watcher(name));
+    watchers.iter_mut().for_each(|watcher| watcher.becomes_ready(true));
+    let scraper = Scraper::start(&[&watchers[0], &watchers[1]]);
+    let (repositories, runs) = (8, 24);
+    world.work(repositories, runs, 2);
+    world.until_done(repositories * runs);
+    let started = "sum(max by (namespace, repository) (pac_concurrency_starts_total))";
+    eventually("the last start was scraped", || scraper.values(started) == [(repositories * runs) as f64]);
+
+    let silent: Vec<(String, String)> = dashboard_queries()
+        .into_iter()
+        .filter(|(_, query)| scraper.history(query).iter().all(|value| value.is_nan()))
+        .collect();
+    let expected = |(title, query): &&(String, String)| {
+        let leaked = query.contains("pac_concurrency_leaked_slot_info");
+        !(leaked || OF_FAILURES.contains(&title.as_str()) && !query.contains("given_back"))
+    };
+    let silent: Vec<_> = silent.iter().filter(expected).collect();
+    assert!(silent.is_empty(), "no data: {silent:#?}");
+    assert!(scraper.history("sum(pac_concurrency_leader)").contains(&1.0));
+    let waiting = scraper.history("sum(max by (namespace, repository) (pac_concurrency_waiting_runs))");
+    assert!(waiting.iter().any(|waiting| *waiting > 10.0), "{waiting:?}");
+    let running = scraper.history("max(max by (namespace, repository) (pac_concurrency_running_runs))");
+    assert!(running.contains(&2.0) && running.iter().all(|running| *running <= 2.0), "P1: {running:?}");
+
+    let rules = scraper.judged_rules();
+    assert_eq!(rules.len(), 9);
+    for rule in rules {
+        assert_eq!((&rule["health"], rule.get("lastError")), (&json!("ok"), None), "{rule}");
+    }
+    assert_eq!(scraper.ringing(), "[]");
+}
+
+#[test]
+fn each_alert_rings_when_the_thing_itself_happens() {
+    let store = Store::postgresql();
+    let way = Proxy::start(store.port()).unwrap();
+    let mut settings = store.settings_through(way.port());
+    settings["postgresql-max-connections"] = json!("2");
+    let world = World::by_hand(&settings);
+    let mut watcher = world.watcher("watcher");
+    watcher.becomes_ready(true);
+    let scraper = Scraper::impatient(&[&watcher]);
+    // Before the first scrape nobody was seen to lead.
+    scraper.rings("NobodyLeads", false);
+    assert_eq!(scraper.ringing(), "[]");
+    let faults = world.cluster.faults();
+
+    // Limit 2, and four runs: two wait for longer than is good.
+    world.work(2, 4, 2);
+    world.is_started(0, "run-001");
+    scraper.rings("WaitOverTarget", true);
+    // A run vanishes, and no read tells whether it is over: its slot stays taken. In 30 s that is a leak.
+    let unreadable = FaultAction::Error { status: 500, reason: "InternalError".to_owned(), message: String::new() };
+    faults.add(FaultRule::new(unreadable).verb("get").resource("pipelineruns").name("run-000"));
+    world.delete_run(0, "run-000");
+    // Meanwhile one waits, and another has no slot.
+    scraper.rings("SlotsIdle", true);
+
+    // Somebody else starts a run.
+    world.start_behind_its_back(1, "run-003");
+    scraper.rings("OverLimit", true);
+    world.finish(1, "run-000", true);
+    world.finish(1, "run-001", true);
+    scraper.rings("OverLimit", false);
+
+    world.settings(&json!({"postgresql-port": "none"}));
+    scraper.rings("SettingsNotInForce", true);
+    world.settings(&json!({"postgresql-port": way.port().to_string()}));
+    scraper.rings("SettingsNotInForce", false);
+
+    scraper.rings("SlotsLeaked", true);
+    let leaked = "pac_concurrency_leaked_slot_info{namespace=\"team-0\",repository=\"repo-0\",run=\"run-000\"}";
+    assert_eq!(scraper.values(leaked), [1.0]);
+    assert!(watcher.log().contains("the slot of team-0/run-000 is still taken"));
+    faults.clear();
+    scraper.rings("SlotsLeaked", false);
+    scraper.rings("SlotsIdle", false);
+
+    // The network to the store stands still: calls wait for the one connection there is. Then it is gone.
+    way.set(Passage::Held);
+    (2..6).for_each(|number| world.repository(number, 1));
+    scraper.rings("PoolExhausted", true);
+    way.set(Passage::Closed);
+    scraper.rings("StoreUnreachable", true);
+    way.set(Passage::Open);
+    scraper.rings("StoreUnreachable", false);
+    scraper.rings("PoolExhausted", false);
+
+    faults.refuse_connections();
+    scraper.rings("ApiServerUnreachable", true);
+    faults.accept_connections();
+    scraper.rings("ApiServerUnreachable", false);
+
+    watcher.stop();
+    scraper.rings("NobodyLeads", true);
+}
