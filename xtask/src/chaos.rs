@@ -24,6 +24,9 @@ pub(crate) struct ChaosOptions {
     /// How many watchers; one, whatever is said here, on the memory driver.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
     replicas: u32,
+    /// No storm, but one fault at a time, each so often: how long it takes until runs are started again.
+    #[arg(long, value_name = "TIMES", conflicts_with_all = ["seed", "seeds", "minutes", "replicas"])]
+    drills: Option<u32>,
     /// Leave the watchers' logs behind, and say where.
     #[arg(long)]
     keep_logs: bool,
@@ -41,6 +44,9 @@ pub(crate) fn chaos(options: &ChaosOptions) -> Result<()> {
     command.env("CHAOS_SEED", options.seed.to_string()).env("CHAOS_SEEDS", options.seeds.to_string());
     command.env("CHAOS_MINUTES", options.minutes.to_string()).env("CHAOS_REPLICAS", replicas.to_string());
     command.env("RUST_BACKTRACE", "0");
+    if let Some(rounds) = options.drills {
+        command.env("CHAOS_DRILLS", rounds.to_string());
+    }
     if options.keep_logs {
         command.env("CHAOS_KEEP", "1");
     }

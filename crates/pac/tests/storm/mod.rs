@@ -122,10 +122,7 @@ impl Storm {
             let pause = self.random.random_range(50..500);
             std::thread::sleep(Duration::from_millis(pause)); // time passes between blows
         }
-        if std::env::var_os("CHAOS_KEEP").is_some() {
-            self.world.folder.disable_cleanup(true);
-            println!("the watchers' logs stay in {}", self.world.folder.path().display());
-        }
+        self.world.keep_logs_if_asked();
         let began = Instant::now();
         self.calm();
         println!("calm {:.1} s after the storm", began.elapsed().as_secs_f64());

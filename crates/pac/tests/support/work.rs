@@ -54,6 +54,14 @@ impl World {
         world
     }
 
+    /// Leaves the watchers' logs where they are, and says where, if the environment asks for it.
+    pub(crate) fn keep_logs_if_asked(&mut self) {
+        if std::env::var_os("CHAOS_KEEP").is_some() {
+            self.folder.disable_cleanup(true);
+            eprintln!("the watchers' logs stay in {}", self.folder.path().display());
+        }
+    }
+
     /// The file that says where the cluster is.
     pub(crate) fn kubeconfig(&self) -> &std::path::Path {
         &self.kubeconfig
