@@ -130,12 +130,13 @@ impl Engine {
     fn started(&self, repository: &RepositoryKey, run: &RunKey) {
         info!(%repository, uid = run.uid(), "started {run}");
         let named = (repository.namespace(), repository.name());
-        per_repository::count(&catalogue::STARTS, named, &[], 1);
         self.chronicle.started(repository, run);
         if let Some(started) = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now())) {
             per_repository::observe(&catalogue::WAIT, named, started.waited);
             started.idle.into_iter().for_each(|idle| catalogue::HAND_OFF.observe(&[], idle));
         }
+        // Last: whoever sees it counted sees what came with it.
+        per_repository::count(&catalogue::STARTS, named, &[], 1);
     }
 
     fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
