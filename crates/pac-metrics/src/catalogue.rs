@@ -169,6 +169,12 @@ catalogue! {
     SETTINGS_NOT_IN_FORCE = gauge(Group::Watcher, "pac_concurrency_settings_not_in_force", "1 or 0")
         .says("1 while former settings stay in force. unusable: the new ones are wrong; unreachable: their store can't be had.")
         .labelled(&[closed("reason", &["unusable", "unreachable"])]);
+    EVENTS = counter(Group::Watcher, "pac_concurrency_events_total", "Events")
+        .says(
+            "Kubernetes Events. written: published, or counted on one; failed: the API server would not; dropped: it was \
+             too slow for them.",
+        )
+        .labelled(&[closed("outcome", &["written", "failed", "dropped"])]);
     CONFIG_RELOADS = counter(Group::Watcher, "pac_concurrency_config_reloads_total", "times")
         .says("Changes of the settings. applied: taken up; refused: they can't be used.")
         .labelled(&[closed("outcome", &["applied", "refused"])]);

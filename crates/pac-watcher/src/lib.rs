@@ -28,6 +28,7 @@ pub mod cluster;
 pub mod convert;
 pub mod engine;
 pub mod error;
+pub mod events;
 pub mod execution_order;
 pub mod health;
 pub mod http;

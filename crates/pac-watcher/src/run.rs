@@ -14,6 +14,7 @@ use crate::at_work::AtWork;
 use crate::cluster;
 use crate::engine::EngineOptions;
 use crate::error::WatcherError;
+use crate::events::{self, Publisher};
 use crate::health::{Health, Part};
 use crate::http::{Told, serve_admin, serve_metrics, serve_probes};
 use crate::index::Index;
@@ -56,7 +57,10 @@ pub async fn run(
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(keep_tidy(counted)));
     serve_metrics(options.metrics_addr, measured, serving.clone()).await?;
-    let chronicle = Arc::new(Chronicle::default());
+    let (news, to_publish) = events::channel();
+    let publisher = Publisher { client: client.clone(), index: Arc::clone(&index), identity: options.identity.clone() };
+    tokio::spawn(serving.clone().run_until_cancelled_owned(publisher.run(to_publish)));
+    let chronicle = Arc::new(Chronicle::new(news));
     let onlooker = Onlooker {
         client: client.clone(),
         index: Arc::clone(&index),

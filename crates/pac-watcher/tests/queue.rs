@@ -6,6 +6,8 @@ mod support;
 
 use std::time::Duration;
 
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, ListParams};
 use pac_devcluster::{FaultAction, FaultRule};
 use pac_watcher::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED};
 use pac_watcher::queue::history::Happened;
@@ -83,7 +85,8 @@ async fn a_queue_shows_who_runs_and_who_waits_and_what_happened() {
     let freed = queue(&world, "repo").await.history.into_iter().find(|record| {
         record.run == Some(names(&world, &["a"])[0].clone()) && matches!(record.what, Happened::Released { .. })
     });
-    let Some(Happened::Released { why, held_for: Some(_) }) = freed.map(|record| record.what) else {
+    let Some(Happened::Released { why, held_for: Some(_), by_operator: false }) = freed.map(|record| record.what)
+    else {
         panic!("{shown:?}", shown = shown.history)
     };
     assert_eq!(why, "it succeeded");
@@ -254,4 +257,70 @@ async fn an_operator_takes_the_slot_of_a_run_that_runs_for_ever() {
     world.watcher().log_says("an operator released").await;
     world.finish("stuck").await;
     world.state_is("stuck", "completed").await;
+}
+
+/// Reason and note of every Event on this object, and how often it happened.
+async fn events(world: &World, kind: &str, name: &str) -> Vec<(String, String, i32)> {
+    let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
+    let on_it = |event: &Event| {
+        let regarding = event.regarding.clone().unwrap_or_default();
+        regarding.kind.as_deref() == Some(kind) && regarding.name.as_deref() == Some(name) && regarding.uid.is_some()
+    };
+    let told = |event: Event| {
+        let count = event.series.map_or(1, |series| series.count);
+        (event.reason.unwrap(), event.note.unwrap(), count)
+    };
+    let all = events.list(&ListParams::default()).await.unwrap();
+    all.into_iter().filter(on_it).map(told).collect()
+}
+
+/// Waits until one of the Events on this object is such.
+async fn told(world: &World, kind: &str, name: &str, is_such: impl Fn(&(String, String, i32)) -> bool) {
+    let asked = tokio::time::timeout(PATIENCE, async {
+        while !events(world, kind, name).await.iter().any(&is_such) {
+            tokio::time::sleep(Duration::from_millis(50)).await; // people ask again, too
+        }
+    });
+    assert!(asked.await.is_ok(), "{:?}", events(world, kind, name).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_tell_on_the_run_and_on_its_repository_what_happens() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    let denied = FaultAction::Error { status: 403, reason: "Forbidden".to_owned(), message: "not today".to_owned() };
+    faults.add(FaultRule::new(denied).verb("patch").resource("pipelineruns").name("refused"));
+    world.event("repo", &["a", "b", "refused"]).await;
+    world.running(&["a"]).await;
+    world.finish("a").await;
+    world.running(&["b"]).await;
+    world.set_limit("repo", Some(2)).await;
+    for reason in ["Admitted", "Started", "Released"] {
+        told(&world, "PipelineRun", "a", |(told, _, _)| told == reason).await;
+    }
+    told(&world, "PipelineRun", "b", |(reason, note, _)| reason == "Waiting" && note.contains("at place 1")).await;
+    told(&world, "PipelineRun", "refused", |(reason, note, _)| reason == "StartRefused" && note.contains("not today"))
+        .await;
+    told(&world, "Repository", "repo", |(reason, note, _)| reason == "LimitChanged" && note.contains("from 1 to 2"))
+        .await;
+    // The same about several runs is one Event, counted.
+    told(&world, "Repository", "repo", |(reason, _, count)| reason == "Started" && *count == 2).await;
+    let started = events(&world, "Repository", "repo").await.into_iter().filter(|(reason, _, _)| reason == "Started");
+    assert_eq!(started.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_can_not_be_written_hold_nobody_up() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    let denied = FaultAction::Error { status: 403, reason: "Forbidden".to_owned(), message: "no right".to_owned() };
+    faults.add(FaultRule::new(denied).verb("create").resource("events"));
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    world.finish("a").await;
+    world.running(&["b"]).await;
+    world.watcher().log_says("could not write an Event").await;
+    assert_eq!(world.watcher().log_count("WARN pac_watcher::events"), 1, "said once");
 }

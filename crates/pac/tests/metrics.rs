@@ -73,6 +73,8 @@ fn a_queue_in_numbers_from_its_first_run_to_its_last() {
         ("store_info", &[("driver", "memory")], 1.0),
         ("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0),
         ("config_reloads_total", &[("outcome", "refused")], 0.0),
+        ("events_total", &[("outcome", "failed")], 0.0),
+        ("events_total", &[("outcome", "dropped")], 0.0),
         ("settings_not_in_force", &[("reason", "unusable")], 0.0),
         ("lease_losses_total", &[], 0.0),
         ("conflicts_total", &[], 0.0),
@@ -96,6 +98,7 @@ fn a_queue_in_numbers_from_its_first_run_to_its_last() {
     let scrape = until_whole(&watcher, "runs_done_total", &[("state", "failed"), ("outcome", "ok")], 1.0);
     assert_eq!(whole(&scrape, "runs_done_total", &[("state", "completed"), ("outcome", "ok")]), 1.0);
     assert!(whole(&scrape, "pass_seconds_count", &[("outcome", "ok")]) >= 3.0);
+    assert!(whole(&scrape, "events_total", &[("outcome", "written")]) >= 1.0);
 
     // One gives up while it waits; then the limit is lowered below what runs.
     world.queue_run(0, "impatient");

@@ -31,8 +31,8 @@ pub(super) fn roles(variant: &Variant) -> Result<Manifest> {
         ClusterRole { metadata: cluster_wide(WATCHER), rules: Some(cluster_rules()), ..ClusterRole::default() };
     let here = Role { metadata: namespaced(WATCHER, &variant.namespace), rules: Some(namespace_rules()) };
     let story = "What the watcher may do: what it does, and nothing else. In every namespace, follow Repositories and \
-                 PipelineRuns, read a run and start it; in PAC's, read one ConfigMap and one Secret by name, and take \
-                 part in the election of a leader. docs/security.md goes through them one by one."
+                 PipelineRuns, read a run and start it, and write Events; in PAC's, read one ConfigMap and one Secret by \
+                 name, and take part in the election of a leader. docs/security.md goes through them one by one."
         .to_owned();
     let documents = vec![Document::of(&everywhere)?, Document::of(&here)?];
     Ok(Manifest { file: "roles.yaml", purpose: Purpose::Own, story, documents })
@@ -72,6 +72,8 @@ fn cluster_rules() -> Vec<PolicyRule> {
         // Patch is the start, and in standalone mode the final state; get is a look at one run whose state is in doubt.
         rule("tekton.dev", "pipelineruns", &["get", "list", "patch", "watch"], &[]),
         rule("pipelinesascode.tekton.dev", "repositories", &["list", "watch"], &[]),
+        // What happened, told on the PipelineRun and its Repository; patch counts what happens again.
+        rule("events.k8s.io", "events", &["create", "patch"], &[]),
         // Whether the API server answers. Clusters that were not hardened let everybody ask.
         PolicyRule {
             non_resource_urls: Some(vec!["/version".to_owned()]),

@@ -196,6 +196,12 @@ impl Index {
         pause.filter(|pause| pause.lasts_at(Timestamp::now()))
     }
 
+    /// The uid of Repository `key`, if there is one.
+    pub fn uid(&self, key: &RepositoryKey) -> Option<String> {
+        let state = self.state();
+        locked(state.repositories.get(key)?).metadata.uid.clone()
+    }
+
     /// Takes in what the metadata of Repository `key` say; none if there is no such Repository.
     pub fn note_repository(&self, key: &RepositoryKey, says: RepositoryMetadata) {
         self.state().locked(key).metadata = says;

@@ -9,13 +9,15 @@ use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Holder, Limit, Passed, RepositoryKey, RunKey};
 
 use super::history::{Happened, History, Record, now, shortened};
+use crate::events::News;
 use crate::index::End;
 use crate::pause::Pause;
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Chronicle {
     kept: Mutex<HashMap<RepositoryKey, Kept>>,
+    news: News,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +32,11 @@ struct Kept {
 // === impl Chronicle ===
 
 impl Chronicle {
+    /// Nothing happened yet. What will is put into `news`, too.
+    pub fn new(news: News) -> Self {
+        Self { kept: Mutex::default(), news }
+    }
+
     /// A pass of `holder` did this; `ends` says why each run was released that was.
     pub fn passed(&self, repository: &RepositoryKey, passed: &Passed, holder: &Holder, ends: Vec<(RunKey, End)>) {
         let plan = &passed.plan;
@@ -41,26 +48,28 @@ impl Chronicle {
         let holder = || holder.as_str().to_owned();
         let mut all = self.kept();
         let kept = all.entry(repository.clone()).or_default();
+        let add = |kept: &mut Kept, run: &RunKey, what| self.write(repository, kept, now, Some(run), what);
         for (run, position) in &passed.joined {
-            kept.add(now, run, Happened::Queued { position: *position });
+            add(kept, run, Happened::Queued { position: *position });
         }
         for entry in &plan.adopted {
             kept.slots.insert(entry.run.clone(), now);
-            kept.add(now, &entry.run, Happened::Adopted { holder: holder() });
+            add(kept, &entry.run, Happened::Adopted { holder: holder() });
         }
         for entry in &plan.claimed {
-            kept.add(now, &entry.run, Happened::TakenOver { holder: holder() });
+            add(kept, &entry.run, Happened::TakenOver { holder: holder() });
         }
         for run in &plan.given_back {
             kept.slots.remove(run);
-            kept.add(now, run, Happened::GivenBack);
+            add(kept, run, Happened::GivenBack);
         }
         for (run, end) in ends {
-            kept.released(now, &run, &end);
+            let released = kept.release(now, &run, &end);
+            add(kept, &run, released);
         }
         for entry in &plan.granted {
             kept.slots.insert(entry.run.clone(), now);
-            kept.add(now, &entry.run, Happened::Admitted { holder: holder() });
+            add(kept, &entry.run, Happened::Admitted { holder: holder() });
         }
     }
 
@@ -88,13 +97,14 @@ impl Chronicle {
         let mut all = self.kept();
         let kept = all.entry(repository.clone()).or_default();
         let Some((limit_before, pause_before)) = kept.rule.replace((limit, pause.clone())) else { return };
+        let mut tell = |what| self.write(repository, kept, now(), None, what);
         if limit_before != limit {
-            kept.tell(Happened::LimitChanged { from: limit_before.to_string(), to: limit.to_string() });
+            tell(Happened::LimitChanged { from: limit_before.to_string(), to: limit.to_string() });
         }
         match pause {
             pause if pause == pause_before => {}
-            Some(pause) => kept.tell(Happened::Paused { reason: shortened(&pause.reason), until: pause.until() }),
-            None => kept.tell(Happened::Resumed { reason: resumed.as_deref().map(shortened) }),
+            Some(pause) => tell(Happened::Paused { reason: shortened(&pause.reason), until: pause.until() }),
+            None => tell(Happened::Resumed { reason: resumed.as_deref().map(shortened) }),
         }
     }
 
@@ -119,7 +129,15 @@ impl Chronicle {
     }
 
     fn add(&self, repository: &RepositoryKey, run: &RunKey, what: Happened) {
-        self.kept().entry(repository.clone()).or_default().add(now(), run, what);
+        let mut all = self.kept();
+        self.write(repository, all.entry(repository.clone()).or_default(), now(), Some(run), what);
+    }
+
+    fn write(&self, repository: &RepositoryKey, kept: &mut Kept, at: Timestamp, run: Option<&RunKey>, what: Happened) {
+        let (path, uid) = (run.map(|run| run.path().to_owned()), run.map(|run| run.uid().to_owned()));
+        let record = Record { at, run: path, uid, what };
+        self.news.tell(repository, &record);
+        kept.history.add(record);
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<RepositoryKey, Kept>> {
@@ -130,20 +148,11 @@ impl Chronicle {
 // === impl Kept ===
 
 impl Kept {
-    fn add(&mut self, at: Timestamp, run: &RunKey, what: Happened) {
-        let (path, uid) = (run.path().to_owned(), run.uid().to_owned());
-        self.history.add(Record { at, run: Some(path), uid: Some(uid), what });
-    }
-
-    fn tell(&mut self, what: Happened) {
-        self.history.add(Record { at: now(), run: None, uid: None, what });
-    }
-
     fn slot_since(&self, run: &RunKey) -> Option<Timestamp> {
         self.slots.get(run).copied().or_else(|| self.history.slot_since(run.uid()))
     }
 
-    fn released(&mut self, now: Timestamp, run: &RunKey, end: &End) {
+    fn release(&mut self, now: Timestamp, run: &RunKey, end: &End) -> Happened {
         let since = self.slot_since(run);
         self.slots.remove(run);
         let held_for = since.map(|since| now.duration_since(since).as_secs_f64()).filter(|seconds| *seconds >= 0.0);
@@ -151,6 +160,7 @@ impl Kept {
         if let (Some(seconds), End::Done(_)) = (held_for, end) {
             self.history.add_time(seconds);
         }
-        self.add(now, run, Happened::Released { why: shortened(&end.to_string()), held_for });
+        let by_operator = matches!(end, End::ByOperator(_));
+        Happened::Released { why: shortened(&end.to_string()), by_operator, held_for }
     }
 }

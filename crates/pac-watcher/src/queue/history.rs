@@ -75,6 +75,9 @@ pub enum Happened {
     Released {
         /// Because of this.
         why: String,
+        /// Whether that is an operator's word.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_operator: bool,
         /// How long it had its slot, in seconds, where that is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         held_for: Option<f64>,
@@ -171,6 +174,13 @@ pub fn shortened(text: &str) -> String {
 
 // === impl Happened ===
 
+impl Happened {
+    /// Whether an operator's word made it happen.
+    pub fn is_an_operators(&self) -> bool {
+        matches!(self, Self::Released { by_operator: true, .. })
+    }
+}
+
 impl fmt::Display for Happened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -182,8 +192,8 @@ impl fmt::Display for Happened {
             Self::Started => f.write_str("started"),
             Self::Refused { why } => write!(f, "the API server refused to start it: {why}"),
             Self::GivenBack => f.write_str("its slot was given back; it keeps its place"),
-            Self::Released { why, held_for: None } => write!(f, "released: {why}"),
-            Self::Released { why, held_for: Some(seconds) } => write!(f, "released after {seconds:.1} s: {why}"),
+            Self::Released { why, held_for: None, .. } => write!(f, "released: {why}"),
+            Self::Released { why, held_for: Some(seconds), .. } => write!(f, "released after {seconds:.1} s: {why}"),
             Self::LimitChanged { from, to } => write!(f, "limit changed from {from} to {to}"),
             Self::Paused { reason, until: None } => write!(f, "paused: {reason}"),
             Self::Paused { reason, until: Some(until) } => write!(f, "paused until {until}: {reason}"),
@@ -236,7 +246,7 @@ mod tests {
     #[test]
     fn a_store_gets_back_what_it_was_given() {
         let mut history = History::default();
-        history.add(record(1, "a", Happened::Released { why: "succeeded".to_owned(), held_for: Some(1.5) }));
+        history.add(record(1, "a", Happened::Released { why: "x".to_owned(), by_operator: true, held_for: Some(1.5) }));
         history.add(Record {
             at: Timestamp::UNIX_EPOCH,
             run: None,
