@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +36,12 @@ pub async fn serve_metrics(
     measured: Measured,
     stop: CancellationToken,
 ) -> Result<SocketAddr, WatcherError> {
-    let render = || async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], measured.text()) };
+    let render = || async move {
+        // With thousands of Repositories it takes a while, for which no start should wait.
+        let text = tokio::task::spawn_blocking(move || measured.text()).await;
+        text.map(|text| ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text))
+            .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    };
     serve("metrics", address, Router::new().route("/metrics", get(render)), stop).await
 }
 

@@ -132,7 +132,24 @@ impl RepositoryState {
 mod tests {
     use std::num::NonZeroU32;
 
+    use pac_concurrency::RepositoryKey;
+
+    use super::super::super::{Index, OwnLimit};
     use super::*;
+    use crate::convert::{Phase, RunView};
+
+    fn view(repository: &RepositoryKey, name: &str) -> RunView {
+        RunView {
+            key: RunKey::new("ns", name, name).unwrap(),
+            repository: repository.clone(),
+            created: 0,
+            phase: Phase::Running,
+            begun: None,
+            release_reason: None,
+            place: None,
+            complaint: None,
+        }
+    }
 
     fn tally(running: usize, tolerated: usize) -> Tally {
         Tally { running, tolerated, ..Tally::default() }
@@ -151,6 +168,33 @@ mod tests {
         assert_eq!(judged(2, 1), (0, 0), "two have ended, and one was started");
         assert_eq!(judged(3, 1), (0, 1));
         assert_eq!(judged(3, 0), (0, 1));
+    }
+
+    #[test]
+    fn who_ran_when_the_limit_was_told_is_tolerated_and_who_comes_later_is_not() {
+        let (key, global) = (RepositoryKey::new("ns", "repo").unwrap(), RepositoryKey::new("ns", "global").unwrap());
+        let index = Index::new(global);
+        let runs = |name: &str| index.apply_run(view(&key, name));
+        let told = || {
+            let (limit, tally) = index.tallies()[&key];
+            (tally.draining(limit), tally.excess(limit))
+        };
+        index.apply_repository(&key, OwnLimit::Says(Some(1)));
+        runs("a");
+        runs("b");
+        // As a watcher finds them at its start, in whatever order the lists come.
+        index.note_complete();
+        assert_eq!(told(), (1, 0));
+        runs("c");
+        assert_eq!(told(), (1, 1), "somebody else started it");
+        index.remove_run("ns/a");
+        index.remove_run("ns/b");
+        assert_eq!(told(), (0, 0), "there is room for it now");
+        runs("d");
+        assert_eq!(told(), (0, 1));
+        index.apply_repository(&key, OwnLimit::Says(Some(5)));
+        index.apply_repository(&key, OwnLimit::Says(Some(1)));
+        assert_eq!(told(), (1, 0), "lowered while both ran");
     }
 
     #[test]
