@@ -30,7 +30,11 @@ const WHOSE: &[(&str, &str)] = &[("namespace", "ns"), ("repository", "repo")];
 const CASES: &[Case] = &[
     Case {
         alert: "NobodyLeads",
-        series: &[("pac_concurrency_leader{pod='a'}", "1x4 0x20"), ("pac_concurrency_leader{pod='b'}", "0x24")],
+        series: &[
+            ("pac_concurrency_leader{pod='a'}", "1x4 0x20"),
+            ("pac_concurrency_leader{pod='b'}", "0x24"),
+            ("pac_concurrency_trouble{part='store',pod='b'}", "0x24"),
+        ],
         quiet: 3,
         rings: 5,
         labels: &[],
@@ -187,6 +191,22 @@ fn every_alert_rings_when_it_should_and_not_before() {
         alert.unwrap_or_else(|| panic!("there is no {}", case.name()))["labels"]["severity"].clone()
     };
     judged(&rules, CASES.iter().map(|case| case.test(&severity(case)))).unwrap();
+}
+
+#[test]
+fn a_store_that_is_away_is_told_once() {
+    let (rules, _) = rules();
+    let series = |series: &str, values: &str| json!({"series": series, "values": values});
+    let nobody = json!({"eval_time": "9m", "alertname": "PacConcurrencyNobodyLeads", "exp_alerts": []});
+    let away = json!({
+        "interval": "30s",
+        "input_series": [
+            series("pac_concurrency_leader{pod='a'}", "1x4 0x20"),
+            series("pac_concurrency_trouble{part='store',pod='a'}", "0x4 1x20"),
+        ],
+        "alert_rule_test": [nobody],
+    });
+    judged(&rules, [away].into_iter()).unwrap();
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! What the manager counts.
 
-use std::time::Duration;
-
 use pac_metrics::{catalogue, per_repository};
+use tokio::time::Instant;
 
 use crate::error::DriverError;
 use crate::key::RepositoryKey;
@@ -28,14 +27,31 @@ pub(crate) fn lease_lost() {
     catalogue::LEASE_LOSSES.count(&[], 1);
 }
 
-pub(crate) fn driver_call<T>(
+/// A call of a driver under way.
+pub(crate) struct DriverCall {
     driver: &'static str,
     operation: &'static str,
-    took: Duration,
-    outcome: &Result<T, DriverError>,
-) {
-    let outcome = outcome.as_ref().map_or_else(DriverError::kind, |_| "ok");
-    catalogue::DRIVER_CALL.observe(&[driver, operation, outcome], took);
+    began: Instant,
+    /// What it came to. Until that is known, what dropping it would come to.
+    outcome: &'static str,
+}
+
+// === impl DriverCall ===
+
+impl DriverCall {
+    pub(crate) fn begin(driver: &'static str, operation: &'static str) -> Self {
+        Self { driver, operation, began: Instant::now(), outcome: "indeterminate" }
+    }
+
+    pub(crate) fn end<T>(mut self, outcome: &Result<T, DriverError>) {
+        self.outcome = outcome.as_ref().map_or_else(DriverError::kind, |_| "ok");
+    }
+}
+
+impl Drop for DriverCall {
+    fn drop(&mut self) {
+        catalogue::DRIVER_CALL.observe(&[self.driver, self.operation, self.outcome], self.began.elapsed());
+    }
 }
 
 fn named(repository: &RepositoryKey) -> (&str, &str) {

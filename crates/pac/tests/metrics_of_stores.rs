@@ -57,6 +57,10 @@ fn connections_that_all_are_taken_are_told_with_who_waits_for_one() {
     };
     eventually("one has the connection, and others wait", || taken(&Scrape::of(&watcher)));
     Scrape::until(&watcher, "pac_concurrency_trouble", &[("part", "store")], 1.0);
+    // The watcher gave up waiting for one: nobody knows what became of it.
+    eventually("a call without an answer", || {
+        calls(&Scrape::of(&watcher), "postgresql", "check", "indeterminate") >= 1.0
+    });
     way.set(Passage::Open);
     world.until_done(20);
     Scrape::until(&watcher, "pac_concurrency_store_waiting_calls", &[], 0.0);

@@ -43,7 +43,8 @@ pub(super) fn alerts(wait_target: Duration) -> Vec<Alert> {
     vec![
         alert(
             "NobodyLeads",
-            &format!("absent({} == 1)", LEADER.name),
+            // Who can't reach the store doesn't lead, and has an alert of his own.
+            &format!("absent({} == 1) unless on () max({}{{part=\"store\"}}) == 1", LEADER.name, TROUBLE.name),
             "2m",
             Severity::Critical,
             "No watcher admits PipelineRuns: none runs, or none gets the Lease.",

@@ -39,7 +39,7 @@ use crate::error::{DriverError, Fault};
 use crate::key::{RepositoryKey, RunKey};
 use crate::lease::Holder;
 use crate::legacy::{Legacy, TakenOver};
-use crate::metrics;
+use crate::metrics::{self, DriverCall};
 use crate::plan::Plan;
 use crate::snapshot::{Snapshot, Version, Window};
 
@@ -360,9 +360,9 @@ async fn timed<T>(
     operation: &'static str,
     call: impl Future<Output = Result<T, DriverError>>,
 ) -> Result<T, DriverError> {
-    let began = Instant::now();
+    let timing = DriverCall::begin(driver.name(), operation);
     let outcome = call.await;
-    metrics::driver_call(driver.name(), operation, began.elapsed(), &outcome);
+    timing.end(&outcome);
     outcome
 }
 
