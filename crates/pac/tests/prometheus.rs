@@ -9,7 +9,7 @@ use pac_devcluster::{FaultAction, FaultRule};
 use pac_devservers::proxy::{Passage, Proxy};
 use serde_json::json;
 use support::prometheus::{Scraper, dashboard_queries};
-use support::{Store, World, eventually};
+use support::{Store, Watcher, World, eventually};
 
 /// Panels that show something only when something is wrong.
 const OF_FAILURES: [&str; 2] = ["Starts that failed, by reason", "Calls that failed"];
@@ -51,19 +51,21 @@ fn every_query_is_answered_and_nothing_rings_under_load() {
     assert_eq!(scraper.ringing(), "[]");
 }
 
-#[test]
-fn each_alert_rings_when_the_thing_itself_happens() {
-    let store = Store::postgresql();
-    let way = Proxy::start(store.port()).unwrap();
-    let mut settings = store.settings_through(way.port());
-    settings["postgresql-max-connections"] = json!("2");
-    let world = World::by_hand(&settings);
+/// A watcher whose alerts ring soon, and none does.
+fn watched(world: &World) -> (Watcher, Scraper) {
     let mut watcher = world.watcher("watcher");
     watcher.becomes_ready(true);
     let scraper = Scraper::impatient(&[&watcher]);
     // Before the first scrape nobody was seen to lead.
     scraper.rings("NobodyLeads", false);
     assert_eq!(scraper.ringing(), "[]");
+    (watcher, scraper)
+}
+
+#[test]
+fn each_alert_on_runs_and_settings_rings_when_the_thing_itself_happens() {
+    let world = World::by_hand(&json!({"concurrency-driver": "memory"}));
+    let (watcher, scraper) = watched(&world);
     let faults = world.cluster.faults();
 
     // Limit 2, and four runs: two wait for longer than is good.
@@ -84,9 +86,9 @@ fn each_alert_rings_when_the_thing_itself_happens() {
     world.finish(1, "run-001", true);
     scraper.rings("OverLimit", false);
 
-    world.settings(&json!({"postgresql-port": "none"}));
+    world.settings(&json!({"memory-lease-ttl": "none"}));
     scraper.rings("SettingsNotInForce", true);
-    world.settings(&json!({"postgresql-port": way.port().to_string()}));
+    world.settings(&json!({"memory-lease-ttl": "30m"}));
     scraper.rings("SettingsNotInForce", false);
 
     scraper.rings("SlotsLeaked", true);
@@ -96,10 +98,20 @@ fn each_alert_rings_when_the_thing_itself_happens() {
     faults.clear();
     scraper.rings("SlotsLeaked", false);
     scraper.rings("SlotsIdle", false);
+}
+
+#[test]
+fn each_alert_on_servers_rings_when_the_thing_itself_happens() {
+    let store = Store::postgresql();
+    let way = Proxy::start(store.port()).unwrap();
+    let mut settings = store.settings_through(way.port());
+    settings["postgresql-max-connections"] = json!("2");
+    let world = World::by_hand(&settings);
+    let (mut watcher, scraper) = watched(&world);
 
     // The network to the store stands still: calls wait for the one connection there is. Then it is gone.
     way.set(Passage::Held);
-    (2..6).for_each(|number| world.repository(number, 1));
+    (0..4).for_each(|number| world.repository(number, 1));
     scraper.rings("PoolExhausted", true);
     way.set(Passage::Closed);
     scraper.rings("StoreUnreachable", true);
@@ -107,9 +119,9 @@ fn each_alert_rings_when_the_thing_itself_happens() {
     scraper.rings("StoreUnreachable", false);
     scraper.rings("PoolExhausted", false);
 
-    faults.refuse_connections();
+    world.cluster.faults().refuse_connections();
     scraper.rings("ApiServerUnreachable", true);
-    faults.accept_connections();
+    world.cluster.faults().accept_connections();
     scraper.rings("ApiServerUnreachable", false);
 
     watcher.stop();
