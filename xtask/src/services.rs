@@ -27,11 +27,12 @@ const PGBOUNCER: Needed = Needed { program: "pgbouncer", package: "pgbouncer", p
 pub(crate) const ETCD: Needed = Needed { program: "etcd", package: "etcd-server", purpose: "the etcd driver" };
 const PROMETHEUS: Needed =
     Needed { program: "prometheus", package: "prometheus", purpose: "scraping the watcher, and its alerts" };
+const CHROMIUM: Needed = Needed { program: "chromium", package: "chromium", purpose: "the page on the admin port" };
 const ETCDCTL: Needed = Needed { program: "etcdctl", package: "etcd-client", purpose: "looking into etcd" };
 
 /// Sees to it that all the tests need is there.
 pub(crate) fn bring_all() -> Result<()> {
-    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL, PROMETHEUS])
+    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL, CHROMIUM, PROMETHEUS])
 }
 
 /// Sees to it that all of `needed` is there.

@@ -21,6 +21,7 @@ use crate::index::Index;
 use crate::leader::{Candidate, LeaderOptions};
 use crate::metrics::Measured;
 use crate::options::WatcherOptions;
+use crate::queue::plot::Plot;
 use crate::queue::{Chronicle, Onlooker};
 use crate::reload::SettingsSource;
 use crate::supervise::{Connect, Supervisor};
@@ -61,10 +62,13 @@ pub async fn run(
     let publisher = Publisher { client: client.clone(), index: Arc::clone(&index), identity: options.identity.clone() };
     tokio::spawn(serving.clone().run_until_cancelled_owned(publisher.run(to_publish)));
     let chronicle = Arc::new(Chronicle::new(news));
+    let plot = Arc::new(Plot::default());
+    tokio::spawn(serving.clone().run_until_cancelled_owned(Arc::clone(&plot).follow(Arc::clone(&index))));
     let onlooker = Onlooker {
         client: client.clone(),
         index: Arc::clone(&index),
         chronicle: Arc::clone(&chronicle),
+        plot,
         health: Arc::clone(&health),
         at_work: Arc::clone(&at_work),
         leading: leading.clone(),

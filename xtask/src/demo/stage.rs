@@ -37,6 +37,7 @@ pub(super) struct Stage {
     store: Store,
     url: String,
     metrics_port: u16,
+    admin_port: u16,
     programs: Programs,
     folder: Option<TempDir>,
     path: PathBuf,
@@ -115,6 +116,7 @@ impl Stage {
             store,
             url,
             metrics_port: free_port()?,
+            admin_port: free_port()?,
             programs,
             folder: Some(folder),
             path,
@@ -141,7 +143,7 @@ impl Stage {
 
     /// Starts the watcher and waits until it says it is ready.
     pub(super) fn start_watcher(&mut self) -> Result<()> {
-        let (probes, admin) = (free_port()?, free_port()?);
+        let (probes, admin) = (free_port()?, self.admin_port);
         let address = |port: u16| format!("127.0.0.1:{port}");
         let mut command = Command::new(self.programs.find("pac-watcher")?);
         command.arg("run").arg("--kubeconfig").arg(self.path.join("kubeconfig")).args(["--namespace", NAMESPACE]);
@@ -206,6 +208,7 @@ impl Stage {
         if let Some(look) = self.store.look() {
             text += &format!("  {look}\n");
         }
+        text += &format!("\nIn a browser: http://127.0.0.1:{}/\n", self.admin_port);
         text
     }
 

@@ -4,11 +4,11 @@
 //! rules on port-forward guard it; and what an operator wants changed goes through the API server, never through here.
 
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use pac_concurrency::{RepositoryKey, RunKey};
+use pac_concurrency::{KeyError, RepositoryKey, RunKey};
 use serde::Deserialize;
 
 use crate::queue::Onlooker;
@@ -26,17 +26,38 @@ struct WhichRun {
 
 pub(super) fn routes(onlooker: Onlooker) -> Router {
     Router::new()
+        .route("/", get(page))
         .route("/debug/queue", get(queue))
+        .route("/debug/queue/plot", get(plot))
         .route("/debug/queue/summary", get(|State(onlooker): State<Onlooker>| async move { Json(onlooker.overview()) }))
         .route("/debug/queue/explain", get(explain))
         .with_state(onlooker)
+}
+
+/// The page for those who would rather look. It may ask this port and nothing else, and no other page may frame it.
+async fn page() -> impl IntoResponse {
+    const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
+                          base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, Html(include_str!("page.html")))
+}
+
+async fn plot(State(onlooker): State<Onlooker>, Query(which): Query<WhichRepository>) -> Response {
+    match which.repository.map(|repository| repository.parse()).transpose() {
+        Ok(repository) => Json(onlooker.plot.view(repository.as_ref())).into_response(),
+        Err(error) => unusable(&error),
+    }
 }
 
 async fn queue(State(onlooker): State<Onlooker>, Query(which): Query<WhichRepository>) -> Response {
     let Some(repository) = which.repository else { return Json(onlooker.queues().await).into_response() };
     let key: RepositoryKey = match repository.parse() {
         Ok(key) => key,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+        Err(error) => return unusable(&error),
     };
     match onlooker.queue(&key).await {
         Some(queue) => Json(Queues { watcher: onlooker.watcher(), repositories: vec![queue] }).into_response(),
@@ -48,6 +69,10 @@ async fn explain(State(onlooker): State<Onlooker>, Query(which): Query<WhichRun>
     // Any uid will do: only whether the name can be one is asked.
     match RunKey::parse(&which.run, "0") {
         Ok(run) => Json(onlooker.explain(run.namespace(), run.name()).await).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+        Err(error) => unusable(&error),
     }
+}
+
+fn unusable(error: &KeyError) -> Response {
+    (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
 }

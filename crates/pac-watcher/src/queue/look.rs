@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Chronicle;
 use super::estimate;
 use super::history::{History, now};
+use super::plot::Plot;
 use super::view::{
     EstimateView, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, Summary, WaitingView, WatcherView,
 };
@@ -35,6 +36,8 @@ pub struct Onlooker {
     pub index: Arc<Index>,
     /// What happened.
     pub chronicle: Arc<Chronicle>,
+    /// How many ran and waited over the last hour.
+    pub plot: Arc<Plot>,
     /// What is wrong.
     pub health: Arc<Health>,
     /// What store there is.

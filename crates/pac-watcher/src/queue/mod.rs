@@ -11,6 +11,7 @@ pub mod estimate;
 pub mod explain;
 pub mod history;
 pub mod look;
+pub mod plot;
 pub mod view;
 
 pub use chronicle::Chronicle;

@@ -42,7 +42,8 @@ impl World {
         Self::played_by(None, settings)
     }
 
-    fn played_by(tekton: Option<TektonPlayer>, settings: &Value) -> Self {
+    /// A cluster with this Tekton.
+    pub(crate) fn played_by(tekton: Option<TektonPlayer>, settings: &Value) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let cluster = runtime.block_on(DevCluster::start(Options { tekton, ..Options::default() })).unwrap();
         let folder = TempDir::new().unwrap();
