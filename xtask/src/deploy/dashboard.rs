@@ -6,10 +6,10 @@
 use pac_metrics::Metric;
 use pac_metrics::catalogue::{
     ADMISSIONS, ADOPTIONS, BUILD, CLAIMS, CONFIG_RELOADS, CONFLICTS, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX,
-    DRAINING, DRIVER_CALL, EXCESS, GIVEN_BACK, HAND_OFF, HELD_SLOTS, LEADER, LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES,
-    LIMIT, LIMIT_REACHED, OLDEST_WAITING_AGE, OVER_LIMIT_DRAINS, PASS, PAUSED, PROCESS_CPU, PROCESS_FILES,
-    PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES, RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE, START,
-    START_FAILURES, STARTABLE, STARTS, STORE, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WORK_QUEUE,
+    DRAINING, DRIVER_CALL, EVENTS, EXCESS, GIVEN_BACK, HAND_OFF, HELD_SLOTS, LEADER, LEAKED_SLOT, LEAKED_SLOTS,
+    LEASE_LOSSES, LIMIT, LIMIT_REACHED, OLDEST_WAITING_AGE, OVER_LIMIT_DRAINS, PASS, PAUSED, PROCESS_CPU,
+    PROCESS_FILES, PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES, RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE,
+    START, START_FAILURES, STARTABLE, STARTS, STORE, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WORK_QUEUE,
 };
 use serde_json::{Value, json};
 
@@ -205,10 +205,11 @@ fn watcher() -> Vec<Panel> {
             .query(format!("histogram_quantile(0.99, sum by (le) ({}))", rate(&PASS, "_bucket", "")), "99 in 100, s"),
         graph("Work to do", "Repositories to be looked at.", "short")
             .query(format!("max({})", WORK_QUEUE.name), "queued"),
-        graph("Watches, reloads, final states", "Times a second.", "ops")
+        graph("Watches, reloads, final states, Events", "Times a second.", "ops")
             .query(format!("sum by (watch) ({})", rate(&WATCH_RESTARTS, "", "")), "watch of {{watch}} restarted")
             .query(format!("sum by (outcome) ({})", rate(&CONFIG_RELOADS, "", "")), "settings {{outcome}}")
-            .query(format!("sum by (state, outcome) ({})", rate(&RUNS_DONE, "", "")), "{{state}} written: {{outcome}}"),
+            .query(format!("sum by (state, outcome) ({})", rate(&RUNS_DONE, "", "")), "{{state}} written: {{outcome}}")
+            .query(format!("sum by (outcome) ({})", rate(&EVENTS, "", "")), "Events {{outcome}}"),
         graph("CPU", "Cores.", "short").query(of_watchers(&rate(&PROCESS_CPU, "", "")), "{{instance}}"),
         graph("Memory", "Resident.", "bytes").query(of_watchers(PROCESS_MEMORY.name), "{{instance}}"),
         graph("Open files and connections", "Of each process.", "short")
