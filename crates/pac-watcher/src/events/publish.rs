@@ -34,7 +34,7 @@ const NOTE_MAX: usize = 1024;
 /// Leaves room for what makes an Event's name its own.
 const NAME_MAX: usize = 230;
 
-/// See the [module](self).
+/// Writes Events about the runs and Repositories of one cluster.
 #[derive(Clone)]
 pub struct Publisher {
     /// To reach the API server.
