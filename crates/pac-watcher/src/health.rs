@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -29,6 +30,7 @@ pub enum Part {
 #[derive(Debug, Default)]
 pub struct Health {
     parts: Mutex<Parts>,
+    news: watch::Sender<()>,
     /// Whether the settings there are now can't be used, and so former ones stay in force.
     settings_unusable: AtomicBool,
     /// Whether the store that the settings ask for can't be reached, and so the former one stays in use.
@@ -88,6 +90,7 @@ impl Health {
                 _ => warn!(part = part.name(), "{}: {why}", part.name()),
             }
             parts.problems.insert(part, why);
+            self.news.send_replace(());
         }
     }
 
@@ -107,8 +110,14 @@ impl Health {
         if was_troubled {
             let how = if part == Part::Start { "done" } else { "fine again" };
             info!(part = part.name(), "{}: {how}", part.name());
+            self.news.send_replace(());
         }
         was_troubled
+    }
+
+    /// Changes whenever the problems do.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// Notes whether the settings there are now can be used; if not, former ones stay in force.

@@ -10,7 +10,6 @@
 //! Whoever doesn't lead watches the Lease. So it learns of a renewal when it is made, which is where its patience begins,
 //! and of a leader that resigns at once.
 
-use std::fmt;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -45,6 +44,7 @@ pub struct LeaderOptions {
 }
 
 /// Takes part in the election for ever; `leading` says whether this watcher leads. Ends when the sender's receivers do.
+#[derive(Debug)]
 pub struct Candidate {
     api: Api<Lease>,
     options: LeaderOptions,
@@ -53,8 +53,9 @@ pub struct Candidate {
     seen: Option<(Lease, Instant)>,
     renewed: Option<Instant>,
     /// Whether this watcher could admit if it led.
-    is_fit: Box<dyn Fn() -> bool + Send + Sync>,
-    fit: Instant,
+    fit: watch::Receiver<bool>,
+    /// When it last could.
+    last_fit: Instant,
 }
 
 // === impl LeaderOptions ===
@@ -75,16 +76,12 @@ impl LeaderOptions {
 // === impl Candidate ===
 
 impl Candidate {
-    /// A candidate, and where it says whether it leads; `is_fit` tells whether this watcher could admit if it led.
-    pub fn new(
-        client: Client,
-        options: LeaderOptions,
-        is_fit: impl Fn() -> bool + Send + Sync + 'static,
-    ) -> (Self, watch::Receiver<bool>) {
+    /// A candidate, and where it says whether it leads; `fit` tells whether this watcher could admit if it led.
+    pub fn new(client: Client, options: LeaderOptions, fit: watch::Receiver<bool>) -> (Self, watch::Receiver<bool>) {
         let (leading, receiver) = watch::channel(false);
         let api = Api::namespaced(client, &options.namespace);
-        let (is_fit, fit) = (Box::new(is_fit), Instant::now());
-        (Self { api, options, leading, seen: None, renewed: None, is_fit, fit }, receiver)
+        let last_fit = Instant::now();
+        (Self { api, options, leading, seen: None, renewed: None, fit, last_fit }, receiver)
     }
 
     /// Takes part until dropped. Cut short, it is followed by [`Candidate::resign`].
@@ -112,37 +109,27 @@ impl Candidate {
         }
     }
 
-    /// Waits until the Lease changes or is over, at most for as long as one waits between two looks.
-    async fn wait_to_lead(&self, changes: &mut Option<BoxStream<'static, ()>>) {
+    /// Waits until the Lease changes or is over, or whether to stand; at most for as long as one waits between two looks.
+    async fn wait_to_lead(&mut self, changes: &mut Option<BoxStream<'static, ()>>) {
         let now = Instant::now();
         let over = self.seen.as_ref().map(|(lease, since)| *since + self.lasts(lease)).filter(|over| *over > now);
         let look = now + self.options.retry_every;
         let look = over.map_or(look, |over| over.min(look));
-        // Where there is no news, there is the look.
-        let _ = tokio::time::timeout_at(look, self.next_change(changes)).await;
-    }
-
-    /// Waits for news of the Lease, for ever if it can't be watched now. `changes` is the watch, kept from call to call.
-    async fn next_change(&self, changes: &mut Option<BoxStream<'static, ()>>) {
-        if changes.is_none() {
-            *changes = lease_changes(&self.api).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(look) => {}
+            () = next_change(&self.api, changes) => {}
+            // Whoever tells lives as long as the process does; if not, there is the look.
+            Ok(()) = self.fit.changed() => {}
         }
-        if let Some(watch) = changes {
-            if watch.next().await.is_some() {
-                return;
-            }
-            *changes = None;
-        }
-        std::future::pending().await
     }
 
     /// Whether to lead, or go on leading: not if that is of no use, and has been so for a while.
     fn stands(&mut self) -> bool {
-        let is_fit = (self.is_fit)();
+        let is_fit = *self.fit.borrow_and_update();
         if is_fit {
-            self.fit = Instant::now();
+            self.last_fit = Instant::now();
         }
-        is_fit || *self.leading.borrow() && self.fit.elapsed() <= self.options.lease_duration
+        is_fit || *self.leading.borrow() && self.last_fit.elapsed() <= self.options.lease_duration
     }
 
     /// Gives leadership up, so that another watcher leads at once.
@@ -271,10 +258,18 @@ impl Candidate {
     }
 }
 
-impl fmt::Debug for Candidate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Candidate").field("options", &self.options).finish_non_exhaustive()
+/// Waits for news of the Lease, for ever if it can't be watched now. `changes` is the watch, kept from call to call.
+async fn next_change(api: &Api<Lease>, changes: &mut Option<BoxStream<'static, ()>>) {
+    if changes.is_none() {
+        *changes = lease_changes(api).await;
     }
+    if let Some(watch) = changes {
+        if watch.next().await.is_some() {
+            return;
+        }
+        *changes = None;
+    }
+    std::future::pending().await
 }
 
 /// One item for each change of the Lease, the state it is in first; none if it can't be watched now. Ends with the watch.

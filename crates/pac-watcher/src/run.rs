@@ -120,10 +120,25 @@ fn candidate(
         return (None, watch::channel(true).1);
     }
     let leader = LeaderOptions::new(&options.place.namespace, &options.identity, options.leader_lease);
-    let health = Arc::clone(health);
-    let could_admit = move || ![Part::Start, Part::Store].into_iter().any(|part| health.is_troubled(part));
-    let (candidate, leading) = Candidate::new(client.clone(), leader, could_admit);
+    let (candidate, leading) = Candidate::new(client.clone(), leader, could_admit(Arc::clone(health)));
     (Some(candidate), leading)
+}
+
+/// Whether this watcher could admit if it led, now and from now on.
+fn could_admit(health: Arc<Health>) -> watch::Receiver<bool> {
+    let (could, told) = watch::channel(false);
+    tokio::spawn(async move {
+        let mut news = health.news();
+        loop {
+            let can = ![Part::Start, Part::Store].into_iter().any(|part| health.is_troubled(part));
+            could.send_if_modified(|could| std::mem::replace(could, can) != can);
+            tokio::select! {
+                () = could.closed() => return,
+                changed = news.changed() => if changed.is_err() { return },
+            }
+        }
+    });
+    told
 }
 
 async fn campaign(candidate: Option<Candidate>, over: CancellationToken) {

@@ -107,6 +107,24 @@ fn a_killed_leader_is_replaced(store: &Store) {
     world.all_is_well(REPOSITORIES * 60, Duration::from_secs(30));
 }
 
+/// And no event but the leader's end has anybody look at them.
+fn what_a_killed_leader_granted_is_started_by_the_next(store: &Store) {
+    let world = World::new(&store.settings());
+    let lost = FaultRule::new(FaultAction::DropBefore).verb("patch").resource("pipelineruns");
+    world.cluster.faults().add(lost);
+    world.work(REPOSITORIES, LIMIT as usize, LIMIT);
+    let all = REPOSITORIES * LIMIT as usize;
+    let lease = ["--leader-lease", "5"];
+    let mut first = world.watcher_with("first", &lease);
+    eventually("all are granted", || first.log().matches("acquired concurrency slot for").count() == all);
+    let mut second = world.watcher_with("second", &lease);
+    second.becomes_ready(true);
+    first.kill();
+    world.cluster.faults().clear();
+    world.all_is_well(all, Duration::from_secs(60));
+    second.stop();
+}
+
 fn a_leader_that_is_stopped_hands_over_at_once(store: &Store) {
     let world = World::new(&store.settings());
     world.work(REPOSITORIES, 60, LIMIT);
@@ -176,6 +194,7 @@ of_both!(
     one_that_sees_everything_late_breaks_no_promise,
     those_whose_store_is_slow_break_no_promise,
     a_killed_leader_is_replaced,
+    what_a_killed_leader_granted_is_started_by_the_next,
     a_leader_that_is_stopped_hands_over_at_once,
     a_leader_that_is_cut_off_from_its_store_gives_way,
     a_leader_frozen_beyond_its_lease_does_no_harm_when_it_goes_on

@@ -84,6 +84,10 @@ impl Engine {
             let rest = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
             self.queue.add_later(repository.clone(), Scope::Head, now + rest.min(LONGEST_NAP));
         }
+        if !passed.plan.claimed.is_empty() {
+            // Provably ours by the next pass, which nothing else may bring: news of one's own commits is optional.
+            self.queue.add(repository.clone(), Scope::Head);
+        }
         if passed.plan.foreign_pending {
             self.queue.add_later(repository.clone(), Scope::Head, now + FOREIGN_LOOK);
         }
