@@ -124,6 +124,22 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
         None
     }
 
+    /// Keeps `past` as all that is kept of what happened in `repository`'s queue, in place of what was kept.
+    ///
+    /// For people alone: nothing is decided by it, it has no part in versions, and of two who write the last one wins. Of a
+    /// repository the store doesn't know nothing is kept, and [`Driver::forget`] removes it. A store that isn't durable
+    /// keeps none.
+    async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
+        let _ = (repository, past);
+        Ok(())
+    }
+
+    /// What [`Driver::keep_past`] kept last, if it did.
+    async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
+        let _ = repository;
+        Ok(None)
+    }
+
     /// What an earlier implementation left on this server, unless it was taken over already. Changes nothing.
     async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
         Ok(None)

@@ -67,7 +67,10 @@ async fn commit_at_once(
 pub(crate) async fn forget(store: &Store, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError> {
     let all = [keys::slots(repository), keys::places(repository), keys::queue(repository), keys::staged(repository)];
     let all = all.map(|prefix| TxnOp::delete(prefix, Some(etcd_client::DeleteOptions::new().with_prefix())));
-    let operations = all.into_iter().chain([TxnOp::delete(keys::version(repository), None)]).collect();
+    let operations = all
+        .into_iter()
+        .chain([keys::past(repository), keys::version(repository)].map(|key| TxnOp::delete(key, None)))
+        .collect();
     match store.change(repository, expected, None, operations).await? {
         Changed::Done(_) => Ok(()),
         Changed::Not(_) => Err(DriverError::Conflict),

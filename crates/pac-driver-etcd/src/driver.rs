@@ -19,7 +19,7 @@ use crate::error::is_denied;
 use crate::known::{Known, Memory};
 use crate::load::{corrupt, load};
 use crate::store::Store;
-use crate::{commit, keys, leases, legacy, staged, watch};
+use crate::{commit, keys, leases, legacy, past, staged, watch};
 
 /// How often to load again after carrying out what others left half done.
 const LOADS: usize = 16;
@@ -170,6 +170,14 @@ impl Driver for EtcdDriver {
 
     fn connections(&self) -> Option<Connections> {
         Some(self.store.cluster.connections())
+    }
+
+    async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
+        past::keep(&self.store, repository, past).await
+    }
+
+    async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
+        past::read(&self.store, repository).await
     }
 
     async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {

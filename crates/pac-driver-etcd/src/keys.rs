@@ -7,6 +7,7 @@
 //! | `place/<ns>/<repo>/<run ns>/<run>/<uid>` | a waiting run, found by name |
 //! | `queue/<ns>/<repo>/<place>,<run ns>,<run>,<uid>` | the same run, found by place: etcd's order is the queue's |
 //! | `staged/<ns>/<repo>/<id>/<number>` | a part of a change too large for one transaction |
+//! | `past/<ns>/<repo>` | what happened lately in its queue, for people |
 //! | `holder/<holder>` | a holder's term, gone with its lease |
 //! | `legacy` | that what an earlier version left was taken over: see [`legacy`](crate::legacy) |
 //!
@@ -59,6 +60,11 @@ pub(crate) fn waiting(repository: &RepositoryKey, run: &RunKey, order: OrderKey)
     let (event_created, created) = (sortable(event_created), sortable(created));
     let place = format!("{event_created},{position:010},{created}");
     format!("{}{place},{},{},{}", queue(repository), run.namespace(), run.name(), run.uid())
+}
+
+/// What happened lately in the queue of a repository.
+pub(crate) fn past(repository: &RepositoryKey) -> String {
+    format!("{ROOT}past/{repository}")
 }
 
 /// What the keys of all staged changes of a repository begin with.

@@ -49,6 +49,7 @@ mod known;
 mod leases;
 mod legacy;
 mod load;
+mod past;
 mod records;
 mod staged;
 mod store;

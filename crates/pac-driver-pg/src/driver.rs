@@ -176,6 +176,16 @@ impl Driver for PgDriver {
         Some(self.sessions.connections())
     }
 
+    async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
+        let keep = || sqlx::query(include_str!("../sql/keep_past.sql")).bind(repository.as_str()).bind(past);
+        self.sessions.write_regardless(keep).await.map(drop)
+    }
+
+    async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
+        let rows = self.sessions.read(sqlx::query(include_str!("../sql/past.sql")).bind(repository.as_str())).await?;
+        rows.first().map(|row| row.try_get(0)).transpose().map_err(|error| self.explain(error))
+    }
+
     async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
         let pending = self.sessions.read(sqlx::query(include_str!("../sql/legacy_pending.sql"))).await?;
         if !self.answer(&pending)? {

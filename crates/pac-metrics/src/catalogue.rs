@@ -11,8 +11,20 @@ const PATIENCE: &[f64] =
     &[0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0];
 
 const DRIVERS: &[&str] = &["postgresql", "etcd", "memory"];
-const OPERATIONS: &[&str] =
-    &["load", "commit", "begin", "renew", "end", "repositories", "forget", "check", "legacy", "note_legacy"];
+const OPERATIONS: &[&str] = &[
+    "load",
+    "commit",
+    "begin",
+    "renew",
+    "end",
+    "repositories",
+    "forget",
+    "check",
+    "legacy",
+    "note_legacy",
+    "past",
+    "keep_past",
+];
 const OUTCOMES: &[&str] = &["ok", "conflict", "unavailable", "indeterminate", "rejected", "corrupt"];
 
 const fn closed(name: &'static str, values: &'static [&'static str]) -> Label {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use pac_devservers::process::Child;
 use serde_json::{Value, json};
-use support::{Watcher, World, eventually};
+use support::{Store, Watcher, World, eventually};
 
 const IDENTITY: &str = "pac-watcher-0";
 
@@ -153,6 +153,45 @@ fn to_watch_is_to_be_told_again_and_again() {
     assert!(told[0]["watcher"]["at"].as_str() < told[1]["watcher"]["at"].as_str(), "{told:?}");
     drop(watching);
     watcher.stop();
+}
+
+/// What is told of the past of the first Repository, and by how many times estimates go.
+fn past(world: &World, watcher: &Watcher) -> (Vec<Value>, u64) {
+    let url = format!("http://127.0.0.1:{}", watcher.admin_port);
+    let told = json_of(world, &["show", "team-0/repo-0", "--admin-url", &url]);
+    let repository = &told["repositories"][0];
+    (repository["history"].as_array().unwrap().clone(), repository["times_known"].as_u64().unwrap())
+}
+
+fn what_happened_outlives_the_watcher(server: &Store) {
+    let world = World::new(&server.settings());
+    world.work(1, 4, 2);
+    let mut first = world.watcher("first");
+    world.until_done(4);
+    eventually("all is told", || past(&world, &first).1 == 4);
+    let before = past(&world, &first).0;
+    first.stop();
+    let mut second = world.watcher("second");
+    second.becomes_ready(true);
+    // One that waits to lead knows it from the store as well.
+    let mut third = world.watcher("third");
+    third.becomes_ready(true);
+    for watcher in [&second, &third] {
+        eventually("it is told again", || past(&world, watcher).1 == 4);
+        assert_eq!(past(&world, watcher).0, before);
+    }
+    second.stop();
+    third.stop();
+}
+
+#[test]
+fn what_happened_outlives_the_watcher_with_postgresql() {
+    what_happened_outlives_the_watcher(&Store::postgresql());
+}
+
+#[test]
+fn what_happened_outlives_the_watcher_with_etcd() {
+    what_happened_outlives_the_watcher(&Store::etcd());
 }
 
 #[test]

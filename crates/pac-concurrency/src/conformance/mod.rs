@@ -17,6 +17,7 @@ mod leases;
 mod limit;
 mod notify;
 mod order;
+mod past;
 mod recovery;
 mod strangers;
 
@@ -65,6 +66,9 @@ const CASES: &[(&str, Case)] = &[
     ("others_hear_of_changes", |suite| notify::others_hear_of_changes(suite).boxed()),
     ("a_forgotten_repository_is_gone_for_good", |suite| {
         recovery::a_forgotten_repository_is_gone_for_good(suite).boxed()
+    }),
+    ("a_past_is_kept_beside_all_that_is_decided", |suite| {
+        past::a_past_is_kept_beside_all_that_is_decided(suite).boxed()
     }),
     ("repositories_lists_each_once", |suite| recovery::repositories_lists_each_once(suite).boxed()),
     ("another_driver_sees_the_same_state", |suite| recovery::another_driver_sees_the_same_state(suite).boxed()),

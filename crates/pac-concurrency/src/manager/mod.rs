@@ -298,6 +298,16 @@ impl Manager {
         timed(&*self.driver, "load", self.driver.load(repository, Window::Whole)).await
     }
 
+    /// Keeps what happened in the queue of `repository`, for people; see [`Driver::keep_past`].
+    pub async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
+        timed(&*self.driver, "keep_past", self.driver.keep_past(repository, past)).await
+    }
+
+    /// What was kept of it.
+    pub async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
+        timed(&*self.driver, "past", self.driver.past(repository)).await
+    }
+
     /// What an earlier implementation left in the store, if that is yet to be taken over.
     pub async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
         timed(&*self.driver, "legacy", self.driver.legacy()).await

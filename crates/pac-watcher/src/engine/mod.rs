@@ -6,6 +6,7 @@
 mod keep;
 mod legacy;
 mod pass;
+mod past;
 mod reads;
 mod requests;
 mod starts;
@@ -126,6 +127,7 @@ impl Engine {
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).check_health()));
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).resync()));
         tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).audit(Arc::clone(&self.audit))));
+        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).keep_pasts()));
         tracker.close();
         if stop.run_until_cancelled(self.prepare(&mut began)).await.is_some() {
             self.health.fine(Part::Start);
@@ -136,12 +138,13 @@ impl Engine {
                 led = leading.wait_for(|leading| *leading) => if led.is_err() { break },
             }
             info!("admitting PipelineRuns");
-            self.chronicle.forget_slots();
+            self.chronicle.begin();
             if self.options.elected {
                 self.manager.take_over();
             }
             self.look_at_everything().await;
             self.lead(&mut leading, &stop).await;
+            self.write_last_pasts().await;
         }
         self.in_flight.close();
         self.in_flight.wait().await;

@@ -283,6 +283,14 @@ impl Confirmed {
         }
     }
 
+    /// Where it is in its life; none if there is no such run.
+    pub fn phase(&self) -> Option<Phase> {
+        match self {
+            Self::Gone(_) => None,
+            Self::Is(view) => Some(view.phase),
+        }
+    }
+
     /// Whether the run can never run (again), for certain.
     pub fn is_over(&self) -> bool {
         match self {

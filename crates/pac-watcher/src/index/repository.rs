@@ -12,6 +12,7 @@ use pac_concurrency::{Entry, Limit, Observation, OrderKey, Plan, RunKey, Scope, 
 use tokio::time::Instant;
 
 pub use self::measured::{Started, Tally};
+use self::shown::Over;
 pub use self::shown::{End, Shown, ShownRun};
 use super::run::{Run, StartState};
 use super::{Confirmed, OwnLimit, SETTLE_SECONDS};
@@ -39,7 +40,7 @@ pub struct RepositoryState {
     // Known to be in the store's queue, and no longer waiting.
     departed: HashSet<RunKey>,
     // Over for certain, by a live read or because another run bears the name, and since when.
-    over: HashMap<RunKey, Instant>,
+    over: HashMap<RunKey, Over>,
     // Not shown by the watch, though a live read found them.
     outsiders: HashMap<RunKey, (Run, Instant)>,
     // When it was last decided what to do.
@@ -87,7 +88,7 @@ impl RepositoryState {
                 self.runs.insert(Arc::clone(&name), Run::new(view, now, age));
                 if let Some((replaced, stored)) = replaced {
                     // A name is free only once its object is gone, so the old run certainly is.
-                    self.note_over(replaced.clone(), now);
+                    self.note_over(replaced.clone(), now, None);
                     self.leave(replaced, stored);
                 }
             }
@@ -103,7 +104,8 @@ impl RepositoryState {
             self.attempted.remove(&name);
             self.tolerated.remove(&name);
             if matches!(run.view.phase, Phase::Done(_)) {
-                self.note_over(run.view.key.clone(), run.over_since.unwrap_or_else(Instant::now));
+                let since = run.over_since.unwrap_or_else(Instant::now);
+                self.note_over(run.view.key.clone(), since, Some(run.view.phase));
             }
             self.leave(run.view.key, run.stored);
         }
@@ -117,8 +119,8 @@ impl RepositoryState {
         }
     }
 
-    fn note_over(&mut self, run: RunKey, since: Instant) {
-        self.over.entry(run).or_insert(since);
+    fn note_over(&mut self, run: RunKey, since: Instant, phase: Option<Phase>) {
+        self.over.entry(run).or_insert(Over { since, phase });
     }
 
     /// Puts a run into the sets it belongs to now.
@@ -143,7 +145,7 @@ impl RepositoryState {
         let run = confirmed.run().clone();
         if confirmed.is_over() {
             self.outsiders.remove(&run);
-            self.note_over(run.clone(), now);
+            self.note_over(run.clone(), now, confirmed.phase());
             self.sort_in(&run.name().into());
             return;
         }

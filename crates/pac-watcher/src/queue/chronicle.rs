@@ -23,6 +23,12 @@ pub struct Chronicle {
 #[derive(Debug, Default)]
 struct Kept {
     history: History,
+    /// What it was before this watcher last began to lead: what the store has takes its place.
+    former: History,
+    /// Whether what the store has was taken up.
+    taken_up: bool,
+    /// Whether the store is yet to be told something.
+    changed: bool,
     /// Since when each run has had its slot.
     slots: HashMap<RunKey, Timestamp>,
     /// What limit and pause were when last looked at.
@@ -123,9 +129,47 @@ impl Chronicle {
         self.kept().remove(repository);
     }
 
-    /// Forgets since when runs have had slots: another watcher may have freed them while it led.
-    pub fn forget_slots(&self) {
-        self.kept().values_mut().for_each(|kept| kept.slots.clear());
+    /// To be called when this watcher begins to lead: another may have freed slots and made history meanwhile.
+    pub fn begin(&self) {
+        for kept in self.kept().values_mut() {
+            kept.slots.clear();
+            let former = std::mem::take(&mut kept.former);
+            kept.history.continue_from(former);
+            kept.former = std::mem::take(&mut kept.history);
+            kept.taken_up = false;
+        }
+    }
+
+    /// The repositories whose past, as the store has it, is yet to be taken up.
+    pub fn untaken(&self) -> Vec<RepositoryKey> {
+        self.kept().iter().filter(|(_, kept)| !kept.taken_up).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The store has `stored` of the past of `repository`, or nothing.
+    pub fn take_up(&self, repository: &RepositoryKey, stored: Option<History>) {
+        let mut all = self.kept();
+        let Some(kept) = all.get_mut(repository) else { return };
+        let former = std::mem::take(&mut kept.former);
+        kept.changed |= stored.is_none() && !former.records.is_empty();
+        kept.history.continue_from(stored.unwrap_or(former));
+        kept.taken_up = true;
+    }
+
+    /// What the store is yet to be told, and from now on counts as told.
+    pub fn take_changed(&self) -> Vec<(RepositoryKey, History)> {
+        let mut all = self.kept();
+        let changed = all.iter_mut().filter_map(|(key, kept)| {
+            let is_due = kept.taken_up && std::mem::take(&mut kept.changed);
+            is_due.then(|| (key.clone(), kept.history.clone()))
+        });
+        changed.collect()
+    }
+
+    /// The store was not told after all.
+    pub fn changed(&self, repository: &RepositoryKey) {
+        if let Some(kept) = self.kept().get_mut(repository) {
+            kept.changed = true;
+        }
     }
 
     fn add(&self, repository: &RepositoryKey, run: &RunKey, what: Happened) {
@@ -138,6 +182,7 @@ impl Chronicle {
         let record = Record { at, run: path, uid, what };
         self.news.tell(repository, &record);
         kept.history.add(record);
+        kept.changed = true;
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<RepositoryKey, Kept>> {

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// So many of the latest records are kept of each repository.
 pub const RECORDS: usize = 100;
+/// And of these so many in a store.
+pub const RECORDS_STORED: usize = 40;
 /// So many of the latest times that slots were held are kept of each repository.
 pub const TIMES: usize = 64;
 /// Longest text kept of what others said, in characters.
@@ -119,6 +121,18 @@ pub struct History {
 // === impl History ===
 
 impl History {
+    /// What a store kept. Of what can't be read nothing is known: it is for people, and they know no more either way.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// What a store is to keep: of the records only the last.
+    pub fn text(&self) -> String {
+        let skipped = self.records.len().saturating_sub(RECORDS_STORED);
+        let records = self.records.iter().skip(skipped).cloned().collect();
+        serde_json::to_string(&Self { records, held_for: self.held_for.clone() }).unwrap_or_default()
+    }
+
     /// Writes `what` down, and forgets what is too old to be kept.
     pub fn add(&mut self, record: Record) {
         self.records.push_back(record);
@@ -215,6 +229,15 @@ mod tests {
     fn record(second: i64, uid: &str, what: Happened) -> Record {
         let at = Timestamp::from_second(second).unwrap();
         Record { at, run: Some(format!("ns/{uid}")), uid: Some(uid.to_owned()), what }
+    }
+
+    #[test]
+    fn a_store_keeps_fewer_and_what_is_none_of_ours_is_nothing() {
+        let mut history = History::default();
+        (0..1000).for_each(|second| history.add(record(second, "a", Happened::Started)));
+        let stored = History::parse(&history.text()).unwrap();
+        assert_eq!((stored.records.len(), stored.records.back()), (RECORDS_STORED, history.records.back()));
+        assert_eq!(History::parse("[1]"), None);
     }
 
     #[test]

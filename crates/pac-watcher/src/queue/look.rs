@@ -102,7 +102,7 @@ impl Onlooker {
     pub async fn queue(&self, key: &RepositoryKey) -> Option<RepositoryQueue> {
         let (snapshot, store_trouble) = self.snapshot(key).await;
         let shown = self.index.shown(key)?;
-        let history = self.chronicle.history(key);
+        let history = self.history(key).await;
         let runs: HashMap<&RunKey, &ShownRun> = shown.runs.iter().map(|run| (&run.entry.run, run)).collect();
         let running = self.running(key, &shown, &runs, &snapshot);
         let mut waiting = self.waiting(&shown, &runs, &snapshot);
@@ -121,6 +121,17 @@ impl Onlooker {
             times_known: history.held_for.len(),
             history: history.records.into(),
         })
+    }
+
+    /// What happened lately. Whoever doesn't lead knows it from the store, as far as that was told.
+    async fn history(&self, key: &RepositoryKey) -> History {
+        let known = self.chronicle.history(key);
+        let System::On(manager) = self.at_work.system() else { return known };
+        if *self.leading.borrow() {
+            return known;
+        }
+        let stored = manager.past(key).await.ok().flatten();
+        stored.as_deref().and_then(History::parse).unwrap_or(known)
     }
 
     /// What the store has, or why it can't be told.

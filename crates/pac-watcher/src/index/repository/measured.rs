@@ -113,7 +113,7 @@ impl RepositoryState {
 
     fn over_since(&self, run: &RunKey) -> Option<Instant> {
         let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
-        shown.and_then(|known| known.over_since).or_else(|| self.over.get(run).copied())
+        shown.and_then(|known| known.over_since).or_else(|| self.over.get(run).map(|over| over.since))
     }
 
     /// Notes that `run` was started; says what came before, the first time.

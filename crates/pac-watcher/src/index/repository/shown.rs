@@ -42,6 +42,15 @@ pub struct ShownRun {
     pub release_reason: Option<String>,
 }
 
+/// What is known of a run that is over for certain.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Over {
+    /// Since when.
+    pub(super) since: Instant,
+    /// Where it was in its life when it was last seen; none if it wasn't seen any more.
+    pub(super) phase: Option<Phase>,
+}
+
 /// Why a run that had a slot or a place has none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -112,22 +121,18 @@ impl RepositoryState {
 
     /// Why `run` is released. To be asked before [`RepositoryState::committed`].
     pub fn end_of(&self, run: &RunKey) -> End {
-        match self.runs.get(run.name()).filter(|known| known.view.key == *run) {
-            Some(known) => match known.view.phase {
-                Phase::Done(state) => End::Done(state),
-                Phase::Released => End::ByOperator(known.view.release_reason.clone().unwrap_or_default()),
-                Phase::Withdrawn => End::Withdrawn,
-                Phase::Running => End::Unlimited,
-                // A live read knew more than the watch does yet.
-                Phase::Arriving | Phase::Waiting => End::Gone,
-            },
-            None => End::Gone,
+        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        let over = self.over.get(run);
+        match (over.and_then(|over| over.phase).or(shown.map(|known| known.view.phase)), shown) {
+            (Some(Phase::Done(state)), _) => End::Done(state),
+            (Some(Phase::Withdrawn), _) => End::Withdrawn,
+            (Some(Phase::Released), shown) => {
+                End::ByOperator(shown.and_then(|known| known.view.release_reason.clone()).unwrap_or_default())
+            }
+            (Some(Phase::Running), _) if over.is_none() => End::Unlimited,
+            // A live read knew more than the watch does yet.
+            (Some(Phase::Arriving | Phase::Waiting | Phase::Running) | None, _) => End::Gone,
         }
-    }
-
-    /// When Tekton began with `run`, in seconds since 1970.
-    pub fn begun(&self, run: &RunKey) -> Option<i64> {
-        self.runs.get(run.name()).filter(|known| known.view.key == *run)?.view.begun
     }
 
     /// The runs that are held back after a refusal and were just passed by `admitted`, with what was said; each once per

@@ -1,0 +1,1 @@
+SELECT past FROM pac_concurrency.past WHERE repository = $1

@@ -1,0 +1,63 @@
+//! The past of each queue, kept in the store: taken up when this watcher begins to lead, written now and then and at the
+//! end. For people alone, and outside of all that admits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
+
+use super::Engine;
+use crate::error::with_causes;
+use crate::queue::history::History;
+
+/// How soon the past is taken up after somebody leads.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often what happened is written: rarely enough for the stores that keep every version for a while.
+const WRITE_EVERY: Duration = Duration::from_secs(120);
+/// How long the end of this watcher is held up by it.
+const AT_THE_END: Duration = Duration::from_secs(2);
+
+// === impl Engine ===
+
+impl Engine {
+    /// Takes up and writes, for ever.
+    pub(super) async fn keep_pasts(self: Arc<Self>) {
+        let mut written = Instant::now();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.take_up_pasts().await;
+            if written.elapsed() >= WRITE_EVERY {
+                self.write_pasts().await;
+                written = Instant::now();
+            }
+        }
+    }
+
+    /// Writes what is yet to be written, when this watcher ends or leads no more.
+    pub(super) async fn write_last_pasts(&self) {
+        if timeout(AT_THE_END, self.write_pasts()).await.is_err() {
+            debug!("not all that happened lately could be written in time");
+        }
+    }
+
+    async fn take_up_pasts(&self) {
+        for repository in self.chronicle.untaken() {
+            match self.manager.past(&repository).await {
+                Ok(past) => self.chronicle.take_up(&repository, past.as_deref().and_then(History::parse)),
+                // The store's troubles are told by those whose work depends on it.
+                Err(error) => return debug!(%repository, error = with_causes(&error), "could not read what happened"),
+            }
+        }
+    }
+
+    async fn write_pasts(&self) {
+        for (repository, past) in self.chronicle.take_changed() {
+            if let Err(error) = self.manager.keep_past(&repository, &past.text()).await {
+                self.chronicle.changed(&repository);
+                warn!(%repository, error = with_causes(&error), "could not write what happened lately; tried again later");
+                return;
+            }
+        }
+    }
+}
