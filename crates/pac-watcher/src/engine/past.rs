@@ -36,7 +36,12 @@ impl Engine {
 
     /// Writes what is yet to be written, when this watcher ends or leads no more.
     pub(super) async fn write_last_pasts(&self) {
-        if timeout(AT_THE_END, self.write_pasts()).await.is_err() {
+        let last = async {
+            // Who led for a moment only may have made history before it took up what was there.
+            self.take_up_pasts().await;
+            self.write_pasts().await;
+        };
+        if timeout(AT_THE_END, last).await.is_err() {
             debug!("not all that happened lately could be written in time");
         }
     }
