@@ -64,7 +64,7 @@ fn commits_whose_answer_is_lost_are_neither_lost_nor_done_twice(server: &Store) 
         world.until_done(done);
         network.cut_answers(5);
     }
-    world.all_is_well(ALL, Duration::ZERO);
+    world.all_is_well(ALL, Duration::from_secs(5));
     eventually("answers were cut", || network.answers_cut() > 20);
     watcher.becomes_ready(true);
     watcher.stop();
@@ -73,7 +73,7 @@ fn commits_whose_answer_is_lost_are_neither_lost_nor_done_twice(server: &Store) 
 fn a_healthy_run_logs_no_warning_and_leaves_nothing_behind(server: &Store) {
     let world = at_work(&server.settings());
     let mut watcher = world.watcher("watcher");
-    world.all_is_well(ALL, Duration::ZERO);
+    world.all_is_well(ALL, Duration::from_secs(5));
     eventually("all slots are released", || server.is_empty());
     watcher.stop();
     let log = watcher.log();

@@ -243,7 +243,8 @@ impl Manager {
 
     fn passed(&self, repository: &RepositoryKey, plan: Plan, mut snapshot: Snapshot, known: &mut Known) -> Passed {
         known.note_limit(repository, plan.at_limit);
-        let start = plan.granted.iter().map(|entry| &entry.run).chain(&plan.resume).cloned().collect();
+        // Those that had a slot before come first: they are the older ones (P3).
+        let start = plan.resume.iter().chain(plan.granted.iter().map(|entry| &entry.run)).cloned().collect();
         let waiting_count = snapshot.waiting_count;
         let joined = snapshot.joined_with(&plan);
         let is_blank = snapshot.version != Version::NONE && snapshot.slots.is_empty() && waiting_count == 0;
