@@ -75,7 +75,7 @@ pub enum Scope {
 pub struct Passed {
     /// What was decided and committed.
     pub plan: Plan,
-    /// Runs to start now: their slots are provably ours.
+    /// Runs to start now, in this order: their slots are provably ours. Those that had one before come first (P3).
     pub start: Vec<RunKey>,
     /// How many wait in the store, by its own count or an estimate.
     pub waiting_count: usize,
@@ -243,7 +243,6 @@ impl Manager {
 
     fn passed(&self, repository: &RepositoryKey, plan: Plan, mut snapshot: Snapshot, known: &mut Known) -> Passed {
         known.note_limit(repository, plan.at_limit);
-        // Those that had a slot before come first: they are the older ones (P3).
         let start = plan.resume.iter().chain(plan.granted.iter().map(|entry| &entry.run)).cloned().collect();
         let waiting_count = snapshot.waiting_count;
         let joined = snapshot.joined_with(&plan);
