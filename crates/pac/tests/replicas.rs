@@ -41,6 +41,8 @@ fn three_at_work_at_once_break_no_promise(store: &Store) {
     world.all_is_well(REPOSITORIES * 40, Duration::ZERO);
     let busy = watchers.iter().filter(|watcher| watcher.log().contains("acquired concurrency slot for")).count();
     assert!(busy >= 2, "{busy} of three admitted runs");
+    let begun = watchers.each_ref().map(|watcher| watcher.log().matches("admitting PipelineRuns").count());
+    assert_eq!(begun, [1; 3], "who leads without an election leads for good");
     watchers.iter_mut().for_each(Watcher::stop);
 }
 

@@ -172,7 +172,7 @@ impl Engine {
         workers.close();
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = leading.wait_for(|leading| !*leading) => info!("no longer leading"),
+            () = no_longer(leading) => info!("no longer leading"),
         }
         until.cancel();
         workers.wait().await;
@@ -209,5 +209,12 @@ impl Engine {
             DriverError::Conflict => debug!("another watcher was faster"),
             error => self.health.trouble_of_call(Part::Store, began, with_causes(error)),
         }
+    }
+}
+
+/// Ends when this watcher leads no more. Where there is no election nobody can say so: it leads for good.
+async fn no_longer(leading: &mut watch::Receiver<bool>) {
+    if leading.wait_for(|leading| !*leading).await.is_err() {
+        std::future::pending().await
     }
 }
