@@ -117,10 +117,12 @@ pub fn plan(snapshot: &Snapshot, observation: &Observation<'_>) -> Plan {
 impl Plan {
     /// The change to commit.
     pub fn delta(&self) -> Delta {
+        // Who is admitted at once need not be written into the queue first.
+        let admitted: BTreeSet<&RunKey> = self.granted.iter().map(|entry| &entry.run).collect();
         Delta {
             release: self.released.clone(),
             give_back: self.given_back.clone(),
-            enqueue: self.enqueued.clone(),
+            enqueue: self.enqueued.iter().filter(|entry| !admitted.contains(&entry.run)).cloned().collect(),
             hold: [&self.adopted, &self.claimed, &self.granted].into_iter().flatten().cloned().collect(),
         }
     }

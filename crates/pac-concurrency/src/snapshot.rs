@@ -98,20 +98,16 @@ impl Snapshot {
         self.version = version;
         for run in &delta.release {
             self.slots.remove(run);
-            self.remove_waiting(run);
         }
+        self.leave_queue(&delta.release.iter().collect());
         for run in &delta.give_back {
             if let Some(slot) = self.slots.remove(run) {
                 self.insert_waiting(slot.entry);
             }
         }
-        for entry in &delta.enqueue {
-            if !self.slots.contains_key(&entry.run) && !self.waiting.iter().any(|waiting| waiting.run == entry.run) {
-                self.insert_waiting(entry.clone());
-            }
-        }
+        self.join_queue(&delta.enqueue);
+        self.leave_queue(&delta.hold.iter().map(|entry| &entry.run).collect());
         for entry in &delta.hold {
-            self.remove_waiting(&entry.run);
             let slot = Slot { entry: entry.clone(), holder: holder.clone(), lapsed: false };
             // A slot that was there keeps its place, as in the store: only its holder changes.
             self.slots
@@ -145,12 +141,28 @@ impl Snapshot {
         joined.map(|run| (run.clone(), places.get(run).copied().unwrap_or(self.waiting_count))).collect()
     }
 
-    fn remove_waiting(&mut self, run: &RunKey) {
-        let entry = self.waiting.iter().find(|entry| entry.run == *run).cloned();
-        if let Some(entry) = entry {
-            self.waiting.remove(&entry);
-            self.waiting_count = self.waiting_count.saturating_sub(1);
+    /// One walk along the queue, however many leave it.
+    fn leave_queue(&mut self, leaving: &BTreeSet<&RunKey>) {
+        if !leaving.is_empty() {
+            let before = self.waiting.len();
+            self.waiting.retain(|entry| !leaving.contains(&entry.run));
+            self.waiting_count = self.waiting_count.saturating_sub(before - self.waiting.len());
         }
+    }
+
+    /// Likewise. Who has a slot or an entry already keeps it.
+    fn join_queue(&mut self, joining: &[Entry]) {
+        if joining.is_empty() {
+            return;
+        }
+        let mut new = BTreeMap::new();
+        for entry in joining.iter().filter(|entry| !self.slots.contains_key(&entry.run)) {
+            new.entry(&entry.run).or_insert(entry);
+        }
+        for waiting in &self.waiting {
+            new.remove(&waiting.run);
+        }
+        new.into_values().for_each(|entry| self.insert_waiting(entry.clone()));
     }
 
     fn insert_waiting(&mut self, entry: Entry) {

@@ -64,6 +64,20 @@ impl MemDriver {
         let _ = self.store.changes.send((self.origin, repository.clone()));
     }
 
+    /// The first commit of a repository; none if another was faster.
+    fn make_known(&self, repository: &RepositoryKey, holder: &Holder, delta: &Delta) -> Option<Version> {
+        let mut committed = None;
+        self.store.repositories.entry_by_ref(repository).and_compute_with(|entry| {
+            if entry.is_some() {
+                return Op::Nop;
+            }
+            let version = self.next_version();
+            committed = Some(version);
+            Op::Put(Arc::new(Mutex::new(Repository::new(version, holder, delta))))
+        });
+        committed
+    }
+
     fn next_version(&self) -> Version {
         Version::new(self.store.versions.fetch_add(1, Ordering::Relaxed) + 1)
     }
@@ -101,26 +115,19 @@ impl Driver for MemDriver {
         holder: &Holder,
         delta: &Delta,
     ) -> Result<Version, DriverError> {
-        let mut committed = None;
-        self.store.repositories.entry_by_ref(repository).and_compute_with(|entry| {
-            match entry.map(|entry| entry.into_value()) {
-                Some(state) => {
-                    let mut state = locked(&state);
-                    if state.version() == expected {
-                        let version = self.next_version();
-                        state.apply(version, holder, delta);
-                        committed = Some(version);
-                    }
-                    Op::Nop
-                }
-                None if expected == Version::NONE => {
+        let committed = match self.store.repositories.get(repository) {
+            // Found right before it was forgotten, it is at no version any more.
+            Some(state) => {
+                let mut state = locked(&state);
+                state.is_at(expected).then(|| {
                     let version = self.next_version();
-                    committed = Some(version);
-                    Op::Put(Arc::new(Mutex::new(Repository::new(version, holder, delta))))
-                }
-                None => Op::Nop,
+                    state.apply(version, holder, delta);
+                    version
+                })
             }
-        });
+            None if expected == Version::NONE => self.make_known(repository, holder, delta),
+            None => None,
+        };
         let version = committed.ok_or(DriverError::Conflict)?;
         self.announce(repository);
         Ok(version)
@@ -154,9 +161,17 @@ impl Driver for MemDriver {
     async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError> {
         let mut conflict = false;
         self.store.repositories.entry_by_ref(repository).and_compute_with(|entry| {
-            let found = entry.map_or(Version::NONE, |entry| locked(&entry.into_value()).version());
-            conflict = found != expected;
-            if conflict { Op::Nop } else { Op::Remove }
+            let Some(state) = entry.map(|entry| entry.into_value()) else {
+                conflict = expected != Version::NONE;
+                return Op::Nop;
+            };
+            let mut state = locked(&state);
+            conflict = !state.is_at(expected);
+            if conflict {
+                return Op::Nop;
+            }
+            state.forget();
+            Op::Remove
         });
         if conflict {
             return Err(DriverError::Conflict);

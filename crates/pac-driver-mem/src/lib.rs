@@ -6,7 +6,8 @@
 //! processes can't share it, which is why the watcher insists on leadership when it runs on this driver.
 //!
 //! moka is a cache, and a cache may drop things. The one that counts, of repositories, is built without capacity, time to
-//! live or idleness, and every change goes through its per-key compute; only leases are meant to expire.
+//! live or idleness; a repository comes and goes through its per-key compute, and in between changes under a lock of its own.
+//! Only leases are meant to expire.
 //!
 //! Read [`driver`] for the contract's operations, `store` for the state of one repository.
 

@@ -12,22 +12,33 @@ pub(crate) struct Repository {
     waiting: BTreeSet<Entry>,
     // Where in `waiting` a run is: its entry, found without a search.
     places: HashMap<RunKey, Entry>,
+    forgotten: bool,
 }
 
 // === impl Repository ===
 
 impl Repository {
     pub(crate) fn new(version: Version, holder: &Holder, delta: &Delta) -> Self {
-        let mut new = Self { version, slots: BTreeMap::new(), waiting: BTreeSet::new(), places: HashMap::new() };
+        let (slots, waiting, places) = (BTreeMap::new(), BTreeSet::new(), HashMap::new());
+        let mut new = Self { version, slots, waiting, places, forgotten: false };
         new.apply(version, holder, delta);
         new
     }
 
-    pub(crate) fn version(&self) -> Version {
-        self.version
+    /// Whether a change expecting `version` may be made to it.
+    pub(crate) fn is_at(&self, version: Version) -> bool {
+        !self.forgotten && self.version == version
+    }
+
+    /// Has whoever still holds on to it, while it is removed from the store, find it unknown and unchangeable.
+    pub(crate) fn forget(&mut self) {
+        self.forgotten = true;
     }
 
     pub(crate) fn snapshot(&self, window: Window, is_alive: impl Fn(&Holder) -> bool) -> Snapshot {
+        if self.forgotten {
+            return Snapshot::empty();
+        }
         let slot = |(entry, holder): &(Entry, Holder)| Slot {
             entry: entry.clone(),
             holder: holder.clone(),

@@ -13,6 +13,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pac-watcher", &["pac-concurrency", "pac-config", "pac-metrics"]),
     ("pac-devcluster", &[]),
     ("pac-devservers", &[]),
+    (
+        "pac-bench",
+        &[
+            "pac-concurrency",
+            "pac-config",
+            "pac-devcluster",
+            "pac-devservers",
+            "pac-driver-etcd",
+            "pac-driver-mem",
+            "pac-driver-pg",
+            "pac-watcher",
+        ],
+    ),
     ("pac", &["pac-concurrency", "pac-config", "pac-driver-etcd", "pac-driver-mem", "pac-driver-pg", "pac-watcher"]),
     ("xtask", &["pac-config", "pac-devservers", "pac-metrics"]),
 ];

@@ -1,7 +1,7 @@
 //! What the manager remembers between passes: per repository the last snapshot, since when it has seen others' slots, and
 //! whether the limit was reached. Losing any of it costs a load, never a promise.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,13 +36,20 @@ pub(super) struct KnownRepositories {
 
 #[derive(Debug, Default)]
 struct State {
-    repositories: HashMap<RepositoryKey, Known>,
-    // Repositories whose pass is under way when others change them: what it puts back is stale already.
-    invalid: HashSet<RepositoryKey>,
-    under_way: HashSet<RepositoryKey>,
+    repositories: HashMap<RepositoryKey, Remembered>,
     taking_over_until: Option<Instant>,
-    // How many slots were taken at the last pass.
-    held: HashMap<RepositoryKey, usize>,
+}
+
+/// One repository's, while no pass has it in hand.
+#[derive(Debug, Default)]
+struct Remembered {
+    known: Known,
+    /// A pass has it in hand.
+    under_way: bool,
+    /// Others changed it: what is remembered, or put back by the pass under way, is stale.
+    invalid: bool,
+    /// How many slots were taken at the last pass.
+    held: Option<usize>,
 }
 
 // === impl Known ===
@@ -101,55 +108,59 @@ impl Standings<'_> {
 impl KnownRepositories {
     pub(super) fn take(&self, repository: &RepositoryKey) -> Known {
         let mut state = self.state();
-        let mut known = state.repositories.remove(repository).unwrap_or_default();
-        if state.invalid.remove(repository) {
+        let remembered = state.remembered(repository);
+        remembered.under_way = true;
+        let mut known = std::mem::take(&mut remembered.known);
+        if std::mem::take(&mut remembered.invalid) {
             known.snapshot = None;
         }
-        state.under_way.insert(repository.clone());
         known
     }
 
     pub(super) fn put_back(&self, repository: &RepositoryKey, mut known: Known) {
         let mut state = self.state();
-        state.under_way.remove(repository);
+        let remembered = state.remembered(repository);
+        remembered.under_way = false;
         if let Some(snapshot) = &known.snapshot {
-            state.held.insert(repository.clone(), snapshot.slots.len());
+            remembered.held = Some(snapshot.slots.len());
         }
-        if state.invalid.remove(repository) {
+        if std::mem::take(&mut remembered.invalid) {
             known.snapshot = None;
         }
-        state.repositories.insert(repository.clone(), known);
+        remembered.known = known;
     }
 
     pub(super) fn held_slots(&self) -> HashMap<RepositoryKey, usize> {
-        self.state().held.clone()
+        let state = self.state();
+        let held = state.repositories.iter().filter_map(|(repository, one)| Some((repository.clone(), one.held?)));
+        held.collect()
     }
 
     pub(super) fn slots(&self) -> Vec<(RepositoryKey, Vec<RunKey>)> {
         let state = self.state();
-        let current = state.repositories.iter().filter(|(repository, _)| !state.invalid.contains(*repository));
-        let slots = |known: &Known| known.snapshot.as_ref().map(|snapshot| snapshot.slots.keys().cloned().collect());
-        current.filter_map(|(repository, known)| Some((repository.clone(), slots(known)?))).collect()
+        let current = state.repositories.iter().filter(|(_, one)| !one.invalid);
+        let slots = |snapshot: &Snapshot| snapshot.slots.keys().cloned().collect();
+        current
+            .filter_map(|(repository, one)| Some((repository.clone(), slots(one.known.snapshot.as_ref()?))))
+            .collect()
     }
 
     pub(super) fn invalidate(&self, repository: &RepositoryKey) {
-        self.state().invalid.insert(repository.clone());
+        // What is not remembered can't be stale.
+        if let Some(remembered) = self.state().repositories.get_mut(repository) {
+            remembered.invalid = true;
+        }
     }
 
     pub(super) fn invalidate_all(&self) {
-        let mut state = self.state();
-        for known in state.repositories.values_mut() {
-            known.snapshot = None;
+        for remembered in self.state().repositories.values_mut() {
+            remembered.known.snapshot = None;
+            remembered.invalid |= remembered.under_way;
         }
-        let under_way: Vec<_> = state.under_way.iter().cloned().collect();
-        state.invalid.extend(under_way);
     }
 
     pub(super) fn remove(&self, repository: &RepositoryKey) {
-        let mut state = self.state();
-        state.repositories.remove(repository);
-        state.invalid.remove(repository);
-        state.held.remove(repository);
+        self.state().repositories.remove(repository);
     }
 
     pub(super) fn take_over(&self, until: Instant) {
@@ -162,5 +173,14 @@ impl KnownRepositories {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// What is remembered of `repository`, made if need be.
+    fn remembered(&mut self, repository: &RepositoryKey) -> &mut Remembered {
+        self.repositories.entry(repository.clone()).or_default()
     }
 }

@@ -1,0 +1,187 @@
+//! The stores that are measured, each a server of its own as it is run in production: what it says is on disk, is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use pac_concurrency::Driver;
+use pac_config::{Disk, DriverSettings, Sources, resolve};
+use pac_devservers::etcd::Etcd;
+use pac_devservers::postgres::{PASSWORD, Postgres};
+use pac_driver_etcd::EtcdDriver;
+use pac_driver_mem::MemDriver;
+use pac_driver_pg::PgDriver;
+use serde::{Deserialize, Serialize};
+
+/// Where slots and queues are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// In PostgreSQL.
+    Postgresql,
+    /// In etcd.
+    Etcd,
+    /// In this process.
+    Memory,
+}
+
+/// A store, and its server if it has one.
+#[derive(Debug)]
+pub(crate) enum Server {
+    Postgresql(Postgres),
+    Etcd(Etcd),
+    Memory,
+}
+
+/// What a server has counted since it was started.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counted {
+    /// Transactions, each of which was one question and one answer.
+    pub(crate) transactions: f64,
+    /// Times it waited until its log was on disk.
+    pub(crate) fsyncs: f64,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Postgresql, Self::Etcd, Self::Memory];
+
+    /// As in the settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgresql",
+            Self::Etcd => "etcd",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    pub(crate) fn start(kind: Kind) -> Result<Self> {
+        Ok(match kind {
+            Kind::Postgresql => Self::Postgresql(Postgres::start()?),
+            Kind::Etcd => Self::Etcd(Etcd::start()?),
+            Kind::Memory => Self::Memory,
+        })
+    }
+
+    /// The settings a watcher needs for it, but for the password.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        let driver = |name: &str| ("concurrency-driver", name.to_owned());
+        match self {
+            Self::Postgresql(server) => vec![
+                driver("postgresql"),
+                ("postgresql-host", "127.0.0.1".to_owned()),
+                ("postgresql-port", server.port().to_string()),
+                ("postgresql-ssl-mode", "disable".to_owned()),
+            ],
+            Self::Etcd(server) => {
+                vec![driver("etcd"), ("etcd-endpoints", format!("http://127.0.0.1:{}", server.port()))]
+            }
+            Self::Memory => vec![driver("memory")],
+        }
+    }
+
+    /// A driver on it, as the watcher would make it.
+    pub(crate) async fn driver(&self) -> Result<Arc<dyn Driver>> {
+        let settings = self.settings();
+        let given = settings.iter().map(|(key, value)| (*key, value.as_str()));
+        let given = given.chain([("postgresql-password", PASSWORD)]);
+        let resolved = resolve(&Sources::new().with_config_map("bench", given), &Disk)
+            .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+        Ok(match resolved.settings.driver {
+            DriverSettings::PostgreSql(settings) => Arc::new(PgDriver::connect(&settings).await?),
+            DriverSettings::Etcd(settings) => Arc::new(EtcdDriver::connect(&settings).await?),
+            DriverSettings::Memory(settings) => Arc::new(MemDriver::new(settings.lease_ttl)),
+        })
+    }
+
+    /// What it has counted. PostgreSQL knows for certain only once nobody is connected any more.
+    pub(crate) async fn counted(&self) -> Result<Counted> {
+        match self {
+            Self::Postgresql(server) => {
+                until_alone(server).await?;
+                let ask = |statement: &str| -> Result<f64> { Ok(server.administer(statement)?.parse()?) };
+                // Where this is counted depends on the version.
+                let has = |table: &str, column: &str| {
+                    let columns = "SELECT count(*) FROM information_schema.columns WHERE table_name";
+                    ask(&format!("{columns} = '{table}' AND column_name = '{column}'")).map(|count| count > 0.0)
+                };
+                let fsyncs = if has("pg_stat_wal", "wal_sync")? {
+                    ask("SELECT wal_sync FROM pg_stat_wal")?
+                } else if has("pg_stat_io", "object")? {
+                    ask("SELECT coalesce(sum(fsyncs), 0) FROM pg_stat_io WHERE object = 'wal'")?
+                } else {
+                    f64::NAN
+                };
+                let database = "pg_stat_database WHERE datname = 'pac_concurrency'";
+                Ok(Counted { transactions: ask(&format!("SELECT xact_commit FROM {database}"))?, fsyncs })
+            }
+            Self::Etcd(server) => {
+                let metrics = ureq::get(&format!("http://127.0.0.1:{}/metrics", server.port())).call()?;
+                Ok(Counted::of_etcd(&metrics.into_body().read_to_string()?))
+            }
+            Self::Memory => Ok(Counted::default()),
+        }
+    }
+
+    /// Which server it is, and its version.
+    pub(crate) async fn version(&self) -> Result<String> {
+        Ok(self.driver().await?.check().await?.server)
+    }
+}
+
+async fn until_alone(server: &Postgres) -> Result<()> {
+    let connected = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'pac_user'";
+    for _ in 0..200 {
+        if server.administer(connected)? == "0" {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bail!("connections to PostgreSQL stay open")
+}
+
+// === impl Counted ===
+
+impl Counted {
+    /// What was counted between `earlier` and this.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self { transactions: self.transactions - earlier.transactions, fsyncs: self.fsyncs - earlier.fsyncs }
+    }
+
+    fn of_etcd(metrics: &str) -> Self {
+        let mut counted = Self::default();
+        for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+            let Some((name, value)) = line.rsplit_once(' ') else { continue };
+            let value: f64 = value.parse().unwrap_or_default();
+            if name.starts_with("grpc_server_handled_total{") && name.contains("grpc_service=\"etcdserverpb.KV\"") {
+                counted.transactions += value;
+            } else if name == "etcd_disk_wal_fsync_duration_seconds_count" {
+                counted.fsyncs += value;
+            }
+        }
+        counted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etcds_own_counts_are_read() {
+        let counted = Counted::of_etcd(
+            "# HELP grpc_server_handled_total x\n\
+             grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Txn\",grpc_service=\"etcdserverpb.KV\"} 40\n\
+             grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Range\",grpc_service=\"etcdserverpb.KV\"} 2\n\
+             grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"X\",grpc_service=\"etcdserverpb.Lease\"} 9\n\
+             etcd_disk_wal_fsync_duration_seconds_count 7\n",
+        );
+        assert_eq!((counted.transactions, counted.fsyncs), (42.0, 7.0));
+    }
+}
