@@ -1,6 +1,7 @@
 //! Running cargo, with what a build needs.
 
 use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +19,11 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<Command> {
         command.env_remove(name);
     });
     Ok(command)
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_folder() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// Runs `command` to its end; an error if it fails.

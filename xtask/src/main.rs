@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "commands for people print")]
 
+mod bench;
 mod cargo;
 mod chaos;
 mod ci;
@@ -40,6 +41,8 @@ enum Command {
     Test(test::TestOptions),
     /// Kill, freeze and cut off watchers, stores and API server at random, and judge what the API server saw.
     Chaos(chaos::ChaosOptions),
+    /// Measure how fast and how small the system is, beside what the servers can do; writes docs/benchmarks.md.
+    Bench(bench::BenchOptions),
     /// Put bugs in on purpose, and see that what judges the watcher notices each.
     Sabotage(sabotage::SabotageOptions),
     /// Everything CI checks: format, clippy, rustdoc, tidy, then all tests.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
         Command::Chaos(options) => chaos::chaos(&options),
+        Command::Bench(options) => bench::bench(&options),
         Command::Sabotage(options) => sabotage::sabotage(&options),
         Command::Ci => ci::ci(),
         Command::Tidy => tidy::tidy(),

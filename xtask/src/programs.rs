@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::cargo::{cargo, run};
-use crate::root;
+use crate::cargo::{cargo, run, target_folder};
 
 /// Watcher and development cluster, built.
 #[derive(Debug)]
@@ -21,8 +20,7 @@ impl Programs {
         let mut arguments = vec!["build", "--package", "pac", "--package", "pac-devcluster"];
         arguments.extend(release.then_some("--release"));
         run(cargo(&arguments)?)?;
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-        Ok(Self { folder: target.join(if release { "release" } else { "debug" }) })
+        Ok(Self { folder: target_folder().join(if release { "release" } else { "debug" }) })
     }
 
     /// Where one of them is.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::markdown::number;
 use crate::statistic::Spread;
 
 /// The figures of one kind.
@@ -58,6 +59,13 @@ impl Table {
 
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
+    }
+
+    /// Adds a case, and says what it came to: whoever waits for the rest sees that it goes on.
+    pub(crate) fn add(&mut self, row: Row) {
+        let figures = row.figures.iter().map(|figure| format!("{} {}", figure.column, number(figure.spread.median)));
+        eprintln!("  {}", figures.collect::<Vec<_>>().join("; "));
+        self.rows.push(row);
     }
 
     /// The columns, in the order in which rows first name them.

@@ -9,11 +9,16 @@
 
 mod compare;
 mod figure;
+mod handoff;
 mod machine;
 mod markdown;
+mod plan;
 mod report;
+mod scale;
 mod statistic;
 mod store;
+mod watcher;
+mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +53,9 @@ struct Cli {
     /// Leave docs/ as it is.
     #[arg(long)]
     dry: bool,
+    /// Where criterion left what it measured.
+    #[arg(long, hide = true, default_value = "target/criterion")]
+    criterion: PathBuf,
     /// The folder of the workspace.
     #[arg(long, hide = true, default_value = ".")]
     root: PathBuf,
@@ -58,6 +66,12 @@ struct Cli {
 enum What {
     /// Slots taken and given back, beside the server's own transactions.
     Store,
+    /// How quickly a slot is handed on, and whole batches of work.
+    Handoff,
+    /// Large clusters: time until ready, memory, and what an event costs.
+    Scale,
+    /// The decision alone, which needs no server.
+    Plan,
 }
 
 /// How much to measure.
@@ -84,6 +98,7 @@ async fn measure(cli: &Cli) -> Result<()> {
     // What can't be read should not be found out an hour later.
     let base = cli.compare.as_deref().map(compare::base).transpose()?;
     let (kept, shown) = (cli.root.join("docs/benchmarks.json"), cli.root.join("docs/benchmarks.md"));
+    let plotted = cli.root.join("docs/images/benchmarks-scale.svg");
     let mut report = Report::read(&kept)?;
     let mut measured = Report::default();
     for what in What::value_variants().iter().filter(|what| cli.what.is_empty() || cli.what.contains(what)) {
@@ -93,6 +108,9 @@ async fn measure(cli: &Cli) -> Result<()> {
             let document =
                 std::fs::read_to_string(&shown).with_context(|| format!("can't read {}", shown.display()))?;
             std::fs::write(&shown, markdown::replace(&document, &section)?)?;
+            if *what == What::Scale {
+                section.tables.iter().try_for_each(|table| std::fs::write(&plotted, scale::plot(table)))?;
+            }
             report.put(section.clone());
             report.write(&kept)?;
         }
@@ -126,10 +144,13 @@ impl What {
         let mut machine = Machine::here(cli.command(&name));
         let effort = Effort { rounds: cli.rounds, time: Duration::from_secs_f64(cli.seconds) };
         let kinds = if cli.driver.is_empty() { Kind::ALL.to_vec() } else { cli.driver.clone() };
-        let tables = match self {
-            Self::Store => vec![store::measure(&kinds, &effort, &mut machine.servers).await?],
+        let table = match self {
+            Self::Store => store::measure(&kinds, &effort, &mut machine.servers).await?,
+            Self::Handoff => handoff::measure(&kinds, &effort, &mut machine.servers).await?,
+            Self::Scale => scale::measure(&kinds, &effort, &mut machine.servers).await?,
+            Self::Plan => plan::read(&cli.criterion)?,
         };
-        Ok(Section { name, machine, tables })
+        Ok(Section { name, machine, tables: vec![table] })
     }
 }
 
@@ -138,7 +159,13 @@ impl What {
 impl Cli {
     /// How to measure `name` again like this.
     fn command(&self, name: &str) -> String {
-        let mut command = format!("cargo xtask bench {name} --rounds {} --seconds {}", self.rounds, self.seconds);
+        let mut command = format!("cargo xtask bench {name}");
+        if name != "plan" {
+            command += &format!(" --rounds {}", self.rounds);
+        }
+        if name == "store" {
+            command += &format!(" --seconds {}", self.seconds);
+        }
         for kind in &self.driver {
             command += &format!(" --driver {}", kind.name());
         }

@@ -66,7 +66,7 @@ fn cell(figure: &Figure) -> String {
 }
 
 /// Three digits that say something, and thousands kept apart.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let digits = if value.abs() >= 100.0 || value == 0.0 {
         0
     } else if value.abs() >= 10.0 {

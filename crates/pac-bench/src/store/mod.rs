@@ -47,7 +47,7 @@ pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<S
             if number == 0 {
                 promise(*kind, &mut row);
             }
-            table.rows.push(row);
+            table.add(row);
         }
     }
     table.note(format!(

@@ -129,6 +129,31 @@ impl Server {
         }
     }
 
+    /// Rows or keys written so far, besides leases, as the server counts them; see [`Server::counts_after`].
+    pub(crate) fn writes(&self) -> Result<f64> {
+        match self {
+            Self::Postgresql(server) => {
+                let tables = "FROM pg_stat_user_tables WHERE schemaname = 'pac_concurrency' AND relname <> 'leases'";
+                let sum = format!("SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) {tables}");
+                Ok(server.administer_in("pac_concurrency", &sum)?.parse()?)
+            }
+            Self::Etcd(server) => {
+                let metrics = ureq::get(&format!("http://127.0.0.1:{}/metrics", server.port())).call()?;
+                let metrics = metrics.into_body().read_to_string()?;
+                let count = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+                let counts =
+                    ["etcd_mvcc_put_total ", "etcd_mvcc_delete_total "].map(|name| count(name).unwrap_or(f64::NAN));
+                Ok(counts.iter().sum())
+            }
+            Self::Memory => Ok(0.0),
+        }
+    }
+
+    /// How long after a write it is in [`Server::writes`] for certain: PostgreSQL's processes tell when they are idle.
+    pub(crate) fn counts_after(&self) -> Duration {
+        Duration::from_secs(if matches!(self, Self::Postgresql(_)) { 11 } else { 1 })
+    }
+
     /// Which server it is, and its version.
     pub(crate) async fn version(&self) -> Result<String> {
         Ok(self.driver().await?.check().await?.server)

@@ -1,5 +1,6 @@
 //! One repository as the watches and live reads have shown it.
 
+mod marks;
 mod measured;
 mod shown;
 mod told;
@@ -16,7 +17,7 @@ use self::shown::Over;
 pub use self::shown::{End, Shown, ShownRun};
 use super::run::{Run, StartState};
 use super::{Confirmed, OwnLimit, SETTLE_SECONDS};
-use crate::convert::{FinalState, Phase, RepositoryMetadata, RunView};
+use crate::convert::{Phase, RepositoryMetadata, RunView};
 
 /// How long a live read stands for a run the watch doesn't show.
 const LIVE_READ_STANDS: Duration = Duration::from_secs(30);
@@ -37,6 +38,8 @@ pub struct RepositoryState {
     fresh: BTreeSet<Arc<str>>,
     // With a start of ours behind them that still matters.
     attempted: BTreeSet<Arc<str>>,
+    // Done, and their final state is yet to be written.
+    unmarked: BTreeSet<Arc<str>>,
     // Known to be in the store's queue, and no longer waiting.
     departed: HashSet<RunKey>,
     // Over for certain, by a live read or because another run bears the name, and since when.
@@ -61,6 +64,7 @@ impl Default for RepositoryState {
             running: BTreeSet::new(),
             fresh: BTreeSet::new(),
             attempted: BTreeSet::new(),
+            unmarked: BTreeSet::new(),
             departed: HashSet::new(),
             over: HashMap::new(),
             outsiders: HashMap::new(),
@@ -102,6 +106,7 @@ impl RepositoryState {
             self.running.remove(&name);
             self.fresh.remove(&name);
             self.attempted.remove(&name);
+            self.unmarked.remove(&name);
             self.tolerated.remove(&name);
             if matches!(run.view.phase, Phase::Done(_)) {
                 let since = run.over_since.unwrap_or_else(Instant::now);
@@ -134,6 +139,7 @@ impl RepositoryState {
         put(&mut self.running, name, current && run.is_running());
         put(&mut self.fresh, name, current && run.is_pending() && !run.stored);
         put(&mut self.attempted, name, current && run.is_pending() && run.start != StartState::Idle);
+        put(&mut self.unmarked, name, matches!(run.view.phase, Phase::Done(_)) && !run.marked);
         let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Released);
         if over && run.stored {
             self.departed.insert(run.view.key.clone());
@@ -293,20 +299,6 @@ impl RepositoryState {
         let shown = self.fresh.iter().chain(&self.attempted).filter_map(|name| self.runs.get(name));
         let outsiders = self.outsiders.values().map(|(run, _)| run);
         shown.chain(outsiders).filter_map(of_run).chain(self.live_reads_stand_until()).filter(is_to_come).min()
-    }
-
-    /// Runs that are done and whose object doesn't say so yet, with how they ended; each is named once.
-    pub fn take_done_runs(&mut self) -> Vec<(RunKey, FinalState)> {
-        let done = |run: &mut Run| match run.view.phase {
-            Phase::Done(state) if !std::mem::replace(&mut run.marked, true) => Some((run.view.key.clone(), state)),
-            _ => None,
-        };
-        self.runs.values_mut().filter_map(done).collect()
-    }
-
-    /// Notes that the final state of `run` could not be written.
-    pub fn unmark(&mut self, run: &RunKey) {
-        self.on_run(run, |run| run.marked = false);
     }
 
     fn seen(&self, run: &RunKey, now: Instant) -> Seen {

@@ -1,0 +1,115 @@
+//! How quickly a slot is handed on: from the release seen to the next start acknowledged, by the API server's own clock, and
+//! beside it what such a start costs on that server when nobody decides about it.
+
+mod patch;
+mod shape;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use pac_devcluster::TektonPlayer;
+use pac_devcluster::verdict::{Verdict, VerdictOptions};
+
+use self::patch::Patches;
+use self::shape::{SHAPES, Shape};
+use crate::Effort;
+use crate::figure::{Better, Row, Table};
+use crate::store::{Kind, Server};
+use crate::watcher::Watcher;
+use crate::world::World;
+
+/// One batch of work, done.
+struct Round {
+    verdict: Verdict,
+    ideal: Duration,
+    /// Of the watcher, a run.
+    processor_time: Duration,
+    patches: Patches,
+}
+
+/// Measures each driver of `kinds`; their servers' versions go into `servers`.
+pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<String>) -> Result<Table> {
+    let mut table = Table::new("Hand-off on the development cluster");
+    for kind in kinds {
+        let server = Server::start(*kind)?;
+        if *kind != Kind::Memory {
+            servers.push(server.version().await?);
+        }
+        for shape in SHAPES {
+            let mut rounds = Vec::new();
+            for number in 1..=effort.rounds {
+                eprintln!("handoff: {}, {}, {number} of {}", kind.name(), shape.name, effort.rounds);
+                let round = round(&server, shape).await;
+                rounds.push(round.with_context(|| format!("{}, {}", kind.name(), shape.name))?);
+            }
+            table.add(row(*kind, &shape, &rounds));
+        }
+    }
+    table.note(
+        "*Hand-off*: from the version in which a run ended to the version in which the next one of its Repository was started, \
+         as the API server made both, so that the watch's delivery, the pass, the commit and the patch are in it. \
+         *Makespan*: all of the work, against the time it takes if each slot is handed on at once. *Bare patch*: the same patch, \
+         sent by the same client to the same server while nothing else happens, one after the other; *patches/s*: 16 at once. \
+         API server, Tekton's player, store, watcher and what measures them share the two cores. \
+         In step: all runs take 2 s, so that hundreds of slots become free in one moment; otherwise from half to one and a \
+         half of the average.",
+    );
+    Ok(table)
+}
+
+async fn round(server: &Server, shape: Shape) -> Result<Round> {
+    let world = World::new(Some(TektonPlayer::default()), server).await?;
+    for repository in 0..shape.repositories {
+        world.repository(repository, shape.limit)?;
+    }
+    let mut watcher = Watcher::start(world.kubeconfig(), world.folder())?;
+    watcher.ready().await?;
+    let before = watcher.processor_time()?;
+    for number in 0..shape.runs {
+        for repository in 0..shape.repositories {
+            world.queue(repository, number, shape.duration(repository, number))?;
+        }
+    }
+    let (all, ideal) = (shape.repositories * shape.runs, shape.ideal());
+    until_done(&world, &mut watcher, all, ideal).await?;
+    let processor_time = (watcher.processor_time()? - before) / u32::try_from(all)?;
+    watcher.stop()?;
+    let verdict = world.verdict(&VerdictOptions::default())?;
+    let patches = patch::measure(&world).await?;
+    world.end().await;
+    Ok(Round { verdict, ideal, processor_time, patches })
+}
+
+async fn until_done(world: &World, watcher: &mut Watcher, all: usize, ideal: Duration) -> Result<()> {
+    let began = Instant::now();
+    // To look is work, too.
+    tokio::time::sleep(ideal).await;
+    while world.done()? < all {
+        watcher.check_alive()?;
+        if began.elapsed() > ideal * 4 + Duration::from_secs(30) {
+            bail!("{} of {all} runs are done after four times the ideal time", world.done()?);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+fn row(kind: Kind, shape: &Shape, rounds: &[Round]) -> Row {
+    let mut row = Row::new(format!("{}: {}", kind.name(), shape.name));
+    let mut add = |column: &str, better: Better, value: &dyn Fn(&Round) -> f64| {
+        row.add(column, better, rounds.iter().map(value));
+    };
+    add("hand-off p50, ms", Better::Lower, &|round| round.verdict.hand_off.median);
+    add("hand-off p99, ms", Better::Lower, &|round| round.verdict.hand_off.p99);
+    add("bare patch p50, ms", Better::Neither, &|round| round.patches.alone.percentile(50));
+    add("bare patch p99, ms", Better::Neither, &|round| round.patches.alone.percentile(99));
+    add("bare patches/s", Better::Neither, &|round| round.patches.at_once_per_second);
+    add("makespan / ideal", Better::Lower, &|round| round.verdict.makespan / 1000.0 / round.ideal.as_secs_f64());
+    add("watcher's CPU a run, ms", Better::Lower, &|round| round.processor_time.as_secs_f64() * 1000.0);
+    if shape.repositories == 50 {
+        row.reach("hand-off p50, ms", 10.0);
+        row.reach("hand-off p99, ms", 50.0);
+        row.reach("makespan / ideal", 1.1);
+    }
+    row
+}

@@ -1,0 +1,37 @@
+//! How many wait, and where.
+
+/// So many runs that wait, in so many repositories with limit 1.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) repositories: usize,
+    /// In each of them, the one that runs included.
+    pub(super) runs: usize,
+}
+
+/// A thousand repositories with ever more in them, then one with many.
+pub(super) const SHAPES: [Shape; 4] = [
+    Shape { repositories: 1000, runs: 1 + 1 },
+    Shape { repositories: 1000, runs: 10 + 1 },
+    Shape { repositories: 1000, runs: 100 + 1 },
+    Shape { repositories: 1, runs: 20_000 + 1 },
+];
+
+// === impl Shape ===
+
+impl Shape {
+    /// How many wait once each repository has one that runs.
+    pub(super) fn waiting(&self) -> usize {
+        self.repositories * (self.runs - 1)
+    }
+
+    pub(super) fn is_largest(&self) -> bool {
+        self.waiting() == 100_000
+    }
+
+    /// For people.
+    pub(super) fn name(&self) -> String {
+        let place =
+            if self.repositories == 1 { "a single repository".to_owned() } else { "1,000 repositories".to_owned() };
+        format!("{} waiting in {place}", crate::markdown::number(self.waiting() as f64))
+    }
+}

@@ -1,0 +1,107 @@
+//! The watcher as the process it is in a cluster, and what it takes of the machine.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use pac_devservers::free_port;
+use pac_devservers::process::Child;
+
+/// Clock ticks a second in `/proc`, on every Linux there is.
+const TICKS: u64 = 100;
+
+/// See the [module](self). It ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    process: Child,
+    probe_port: u16,
+    log: PathBuf,
+    started: Instant,
+}
+
+/// Memory in mebibytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// At the moment.
+    pub(crate) resident: f64,
+    /// The most it ever was.
+    pub(crate) peak: f64,
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    /// The program beside this one, built with the same optimizations, on the cluster that `kubeconfig` names. Its log goes
+    /// into `folder`.
+    pub(crate) fn start(kubeconfig: &Path, folder: &Path) -> Result<Self> {
+        let program = std::env::current_exe()?.with_file_name("pac-watcher");
+        let (probe_port, address) = (free_port()?, |port: u16| format!("127.0.0.1:{port}"));
+        let log = folder.join("watcher.log");
+        let output = File::options().create(true).append(true).open(&log)?;
+        let mut command = Command::new(&program);
+        command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--identity", "bench"]);
+        command.args(["--probe-addr", &address(probe_port), "--metrics-addr", &address(free_port()?)]);
+        command.args(["--admin-addr", &address(free_port()?)]);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let started = Instant::now();
+        let process = Child::spawn("pac-watcher", command).with_context(|| program.display().to_string())?;
+        Ok(Self { process, probe_port, log, started })
+    }
+
+    /// Waits until it says that it is ready, and says how long that took from its start.
+    pub(crate) async fn ready(&mut self) -> Result<Duration> {
+        let url = format!("http://127.0.0.1:{}/ready", self.probe_port);
+        while ureq::get(&url).call().is_err() {
+            self.check_alive()?;
+            if self.started.elapsed() > Duration::from_secs(180) {
+                bail!("the watcher was not ready within 3 minutes:\n{}", self.last_words());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(self.started.elapsed())
+    }
+
+    /// Processor time taken so far, by all of its threads.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // The second field is a name in parentheses, which may have spaces in it.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |field: usize| fields.get(field).and_then(|text| text.parse::<u64>().ok()).context("no such field");
+        Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS))
+    }
+
+    /// Memory it has.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such line")?;
+            let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+            anyhow::Ok(kibibytes / 1024.0)
+        };
+        Ok(Memory { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
+    }
+
+    /// Asks it to end, as a kubelet does, and insists that it ends well.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let status = self.process.stop()?;
+        if !status.success() {
+            bail!("the watcher ended with {status}:\n{}", self.last_words());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        match self.process.ended()? {
+            Some(status) => bail!("the watcher ended by itself with {status}:\n{}", self.last_words()),
+            None => Ok(()),
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
