@@ -34,8 +34,8 @@ pub(crate) struct Memory {
 
 impl Watcher {
     /// The program beside this one, built with the same optimizations, on the cluster that `kubeconfig` names. Its log goes
-    /// into `folder`.
-    pub(crate) fn start(kubeconfig: &Path, folder: &Path) -> Result<Self> {
+    /// into `folder`; `arguments` come last.
+    pub(crate) fn start(kubeconfig: &Path, folder: &Path, arguments: &[&str]) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("pac-watcher");
         let (probe_port, address) = (free_port()?, |port: u16| format!("127.0.0.1:{port}"));
         let log = folder.join("watcher.log");
@@ -43,7 +43,7 @@ impl Watcher {
         let mut command = Command::new(&program);
         command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--identity", "bench"]);
         command.args(["--probe-addr", &address(probe_port), "--metrics-addr", &address(free_port()?)]);
-        command.args(["--admin-addr", &address(free_port()?)]);
+        command.args(["--admin-addr", &address(free_port()?)]).args(arguments);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let started = Instant::now();
         let process = Child::spawn("pac-watcher", command).with_context(|| program.display().to_string())?;

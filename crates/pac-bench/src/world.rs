@@ -65,16 +65,15 @@ impl World {
 
     /// Repository `number` with a limit, in a namespace of its own.
     pub(crate) fn repository(&self, number: usize, limit: u32) -> Result<()> {
-        let (namespace, name) = (namespace(number), repository(number));
+        let namespace = namespace(number);
         self.store().ensure_namespace(&namespace);
-        let spec = json!({"url": format!("https://git.example.com/bench/{name}"), "concurrency_limit": limit});
-        self.store().create("repositories", &namespace, json!({"metadata": {"name": name}, "spec": spec}))?;
+        self.store().create("repositories", &namespace, repository_object(number, limit))?;
         Ok(())
     }
 
     /// Run `number` of Repository `of`, queued, the only one of its event; it takes `duration` where Tekton is played.
     pub(crate) fn queue(&self, of: usize, number: usize, duration: Duration) -> Result<()> {
-        self.store().create("pipelineruns", &namespace(of), queued_run(of, number, duration))?;
+        self.store().create("pipelineruns", &namespace(of), queued_run(&namespace(of), of, number, duration))?;
         Ok(())
     }
 
@@ -86,19 +85,12 @@ impl World {
     /// How many runs are done.
     pub(crate) fn done(&self) -> Result<usize> {
         let runs = self.store().list("pipelineruns", None, "")?;
-        let is_done = |run: &Value| run.pointer("/status/conditions/0/status").is_some_and(|status| status == "True");
         Ok(runs.iter().filter(|run| is_done(run)).count())
     }
 
     /// What the API server's own history says of the promises, for which `options` allow; an error if one was broken.
     pub(crate) fn verdict(&self, options: &VerdictOptions) -> Result<Verdict> {
-        let verdict = self.cluster.verdict(options);
-        if !verdict.held() {
-            let broken = verdict.promises.iter().filter(|promise| !promise.held);
-            let told: Vec<String> = broken.flat_map(|promise| promise.violations.clone()).collect();
-            bail!("a promise was broken:\n{verdict}{}", told.join("\n"));
-        }
-        Ok(verdict)
+        told(self.cluster.verdict(options))
     }
 
     pub(crate) async fn end(self) {
@@ -118,9 +110,31 @@ pub(crate) fn run(number: usize) -> String {
     format!("repository-on-pull-request-{number:05}")
 }
 
+/// What the recorder said; an error if a promise was broken.
+pub(crate) fn told(verdict: Verdict) -> Result<Verdict> {
+    if !verdict.held() {
+        let broken = verdict.promises.iter().filter(|promise| !promise.held);
+        let told: Vec<String> = broken.flat_map(|promise| promise.violations.clone()).collect();
+        bail!("a promise was broken:\n{verdict}{}", told.join("\n"));
+    }
+    Ok(verdict)
+}
+
+/// Whether a run has succeeded, as all do here.
+pub(crate) fn is_done(run: &Value) -> bool {
+    run.pointer("/status/conditions/0/status").is_some_and(|status| status == "True")
+}
+
+/// Repository `number`.
+pub(crate) fn repository_object(number: usize, limit: u32) -> Value {
+    let name = repository(number);
+    let spec = json!({"url": format!("https://git.example.com/bench/{name}"), "concurrency_limit": limit});
+    json!({"metadata": {"name": name}, "spec": spec})
+}
+
 /// With what Pipelines-as-Code writes onto a run and with a pipeline in it: some 3.5 KiB.
-fn queued_run(of: usize, number: usize, duration: Duration) -> Value {
-    let (namespace, repository, run) = (namespace(of), repository(of), run(number));
+pub(crate) fn queued_run(namespace: &str, of: usize, number: usize, duration: Duration) -> Value {
+    let (repository, run) = (repository(of), run(number));
     let pac = |name: &str| format!("pipelinesascode.tekton.dev/{name}");
     let sha = format!("{:040x}", of * 1_000_003 + number);
     let task = |name: &str| {

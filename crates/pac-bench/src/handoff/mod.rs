@@ -2,21 +2,26 @@
 //! beside it what such a start costs on that server when nobody decides about it.
 
 mod patch;
+mod real;
 mod shape;
+mod stage;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use pac_devcluster::TektonPlayer;
-use pac_devcluster::verdict::{Verdict, VerdictOptions};
+use futures::{StreamExt, TryStreamExt};
+use pac_devcluster::verdict::Verdict;
 
 use self::patch::Patches;
 use self::shape::{SHAPES, Shape};
+use self::stage::Stage;
 use crate::Effort;
 use crate::figure::{Better, Row, Table};
 use crate::store::{Kind, Server};
 use crate::watcher::Watcher;
-use crate::world::World;
+
+/// Who creates runs at once.
+const WRITERS: usize = 16;
 
 /// One batch of work, done.
 struct Round {
@@ -29,7 +34,7 @@ struct Round {
 
 /// Measures each driver of `kinds`; their servers' versions go into `servers`.
 pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<String>) -> Result<Table> {
-    let mut table = Table::new("Hand-off on the development cluster");
+    let mut table = Table::new(stage::title());
     for kind in kinds {
         let server = Server::start(*kind)?;
         if *kind != Kind::Memory {
@@ -58,36 +63,35 @@ pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<S
 }
 
 async fn round(server: &Server, shape: Shape) -> Result<Round> {
-    let world = World::new(Some(TektonPlayer::default()), server).await?;
+    let stage = Stage::new(server).await?;
     for repository in 0..shape.repositories {
-        world.repository(repository, shape.limit)?;
+        stage.repository(repository, shape.limit).await?;
     }
-    let mut watcher = Watcher::start(world.kubeconfig(), world.folder())?;
+    let mut watcher = stage.watcher()?;
     watcher.ready().await?;
     let before = watcher.processor_time()?;
     for number in 0..shape.runs {
-        for repository in 0..shape.repositories {
-            world.queue(repository, number, shape.duration(repository, number))?;
-        }
+        let queued = (0..shape.repositories).map(|of| stage.queue(of, number, shape.duration(of, number)));
+        futures::stream::iter(queued).buffer_unordered(WRITERS).try_for_each(|_| std::future::ready(Ok(()))).await?;
     }
     let (all, ideal) = (shape.repositories * shape.runs, shape.ideal());
-    until_done(&world, &mut watcher, all, ideal).await?;
+    until_done(&stage, &mut watcher, all, ideal).await?;
     let processor_time = (watcher.processor_time()? - before) / u32::try_from(all)?;
     watcher.stop()?;
-    let verdict = world.verdict(&VerdictOptions::default())?;
-    let patches = patch::measure(&world).await?;
-    world.end().await;
+    let verdict = stage.verdict()?;
+    let patches = patch::measure(&stage).await?;
+    stage.end().await?;
     Ok(Round { verdict, ideal, processor_time, patches })
 }
 
-async fn until_done(world: &World, watcher: &mut Watcher, all: usize, ideal: Duration) -> Result<()> {
+async fn until_done(stage: &Stage, watcher: &mut Watcher, all: usize, ideal: Duration) -> Result<()> {
     let began = Instant::now();
     // To look is work, too.
     tokio::time::sleep(ideal).await;
-    while world.done()? < all {
+    while stage.done()? < all {
         watcher.check_alive()?;
         if began.elapsed() > ideal * 4 + Duration::from_secs(30) {
-            bail!("{} of {all} runs are done after four times the ideal time", world.done()?);
+            bail!("{} of {all} runs are done after four times the ideal time", stage.done()?);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

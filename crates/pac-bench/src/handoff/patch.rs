@@ -1,16 +1,14 @@
 //! What a start costs when nobody decides about it: the watcher's own patch and client, and nothing else.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use pac_concurrency::RunKey;
 use pac_watcher::patch::{StartOutcome, start};
-use pac_watcher::{SettingsPlace, cluster};
 use tokio::task::JoinSet;
 
+use super::stage::Stage;
 use crate::statistic::Times;
-use crate::world::{self, World};
 
 /// How many are started one after the other, and as many again by all senders.
 const RUNS: usize = 400;
@@ -27,17 +25,14 @@ pub(super) struct Patches {
     pub(super) at_once_per_second: f64,
 }
 
-/// Starts runs of `world` that no watcher looks at.
-pub(super) async fn measure(world: &World) -> Result<Patches> {
-    world.repository(REPOSITORY, 1)?;
+/// Starts runs that no watcher looks at.
+pub(super) async fn measure(stage: &Stage) -> Result<Patches> {
+    stage.repository(REPOSITORY, 1).await?;
     let mut runs = Vec::new();
     for number in 0..2 * RUNS {
-        world.queue(REPOSITORY, number, Duration::from_secs(3600))?;
-        let object = world.run(REPOSITORY, number)?;
-        let uid = object.pointer("/metadata/uid").and_then(|uid| uid.as_str()).unwrap_or_default();
-        runs.push(RunKey::new(&world::namespace(REPOSITORY), &world::run(number), uid)?);
+        runs.push(stage.queue(REPOSITORY, number, Duration::from_secs(3600)).await?);
     }
-    let client = client(world.kubeconfig()).await?;
+    let client = stage.client().await?;
     let at_once = runs.split_off(RUNS);
     let mut alone = Times::default();
     for run in &runs {
@@ -60,17 +55,6 @@ pub(super) async fn measure(world: &World) -> Result<Patches> {
         sender??;
     }
     Ok(Patches { alone, at_once_per_second: RUNS as f64 / began.elapsed().as_secs_f64() })
-}
-
-async fn client(kubeconfig: &Path) -> Result<kube::Client> {
-    let place = SettingsPlace {
-        namespace: String::new(),
-        config_map: String::new(),
-        secret: String::new(),
-        config_file: None,
-        kubeconfig: Some(kubeconfig.to_owned()),
-    };
-    Ok(cluster::client(&place).await?)
 }
 
 fn started(outcome: StartOutcome) -> Result<()> {

@@ -42,7 +42,7 @@ pub(super) struct Idle {
 
 /// Two watchers of `world`, one after the other, whose runs wait since `created`.
 pub(super) async fn measure_round(world: &World, server: &Server, shape: Shape, created: Instant) -> Result<Round> {
-    let mut first = Watcher::start(world.kubeconfig(), world.folder())?;
+    let mut first = Watcher::start(world.kubeconfig(), world.folder(), &[])?;
     let ready_at_first = first.ready().await?;
     until_all_are_started(world, &mut first, shape).await?;
     // Before that there was no watcher, or it was only beginning.
@@ -50,7 +50,7 @@ pub(super) async fn measure_round(world: &World, server: &Server, shape: Shape, 
     settled(&mut first).await?;
     first.stop()?;
 
-    let mut watcher = Watcher::start(world.kubeconfig(), world.folder())?;
+    let mut watcher = Watcher::start(world.kubeconfig(), world.folder(), &[])?;
     let ready_again = watcher.ready().await?;
     settled(&mut watcher).await?;
     let memory = watcher.memory()?;
