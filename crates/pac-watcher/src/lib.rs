@@ -45,6 +45,7 @@ mod run;
 pub mod supervise;
 pub mod survey;
 pub mod telemetry;
+mod vital;
 pub mod watch;
 pub mod work_queue;
 

@@ -26,6 +26,7 @@ use crate::queue::{Chronicle, Onlooker};
 use crate::reload::SettingsSource;
 use crate::supervise::{Connect, Supervisor};
 use crate::telemetry;
+use crate::vital::vital;
 
 /// Runs the watcher until `stop`, then finishes what is in flight, gives up leadership and returns.
 ///
@@ -88,7 +89,7 @@ pub async fn run(
     let following = tokio::spawn(source.follow(sender, Arc::clone(&health)));
 
     let campaign_over = CancellationToken::new();
-    let campaign = tokio::spawn(campaign(candidate, campaign_over.clone()));
+    let campaign = tokio::spawn(vital("the election", campaign(candidate, campaign_over.clone())));
     let engine = EngineOptions::new(options.mode, options.leader_elect);
     let identity = options.identity;
     let supervisor = Supervisor { client, connect, index, at_work, health, chronicle, identity, engine, leading };
@@ -117,11 +118,18 @@ fn candidate(
     health: &Arc<Health>,
 ) -> (Option<Candidate>, watch::Receiver<bool>) {
     if !options.leader_elect {
-        return (None, watch::channel(true).1);
+        return (None, always());
     }
     let leader = LeaderOptions::new(&options.place.namespace, &options.identity, options.leader_lease);
     let (candidate, leading) = Candidate::new(client.clone(), leader, could_admit(Arc::clone(health)));
     (Some(candidate), leading)
+}
+
+/// Who needs no election leads for good: the sender is kept for as long as anybody listens.
+fn always() -> watch::Receiver<bool> {
+    let (sender, leading) = watch::channel(true);
+    tokio::spawn(async move { sender.closed().await });
+    leading
 }
 
 /// Whether this watcher could admit if it led, now and from now on.

@@ -28,6 +28,7 @@ use crate::health::{Health, Part};
 use crate::index::Index;
 use crate::options::Mode;
 use crate::queue::Chronicle;
+use crate::vital::vital;
 use crate::watch::{Sink, watch_repositories, watch_runs};
 use crate::work_queue::WorkQueue;
 
@@ -117,6 +118,8 @@ impl Supervisor {
         let (repositories_synced, repositories) = watch::channel(false);
         let run_watch = watch_runs(self.client.clone(), sink.clone(), runs_synced);
         let repository_watch = watch_repositories(self.client.clone(), sink.clone(), repositories_synced);
+        let run_watch = vital("the watch of PipelineRuns", run_watch);
+        let repository_watch = vital("the watch of Repositories", repository_watch);
         watches.spawn(watching.clone().run_until_cancelled_owned(run_watch));
         watches.spawn(watching.clone().run_until_cancelled_owned(repository_watch));
         watches.close();
@@ -153,7 +156,7 @@ impl Supervisor {
             tokio::spawn(async move {
                 if stop_engine.run_until_cancelled(all_true(synced)).await.is_some() {
                     index.note_complete();
-                    engine.run(leading, stop_engine).await;
+                    vital("the engine", engine.run(leading, stop_engine)).await;
                 }
             })
         };

@@ -12,16 +12,18 @@ mod requests;
 mod starts;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use kube::Client;
 use pac_concurrency::{DriverError, Manager, RepositoryKey, Scope};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use self::reads::Reads;
 use self::requests::Requests;
@@ -172,7 +174,7 @@ impl Engine {
         workers.close();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = no_longer(leading) => info!("no longer leading"),
+            _ = leading.wait_for(|leading| !*leading) => info!("no longer leading"),
         }
         until.cancel();
         workers.wait().await;
@@ -181,7 +183,11 @@ impl Engine {
     async fn work(self: Arc<Self>, until: CancellationToken) {
         while let Some((repository, scope)) = until.run_until_cancelled(self.queue.next()).await {
             // Not cut short by `until`: a pass under way is finished.
-            Box::pin(self.pass(&repository, scope)).await;
+            let pass = Box::pin(self.pass(&repository, scope));
+            if AssertUnwindSafe(pass).catch_unwind().await.is_err() {
+                error!(%repository, "a pass panicked, which is a bug of the watcher; it is tried again, and others go on");
+                self.try_later(&repository, scope);
+            }
             self.queue.done(&repository);
         }
     }
@@ -209,12 +215,5 @@ impl Engine {
             DriverError::Conflict => debug!("another watcher was faster"),
             error => self.health.trouble_of_call(Part::Store, began, with_causes(error)),
         }
-    }
-}
-
-/// Ends when this watcher leads no more. Where there is no election nobody can say so: it leads for good.
-async fn no_longer(leading: &mut watch::Receiver<bool>) {
-    if leading.wait_for(|leading| !*leading).await.is_err() {
-        std::future::pending().await
     }
 }

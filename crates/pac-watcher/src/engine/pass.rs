@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// Looks at `repository` again after a while that grows with each failure.
-    fn try_later(&self, repository: &RepositoryKey, scope: Scope) {
+    pub(super) fn try_later(&self, repository: &RepositoryKey, scope: Scope) {
         let failures = {
             let mut failures = self.failures();
             let count = failures.entry(repository.clone()).or_default();

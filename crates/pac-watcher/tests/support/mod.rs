@@ -4,10 +4,18 @@
 //! Everything goes through the API, seen by a watch of the test's own. Tests wait for what they are about, and for at most
 //! [`PATIENCE`]; that something does *not* happen is shown by something later that does.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic, reason = "tests; each file uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests; each file uses a part of it"
+)]
 
 mod cluster;
 mod recorder;
+mod treacherous;
 mod watcher;
 
 use std::collections::BTreeMap;
@@ -22,6 +30,7 @@ use serde_json::{Value, json};
 
 pub use cluster::Cluster;
 pub use recorder::{Recorder, Run};
+pub use treacherous::TREACHEROUS;
 pub use watcher::Watcher;
 
 /// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.

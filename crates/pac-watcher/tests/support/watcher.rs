@@ -11,7 +11,6 @@ use futures::TryFutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use pac_concurrency::{Driver, DriverError, Fault};
 use pac_config::DriverSettings;
-use pac_driver_mem::MemDriver;
 use pac_watcher::{Connect, Mode, SettingsPlace, WatcherError, WatcherOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::PATIENCE;
+use super::treacherous::Treacherous;
 
 pub struct Watcher {
     runtime: Option<Runtime>,
@@ -53,7 +53,7 @@ impl Connect for Memory {
     async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
         match settings {
             DriverSettings::PostgreSql(_) => Err(DriverError::Unavailable(Fault::new("db.example.com:5432 is away"))),
-            settings => Ok(Arc::new(MemDriver::new(settings.lease_ttl()))),
+            settings => Ok(Arc::new(Treacherous::new(settings.lease_ttl()))),
         }
     }
 }

@@ -1,0 +1,89 @@
+//! A store with a bug: it panics whenever a run of one repository is to be admitted, three times.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use pac_concurrency::{
+    Capabilities, Change, Delta, Driver, DriverError, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
+    Snapshot, Version, Window,
+};
+use pac_driver_mem::MemDriver;
+
+/// The repository of which it knows nothing good.
+pub const TREACHEROUS: &str = "treacherous";
+
+#[derive(Debug)]
+pub struct Treacherous {
+    store: MemDriver,
+    panics: AtomicU32,
+}
+
+impl Treacherous {
+    pub fn new(lease_ttl: Duration) -> Self {
+        Self { store: MemDriver::new(lease_ttl), panics: AtomicU32::new(3) }
+    }
+}
+
+#[async_trait]
+impl Driver for Treacherous {
+    fn name(&self) -> &'static str {
+        self.store.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn lease_ttl(&self) -> Duration {
+        self.store.lease_ttl()
+    }
+
+    async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
+        self.store.load(repository, window).await
+    }
+
+    async fn commit(
+        &self,
+        repository: &RepositoryKey,
+        expected: Version,
+        holder: &Holder,
+        delta: &Delta,
+    ) -> Result<Version, DriverError> {
+        let left = |left: u32| left.checked_sub(1);
+        let is_due = repository.name() == TREACHEROUS
+            && !delta.hold.is_empty()
+            && self.panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
+        assert!(!is_due, "on purpose");
+        self.store.commit(repository, expected, holder, delta).await
+    }
+
+    async fn begin(&self, holder: &Holder) -> Result<(), DriverError> {
+        self.store.begin(holder).await
+    }
+
+    async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError> {
+        self.store.renew(holder).await
+    }
+
+    async fn end(&self, holder: &Holder) -> Result<(), DriverError> {
+        self.store.end(holder).await
+    }
+
+    async fn repositories(&self) -> Result<Repositories, DriverError> {
+        self.store.repositories().await
+    }
+
+    async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError> {
+        self.store.forget(repository, expected).await
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        self.store.changes()
+    }
+
+    async fn check(&self) -> Result<ServerInfo, DriverError> {
+        self.store.check().await
+    }
+}
