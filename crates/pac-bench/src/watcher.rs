@@ -36,11 +36,27 @@ impl Watcher {
     /// The program beside this one, built with the same optimizations, on the cluster that `kubeconfig` names. Its log goes
     /// into `folder`; `arguments` come last.
     pub(crate) fn start(kubeconfig: &Path, folder: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_under(None, kubeconfig, folder, arguments)
+    }
+
+    /// The same, run by another program that becomes it.
+    pub(crate) fn start_under(
+        wrapper: Option<Command>,
+        kubeconfig: &Path,
+        folder: &Path,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("pac-watcher");
         let (probe_port, address) = (free_port()?, |port: u16| format!("127.0.0.1:{port}"));
         let log = folder.join("watcher.log");
         let output = File::options().create(true).append(true).open(&log)?;
-        let mut command = Command::new(&program);
+        let mut command = match wrapper {
+            None => Command::new(&program),
+            Some(mut wrapper) => {
+                wrapper.arg(&program);
+                wrapper
+            }
+        };
         command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--identity", "bench"]);
         command.args(["--probe-addr", &address(probe_port), "--metrics-addr", &address(free_port()?)]);
         command.args(["--admin-addr", &address(free_port()?)]).args(arguments);
@@ -61,6 +77,11 @@ impl Watcher {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(self.started.elapsed())
+    }
+
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Processor time taken so far, by all of its threads.

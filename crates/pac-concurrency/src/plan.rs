@@ -200,12 +200,14 @@ impl Plan {
     }
 
     /// Sorts out who waits: the entries that may be admitted, in order.
-    fn judge_queue(&mut self, snapshot: &Snapshot, observation: &Observation<'_>) -> BTreeSet<Entry> {
-        let mut candidates = BTreeSet::new();
-        let stored: BTreeSet<&RunKey> = snapshot.waiting.iter().map(|entry| &entry.run).collect();
+    fn judge_queue<'a>(&mut self, snapshot: &'a Snapshot, observation: &'a Observation<'_>) -> Vec<&'a Entry> {
+        let mut candidates = Vec::new();
+        let mut unknown: BTreeSet<&RunKey> = observation.waiting.iter().map(|entry| &entry.run).collect();
+        unknown.extend(&observation.departed);
         for entry in &snapshot.waiting {
+            unknown.remove(&entry.run);
             match (observation.seen)(&entry.run) {
-                Seen::Waiting | Seen::Unstarted => drop(candidates.insert(entry.clone())),
+                Seen::Waiting | Seen::Unstarted => candidates.push(entry),
                 Seen::Over | Seen::Withdrawn => self.released.push(entry.run.clone()),
                 Seen::Missing => self.confirm.push(entry.run.clone()),
                 Seen::HeldBack | Seen::Starting => {}
@@ -215,16 +217,16 @@ impl Plan {
             }
         }
         for entry in &observation.waiting {
-            if stored.contains(&entry.run) || snapshot.slots.contains_key(&entry.run) {
+            if !unknown.contains(&entry.run) || snapshot.slots.contains_key(&entry.run) {
                 continue;
             }
             self.enqueued.push(entry.clone());
             if matches!((observation.seen)(&entry.run), Seen::Waiting | Seen::Unstarted) {
-                candidates.insert(entry.clone());
+                candidates.push(entry);
             }
         }
         for run in &observation.departed {
-            if stored.contains(run) || snapshot.slots.contains_key(run) {
+            if !unknown.contains(run) || snapshot.slots.contains_key(run) {
                 continue;
             }
             match (observation.seen)(run) {
@@ -233,16 +235,19 @@ impl Plan {
                 Seen::Waiting | Seen::Unstarted | Seen::HeldBack | Seen::Starting | Seen::Running => {}
             }
         }
+        if !self.enqueued.is_empty() {
+            candidates.sort();
+        }
         candidates
     }
 
-    fn grant(&mut self, snapshot: &Snapshot, observation: &Observation<'_>, candidates: BTreeSet<Entry>) {
+    fn grant(&mut self, snapshot: &Snapshot, observation: &Observation<'_>, candidates: Vec<&Entry>) {
         let mut free = observation.limit.free(self.held);
         // Entries behind the window are unknown: nobody who sorts behind its last one is known to be next.
         let horizon = if snapshot.whole { None } else { Some(snapshot.waiting.last()) };
         let beyond = |entry: &Entry| horizon.is_some_and(|last| last.is_none_or(|last| entry > last));
         for entry in candidates {
-            if beyond(&entry) {
+            if beyond(entry) {
                 self.starved = free > 0;
                 return;
             }
@@ -257,7 +262,7 @@ impl Plan {
             }
             free -= 1;
             self.held += 1;
-            self.granted.push(entry);
+            self.granted.push(entry.clone());
         }
         // The window holds nobody to admit, and there is more behind it.
         self.starved = horizon.is_some() && free > 0;

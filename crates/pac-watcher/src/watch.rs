@@ -11,19 +11,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use kube::Client;
 use kube::api::Api;
-use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::core::ObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
+use kube::{Client, Resource};
 use pac_concurrency::{RepositoryKey, Scope};
 use pac_metrics::catalogue;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 use tracing::{debug, warn};
 
-use crate::api::{PipelineRun, Repository, labels};
+use crate::api::{PipelineRun, Read, Readable, Repository, labels};
 use crate::convert::{self, ConvertError, RepositoryMetadata};
 use crate::error::with_causes;
 use crate::health::{Health, Part};
@@ -45,7 +45,7 @@ pub struct Sink {
 
 /// Watches PipelineRuns that aren't history, for ever; `synced` becomes true with the first full list.
 pub async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
-    let api: Api<DeserializeGuard<PipelineRun>> = Api::all(client);
+    let api: Api<Readable<PipelineRun>> = Api::all(client);
     let mut listed = HashSet::new();
     let mut events = watch(api, watcher::Config::default().labels(labels::SELECTOR));
     loop {
@@ -53,11 +53,11 @@ pub async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(run) => {
-                listed.insert(path(meta(&run)));
+                listed.insert(path(run.meta()));
                 sink.run(run);
             }
             Event::Apply(run) => sink.run(run),
-            Event::Delete(run) => sink.run_gone(&path(meta(&run))),
+            Event::Delete(run) => sink.run_gone(&path(run.meta())),
             Event::InitDone => {
                 let vanished = sink.index.run_paths();
                 vanished.iter().filter(|path| !listed.contains(*path)).for_each(|path| sink.run_gone(path));
@@ -70,7 +70,7 @@ pub async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
 
 /// Watches Repositories, for ever; `synced` becomes true with the first full list.
 pub async fn watch_repositories(client: Client, sink: Sink, synced: Sender<bool>) {
-    let api: Api<DeserializeGuard<Repository>> = Api::all(client);
+    let api: Api<Readable<Repository>> = Api::all(client);
     let mut listed = HashSet::new();
     let mut events = watch(api, watcher::Config::default());
     loop {
@@ -78,11 +78,11 @@ pub async fn watch_repositories(client: Client, sink: Sink, synced: Sender<bool>
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(repository) => {
-                listed.insert(path(meta(&repository)));
+                listed.insert(path(repository.meta()));
                 sink.repository(repository);
             }
             Event::Apply(repository) => sink.repository(repository),
-            Event::Delete(repository) => sink.repository_gone(&path(meta(&repository))),
+            Event::Delete(repository) => sink.repository_gone(&path(repository.meta())),
             Event::InitDone => {
                 let vanished = sink.index.existing_repositories();
                 let vanished = vanished.iter().map(RepositoryKey::as_str).filter(|path| !listed.contains(*path));
@@ -95,11 +95,11 @@ pub async fn watch_repositories(client: Client, sink: Sink, synced: Sender<bool>
 }
 
 fn watch<K>(
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Readable<K>>,
     config: watcher::Config,
-) -> impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>> + Unpin
+) -> impl Stream<Item = watcher::Result<Event<Readable<K>>>> + Unpin
 where
-    K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType = ()> + Read + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     Box::pin(watcher::watcher(api, config).backoff(Retry::default()))
 }
@@ -134,14 +134,16 @@ async fn next<E>(events: &mut (impl Stream<Item = watcher::Result<E>> + Unpin), 
 // === impl Sink ===
 
 impl Sink {
-    fn run(&self, run: DeserializeGuard<PipelineRun>) {
-        let name = path(meta(&run));
+    fn run(&self, run: Readable<PipelineRun>) {
+        let name = path(run.meta());
         let view = match run.0 {
             Ok(run) => {
                 self.heed_pacs_queue(&name, &run);
                 convert::run_view(&run)
             }
-            Err(invalid) => return warn!(run = %name, error = %invalid, "skipped a PipelineRun that can't be read"),
+            Err(unreadable) => {
+                return warn!(run = %name, error = %unreadable, "skipped a PipelineRun that can't be read");
+            }
         };
         match view {
             Ok(view) => {
@@ -173,18 +175,18 @@ impl Sink {
         self.look_at(self.index.remove_run(path));
     }
 
-    fn repository(&self, repository: DeserializeGuard<Repository>) {
-        let name = path(meta(&repository));
+    fn repository(&self, repository: Readable<Repository>) {
+        let name = path(repository.meta());
         if let Ok(key) = name.parse() {
-            self.index.note_repository(&key, convert::repository_metadata(meta(&repository)));
+            self.index.note_repository(&key, convert::repository_metadata(repository.meta()));
         }
         let own = match repository.0 {
             Ok(repository) => match convert::repository_limit(&repository) {
                 Ok((key, limit)) => return self.look_at(self.index.apply_repository(&key, OwnLimit::Says(limit))),
                 Err(error) => return warn!(repository = %name, %error, "skipped a Repository"),
             },
-            Err(invalid) => {
-                warn!(repository = %name, error = %invalid, "a Repository can't be read; none of its runs is admitted");
+            Err(unreadable) => {
+                warn!(repository = %name, error = %unreadable, "a Repository can't be read; none of its runs is admitted");
                 OwnLimit::Unreadable
             }
         };
@@ -204,13 +206,6 @@ impl Sink {
         for repository in repositories {
             self.queue.add(repository, Scope::Head);
         }
-    }
-}
-
-fn meta<K: kube::Resource>(guarded: &DeserializeGuard<K>) -> &ObjectMeta {
-    match &guarded.0 {
-        Ok(object) => object.meta(),
-        Err(invalid) => &invalid.metadata,
     }
 }
 

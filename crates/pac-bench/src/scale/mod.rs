@@ -1,6 +1,7 @@
 //! How the watcher bears a large cluster: time until it is ready, memory, and what one event costs, from a thousand waiting
 //! runs to a hundred thousand.
 
+mod instructions;
 mod plot;
 mod round;
 mod shape;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use self::instructions::Instructions;
 use self::round::{Round, measure_round};
 use self::shape::{SHAPES, Shape};
 use crate::Effort;
@@ -26,17 +28,20 @@ pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<S
             servers.push(Server::start(*kind)?.version().await?);
         }
         for shape in SHAPES {
-            let mut rounds = Vec::new();
+            let (mut rounds, mut instructions) = (Vec::new(), None);
             for number in 1..=effort.rounds {
                 eprintln!("scale: {}, {}, {number} of {}", kind.name(), shape.name(), effort.rounds);
                 let server = Server::start(*kind)?;
                 let (world, created) = (World::new(None, &server).await?, Instant::now());
                 fill(&world, shape)?;
-                let round = measure_round(&world, &server, shape, created).await;
-                rounds.push(round.with_context(|| format!("{}, {}", kind.name(), shape.name()))?);
+                let context = || format!("{}, {}", kind.name(), shape.name());
+                rounds.push(measure_round(&world, &server, shape, created).await.with_context(context)?);
+                if number == effort.rounds {
+                    instructions = instructions::count(&world, shape, created).await.with_context(context)?;
+                }
                 world.end().await;
             }
-            table.add(row(*kind, &shape, &rounds));
+            table.add(row(*kind, &shape, &rounds, instructions));
         }
     }
     table.note(
@@ -45,7 +50,8 @@ pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<S
          of that second process, once it has nothing left to do, and at most. *Idle*: 30 s in which nothing happens, and what the \
          server says was written to slots and queues in that time. *Event*: somebody changes a label of a waiting run; \
          *hand-off*: a run ends and the next of its repository is started and the ended one's state written: processor time of \
-         the watcher, of user and kernel, for one of 2,000 and of 200. Objects are of some 3.5 KiB. Limit 1 everywhere.",
+         the watcher, of user and kernel, for one of 2,000 and of 200; and the watcher's own instructions for one of 400 and of \
+         50, counted once, by callgrind. Objects are of some 3.5 KiB. Limit 1 everywhere.",
     );
     Ok(table)
 }
@@ -61,7 +67,7 @@ fn fill(world: &World, shape: Shape) -> Result<()> {
     Ok(())
 }
 
-fn row(kind: Kind, shape: &Shape, rounds: &[Round]) -> Row {
+fn row(kind: Kind, shape: &Shape, rounds: &[Round], instructions: Option<Instructions>) -> Row {
     let mut row = Row::new(format!("{}: {}", kind.name(), shape.name()));
     let mut add = |column: &str, better: Better, value: &dyn Fn(&Round) -> f64| {
         row.add(column, better, rounds.iter().map(value));
@@ -75,6 +81,8 @@ fn row(kind: Kind, shape: &Shape, rounds: &[Round]) -> Row {
     add("event, µs", Better::Lower, &|round| round.event.as_secs_f64() * 1e6);
     add("hand-off, µs", Better::Lower, &|round| round.hand_off.as_secs_f64() * 1e6);
     add("hand-off p50, ms", Better::Lower, &|round| round.verdict.hand_off.median);
+    row.add("event, 1,000 instructions", Better::Lower, instructions.map(|counted| counted.event / 1000.0));
+    row.add("hand-off, 1,000 instructions", Better::Lower, instructions.map(|counted| counted.hand_off / 1000.0));
     if shape.is_largest() {
         row.reach("ready at first, s", 15.0);
         row.reach("ready again, s", 15.0);

@@ -13,8 +13,18 @@ use crate::world::{self, World};
 
 /// For how long nothing happens when idleness is measured.
 const IDLE: Duration = Duration::from_secs(30);
-const EVENTS: usize = 2_000;
-const HAND_OFFS: usize = 200;
+pub(super) const EVENTS: Pieces = Pieces { first: 0, count: 2_000, apart: Duration::from_millis(1) };
+pub(super) const HAND_OFFS: Pieces = Pieces { first: 0, count: 200, apart: Duration::from_millis(5) };
+
+/// Equal pieces of work, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pieces {
+    /// The number of the first one.
+    pub(super) first: usize,
+    pub(super) count: usize,
+    /// How long to wait after each.
+    pub(super) apart: Duration,
+}
 
 /// What a round came to.
 pub(super) struct Round {
@@ -47,22 +57,23 @@ pub(super) async fn measure_round(world: &World, server: &Server, shape: Shape, 
     until_all_are_started(world, &mut first, shape).await?;
     // Before that there was no watcher, or it was only beginning.
     let longest_gap = created.elapsed() + Duration::from_secs(10);
-    settled(&mut first).await?;
+    until_settled(&mut first).await?;
     first.stop()?;
 
     let mut watcher = Watcher::start(world.kubeconfig(), world.folder(), &[])?;
     let ready_again = watcher.ready().await?;
-    settled(&mut watcher).await?;
+    until_settled(&mut watcher).await?;
     let memory = watcher.memory()?;
     let idle = if shape.is_largest() { Some(idle(&watcher, server).await?) } else { None };
-    let events = per_piece(&watcher, EVENTS, events(world, shape)).await?;
-    let hand_offs = per_piece(&watcher, HAND_OFFS, hand_offs(world, shape)).await?;
+    let event = per_piece(&watcher, EVENTS, events(world, shape, EVENTS)).await?;
+    let hand_off = per_piece(&watcher, HAND_OFFS, hand_offs(world, shape, HAND_OFFS)).await?;
     watcher.stop()?;
     let verdict = world.verdict(&VerdictOptions { longest_gap, ended: false, ..VerdictOptions::default() })?;
-    if verdict.started < shape.repositories + HAND_OFFS {
-        bail!("{} runs were started, not {}", verdict.started, shape.repositories + HAND_OFFS);
+    let started = shape.repositories + HAND_OFFS.count;
+    if verdict.started < started {
+        bail!("{} runs were started, not {started}", verdict.started);
     }
-    Ok(Round { ready_at_first, ready_again, memory, idle, event: events, hand_off: hand_offs, verdict })
+    Ok(Round { ready_at_first, ready_again, memory, idle, event, hand_off, verdict })
 }
 
 /// Leaves `watcher` alone for a while.
@@ -75,13 +86,13 @@ async fn idle(watcher: &Watcher, server: &Server) -> Result<Idle> {
     Ok(Idle { share: busy.as_secs_f64() / IDLE.as_secs_f64(), writes: server.writes()? - writes })
 }
 
-/// Processor time `watcher` takes for one of the `count` pieces of `work`.
-async fn per_piece(watcher: &Watcher, count: usize, work: impl Future<Output = Result<()>>) -> Result<Duration> {
+/// Processor time `watcher` takes for one of the `pieces` of `work`.
+async fn per_piece(watcher: &Watcher, pieces: Pieces, work: impl Future<Output = Result<()>>) -> Result<Duration> {
     let before = watcher.processor_time()?;
     work.await?;
     // What was last set off is done by then.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    Ok((watcher.processor_time()? - before) / u32::try_from(count)?)
+    Ok((watcher.processor_time()? - before) / u32::try_from(pieces.count)?)
 }
 
 /// Waits until each repository has its one that runs.
@@ -109,7 +120,7 @@ fn is_pending(run: &Value) -> bool {
 }
 
 /// Waits until the watcher takes less than a twentieth of a core, two seconds in a row.
-async fn settled(watcher: &mut Watcher) -> Result<()> {
+pub(super) async fn until_settled(watcher: &mut Watcher) -> Result<()> {
     let (began, mut quiet) = (Instant::now(), 0);
     while quiet < 2 {
         watcher.check_alive()?;
@@ -124,20 +135,20 @@ async fn settled(watcher: &mut Watcher) -> Result<()> {
     Ok(())
 }
 
-/// A label changes on waiting runs here and there, a thousand times a second.
-async fn events(world: &World, shape: Shape) -> Result<()> {
-    for number in 0..EVENTS {
+/// A label changes on waiting runs here and there.
+pub(super) async fn events(world: &World, shape: Shape, pieces: Pieces) -> Result<()> {
+    for number in pieces.numbers() {
         let (repository, run) = (number % shape.repositories, 1 + (number * 31) % (shape.runs - 1));
         let touch = json!({"metadata": {"labels": {"bench/touched": number.to_string()}}});
         world.store().patch("pipelineruns", &world::namespace(repository), &world::run(run), &touch)?;
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(pieces.apart).await;
     }
     Ok(())
 }
 
 /// Runs end, of one repository after the other.
-async fn hand_offs(world: &World, shape: Shape) -> Result<()> {
-    for number in 0..HAND_OFFS {
+pub(super) async fn hand_offs(world: &World, shape: Shape, pieces: Pieces) -> Result<()> {
+    for number in pieces.numbers() {
         let (repository, run) = (number % shape.repositories, number / shape.repositories);
         let began = Instant::now();
         while is_pending(&*world.run(repository, run)?) {
@@ -148,7 +159,15 @@ async fn hand_offs(world: &World, shape: Shape) -> Result<()> {
         }
         let done = json!({"status": {"conditions": [{"type": "Succeeded", "status": "True"}]}});
         world.store().patch_status("pipelineruns", &world::namespace(repository), &world::run(run), &done)?;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(pieces.apart).await;
     }
     Ok(())
+}
+
+// === impl Pieces ===
+
+impl Pieces {
+    fn numbers(self) -> std::ops::Range<usize> {
+        self.first..self.first + self.count
+    }
 }

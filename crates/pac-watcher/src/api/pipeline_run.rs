@@ -3,6 +3,10 @@
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
+use super::fields::Fields::{self, All, Only};
+use super::labels::{EXECUTION_ORDER, EXECUTION_ORDER_KEPT, RELEASED, RELEASED_REASON, REPOSITORY, STATE};
+use super::readable::Read;
+
 /// What is wanted of a run; of its many fields only whether it is to wait, go or stop.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -39,4 +43,37 @@ pub struct Condition {
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
+}
+
+// === impl PipelineRun ===
+
+impl Read for PipelineRun {
+    const FIELDS: Fields = Only(&[
+        ("apiVersion", All),
+        ("kind", All),
+        (
+            "metadata",
+            Only(&[
+                ("name", All),
+                ("namespace", All),
+                ("uid", All),
+                ("resourceVersion", All),
+                ("creationTimestamp", All),
+                ("deletionTimestamp", All),
+                (
+                    "annotations",
+                    Only(&[
+                        (STATE, All),
+                        (REPOSITORY, All),
+                        (EXECUTION_ORDER, All),
+                        (EXECUTION_ORDER_KEPT, All),
+                        (RELEASED, All),
+                        (RELEASED_REASON, All),
+                    ]),
+                ),
+            ]),
+        ),
+        ("spec", Only(&[("status", All)])),
+        ("status", Only(&[("startTime", All), ("conditions", Only(&[("type", All), ("status", All)]))])),
+    ]);
 }

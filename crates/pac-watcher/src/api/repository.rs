@@ -3,6 +3,10 @@
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
+use super::fields::Fields::{self, All, Only};
+use super::labels::{PAUSED, PAUSED_UNTIL, RESUMED};
+use super::readable::Read;
+
 /// What a Repository says; of its fields only the limit.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -17,4 +21,24 @@ pub struct RepositorySpec {
     /// How many of its runs may run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_limit: Option<i64>,
+}
+
+// === impl Repository ===
+
+impl Read for Repository {
+    const FIELDS: Fields = Only(&[
+        ("apiVersion", All),
+        ("kind", All),
+        (
+            "metadata",
+            Only(&[
+                ("name", All),
+                ("namespace", All),
+                ("uid", All),
+                ("resourceVersion", All),
+                ("annotations", Only(&[(PAUSED, All), (PAUSED_UNTIL, All), (RESUMED, All)])),
+            ]),
+        ),
+        ("spec", Only(&[("concurrency_limit", All)])),
+    ]);
 }

@@ -72,10 +72,13 @@ impl Index {
         Self { global, state: Mutex::default() }
     }
 
-    /// Takes in a version of a run; says which repositories to look at.
+    /// Takes in a version of a run; says which repositories to look at: none if all that matters of it is as before.
     pub fn apply_run(&self, view: RunView) -> Vec<RepositoryKey> {
         let mut state = self.state();
         let repository = view.repository.clone();
+        if state.repositories.get(&repository).is_some_and(|one| locked(one).shows(&view)) {
+            return Vec::new();
+        }
         let before = state.homes.insert(view.key.path().into(), repository.clone());
         let mut touched = vec![repository.clone()];
         if let Some(before) = before.filter(|before| *before != repository) {
@@ -316,22 +319,40 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_look_that_comes_due_during_a_pass_is_asked_for_all_the_same() {
-        let key = |name| RepositoryKey::new("ns", name).unwrap();
-        let (index, settles) = (Index::new(key("global")), Duration::from_secs(SETTLE_SECONDS.into()));
-        let run = RunKey::new("ns", "run", "uid").unwrap();
-        let (repository, phase) = (key("repo"), Phase::Waiting);
-        index.apply_run(RunView {
-            key: run,
-            repository,
+    fn view(phase: Phase) -> RunView {
+        RunView {
+            key: RunKey::new("ns", "run", "uid").unwrap(),
+            repository: RepositoryKey::new("ns", "repo").unwrap(),
             created: 0,
             phase,
             begun: None,
             release_reason: None,
             place: None,
             complaint: None,
-        });
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_shown_again_is_no_reason_to_look() {
+        let key = |name| RepositoryKey::new("ns", name).unwrap();
+        let index = Index::new(key("global"));
+        assert_eq!(index.apply_run(view(Phase::Waiting)), [key("repo")]);
+        assert_eq!(index.apply_run(view(Phase::Waiting)), [], "somebody changed a label");
+        assert_eq!(index.apply_run(view(Phase::Running)), [key("repo")]);
+        let moved = || RunView { repository: key("other"), ..view(Phase::Running) };
+        assert_eq!(index.apply_run(moved()), [key("other"), key("repo")]);
+        assert_eq!(index.apply_run(moved()), []);
+        let again = || RunView { key: RunKey::new("ns", "run", "uid2").unwrap(), ..moved() };
+        assert_eq!(index.apply_run(again()), [key("other")], "another run of that name");
+        index.remove_run("ns/run");
+        assert_eq!(index.apply_run(again()), [key("other")], "it was gone meanwhile");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_comes_due_during_a_pass_is_asked_for_all_the_same() {
+        let key = |name| RepositoryKey::new("ns", name).unwrap();
+        let (index, settles) = (Index::new(key("global")), Duration::from_secs(SETTLE_SECONDS.into()));
+        index.apply_run(view(Phase::Waiting));
         let seen = Instant::now();
         tokio::time::advance(settles - Duration::from_millis(1)).await;
         index.with(&key("repo"), |state| {

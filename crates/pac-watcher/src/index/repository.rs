@@ -76,6 +76,11 @@ impl Default for RepositoryState {
 }
 
 impl RepositoryState {
+    /// Whether this is what the watch has shown of the run already.
+    pub(super) fn shows(&self, view: &RunView) -> bool {
+        self.runs.get(view.key.name()).is_some_and(|run| run.view == *view)
+    }
+
     /// Takes in a version of a run that, where it is new, has been there for `age`.
     pub(super) fn apply_run(&mut self, view: RunView, now: Instant, age: Duration) {
         let name: Arc<str> = view.key.name().into();

@@ -1,0 +1,92 @@
+//! Events and hand-offs in instructions, as callgrind counts them: what else the machine does, how fast its cores run and what
+//! lies in their caches is not in that number.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use pac_devcluster::verdict::VerdictOptions;
+
+use super::round::{self, Pieces, until_settled};
+use super::shape::Shape;
+use crate::watcher::Watcher;
+use crate::world::World;
+
+/// Fewer and further apart than where time is measured: under callgrind everything takes fifty times as long, and what comes in
+/// bundles would be cheaper than what comes alone.
+const EVENTS: Pieces = Pieces { first: round::EVENTS.count, count: 400, apart: Duration::from_millis(25) };
+const HAND_OFFS: Pieces = Pieces { first: round::HAND_OFFS.count, count: 50, apart: Duration::from_millis(200) };
+
+/// Instructions of the watcher's own, without the kernel's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Instructions {
+    /// Of one event.
+    pub(super) event: f64,
+    /// Of one hand-off.
+    pub(super) hand_off: f64,
+}
+
+/// A watcher under callgrind, which counts when it is told to.
+struct Counted {
+    watcher: Watcher,
+    /// What callgrind writes: with a number at its end, what was counted until each dump.
+    output: PathBuf,
+    dumps: u32,
+}
+
+/// Has a watcher of its own look at `world`, on which [`round::measure_round`] was done, whose runs wait since `created`; none
+/// without callgrind.
+pub(super) async fn count(world: &World, shape: Shape, created: Instant) -> Result<Option<Instructions>> {
+    if !Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("  instructions can't be counted without callgrind (Debian package valgrind)");
+        return Ok(None);
+    }
+    let mut counted = Counted::start(world)?;
+    let ready = counted.watcher.ready().await;
+    // Nobody admitted anything before that.
+    let longest_gap = created.elapsed() + Duration::from_secs(10);
+    ready?;
+    until_settled(&mut counted.watcher).await?;
+    let event = counted.per_piece(EVENTS, round::events(world, shape, EVENTS)).await?;
+    let hand_off = counted.per_piece(HAND_OFFS, round::hand_offs(world, shape, HAND_OFFS)).await?;
+    counted.watcher.stop()?;
+    world.verdict(&VerdictOptions { longest_gap, ended: false, ..VerdictOptions::default() })?;
+    Ok(Some(Instructions { event, hand_off }))
+}
+
+// === impl Counted ===
+
+impl Counted {
+    fn start(world: &World) -> Result<Self> {
+        let output = world.folder().join("callgrind.out");
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--quiet", "--tool=callgrind", "--instr-atstart=no"]);
+        valgrind.arg(format!("--callgrind-out-file={}", output.display()));
+        let watcher = Watcher::start_under(Some(valgrind), world.kubeconfig(), world.folder(), &[])?;
+        Ok(Self { watcher, output, dumps: 0 })
+    }
+
+    /// Instructions of one of the `pieces` of `work`.
+    async fn per_piece(&mut self, pieces: Pieces, work: impl Future<Output = Result<()>>) -> Result<f64> {
+        self.tell("--instr=on")?;
+        work.await?;
+        until_settled(&mut self.watcher).await?;
+        self.tell("--instr=off")?;
+        self.tell("--dump")?;
+        self.dumps += 1;
+        let dump = format!("{}.{}", self.output.display(), self.dumps);
+        let text = std::fs::read_to_string(&dump).with_context(|| format!("callgrind wrote no {dump}"))?;
+        let total =
+            text.lines().rev().find_map(|line| line.strip_prefix("totals: ")).context("a dump without a total")?;
+        Ok(total.trim().parse::<f64>()? / pieces.count as f64)
+    }
+
+    fn tell(&self, what: &str) -> Result<()> {
+        let output = Command::new("callgrind_control").arg(what).arg(self.watcher.id().to_string()).output()?;
+        if !output.status.success() {
+            bail!("callgrind_control {what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+}
