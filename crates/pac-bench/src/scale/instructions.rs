@@ -18,7 +18,14 @@ use crate::world::World;
 const EVENTS: Pieces = Pieces { first: round::EVENTS.count, count: 400, apart: Duration::from_millis(25) };
 const HAND_OFFS: Pieces = Pieces { first: round::HAND_OFFS.count, count: 50, apart: Duration::from_millis(200) };
 
-/// Instructions of the watcher's own, without the kernel's.
+/// For how long it is left alone, to know what it does by itself.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// What it takes of a core at most, while callgrind slows it down, once it has nothing left to do.
+const SETTLED: f64 = 0.2;
+
+/// Instructions of the watcher's own, without the kernel's and without what it does by itself in that time: to look over its
+/// slots every second, and the like.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Instructions {
     /// Of one event.
@@ -33,6 +40,8 @@ struct Counted {
     /// What callgrind writes: with a number at its end, what was counted until each dump.
     output: PathBuf,
     dumps: u32,
+    /// Instructions it executes in a second in which nothing happens.
+    idle: f64,
 }
 
 /// Has a watcher of its own look at `world`, on which [`round::measure_round`] was done, whose runs wait since `created`; none
@@ -47,7 +56,9 @@ pub(super) async fn count(world: &World, shape: Shape, created: Instant) -> Resu
     // Nobody admitted anything before that.
     let longest_gap = created.elapsed() + Duration::from_secs(10);
     ready?;
-    until_settled(&mut counted.watcher).await?;
+    until_settled(&mut counted.watcher, SETTLED).await?;
+    let (instructions, time, ()) = counted.during(tokio::time::sleep(IDLE)).await?;
+    counted.idle = instructions / time.as_secs_f64();
     let event = counted.per_piece(EVENTS, round::events(world, shape, EVENTS)).await?;
     let hand_off = counted.per_piece(HAND_OFFS, round::hand_offs(world, shape, HAND_OFFS)).await?;
     counted.watcher.stop()?;
@@ -64,22 +75,30 @@ impl Counted {
         valgrind.args(["--quiet", "--tool=callgrind", "--instr-atstart=no"]);
         valgrind.arg(format!("--callgrind-out-file={}", output.display()));
         let watcher = Watcher::start_under(Some(valgrind), world.kubeconfig(), world.folder(), &[])?;
-        Ok(Self { watcher, output, dumps: 0 })
+        Ok(Self { watcher, output, dumps: 0, idle: 0.0 })
     }
 
     /// Instructions of one of the `pieces` of `work`.
     async fn per_piece(&mut self, pieces: Pieces, work: impl Future<Output = Result<()>>) -> Result<f64> {
+        let (instructions, time, outcome) = self.during(work).await?;
+        outcome?;
+        Ok((instructions - self.idle * time.as_secs_f64()) / pieces.count as f64)
+    }
+
+    /// Instructions, and time, until `work` is done and all that it set off.
+    async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<(f64, Duration, T)> {
         self.tell("--instr=on")?;
-        work.await?;
-        until_settled(&mut self.watcher).await?;
+        let began = Instant::now();
+        let outcome = work.await;
+        until_settled(&mut self.watcher, SETTLED).await?;
+        let time = began.elapsed();
         self.tell("--instr=off")?;
         self.tell("--dump")?;
         self.dumps += 1;
         let dump = format!("{}.{}", self.output.display(), self.dumps);
         let text = std::fs::read_to_string(&dump).with_context(|| format!("callgrind wrote no {dump}"))?;
-        let total =
-            text.lines().rev().find_map(|line| line.strip_prefix("totals: ")).context("a dump without a total")?;
-        Ok(total.trim().parse::<f64>()? / pieces.count as f64)
+        let total = text.lines().rev().find_map(|line| line.strip_prefix("totals: "));
+        Ok((total.context("a dump without a total")?.trim().parse()?, time, outcome))
     }
 
     fn tell(&self, what: &str) -> Result<()> {

@@ -13,6 +13,8 @@ use crate::world::{self, World};
 
 /// For how long nothing happens when idleness is measured.
 const IDLE: Duration = Duration::from_secs(30);
+/// What a watcher takes of a core at most once it has nothing left to do.
+const SETTLED: f64 = 0.05;
 pub(super) const EVENTS: Pieces = Pieces { first: 0, count: 2_000, apart: Duration::from_millis(1) };
 pub(super) const HAND_OFFS: Pieces = Pieces { first: 0, count: 200, apart: Duration::from_millis(5) };
 
@@ -57,12 +59,12 @@ pub(super) async fn measure_round(world: &World, server: &Server, shape: Shape, 
     until_all_are_started(world, &mut first, shape).await?;
     // Before that there was no watcher, or it was only beginning.
     let longest_gap = created.elapsed() + Duration::from_secs(10);
-    until_settled(&mut first).await?;
+    until_settled(&mut first, SETTLED).await?;
     first.stop()?;
 
     let mut watcher = Watcher::start(world.kubeconfig(), world.folder(), &[])?;
     let ready_again = watcher.ready().await?;
-    until_settled(&mut watcher).await?;
+    until_settled(&mut watcher, SETTLED).await?;
     let memory = watcher.memory()?;
     let idle = if shape.is_largest() { Some(idle(&watcher, server).await?) } else { None };
     let event = per_piece(&watcher, EVENTS, events(world, shape, EVENTS)).await?;
@@ -119,14 +121,14 @@ fn is_pending(run: &Value) -> bool {
     run.pointer("/spec/status").is_some_and(|status| status == "PipelineRunPending")
 }
 
-/// Waits until the watcher takes less than a twentieth of a core, two seconds in a row.
-pub(super) async fn until_settled(watcher: &mut Watcher) -> Result<()> {
+/// Waits until the watcher takes less than `share` of a core, two seconds in a row.
+pub(super) async fn until_settled(watcher: &mut Watcher, share: f64) -> Result<()> {
     let (began, mut quiet) = (Instant::now(), 0);
     while quiet < 2 {
         watcher.check_alive()?;
         let before = watcher.processor_time()?;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let is_quiet = watcher.processor_time()? - before < Duration::from_millis(50);
+        let is_quiet = (watcher.processor_time()? - before).as_secs_f64() < share;
         quiet = if is_quiet { quiet + 1 } else { 0 };
         if began.elapsed() > Duration::from_secs(180) {
             bail!("the watcher was not done within 3 minutes");
