@@ -20,6 +20,10 @@ use crate::convert::FinalState;
 /// Longest one request to the API server may take.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long what nobody waits for, Events and final states, is kept back: when many slots become free in one moment, the API
+/// server has the starts to do first.
+pub const STARTS_FIRST: Duration = Duration::from_millis(200);
+
 /// What a start came to.
 #[derive(Debug)]
 pub enum StartOutcome {

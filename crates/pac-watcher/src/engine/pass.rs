@@ -194,6 +194,7 @@ impl Engine {
     fn mark_done(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey, state: FinalState) {
         let (engine, repository) = (Arc::clone(self), repository.clone());
         self.in_flight.spawn(async move {
+            tokio::time::sleep(patch::STARTS_FIRST).await;
             let _permit = engine.marks.acquire(&repository).await;
             let marked = patch::mark_done(&engine.client, &run, state).await;
             let outcome = if marked.is_ok() { "ok" } else { "error" };

@@ -13,7 +13,7 @@ use pac_concurrency::RepositoryKey;
 use pac_metrics::catalogue;
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, warn};
 
 use super::series::{Key, Series};
@@ -21,7 +21,7 @@ use super::{Told, of_repository, of_run};
 use crate::api::{PipelineRun, Repository};
 use crate::error::with_causes;
 use crate::index::Index;
-use crate::patch::REQUEST_DEADLINE;
+use crate::patch::{REQUEST_DEADLINE, STARTS_FIRST};
 use crate::queue::history::Record;
 
 /// Who says so.
@@ -55,9 +55,15 @@ impl Publisher {
         counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut complained = false;
         loop {
+            let all_told = news.is_empty();
             let written = tokio::select! {
                 told = news.recv() => match told {
-                    Some((repository, record)) => self.tell(&repository, &record, &mut series).await,
+                    Some((repository, record)) => {
+                        if all_told {
+                            sleep(STARTS_FIRST).await;
+                        }
+                        self.tell(&repository, &record, &mut series).await
+                    }
                     None => return,
                 },
                 _ = counts.tick() => self.tell_counts(&mut series).await,
