@@ -202,6 +202,7 @@ impl Plan {
     /// Sorts out who waits: the entries that may be admitted, in order.
     fn judge_queue<'a>(&mut self, snapshot: &'a Snapshot, observation: &'a Observation<'_>) -> Vec<&'a Entry> {
         let mut candidates = Vec::new();
+        // Each run is looked at once, however often it is named.
         let mut unknown: BTreeSet<&RunKey> = observation.waiting.iter().map(|entry| &entry.run).collect();
         unknown.extend(&observation.departed);
         for entry in &snapshot.waiting {
@@ -217,7 +218,7 @@ impl Plan {
             }
         }
         for entry in &observation.waiting {
-            if !unknown.contains(&entry.run) || snapshot.slots.contains_key(&entry.run) {
+            if !unknown.remove(&entry.run) || snapshot.slots.contains_key(&entry.run) {
                 continue;
             }
             self.enqueued.push(entry.clone());
@@ -226,7 +227,7 @@ impl Plan {
             }
         }
         for run in &observation.departed {
-            if !unknown.contains(run) || snapshot.slots.contains_key(run) {
+            if !unknown.remove(run) || snapshot.slots.contains_key(run) {
                 continue;
             }
             match (observation.seen)(run) {

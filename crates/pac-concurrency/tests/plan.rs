@@ -176,6 +176,21 @@ fn a_run_with_a_slot_is_neither_enqueued_nor_granted_again() {
 }
 
 #[test]
+fn a_run_named_twice_takes_one_slot() {
+    let twice = Observation {
+        limit: Limit::AtMost(NonZeroU32::new(2).unwrap()),
+        running: Vec::new(),
+        waiting: entries(&[1, 1, 2]),
+        departed: Vec::new(),
+        unsettled_since: None,
+        seen: &|_| Seen::Waiting,
+        standing: &|_| Standing::Mine,
+    };
+    let plan = plan(&Snapshot::empty(), &twice);
+    assert_eq!((plan.enqueued, plan.granted), (entries(&[1, 2]), entries(&[1, 2])));
+}
+
+#[test]
 fn a_granted_run_that_no_longer_fits_is_not_started_and_keeps_its_place() {
     let scene = Scene::new(2).slot(1, Seen::Running).slot(2, Seen::Waiting).slot(3, Seen::Waiting);
     let plan = scene.plan();

@@ -50,8 +50,8 @@ pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<S
          of that second process, once it has nothing left to do, and at most. *Idle*: 30 s in which nothing happens, and what the \
          server says was written to slots and queues in that time. *Event*: somebody changes a label of a waiting run; \
          *hand-off*: a run ends and the next of its repository is started and the ended one's state written: processor time of \
-         the watcher, of user and kernel, for one of 2,000 and of 200; and the watcher's own instructions for one of 400 and of \
-         50, counted once, by callgrind, less what it executes anyway. Objects are of some 3.5 KiB. Limit 1 everywhere.",
+         the watcher, of user and kernel, for one of 2,000 and of 200; and the watcher's own instructions for one of 1,600 and of \
+         100, counted once, by callgrind, less what it executes anyway. Objects are of some 3.5 KiB. Limit 1 everywhere.",
     );
     Ok(table)
 }
