@@ -2,8 +2,11 @@
 //!
 //! A repository is handed to one worker at a time. What is added while a worker has it is handed out once more when the
 //! worker is done, however often it was added. Looking later is the same with a time: the earliest one asked for counts.
+//!
+//! Where something happened comes before what is looked at whole as a matter of routine, so that nobody waits for his slot
+//! until a resync went through all repositories of a large cluster. Routine gets its turns all the same (P4).
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pac_concurrency::{RepositoryKey, Scope};
@@ -17,14 +20,30 @@ pub struct WorkQueue {
     added: Notify,
 }
 
+/// Of so many looks one is routine at least, as long as there is any to do.
+const TURNS: u64 = 8;
+
 #[derive(Debug, Default)]
 struct State {
-    ready: VecDeque<RepositoryKey>,
-    // What is wanted of those in `ready`, and of those under way that are to be looked at again.
-    wanted: HashMap<RepositoryKey, Scope>,
+    // What a worker may take, in the order it was asked for.
+    events: BTreeMap<u64, RepositoryKey>,
+    routine: BTreeMap<u64, RepositoryKey>,
+    // What is wanted of those, and of those under way that are to be looked at again.
+    wanted: HashMap<RepositoryKey, Wish>,
     under_way: HashSet<RepositoryKey>,
     later: BTreeSet<(Instant, RepositoryKey)>,
     later_by_key: HashMap<RepositoryKey, (Instant, Scope)>,
+    asked: u64,
+    taken: u64,
+}
+
+/// What is wanted of one repository.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    scope: Scope,
+    /// Nothing happened; it is looked at whole as everything is now and then.
+    is_routine: bool,
+    place: u64,
 }
 
 // === impl WorkQueue ===
@@ -70,8 +89,8 @@ impl WorkQueue {
     pub fn done(&self, repository: &RepositoryKey) {
         let mut state = self.state();
         state.under_way.remove(repository);
-        if state.wanted.contains_key(repository) {
-            state.ready.push_back(repository.clone());
+        if let Some(wish) = state.wanted.get(repository).copied() {
+            state.queue(wish.is_routine).insert(wish.place, repository.clone());
             drop(state);
             self.added.notify_one();
         }
@@ -97,15 +116,26 @@ impl WorkQueue {
 impl State {
     /// Whether there is something for a worker to take now that wasn't there before.
     fn add(&mut self, repository: RepositoryKey, scope: Scope) -> bool {
-        let wanted_before = self.wanted.get(&repository).copied();
-        if wanted_before != Some(Scope::Whole) {
-            self.wanted.insert(repository.clone(), scope);
+        let (is_routine, is_under_way) = (scope == Scope::Whole, self.under_way.contains(&repository));
+        self.asked += 1;
+        let new = Wish { scope, is_routine, place: self.asked };
+        let Some(before) = self.wanted.get(&repository).copied() else {
+            self.wanted.insert(repository.clone(), new);
+            if !is_under_way {
+                self.queue(is_routine).insert(new.place, repository);
+            }
+            return !is_under_way;
+        };
+        let both = before.and(new);
+        self.wanted.insert(repository.clone(), both);
+        if before.is_routine && !both.is_routine && self.routine.remove(&before.place).is_some() {
+            self.events.insert(both.place, repository);
         }
-        if wanted_before.is_some() || self.under_way.contains(&repository) {
-            return false;
-        }
-        self.ready.push_back(repository);
-        true
+        false
+    }
+
+    fn queue(&mut self, is_routine: bool) -> &mut BTreeMap<u64, RepositoryKey> {
+        if is_routine { &mut self.routine } else { &mut self.events }
     }
 
     fn add_later(&mut self, repository: RepositoryKey, scope: Scope, when: Instant) {
@@ -128,10 +158,23 @@ impl State {
     }
 
     fn take(&mut self) -> Option<(RepositoryKey, Scope)> {
-        let repository = self.ready.pop_front()?;
-        let scope = self.wanted.remove(&repository).unwrap_or(Scope::Head);
+        self.taken += 1;
+        let routine_first = self.taken.is_multiple_of(TURNS);
+        let first = self.queue(routine_first).pop_first();
+        let (_, repository) = first.or_else(|| self.queue(!routine_first).pop_first())?;
+        let scope = self.wanted.remove(&repository).map_or(Scope::Head, |wish| wish.scope);
         self.under_way.insert(repository.clone());
         Some((repository, scope))
+    }
+}
+
+// === impl Wish ===
+
+impl Wish {
+    /// All that is asked for by either, at the place of this one, which came first.
+    fn and(self, other: Self) -> Self {
+        let scope = if self.scope == Scope::Whole { Scope::Whole } else { other.scope };
+        Self { scope, is_routine: self.is_routine && other.is_routine, place: self.place }
     }
 }
 
@@ -179,6 +222,54 @@ mod tests {
         queue.add(key("slow"), Scope::Head);
         queue.add(key("other"), Scope::Head);
         assert_eq!(queue.next().await.0, key("other"));
+    }
+
+    #[tokio::test]
+    async fn where_something_happened_comes_before_routine() {
+        let queue = WorkQueue::default();
+        for name in ["a", "b", "c"] {
+            queue.add(key(name), Scope::Whole);
+        }
+        queue.add(key("d"), Scope::Head);
+        queue.add(key("b"), Scope::Head);
+        let mut looks = Vec::new();
+        while let Some(look) = queue.next().now_or_never() {
+            looks.push((look.0.name().to_owned(), look.1));
+        }
+        let expected = [("b", Scope::Whole), ("d", Scope::Head), ("a", Scope::Whole), ("c", Scope::Whole)];
+        assert_eq!(looks, expected.map(|(name, scope)| (name.to_owned(), scope)));
+    }
+
+    #[tokio::test]
+    async fn routine_gets_its_turns_however_much_happens() {
+        let queue = WorkQueue::default();
+        queue.add(key("routine"), Scope::Whole);
+        for number in 0..TURNS {
+            queue.add(key(&format!("event-{number}")), Scope::Head);
+            let (found, _) = queue.next().await;
+            if found == key("routine") {
+                return;
+            }
+            queue.done(&found);
+        }
+        panic!("{TURNS} looks, and none of them routine");
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_during_a_look_keeps_its_haste() {
+        let queue = WorkQueue::default();
+        queue.add(key("a"), Scope::Head);
+        queue.next().await;
+        queue.add(key("b"), Scope::Whole);
+        queue.add(key("a"), Scope::Whole);
+        queue.add(key("a"), Scope::Head);
+        queue.done(&key("a"));
+        assert_eq!(
+            queue.next().await,
+            (key("a"), Scope::Whole),
+            "something happened, and all of it is to be looked at"
+        );
+        assert_eq!(queue.next().await, (key("b"), Scope::Whole));
     }
 
     #[tokio::test(start_paused = true)]
