@@ -61,7 +61,9 @@ pub async fn run(
     serve_metrics(options.metrics_addr, measured, serving.clone()).await?;
     let (news, to_publish) = events::channel();
     let publisher = Publisher { client: client.clone(), index: Arc::clone(&index), identity: options.identity.clone() };
-    tokio::spawn(serving.clone().run_until_cancelled_owned(publisher.run(to_publish)));
+    let told_all = CancellationToken::new();
+    let _told_all = told_all.clone().drop_guard();
+    let publishing = tokio::spawn(publisher.run(to_publish, told_all.clone()));
     let chronicle = Arc::new(Chronicle::new(news));
     let plot = Arc::new(Plot::default());
     tokio::spawn(serving.clone().run_until_cancelled_owned(Arc::clone(&plot).follow(Arc::clone(&index))));
@@ -100,6 +102,10 @@ pub async fn run(
         warn!(%error, "the election ended badly");
     }
     following.abort();
+    told_all.cancel();
+    if let Err(error) = publishing.await {
+        warn!(%error, "Events ended badly");
+    }
     info!("stopped");
     Ok(())
 }

@@ -11,7 +11,7 @@ use kube::api::{Api, ListParams};
 use pac_devcluster::{FaultAction, FaultRule};
 use pac_watcher::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED};
 use pac_watcher::queue::history::Happened;
-use pac_watcher::queue::view::{Answer, Explanation, Overview, Queues, RepositoryQueue};
+use pac_watcher::queue::view::{Answer, Explanation, Overview, Queues, RepositoryQueue, Summary};
 use serde_json::json;
 use support::{PATIENCE, World};
 
@@ -30,6 +30,12 @@ async fn queue(world: &World, name: &str) -> RepositoryQueue {
 
 async fn explain(world: &World, name: &str) -> Explanation {
     get(world, &format!("/debug/queue/explain?run={}/{name}", world.namespace)).await
+}
+
+/// A real cluster may have others' Repositories, too.
+fn in_overview<'a>(world: &World, overview: &'a Overview, name: &str) -> &'a Summary {
+    let repository = format!("{}/{name}", world.namespace);
+    overview.repositories.iter().find(|summary| summary.repository == repository).unwrap()
 }
 
 /// Waits until the answer about `name` is this one.
@@ -92,11 +98,12 @@ async fn a_queue_shows_who_runs_and_who_waits_and_what_happened() {
     assert_eq!(why, "it succeeded");
 
     let overview: Overview = get(&world, "/debug/queue/summary").await;
-    let repository = &overview.repositories[0];
+    let repository = in_overview(&world, &overview, "repo");
     assert_eq!((repository.running, repository.waiting), (1, 1));
     assert!(repository.oldest_waiting_seconds.is_some() && overview.watcher.leading);
     let all: Queues = get(&world, "/debug/queue").await;
-    assert_eq!(all.repositories.len(), 1);
+    let ours = format!("{}/", world.namespace);
+    assert_eq!(all.repositories.iter().filter(|queue| queue.repository.starts_with(&ours)).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +223,7 @@ async fn a_paused_repository_admits_nobody_until_it_is_resumed() {
     world.settled().await;
     assert!(world.recorder.now()["b"].is_pending());
     let overview: Overview = get(&world, "/debug/queue/summary").await;
-    assert_eq!(overview.repositories[0].paused.as_ref().unwrap().reason, "registry is moving");
+    assert_eq!(in_overview(&world, &overview, "repo").paused.as_ref().unwrap().reason, "registry is moving");
     assert_eq!(world.watcher().log_count("concurrency limit reached"), 0, "it isn't the limit they wait for");
     world.patch_repository("repo", json!({"metadata": {"annotations": {PAUSED: null, RESUMED: "moved"}}})).await;
     world.running(&["b"]).await;
@@ -308,6 +315,17 @@ async fn events_tell_on_the_run_and_on_its_repository_what_happens() {
     told(&world, "Repository", "repo", |(reason, _, count)| reason == "Started" && *count == 2).await;
     let started = events(&world, "Repository", "repo").await.into_iter().filter(|(reason, _, _)| reason == "Started");
     assert_eq!(started.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_right_before_the_end_is_told_too() {
+    let mut world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a"]).await;
+    world.running(&["a"]).await;
+    world.stop_watcher();
+    let told: Vec<_> = events(&world, "PipelineRun", "a").await.into_iter().map(|(reason, _, _)| reason).collect();
+    assert!(["Admitted", "Started"].iter().all(|reason| told.iter().any(|told| told == reason)), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

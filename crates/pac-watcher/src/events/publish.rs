@@ -14,6 +14,7 @@ use pac_metrics::catalogue;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::series::{Key, Series};
@@ -28,6 +29,8 @@ use crate::queue::history::Record;
 const REPORTER: &str = "pac-concurrency-watcher";
 /// How often counts are told.
 const COUNTS_EVERY: Duration = Duration::from_secs(5);
+/// How long the end of this watcher is held up by what is yet to be told.
+const AT_THE_END: Duration = Duration::from_secs(1);
 /// What Kubernetes takes.
 const INSTANCE_MAX: usize = 128;
 const NOTE_MAX: usize = 1024;
@@ -48,9 +51,25 @@ pub struct Publisher {
 // === impl Publisher ===
 
 impl Publisher {
-    /// Publishes what comes out of `news`, until nobody can put anything in any more.
-    pub async fn run(self, mut news: mpsc::Receiver<(RepositoryKey, Record)>) {
+    /// Publishes what comes out of `news`, until `over`; then what is left, as far as it gets within [`AT_THE_END`].
+    pub async fn run(self, mut news: mpsc::Receiver<(RepositoryKey, Record)>, over: CancellationToken) {
         let mut series = Series::default();
+        let publishing = tokio::select! {
+            () = self.publish(&mut news, &mut series, &over) => true,
+            // A request that gets no answer must not hold up the end.
+            () = async { over.cancelled().await; sleep(AT_THE_END).await } => false,
+        };
+        if !publishing || !news.is_empty() {
+            debug!("not all that happened lately could be told as Events");
+        }
+    }
+
+    async fn publish(
+        &self,
+        news: &mut mpsc::Receiver<(RepositoryKey, Record)>,
+        series: &mut Series,
+        over: &CancellationToken,
+    ) {
         let mut counts = interval(COUNTS_EVERY);
         counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut complained = false;
@@ -60,13 +79,14 @@ impl Publisher {
                 told = news.recv() => match told {
                     Some((repository, record)) => {
                         if all_told {
-                            sleep(STARTS_FIRST).await;
+                            over.run_until_cancelled(sleep(STARTS_FIRST)).await;
                         }
-                        self.tell(&repository, &record, &mut series).await
+                        self.tell(&repository, &record, series).await
                     }
                     None => return,
                 },
-                _ = counts.tick() => self.tell_counts(&mut series).await,
+                () = over.cancelled(), if all_told => return,
+                _ = counts.tick() => self.tell_counts(series).await,
             };
             let Err(why) = written else {
                 complained = false;
