@@ -27,8 +27,8 @@ pub(crate) struct BenchOptions {
     /// For how long to measure, where a figure is so much a second.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
-    /// Show what changed since this earlier result (a file like docs/benchmarks.json, or a revision that has it), and fail if
-    /// something became worse.
+    /// Show what changed since this earlier result (a file like docs/benchmarks.json, or a revision that has it). If something
+    /// became worse, or was not measured any more, fail and leave docs/ as it is.
     #[arg(long, value_name = "BASE")]
     compare: Option<String>,
     /// Only print: leave docs/ as it is.
@@ -50,7 +50,9 @@ enum What {
 
 /// Measures; an error if a promise was broken, or something became worse than in the result compared with.
 pub(crate) fn bench(options: &BenchOptions) -> Result<()> {
-    services::bring(&[POSTGRES, ETCD])?;
+    if options.what != [What::Plan] {
+        services::bring(&[POSTGRES, ETCD])?;
+    }
     run(cargo(&["build", "--release", "--package", "pac", "--package", "pac-bench"])?)?;
     let criterion = target_folder().join("criterion");
     if options.what.is_empty() || options.what.contains(&What::Plan) {
@@ -58,9 +60,9 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<()> {
         if criterion.exists() {
             std::fs::remove_dir_all(&criterion).context("can't remove criterion's earlier figures")?;
         }
-        run(cargo(&["bench", "--package", "pac-concurrency", "--bench", "plan"])?)?;
+        run(pinned(cargo(&["bench", "--package", "pac-concurrency", "--bench", "plan"])?))?;
     }
-    let mut command = pinned(target_folder().join("release/pac-bench"));
+    let mut command = Command::new(target_folder().join("release/pac-bench"));
     command.current_dir(root()).arg("--criterion").arg(&criterion).arg("--root").arg(root());
     command.args(options.what.iter().filter_map(name)).args(["--rounds", &options.rounds.to_string()]);
     command.args(["--seconds", &options.seconds.to_string()]);
@@ -68,16 +70,18 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<()> {
         command.arg("--driver").arg(driver);
     }
     if let Some(base) = &options.compare {
-        command.args(["--compare", base]);
+        // A file is one seen from here, which need not be the workspace's folder.
+        let file = std::path::absolute(base).ok().filter(|file| file.exists());
+        command.arg("--compare").arg(file.unwrap_or_else(|| base.into()));
     }
     if options.dry {
         command.arg("--dry");
     }
-    run(command)
+    run(pinned(command))
 }
 
-/// `program` and all that it starts on two cores, where there is a way to have it so.
-fn pinned(program: std::path::PathBuf) -> Command {
+/// `command` and all that it starts on two cores, where there is a way to have it so.
+fn pinned(command: Command) -> Command {
     let taskset = || {
         let mut command = Command::new("taskset");
         command.args(["--cpu-list", CORES]);
@@ -85,11 +89,20 @@ fn pinned(program: std::path::PathBuf) -> Command {
     };
     if !taskset().arg("true").status().is_ok_and(|status| status.success()) {
         eprintln!("can't pin it to cores {CORES} by taskset (Debian package util-linux): it takes all there are");
-        return Command::new(program);
+        return command;
     }
-    let mut command = taskset();
-    command.arg(program);
-    command
+    let mut pinned = taskset();
+    pinned.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => pinned.env(name, value),
+            None => pinned.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        pinned.current_dir(folder);
+    }
+    pinned
 }
 
 fn name<T: ValueEnum>(value: &T) -> Option<String> {

@@ -24,11 +24,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 
+use self::compare::{Change, Comparison};
 use self::machine::Machine;
-use self::report::{Report, Section};
+use self::report::{Kept, Report, Section};
 use self::store::Kind;
 
 #[derive(Debug, Parser)]
@@ -46,8 +47,8 @@ struct Cli {
     /// For how long to measure, where a figure is so much a second.
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
-    /// Show what changed since this earlier result (a file like docs/benchmarks.json, or a revision that has it), and fail if
-    /// something became worse.
+    /// Show what changed since this earlier result (a file like docs/benchmarks.json, or a revision that has it). If something
+    /// became worse, or was not measured any more, fail and leave docs/ as it is.
     #[arg(long, value_name = "BASE")]
     compare: Option<String>,
     /// Leave docs/ as it is.
@@ -97,42 +98,41 @@ fn main() -> ExitCode {
 async fn measure(cli: &Cli) -> Result<()> {
     // What can't be read should not be found out an hour later.
     let base = cli.compare.as_deref().map(compare::base).transpose()?;
-    let (kept, shown) = (cli.root.join("docs/benchmarks.json"), cli.root.join("docs/benchmarks.md"));
-    let plotted = cli.root.join("docs/images/benchmarks-scale.svg");
-    let mut report = Report::read(&kept)?;
+    let kept = Kept::read(&cli.root)?;
     let mut measured = Report::default();
     for what in What::value_variants().iter().filter(|what| cli.what.is_empty() || cli.what.contains(what)) {
-        let section = what.measure(cli).await?;
+        let section = Box::pin(what.measure(cli)).await?;
         println!("\n{}", markdown::text(&section));
-        if !cli.dry {
-            let document =
-                std::fs::read_to_string(&shown).with_context(|| format!("can't read {}", shown.display()))?;
-            std::fs::write(&shown, markdown::replace(&document, &section)?)?;
-            if *what == What::Scale {
-                section.tables.iter().try_for_each(|table| std::fs::write(&plotted, scale::plot(table)))?;
-            }
-            report.put(section.clone());
-            report.write(&kept)?;
+        // An hour's work should not wait for the next one's.
+        if !cli.dry && base.is_none() {
+            kept.put(&section)?;
         }
         measured.put(section);
     }
-    base.map_or(Ok(()), |base| tell_changes(&base, &measured))
+    let Some(base) = base else { return Ok(()) };
+    tell_changes(&compare::compare(&base, &measured, &|row| cli.leaves_out(row)))?;
+    if !cli.dry {
+        measured.sections.iter().try_for_each(|section| kept.put(section))?;
+    }
+    Ok(())
 }
 
 /// Prints what changed; an error if something became worse.
-fn tell_changes(base: &Report, measured: &Report) -> Result<()> {
-    let changes = compare::compare(base, measured);
-    let mut worse = 0;
-    for change in &changes {
-        let percent = (change.now / change.before - 1.0) * 100.0;
-        let mark = if change.is_regression { "WORSE" } else { "" };
-        println!("{:<100} {:>14.3} → {:>14.3} {percent:>+8.1} % {mark}", change.name, change.before, change.now);
-        worse += usize::from(change.is_regression);
+fn tell_changes(comparison: &Comparison) -> Result<()> {
+    for circumstance in &comparison.circumstances {
+        println!("note: {circumstance}");
     }
-    match worse {
-        0 if changes.is_empty() => bail!("the earlier result has none of these figures"),
+    for Change { name, before, now, verdict } in &comparison.changes {
+        let percent = if before == now { 0.0 } else { (now / before - 1.0) * 100.0 };
+        println!("{name:<100} {before:>14.3} → {now:>14.3} {percent:>+8.1} % {}", verdict.unwrap_or_default());
+    }
+    for name in &comparison.missing {
+        println!("{name:<100} NOT MEASURED");
+    }
+    match comparison.faults() {
+        0 if comparison.changes.is_empty() => bail!("the earlier result has none of these figures"),
         0 => Ok(()),
-        _ => bail!("{worse} of {} figures became worse", changes.len()),
+        faults => bail!("{faults} of {} figures became worse or are missing", comparison.changes.len()),
     }
 }
 
@@ -140,30 +140,55 @@ fn tell_changes(base: &Report, measured: &Report) -> Result<()> {
 
 impl What {
     async fn measure(self, cli: &Cli) -> Result<Section> {
-        let name = self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        let mut machine = Machine::here(cli.command(&name));
+        let name = self.section();
+        let mut machine = Machine::here(cli.command(self));
+        if self != Self::Plan {
+            machine.note_disk()?;
+        }
         let effort = Effort { rounds: cli.rounds, time: Duration::from_secs_f64(cli.seconds) };
         let kinds = if cli.driver.is_empty() { Kind::ALL.to_vec() } else { cli.driver.clone() };
-        let table = match self {
-            Self::Store => store::measure(&kinds, &effort, &mut machine.servers).await?,
-            Self::Handoff => handoff::measure(&kinds, &effort, &mut machine.servers).await?,
+        let tables = match self {
+            Self::Store => vec![Box::pin(store::measure(&kinds, &effort, &mut machine.servers)).await?],
+            Self::Handoff => vec![handoff::measure(&kinds, &effort, &mut machine.servers).await?],
             Self::Scale => scale::measure(&kinds, &effort, &mut machine.servers).await?,
-            Self::Plan => plan::read(&cli.criterion)?,
+            Self::Plan => vec![plan::read(&cli.criterion)?],
         };
-        Ok(Section { name, machine, tables: vec![table] })
+        Ok(Section { name, machine, tables })
+    }
+
+    /// Its name on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// Where its result is kept: what was measured on a real API server stands beside the rest.
+    fn section(self) -> String {
+        match self {
+            Self::Handoff if handoff::is_real() => "handoff-real".to_owned(),
+            _ => self.name(),
+        }
     }
 }
 
 // === impl Cli ===
 
 impl Cli {
-    /// How to measure `name` again like this.
-    fn command(&self, name: &str) -> String {
-        let mut command = format!("cargo xtask bench {name}");
-        if name != "plan" {
+    /// Whether the row of that name is of a driver that was not asked for.
+    fn leaves_out(&self, row: &str) -> bool {
+        let of = |kind: &Kind| row.split_once(':').is_some_and(|(driver, _)| driver == kind.name());
+        !self.driver.is_empty() && Kind::ALL.iter().any(of) && !self.driver.iter().any(of)
+    }
+
+    /// How to measure `what` again like this.
+    fn command(&self, what: What) -> String {
+        let mut command = format!("cargo xtask bench {}", what.name());
+        if what == What::Handoff && handoff::is_real() {
+            command = format!("{}=FILE {command}", handoff::REAL);
+        }
+        if what != What::Plan {
             command += &format!(" --rounds {}", self.rounds);
         }
-        if name == "store" {
+        if what == What::Store {
             command += &format!(" --seconds {}", self.seconds);
         }
         for kind in &self.driver {

@@ -22,13 +22,14 @@ pub(crate) fn text(section: &Section) -> String {
     let mut text = section.tables.iter().map(table).collect::<Vec<_>>().join("\n");
     let _ = write!(
         text,
-        "\nMeasured {} at {} by `{}`: {}, {} GiB, {}, {}{}; load before {:.2}.\n",
+        "\nMeasured {} at {} by `{}`: {}, {} GiB, {}{}, {}{}; load before {:.2}.\n",
         machine.date,
         machine.commit,
         machine.command,
         machine.processor,
         machine.memory.div_ceil(1024),
         machine.system,
+        if machine.disk.is_empty() { String::new() } else { format!(", {}", machine.disk) },
         machine.compiler,
         machine.servers.iter().map(|server| format!(", {server}")).collect::<String>(),
         machine.load_before,

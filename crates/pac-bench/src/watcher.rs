@@ -9,14 +9,12 @@ use anyhow::{Context, Result, bail};
 use pac_devservers::free_port;
 use pac_devservers::process::Child;
 
-/// Clock ticks a second in `/proc`, on every Linux there is.
-const TICKS: u64 = 100;
-
 /// See the [module](self). It ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     process: Child,
     probe_port: u16,
+    metrics_port: u16,
     log: PathBuf,
     started: Instant,
 }
@@ -47,7 +45,7 @@ impl Watcher {
         arguments: &[&str],
     ) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("pac-watcher");
-        let (probe_port, address) = (free_port()?, |port: u16| format!("127.0.0.1:{port}"));
+        let (probe_port, metrics_port, address) = (free_port()?, free_port()?, |port: u16| format!("127.0.0.1:{port}"));
         let log = folder.join("watcher.log");
         let output = File::options().create(true).append(true).open(&log)?;
         let mut command = match wrapper {
@@ -58,12 +56,12 @@ impl Watcher {
             }
         };
         command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--identity", "bench"]);
-        command.args(["--probe-addr", &address(probe_port), "--metrics-addr", &address(free_port()?)]);
+        command.args(["--probe-addr", &address(probe_port), "--metrics-addr", &address(metrics_port)]);
         command.args(["--admin-addr", &address(free_port()?)]).args(arguments);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let started = Instant::now();
         let process = Child::spawn("pac-watcher", command).with_context(|| program.display().to_string())?;
-        Ok(Self { process, probe_port, log, started })
+        Ok(Self { process, probe_port, metrics_port, log, started })
     }
 
     /// Waits until it says that it is ready, and says how long that took from its start.
@@ -84,13 +82,34 @@ impl Watcher {
         self.process.id()
     }
 
-    /// Processor time taken so far, by all of its threads.
+    /// How long it has been there.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What all its metrics of that name come to, whatever their labels are.
+    pub(crate) fn metric(&self, name: &str) -> Result<f64> {
+        let text = ureq::get(&format!("http://127.0.0.1:{}/metrics", self.metrics_port)).call()?;
+        // A large cluster has more of them than ureq takes by default.
+        let text = text.into_body().into_with_config().limit(u64::MAX).read_to_string()?;
+        let of_name = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with([' ', '{']))?;
+            rest.rsplit(' ').next()?.parse::<f64>().ok()
+        });
+        Ok(of_name.sum())
+    }
+
+    /// Processor time taken so far, by all threads it has now, to the nanosecond: one that ended meanwhile takes its own with it.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // The second field is a name in parentheses, which may have spaces in it.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |field: usize| fields.get(field).and_then(|text| text.parse::<u64>().ok()).context("no such field");
-        Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS))
+        let mut nanoseconds = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let schedstat = task?.path().join("schedstat");
+            // It may have ended just now.
+            let Ok(text) = std::fs::read_to_string(&schedstat) else { continue };
+            let taken = text.split(' ').next().and_then(|first| first.parse::<u64>().ok());
+            nanoseconds += taken.with_context(|| format!("{} is not what it is on Linux", schedstat.display()))?;
+        }
+        Ok(Duration::from_nanos(nanoseconds))
     }
 
     /// Memory it has.

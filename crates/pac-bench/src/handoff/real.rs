@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
@@ -109,12 +109,16 @@ impl RealCluster {
         told(judge(&self.record.versions(), &VerdictOptions::default()))
     }
 
-    /// Deletes what it made; the API server takes its time for that.
+    /// Deletes what it made, and leaves its namespaces to the API server, which takes its time for them.
     pub(super) async fn end(self) -> Result<()> {
         let namespaces = self.namespaces.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource("namespaces"));
+        let all: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource("namespaces"));
         for namespace in namespaces {
-            api.delete(&namespace, &DeleteParams::default()).await?;
+            for plural in ["pipelineruns", "repositories"] {
+                let made: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource(plural));
+                made.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+            }
+            all.delete(&namespace, &DeleteParams::default()).await?;
         }
         Ok(())
     }

@@ -18,6 +18,16 @@ pub(super) struct Shape {
     alike: bool,
 }
 
+/// What is written to the API server in the life of a run: it is created, Tekton says twice how it is, the watcher starts it,
+/// writes its final state and some Events.
+const WRITES_A_RUN: f64 = 10.0;
+/// How much of what an API server can take is asked of it.
+const LOAD: f64 = 0.5;
+/// How many runs each slot has, where they take longer.
+const RUNS_A_SLOT: usize = 3;
+/// How long they take at most.
+const LONGEST: Duration = ms(40_000);
+
 /// Each takes some 14 seconds.
 pub(super) const SHAPES: [Shape; 4] = [
     Shape { name: "1 repository", repositories: 1, runs: 84, limit: 3, duration: ms(500), alike: false },
@@ -42,6 +52,21 @@ impl Shape {
         self.duration / 2 + self.duration * u32::try_from(scattered).unwrap_or(0) / 1000
     }
 
+    /// The same on an API server that takes `writes_per_second`, with so much longer runs that it has half of its time left; none
+    /// where that would take too long, and where it is the server alone that is waited for.
+    pub(super) fn paced(&self, writes_per_second: f64) -> Option<Self> {
+        let slots = self.repositories as f64 * f64::from(self.limit);
+        let duration = Duration::from_secs_f64(slots * WRITES_A_RUN / (writes_per_second * LOAD));
+        if self.alike || duration > LONGEST {
+            return None;
+        }
+        if duration < self.duration {
+            return Some(*self);
+        }
+        let runs = self.runs.min(RUNS_A_SLOT * usize::try_from(self.limit).unwrap_or(1));
+        Some(Self { runs, duration, ..*self })
+    }
+
     /// How long all of it takes if each slot is handed on at once, in order.
     pub(super) fn ideal(&self) -> Duration {
         (0..self.repositories).map(|of| self.ideal_of(of)).max().unwrap_or_default()
@@ -63,6 +88,15 @@ impl Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_api_server_has_half_of_its_time_left() {
+        let [one, fifty, in_step, many] = SHAPES;
+        assert_eq!(fifty.paced(100_000.0).unwrap().duration, fifty.duration);
+        let paced = fifty.paced(150.0).unwrap();
+        assert_eq!((paced.duration, paced.runs), (ms(20_000), 9));
+        assert!(one.paced(150.0).is_some() && in_step.paced(150.0).is_none() && many.paced(150.0).is_none());
+    }
 
     #[test]
     fn the_ideal_is_what_slots_never_idle_take() {

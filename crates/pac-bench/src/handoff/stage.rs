@@ -15,7 +15,7 @@ use crate::watcher::Watcher;
 use crate::world::{World, namespace, run};
 
 /// Names the kubeconfig of a real API server, with the two CRDs and without Tekton's and PAC's own controllers.
-const REAL: &str = "PAC_TEST_KUBECONFIG";
+pub(crate) const REAL: &str = "PAC_TEST_KUBECONFIG";
 
 /// See the [module](self).
 pub(super) enum Stage {
@@ -23,9 +23,14 @@ pub(super) enum Stage {
     Real(RealCluster),
 }
 
+/// Whether it is played on a real API server.
+pub(crate) fn is_real() -> bool {
+    std::env::var_os(REAL).is_some()
+}
+
 /// How the clusters are called in the table.
 pub(super) fn title() -> String {
-    let place = if std::env::var_os(REAL).is_some() { "a real API server" } else { "the development cluster" };
+    let place = if is_real() { "a real API server" } else { "the development cluster" };
     format!("Hand-off on {place}")
 }
 

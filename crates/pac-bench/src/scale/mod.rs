@@ -2,7 +2,9 @@
 //! runs to a hundred thousand.
 
 mod instructions;
+mod pieces;
 mod plot;
+mod rest;
 mod round;
 mod shape;
 
@@ -11,8 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use self::instructions::Instructions;
+use self::pieces::Work;
 use self::round::{Round, measure_round};
-use self::shape::{SHAPES, Shape};
+use self::shape::{LARGEST, SHAPES, Shape};
 use crate::Effort;
 use crate::figure::{Better, Row, Table};
 use crate::store::{Kind, Server};
@@ -21,39 +24,39 @@ use crate::world::World;
 pub(crate) use self::plot::plot;
 
 /// Measures each driver of `kinds`; their servers' versions go into `servers`.
-pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<String>) -> Result<Table> {
-    let mut table = Table::new("Large clusters");
+pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<String>) -> Result<Vec<Table>> {
+    let (mut size, mut cost) = (Table::new("Large clusters"), Table::new("What one event costs"));
     for kind in kinds {
         if *kind != Kind::Memory {
-            servers.push(Server::start(*kind)?.version().await?);
+            servers.push(Server::start(*kind).await?.version().await?);
         }
         for shape in SHAPES {
             let (mut rounds, mut instructions) = (Vec::new(), None);
             for number in 1..=effort.rounds {
                 eprintln!("scale: {}, {}, {number} of {}", kind.name(), shape.name(), effort.rounds);
-                let server = Server::start(*kind)?;
+                let server = Server::start(*kind).await?;
                 let (world, created) = (World::new(None, &server).await?, Instant::now());
                 fill(&world, shape)?;
-                let context = || format!("{}, {}", kind.name(), shape.name());
-                rounds.push(measure_round(&world, &server, shape, created).await.with_context(context)?);
-                if number == effort.rounds {
+                let (context, is_last) = (|| format!("{}, {}", kind.name(), shape.name()), number == effort.rounds);
+                let round = measure_round(&world, &server, shape, created, is_last).await;
+                rounds.push(round.with_context(context)?);
+                if is_last {
                     instructions = instructions::count(&world, shape, created).await.with_context(context)?;
                 }
                 world.end().await;
             }
-            table.add(row(*kind, &shape, &rounds, instructions));
+            size.add(size_row(*kind, &shape, &rounds));
+            cost.add(cost_row(*kind, &shape, &rounds, instructions.unwrap_or_default()));
         }
     }
-    table.note(
-        "*Ready at first*: from the process's start on an empty store, with every run to be written into it and one of each \
-         repository to be started after that; *ready again*: the next process's, on the store as it is then. *Resident*, *peak*: \
-         of that second process, once it has nothing left to do, and at most. *Idle*: 30 s in which nothing happens, and what the \
-         server says was written to slots and queues in that time. *Event*: somebody changes a label of a waiting run; \
-         *hand-off*: a run ends and the next of its repository is started and the ended one's state written: processor time of \
-         the watcher, of user and kernel, for one of 2,000 and of 200; and the watcher's own instructions for one of 1,600 and of \
-         100, counted once, by callgrind, less what it executes anyway. Objects are of some 3.5 KiB. Limit 1 everywhere.",
+    size.note(
+        "The first watcher finds an empty store. From its start: *ready* is `/ready`; *all started*, every repository has its one          run started; *all queued*, all others wait in the store. The API server encodes each object once, for this first watcher.          *Ready again*: the next watcher's, on the store as it is then. *Resident*: of that second one, once it has nothing left          to do. *Peak*: the most that any of the two ever had. *Writes*: rows or keys that change for one of 200 hand-offs, counted          in one round. Objects are of some 3.5 KiB. Limit 1 everywhere.",
     );
-    Ok(table)
+    cost.note(
+        "*Event of no matter*: somebody changes a label of a waiting run. *A run joins* the end of a queue; that *one is          cancelled*. *Hand-off*: a run ends, the next of its repository is started, and the ended one's state is written. \
+         µs: processor time of the watcher, of user and kernel, for one of 2,000 events of no matter and for one of 200 of the          others. Instructions (in thousands): the watcher's own in one round, as callgrind counts them, in three spans of 400 and of          40, less what it executes in as much time without any event (*idle*, a second).",
+    );
+    Ok(vec![size, cost, rest::measure(kinds, LARGEST).await?])
 }
 
 /// Everything that waits, and nobody who admits.
@@ -67,29 +70,39 @@ fn fill(world: &World, shape: Shape) -> Result<()> {
     Ok(())
 }
 
-fn row(kind: Kind, shape: &Shape, rounds: &[Round], instructions: Option<Instructions>) -> Row {
+fn size_row(kind: Kind, shape: &Shape, rounds: &[Round]) -> Row {
     let mut row = Row::new(format!("{}: {}", kind.name(), shape.name()));
-    let mut add = |column: &str, better: Better, value: &dyn Fn(&Round) -> f64| {
-        row.add(column, better, rounds.iter().map(value));
+    let mut add = |column: &str, value: &dyn Fn(&Round) -> Option<f64>| {
+        row.add(column, Better::Lower, rounds.iter().filter_map(value));
     };
-    add("ready at first, s", Better::Lower, &|round| round.ready_at_first.as_secs_f64());
-    add("ready again, s", Better::Lower, &|round| round.ready_again.as_secs_f64());
-    add("resident, MiB", Better::Lower, &|round| round.memory.resident);
-    add("peak, MiB", Better::Lower, &|round| round.memory.peak);
-    add("idle, % of a core", Better::Lower, &|round| round.idle.as_ref().map_or(f64::NAN, |idle| idle.share * 100.0));
-    add("idle writes", Better::Lower, &|round| round.idle.as_ref().map_or(f64::NAN, |idle| idle.writes));
-    add("event, µs", Better::Lower, &|round| round.event.as_secs_f64() * 1e6);
-    add("hand-off, µs", Better::Lower, &|round| round.hand_off.as_secs_f64() * 1e6);
-    add("hand-off p50, ms", Better::Lower, &|round| round.verdict.hand_off.median);
-    row.add("event, 1,000 instructions", Better::Lower, instructions.map(|counted| counted.event / 1000.0));
-    row.add("hand-off, 1,000 instructions", Better::Lower, instructions.map(|counted| counted.hand_off / 1000.0));
+    add("ready, s", &|round| Some(round.first.ready.as_secs_f64()));
+    add("all started, s", &|round| Some(round.first.started.as_secs_f64()));
+    add("all queued, s", &|round| Some(round.first.queued?.as_secs_f64()));
+    add("ready again, s", &|round| Some(round.ready_again.as_secs_f64()));
+    add("resident, MiB", &|round| Some(round.memory.resident));
+    add("peak, MiB", &|round| Some(round.peak));
+    add("hand-off p50, ms", &|round| Some(round.verdict.hand_off.median));
+    add("writes a hand-off", &|round| round.writes);
     if shape.is_largest() {
-        row.reach("ready at first, s", 15.0);
-        row.reach("ready again, s", 15.0);
+        for column in ["ready, s", "all started, s", "ready again, s"] {
+            row.reach(column, 15.0);
+        }
         row.reach("resident, MiB", 250.0);
         row.reach("peak, MiB", 250.0);
-        row.reach("idle, % of a core", 1.0);
-        row.reach("idle writes", 0.0);
     }
+    row
+}
+
+fn cost_row(kind: Kind, shape: &Shape, rounds: &[Round], instructions: Instructions) -> Row {
+    let mut row = Row::new(format!("{}: {}", kind.name(), shape.name()));
+    for (at, work) in Work::ALL.into_iter().enumerate() {
+        let micros = rounds.iter().filter_map(|round| Some(round.pieces.get(at)?.as_secs_f64() * 1e6));
+        row.add(&format!("{}, µs", work.name()), Better::Lower, micros);
+    }
+    let thousands = |counted: Vec<f64>| counted.into_iter().map(|instructions| instructions / 1000.0);
+    for (work, counted) in Work::ALL.into_iter().zip(instructions.pieces) {
+        row.add(&format!("{}, instructions", work.name()), Better::Lower, thousands(counted));
+    }
+    row.add("idle, instructions", Better::Lower, thousands(instructions.idle));
     row
 }

@@ -105,7 +105,9 @@ impl Queue {
             )
         };
         let passed = self.manager.pass(&self.key, Scope::Head, &decide).await?;
-        self.commits.fetch_add(1, Ordering::Relaxed);
+        if !passed.plan.delta().is_empty() {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+        }
         for run in &passed.start {
             self.start(run)?;
         }

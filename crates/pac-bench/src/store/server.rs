@@ -1,9 +1,10 @@
 //! The stores that are measured, each a server of its own as it is run in production: what it says is on disk, is.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use etcd_client::{Client, GetOptions};
 use pac_concurrency::Driver;
 use pac_config::{Disk, DriverSettings, Sources, resolve};
 use pac_devservers::etcd::Etcd;
@@ -61,12 +62,28 @@ impl Kind {
 // === impl Server ===
 
 impl Server {
-    pub(crate) fn start(kind: Kind) -> Result<Self> {
-        Ok(match kind {
+    /// Starts one and waits until it serves: an etcd takes connections before it has a leader.
+    pub(crate) async fn start(kind: Kind) -> Result<Self> {
+        let server = match kind {
             Kind::Postgresql => Self::Postgresql(Postgres::start()?),
             Kind::Etcd => Self::Etcd(Etcd::start()?),
             Kind::Memory => Self::Memory,
-        })
+        };
+        let began = Instant::now();
+        while let Err(error) = server.serves().await {
+            if began.elapsed() > Duration::from_secs(30) {
+                return Err(error.context(format!("{} doesn't serve", kind.name())));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(server)
+    }
+
+    async fn serves(&self) -> Result<()> {
+        if let Self::Etcd(server) = self {
+            Client::connect([format!("http://127.0.0.1:{}", server.port())], None).await?.get("/", None).await?;
+        }
+        Ok(())
     }
 
     /// The settings a watcher needs for it, but for the password.
@@ -129,13 +146,31 @@ impl Server {
         }
     }
 
-    /// Rows or keys written so far, besides leases, as the server counts them; see [`Server::counts_after`].
-    pub(crate) fn writes(&self) -> Result<f64> {
+    /// How many runs wait in it; none where nobody but the watcher knows.
+    pub(crate) async fn waiting(&self) -> Result<Option<usize>> {
+        Ok(match self {
+            Self::Postgresql(server) => {
+                let count = "SELECT count(*) FROM pac_concurrency.waiting";
+                Some(server.administer_in("pac_concurrency", count)?.parse()?)
+            }
+            Self::Etcd(server) => {
+                let mut client = Client::connect([format!("http://127.0.0.1:{}", server.port())], None).await?;
+                let options = GetOptions::new().with_prefix().with_count_only();
+                let answer = client.get("/pac/concurrency/v2/queue/", Some(options)).await?;
+                Some(usize::try_from(answer.count())?)
+            }
+            Self::Memory => None,
+        })
+    }
+
+    /// Rows or keys written so far, besides leases, as the server counts them, see [`Server::counts_after`]; none where
+    /// nobody counts.
+    pub(crate) fn writes(&self) -> Result<Option<f64>> {
         match self {
             Self::Postgresql(server) => {
                 let tables = "FROM pg_stat_user_tables WHERE schemaname = 'pac_concurrency' AND relname <> 'leases'";
                 let sum = format!("SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) {tables}");
-                Ok(server.administer_in("pac_concurrency", &sum)?.parse()?)
+                Ok(Some(server.administer_in("pac_concurrency", &sum)?.parse()?))
             }
             Self::Etcd(server) => {
                 let metrics = ureq::get(&format!("http://127.0.0.1:{}/metrics", server.port())).call()?;
@@ -143,9 +178,9 @@ impl Server {
                 let count = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
                 let counts =
                     ["etcd_mvcc_put_total ", "etcd_mvcc_delete_total "].map(|name| count(name).unwrap_or(f64::NAN));
-                Ok(counts.iter().sum())
+                Ok(Some(counts.iter().sum()))
             }
-            Self::Memory => Ok(0.0),
+            Self::Memory => Ok(None),
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) struct Shape {
     pub(super) limit: u32,
 }
 
-/// What is measured. The first is the one that figures were promised for.
+/// What is measured.
 pub(super) const SHAPES: [Shape; 3] = [
     Shape { name: "64 tasks, 16 repositories, limit 2", tasks: 64, repositories: 16, limit: 2 },
     Shape { name: "64 tasks, 1 repository, limit 64", tasks: 64, repositories: 1, limit: 64 },
@@ -23,6 +23,11 @@ pub(super) const SHAPES: [Shape; 3] = [
 // === impl Shape ===
 
 impl Shape {
+    /// Whether it is the one that figures were promised for.
+    pub(super) fn is_promised(&self) -> bool {
+        self.name == SHAPES[0].name
+    }
+
     /// The repositories that task `task` goes around.
     pub(super) fn repositories_of(&self, task: usize) -> impl Iterator<Item = usize> + Clone + use<> {
         (task % self.repositories..self.repositories).step_by(self.tasks)
