@@ -29,10 +29,12 @@ use crate::snapshot::Snapshot;
 pub enum Seen {
     /// Pending, and free to be started.
     Waiting,
-    /// Pending for certain, by a live read of just now, and no start of it is under way.
+    /// Pending for certain, by a live read of just now, and no start of it is under way: nor one of a watcher from which its slot
+    /// was claimed.
     Unstarted,
     /// Pending, and not to be started just now: its start was refused a while ago. A refusal from before a slot was claimed
-    /// doesn't count: its former holder may have started the run since.
+    /// doesn't count, since its former holder may have started the run since; nor does one from so soon after that a start of
+    /// that holder may still be under way.
     HeldBack,
     /// Pending, and our own start of it is under way.
     Starting,

@@ -107,12 +107,14 @@ impl RunView {
 }
 
 /// What a PipelineRun is to the watcher.
-pub fn run_view(run: &PipelineRun) -> Result<RunView, ConvertError> {
+///
+/// `home` is the Repository it is known to be of, if it is: somebody may take the name off it, or spoil it, and it goes on
+/// running, and its end must not be missed (P5).
+pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunView, ConvertError> {
     let namespace = run.metadata.namespace.as_deref().ok_or(ConvertError::NoMetadata("namespace"))?;
     let name = run.metadata.name.as_deref().ok_or(ConvertError::NoMetadata("name"))?;
     let uid = run.metadata.uid.as_deref().ok_or(ConvertError::NoMetadata("uid"))?;
     let created = run.metadata.creation_timestamp.as_ref().ok_or(ConvertError::NoMetadata("creationTimestamp"))?;
-    let repository = run.annotations().get(REPOSITORY).ok_or(ConvertError::NoRepository)?;
     let annotations = run.annotations();
     let order = annotations.get(EXECUTION_ORDER).or_else(|| annotations.get(EXECUTION_ORDER_KEPT));
     let (place, complaint) = match execution_order::place(order.map_or("", String::as_str), namespace, name) {
@@ -121,7 +123,7 @@ pub fn run_view(run: &PipelineRun) -> Result<RunView, ConvertError> {
     };
     Ok(RunView {
         key: RunKey::new(namespace, name, uid)?,
-        repository: RepositoryKey::new(namespace, repository)?,
+        repository: repository(run, namespace, home)?,
         created: created.0.as_second(),
         phase: phase(run),
         begun: begun(run),
@@ -129,6 +131,12 @@ pub fn run_view(run: &PipelineRun) -> Result<RunView, ConvertError> {
         place,
         complaint,
     })
+}
+
+fn repository(run: &PipelineRun, namespace: &str, home: Option<&RepositoryKey>) -> Result<RepositoryKey, ConvertError> {
+    let named = run.annotations().get(REPOSITORY).ok_or(ConvertError::NoRepository);
+    let named = named.and_then(|name| Ok(RepositoryKey::new(namespace, name)?));
+    named.or_else(|error| home.cloned().ok_or(error))
 }
 
 /// The key and own limit of a Repository.
@@ -214,7 +222,7 @@ mod tests {
     }
 
     fn phase_of(patch: Value) -> Phase {
-        run_view(&run(patch)).unwrap().phase
+        run_view(&run(patch), None).unwrap().phase
     }
 
     #[test]
@@ -272,7 +280,8 @@ mod tests {
 
     #[test]
     fn a_kept_order_counts_like_pacs_own() {
-        let view = run_view(&run(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/b,ns/a"}}}))).unwrap();
+        let view =
+            run_view(&run(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/b,ns/a"}}})), None).unwrap();
         assert_eq!(view.place.unwrap().position, 1);
     }
 
@@ -287,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_bad_order_is_a_complaint_and_no_reason_to_ignore_the_run() {
-        let view = run_view(&run(json!({"metadata": {"annotations": {EXECUTION_ORDER: "x"}}}))).unwrap();
+        let view = run_view(&run(json!({"metadata": {"annotations": {EXECUTION_ORDER: "x"}}})), None).unwrap();
         assert_eq!(view.place, None);
         assert!(view.complaint.is_some());
     }
@@ -295,8 +304,8 @@ mod tests {
     #[test]
     fn strangers_are_refused_with_the_reason() {
         let stranger = run(json!({"metadata": {"annotations": {REPOSITORY: null}}}));
-        assert!(matches!(run_view(&stranger), Err(ConvertError::NoRepository)));
+        assert!(matches!(run_view(&stranger, None), Err(ConvertError::NoRepository)));
         let stranger = run(json!({"metadata": {"annotations": {REPOSITORY: "../x"}}}));
-        assert!(matches!(run_view(&stranger), Err(ConvertError::Key(_))));
+        assert!(matches!(run_view(&stranger, None), Err(ConvertError::Key(_))));
     }
 }

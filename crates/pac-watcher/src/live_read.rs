@@ -1,30 +1,48 @@
 //! Reading one run from the API server itself, where the watch's word is not enough.
 
-use kube::Client;
+use std::fmt;
+
 use kube::api::Api;
+use kube::{Client, Resource};
 use pac_concurrency::{RepositoryKey, RunKey};
 
-use crate::api::PipelineRun;
+use crate::api::{PipelineRun, Readable};
 use crate::convert;
 use crate::error::with_causes;
 use crate::index::Confirmed;
 use crate::patch::REQUEST_DEADLINE;
 
+/// Why it can't be told what became of a run.
+#[derive(Debug)]
+pub enum Untold {
+    /// The API server didn't say.
+    NoAnswer(String),
+    /// It did, and nobody can make sense of it (P10): no trouble of the API server's.
+    Unreadable(String),
+}
+
 /// What became of `run` of `repository`, or why that can't be told.
-pub async fn confirm(client: &Client, repository: &RepositoryKey, run: &RunKey) -> Result<Confirmed, String> {
-    let runs: Api<PipelineRun> = Api::namespaced(client.clone(), run.namespace());
+pub async fn confirm(client: &Client, repository: &RepositoryKey, run: &RunKey) -> Result<Confirmed, Untold> {
+    let runs: Api<Readable<PipelineRun>> = Api::namespaced(client.clone(), run.namespace());
     let read = tokio::time::timeout(REQUEST_DEADLINE, runs.get_opt(run.name())).await;
     let found = read
-        .map_err(|_| format!("no answer within {} s", REQUEST_DEADLINE.as_secs()))?
-        .map_err(|error| with_causes(&error))?;
+        .map_err(|_| Untold::NoAnswer(format!("no answer within {} s", REQUEST_DEADLINE.as_secs())))?
+        .map_err(|error| Untold::NoAnswer(with_causes(&error)))?;
     let gone = Ok(Confirmed::Gone(run.clone()));
-    let Some(found) = found else { return gone };
-    if found.metadata.uid.as_deref() != Some(run.uid()) {
-        return gone;
-    }
-    match convert::run_view(&found) {
+    let Some(found) = found.filter(|found| found.meta().uid.as_deref() == Some(run.uid())) else { return gone };
+    let found = found.0.map_err(|unreadable| Untold::Unreadable(unreadable.to_string()))?;
+    // Without a name of its own it is of the repository that has a slot or a place for it.
+    match convert::run_view(&found, Some(repository)) {
         Ok(view) if view.repository == *repository => Ok(Confirmed::Is(view)),
-        // It belongs to another repository now, or to none: nothing of it is this one's.
-        Ok(_) | Err(_) => gone,
+        // It belongs to another repository now: nothing of it is this one's.
+        Ok(_) => gone,
+        Err(error) => Err(Untold::Unreadable(error.to_string())),
+    }
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::NoAnswer(why) | Self::Unreadable(why)) = self;
+        f.write_str(why)
     }
 }

@@ -88,7 +88,7 @@ pub async fn run(
     let (sender, receiver) = watch::channel(Arc::new(settings));
     // Set once: this is where settings begin.
     let _ = settings_in_force.set(receiver.clone());
-    let following = tokio::spawn(source.follow(sender, Arc::clone(&health)));
+    let following = tokio::spawn(vital("the settings", source.follow(sender, Arc::clone(&health))));
 
     let campaign_over = CancellationToken::new();
     let campaign = tokio::spawn(vital("the election", campaign(candidate, campaign_over.clone())));

@@ -139,10 +139,12 @@ impl Sink {
         let view = match run.0 {
             Ok(run) => {
                 self.heed_pacs_queue(&name, &run);
-                convert::run_view(&run)
+                convert::run_view(&run, self.index.home_of(&name, run.metadata.uid.as_deref()).as_ref())
             }
             Err(unreadable) => {
-                return warn!(run = %name, error = %unreadable, "skipped a PipelineRun that can't be read");
+                warn!(run = %name, error = %unreadable, "skipped a PipelineRun that can't be read");
+                // What it was before says nothing of what it is now; if it has a slot, a live read is asked.
+                return self.run_gone(&name);
             }
         };
         match view {

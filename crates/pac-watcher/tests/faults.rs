@@ -317,3 +317,61 @@ async fn a_pass_that_panics_is_tried_again_and_stops_nobody_else() {
     world.finish("c").await;
     world.running(&["b", "d"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_can_not_be_read_keeps_its_slot_and_is_nobody_elses_trouble() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    world.patch_run_status("a", json!({"status": {"conditions": "?"}})).await;
+    world.watcher().log_says("it keeps its slot or place until it can").await;
+    world.repository("other", Some(1)).await;
+    world.event("other", &["x"]).await;
+    world.running(&["a", "x"]).await;
+    let watcher = world.watcher();
+    assert_eq!(watcher.log_count("API server: could not read PipelineRun"), 0, "the API server answers");
+    assert_eq!(watcher.get(watcher.probe_addr, "/ready").await.0, 200);
+    // It ends, whatever else is said of it.
+    let succeeded = json!([{"type": "Succeeded", "status": "True"}]);
+    world.patch_run_status("a", json!({"status": {"conditions": succeeded}})).await;
+    world.running(&["b", "x"]).await;
+}
+
+/// Doubling from 100 ms, less a quarter of jitter, seven requests take this long at least.
+const SEVEN_TRIES: Duration = Duration::from_millis(2300);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_read_that_always_fails_is_tried_less_and_less_often() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    let failing = faults.add(
+        FaultRule::new(refusal(500, "InternalError", "on purpose")).verb("get").resource("pipelineruns").name("a"),
+    );
+    let began = Instant::now();
+    world.delete_run("a").await;
+    faults.struck(failing, 7).await;
+    assert!(began.elapsed() > SEVEN_TRIES, "{:?}", began.elapsed());
+    faults.remove(failing);
+    world.running(&["b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_state_that_is_always_refused_is_tried_less_and_less_often() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    world.finish("a").await;
+    // It is written 200 ms later.
+    let failing = faults.add(start_of("a", refusal(403, "Forbidden", "on purpose")));
+    let began = Instant::now();
+    faults.struck(failing, 7).await;
+    assert!(began.elapsed() > SEVEN_TRIES, "{:?}", began.elapsed());
+    faults.remove(failing);
+    world.state_is("a", "completed").await;
+}

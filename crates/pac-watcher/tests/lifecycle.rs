@@ -255,3 +255,30 @@ async fn strangers_stop_nobody() {
     world.event("repo", &["a"]).await;
     world.running(&["a"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_loses_its_repositorys_name_gives_its_slot_back_all_the_same() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b", "c"]).await;
+    world.running(&["a"]).await;
+    let name =
+        |name: Option<&str>| json!({"metadata": {"annotations": {"pipelinesascode.tekton.dev/repository": name}}});
+    world.patch_run("a", name(None)).await;
+    world.finish("a").await;
+    world.running(&["b"]).await;
+    world.patch_run("b", name(Some("Not a name"))).await;
+    world.finish("b").await;
+    world.running(&["c"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_that_is_not_whole_hides_no_other() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    let conditions = json!([{"type": "Other"}, {"status": "False"}, {"type": "Succeeded", "status": "True"}]);
+    world.patch_run_status("a", json!({"status": {"conditions": conditions}})).await;
+    world.running(&["b"]).await;
+}

@@ -167,6 +167,10 @@ impl KnownRepositories {
         self.state().taking_over_until = Some(until);
     }
 
+    pub(super) fn end_take_over(&self) {
+        self.state().taking_over_until = None;
+    }
+
     fn is_taking_over(&self, now: Instant) -> bool {
         self.state().taking_over_until.is_some_and(|until| now < until)
     }

@@ -154,6 +154,11 @@ impl Manager {
         self.known.take_over(Instant::now() + self.options.stall_after);
     }
 
+    /// To be called when this watcher leads no more: what others have in hand is theirs again.
+    pub fn end_take_over(&self) {
+        self.known.end_take_over();
+    }
+
     /// How many slots each repository had taken at its last pass, for those passed over.
     pub fn held_slots(&self) -> HashMap<RepositoryKey, usize> {
         self.known.held_slots()

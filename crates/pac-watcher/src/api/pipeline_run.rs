@@ -39,9 +39,10 @@ pub struct PipelineRunStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Condition {
     /// Which.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     pub kind: String,
-    /// `True`, `False` or `Unknown`.
+    /// `True`, `False` or `Unknown`; empty in one that says nothing, which must not keep the others from being read.
+    #[serde(default)]
     pub status: String,
 }
 

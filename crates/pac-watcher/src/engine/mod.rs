@@ -33,6 +33,7 @@ use crate::health::{Health, Part};
 use crate::index::Index;
 use crate::options::Mode;
 use crate::queue::Chronicle;
+use crate::vital::vital;
 use crate::watch::Sink;
 use crate::work_queue::WorkQueue;
 
@@ -74,6 +75,27 @@ pub struct Engine {
     lanes: starts::Lanes,
     in_flight: TaskTracker,
     audit: Arc<Audit>,
+}
+
+/// The tasks beside the workers, which end with the engine.
+#[derive(Debug, Default)]
+struct Keepers {
+    over: CancellationToken,
+    tasks: TaskTracker,
+}
+
+// === impl Keepers ===
+
+impl Keepers {
+    fn spawn(&self, keeper: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.over.clone().run_until_cancelled_owned(keeper));
+    }
+
+    async fn end(&self) {
+        self.over.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
 }
 
 // === impl EngineOptions ===
@@ -121,16 +143,14 @@ impl Engine {
 
     /// Runs until `stop`; then finishes what is in flight and ends the term. Passes are made while `leading` is true.
     pub async fn run(self: &Arc<Self>, mut leading: watch::Receiver<bool>, stop: CancellationToken) {
-        let keepers = CancellationToken::new();
-        let tracker = TaskTracker::new();
+        let keepers = Keepers::default();
         let (term, mut began) = watch::channel(false);
-        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).keep_term(term)));
-        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).follow_changes()));
-        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).check_health()));
-        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).resync()));
-        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).audit(Arc::clone(&self.audit))));
-        tracker.spawn(keepers.clone().run_until_cancelled_owned(Arc::clone(self).keep_pasts()));
-        tracker.close();
+        keepers.spawn(vital("the lease", Arc::clone(self).keep_term(term)));
+        keepers.spawn(vital("news of the store", Arc::clone(self).follow_changes()));
+        keepers.spawn(vital("the check of the servers", Arc::clone(self).check_health()));
+        keepers.spawn(vital("the resync", Arc::clone(self).resync()));
+        keepers.spawn(vital("the audit", Arc::clone(self).audit(Arc::clone(&self.audit))));
+        keepers.spawn(Arc::clone(self).keep_pasts());
         if stop.run_until_cancelled(self.prepare(&mut began)).await.is_some() {
             self.health.fine(Part::Start);
         }
@@ -146,12 +166,12 @@ impl Engine {
             }
             self.look_at_everything().await;
             self.lead(&mut leading, &stop).await;
+            self.manager.end_take_over();
             self.write_last_pasts().await;
         }
         self.in_flight.close();
         self.in_flight.wait().await;
-        keepers.cancel();
-        tracker.wait().await;
+        keepers.end().await;
         if let Err(error) = self.manager.end_term().await {
             warn!(error = with_causes(&error), "could not end the lease behind this watcher's slots; it will run out");
         }

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Engine;
-use super::reads::Purpose;
+use super::reads::{Planned, Purpose};
 use crate::backoff;
 use crate::convert::FinalState;
 use crate::health::Part;
 use crate::index::{Confirmed, End};
-use crate::live_read;
+use crate::live_read::{self, Untold};
 use crate::options::Mode;
 use crate::patch;
 
@@ -61,7 +61,7 @@ impl Engine {
         self.note(repository, &passed, now);
         self.index.with(repository, |state| {
             state.note_hand_offs(&passed.plan);
-            state.committed(&passed.plan);
+            state.committed(&passed.plan, now);
         });
         for run in passed.start {
             self.start(repository, run, now);
@@ -73,7 +73,7 @@ impl Engine {
             self.find_surplus(repository, run);
         }
         if self.options.mode == Mode::Standalone {
-            for (run, state) in self.index.with(repository, |state| state.take_done_runs()) {
+            for (run, state) in self.index.with(repository, |state| state.take_done_runs(now)) {
                 self.mark_done(repository, run, state);
             }
         }
@@ -141,47 +141,69 @@ impl Engine {
 
     /// Reads `run` from the API server, and looks again with what that says.
     pub(super) fn confirm(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
-        if !self.reads.plan(Purpose::Confirm, &run) {
-            return;
-        }
-        let (engine, repository) = (Arc::clone(self), repository.clone());
-        self.in_flight.spawn(async move {
-            let found = {
-                let _read = engine.reads.begin(Purpose::Confirm, &run);
-                let _permit = engine.requests.acquire(&repository).await;
-                live_read::confirm(&engine.client, &repository, &run).await
-            };
-            match found {
-                Ok(confirmed) => engine.take_in(&repository, confirmed),
-                Err(why) => {
-                    engine.health.trouble(Part::ApiServer, format!("could not read PipelineRun {run}: {why}"));
-                    engine.try_later(&repository, Scope::Head);
-                }
-            }
+        self.read(Purpose::Confirm, repository, run, |engine, repository, _, confirmed| {
+            engine.take_in(repository, confirmed);
         });
     }
 
     /// Finds out whether `run`, which no longer fits, was started: if not, the next pass gives its slot back.
     fn find_surplus(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
-        if !self.reads.plan(Purpose::Surplus, &run) {
-            return;
+        self.read(Purpose::Surplus, repository, run, |engine, repository, run, confirmed| {
+            if !matches!(&confirmed, Confirmed::Is(view) if view.is_pending()) {
+                return engine.take_in(repository, confirmed);
+            }
+            match engine.index.with(repository, |state| state.note_unstarted(run, Instant::now())) {
+                Some(when) => engine.queue.add_later(repository.clone(), Scope::Head, when),
+                None => engine.queue.add(repository.clone(), Scope::Head),
+            }
+        });
+    }
+
+    /// Reads `run`, and does with what that says as `then` has it.
+    fn read(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        repository: &RepositoryKey,
+        run: RunKey,
+        then: impl FnOnce(&Self, &RepositoryKey, &RunKey, Confirmed) + Send + 'static,
+    ) {
+        match self.reads.plan(purpose, &run, Instant::now()) {
+            Planned::Now => {}
+            Planned::UnderWay => return,
+            Planned::Later(when) => return self.queue.add_later(repository.clone(), Scope::Head, when),
         }
         let (engine, repository) = (Arc::clone(self), repository.clone());
         self.in_flight.spawn(async move {
+            let read = engine.reads.begin(purpose, &run);
             let found = {
-                let _read = engine.reads.begin(Purpose::Surplus, &run);
                 let _permit = engine.requests.acquire(&repository).await;
                 live_read::confirm(&engine.client, &repository, &run).await
             };
             match found {
-                Ok(Confirmed::Is(view)) if view.is_pending() => {
-                    engine.index.with(&repository, |state| state.note_unstarted(&run, Instant::now()));
-                    engine.queue.add(repository.clone(), Scope::Head);
+                Ok(confirmed) => {
+                    read.told();
+                    then(&engine, &repository, &run, confirmed);
                 }
-                Ok(confirmed) => engine.take_in(&repository, confirmed),
-                Err(_) => engine.try_later(&repository, Scope::Head),
+                Err(why) => {
+                    let failed = read.failed(Instant::now());
+                    engine.could_not_read(&run, &why, failed.times == 1);
+                    engine.queue.add_later(repository, Scope::Head, failed.until);
+                }
             }
         });
+    }
+
+    /// Tells that nobody knows what became of `run`, which keeps what it has.
+    pub(super) fn could_not_read(&self, run: &RunKey, why: &Untold, is_news: bool) {
+        match why {
+            Untold::NoAnswer(why) => {
+                self.health.trouble(Part::ApiServer, format!("could not read PipelineRun {run}: {why}"));
+            }
+            Untold::Unreadable(why) if is_news => {
+                warn!(%run, why, "PipelineRun {run} can't be read; it keeps its slot or place until it can, or is gone");
+            }
+            Untold::Unreadable(why) => debug!(%run, why, "PipelineRun {run} still can't be read"),
+        }
     }
 
     pub(super) fn take_in(&self, repository: &RepositoryKey, confirmed: Confirmed) {
@@ -201,8 +223,9 @@ impl Engine {
             catalogue::RUNS_DONE.count(&[state.as_state(), outcome], 1);
             if let Err(why) = marked {
                 debug!(%repository, %run, why, "could not write a run's final state; trying again");
-                engine.index.with(&repository, |state| state.unmark(&run));
-                engine.try_later(&repository, Scope::Head);
+                if let Some(when) = engine.index.with(&repository, |state| state.unmark(&run, Instant::now())) {
+                    engine.queue.add_later(repository.clone(), Scope::Head, when);
+                }
             }
         });
     }

@@ -1,13 +1,23 @@
-//! Which live reads are under way: a run is not read twice at once for the same purpose.
+//! Which live reads are under way: a run is not read twice at once for the same purpose, and after failures less and less often.
 //!
 //! Every pass asks for the reads it misses, and passes go on while the API server is slow: without this, reads of the same
 //! runs would pile up. Dropping the later of two is safe, since what the earlier one finds is used either way, and is
 //! followed by another pass, which asks again for what is still missing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use pac_concurrency::RunKey;
+use tokio::time::Instant;
+
+use crate::backoff;
+
+/// First wait after a failed read; doubles with each further one.
+const WAIT: Duration = Duration::from_millis(100);
+const WAIT_MOST: Duration = Duration::from_secs(15);
+/// How long after its time a failure is forgotten: nobody asks for that read any more.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What a run is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,9 +28,35 @@ pub(super) enum Purpose {
     Surplus,
 }
 
+/// Whether a run is to be read now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Planned {
+    /// Yes, by whoever asked.
+    Now,
+    /// It is being read.
+    UnderWay,
+    /// Not before this: it could not be read a moment ago.
+    Later(Instant),
+}
+
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub(super) struct Reads(Mutex<HashSet<(Purpose, RunKey)>>);
+pub(super) struct Reads(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    under_way: HashSet<(Purpose, RunKey)>,
+    failed: HashMap<(Purpose, RunKey), Failed>,
+}
+
+/// What came of a read so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed {
+    /// How often it failed in a row.
+    pub(super) times: u32,
+    /// When to try again.
+    pub(super) until: Instant,
+}
 
 /// As long as this lives, the read is under way.
 #[derive(Debug)]
@@ -32,9 +68,13 @@ pub(super) struct ReadUnderWay<'a> {
 // === impl Reads ===
 
 impl Reads {
-    /// Notes that `run` is going to be read; false if that is so already.
-    pub(super) fn plan(&self, purpose: Purpose, run: &RunKey) -> bool {
-        self.lock().insert((purpose, run.clone()))
+    /// Notes that `run` is going to be read, unless it is being read, or may not be yet.
+    pub(super) fn plan(&self, purpose: Purpose, run: &RunKey, now: Instant) -> Planned {
+        let (mut state, read) = (self.lock(), (purpose, run.clone()));
+        if let Some(failed) = state.failed.get(&read).filter(|failed| failed.until > now) {
+            return Planned::Later(failed.until);
+        }
+        if state.under_way.insert(read) { Planned::Now } else { Planned::UnderWay }
     }
 
     /// The read that was planned; it is over when this is dropped.
@@ -42,16 +82,33 @@ impl Reads {
         ReadUnderWay { reads: self, read: (purpose, run.clone()) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<(Purpose, RunKey)>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl ReadUnderWay ===
 
+impl ReadUnderWay<'_> {
+    /// It told what was asked.
+    pub(super) fn told(self) {
+        self.reads.lock().failed.remove(&self.read);
+    }
+
+    /// It didn't.
+    pub(super) fn failed(self, now: Instant) -> Failed {
+        let mut state = self.reads.lock();
+        state.failed.retain(|_, failed| now < failed.until + REMEMBERED);
+        let before = state.failed.get(&self.read).map_or(0, |failed| failed.times);
+        let failed = Failed { times: before + 1, until: now + backoff::wait(WAIT, WAIT_MOST, before) };
+        state.failed.insert(self.read.clone(), failed);
+        failed
+    }
+}
+
 impl Drop for ReadUnderWay<'_> {
     fn drop(&mut self) {
-        self.reads.lock().remove(&self.read);
+        self.reads.lock().under_way.remove(&self.read);
     }
 }
 
@@ -61,10 +118,29 @@ mod tests {
 
     #[test]
     fn a_run_is_read_once_at_a_time_for_each_purpose() {
-        let (reads, run) = (Reads::default(), RunKey::new("ns", "run", "uid").unwrap());
-        assert!(reads.plan(Purpose::Confirm, &run) && !reads.plan(Purpose::Confirm, &run));
-        assert!(reads.plan(Purpose::Surplus, &run));
+        let (reads, run, now) = (Reads::default(), RunKey::new("ns", "run", "uid").unwrap(), Instant::now());
+        assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::Now);
+        assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::UnderWay);
+        assert_eq!(reads.plan(Purpose::Surplus, &run, now), Planned::Now);
         drop(reads.begin(Purpose::Confirm, &run));
-        assert!(reads.plan(Purpose::Confirm, &run) && !reads.plan(Purpose::Surplus, &run));
+        assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::Now);
+        assert_eq!(reads.plan(Purpose::Surplus, &run, now), Planned::UnderWay);
+    }
+
+    #[test]
+    fn what_fails_is_tried_less_and_less_often_until_it_tells() {
+        let (reads, run, mut now) = (Reads::default(), RunKey::new("ns", "run", "uid").unwrap(), Instant::now());
+        let mut waits = Vec::new();
+        for times in 1..=3 {
+            assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::Now);
+            let failed = reads.begin(Purpose::Confirm, &run).failed(now);
+            assert_eq!((failed.times, reads.plan(Purpose::Confirm, &run, now)), (times, Planned::Later(failed.until)));
+            waits.push(failed.until - now);
+            now = failed.until;
+        }
+        assert!(waits.is_sorted(), "{waits:?}");
+        assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::Now);
+        reads.begin(Purpose::Confirm, &run).told();
+        assert!(reads.lock().failed.is_empty());
     }
 }

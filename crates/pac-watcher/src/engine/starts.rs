@@ -1,20 +1,21 @@
 //! Starting runs that hold a slot.
 //!
-//! A start is sent at once after the pass that proved the slot ours, or not at all: the claim of another watcher on a slot
-//! takes longer than a start may be under way (see [`pac_concurrency::manager`]).
+//! A start is sent at once after the pass that proved the slot ours, or not at all: another watcher that claims the slot gives
+//! it to nobody else for longer than a start may be under way (see [`pac_concurrency::manager`]).
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use pac_concurrency::{RepositoryKey, RunKey, Scope};
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Engine;
 use crate::convert::Phase;
-use crate::health::Part;
 use crate::index::Confirmed;
 use crate::live_read;
 use crate::patch::{self, StartOutcome};
@@ -75,8 +76,9 @@ impl Engine {
                 if proven.elapsed() > PROOF_LASTS {
                     count_failure(&repository, "late");
                     engine.index.with(&repository, |state| state.abandon_start(&run));
-                } else {
-                    engine.try_start(&repository, &run, proven).await;
+                } else if AssertUnwindSafe(engine.try_start(&repository, &run, proven)).catch_unwind().await.is_err() {
+                    error!(%repository, %run, "a start panicked, which is a bug of the watcher; it is tried again");
+                    engine.doubt(&repository, &run);
                 }
                 engine.queue.add(repository.clone(), Scope::Head);
             });
@@ -111,8 +113,8 @@ impl Engine {
     async fn look_again(&self, repository: &RepositoryKey, run: &RunKey, refused: Option<&str>) {
         match live_read::confirm(&self.client, repository, run).await {
             Ok(Confirmed::Is(view)) if view.is_pending() => match refused {
-                Some(why) => self.refused(repository, run, why),
-                None => self.doubt(repository, run),
+                Some(why) if !self.may_be_started_by_another(repository, run) => self.refused(repository, run, why),
+                _ => self.doubt(repository, run),
             },
             Ok(Confirmed::Is(view)) if view.phase == Phase::Running => self.started(repository, run),
             Ok(confirmed) => {
@@ -121,10 +123,14 @@ impl Engine {
                 self.take_in(repository, confirmed);
             }
             Err(why) => {
-                self.health.trouble(Part::ApiServer, format!("could not read PipelineRun {run}: {why}"));
+                self.could_not_read(run, &why, true);
                 self.doubt(repository, run);
             }
         }
+    }
+
+    fn may_be_started_by_another(&self, repository: &RepositoryKey, run: &RunKey) -> bool {
+        self.index.with(repository, |state| state.may_be_started_by_another(run, Instant::now()))
     }
 
     fn started(&self, repository: &RepositoryKey, run: &RunKey) {

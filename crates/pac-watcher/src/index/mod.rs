@@ -154,6 +154,15 @@ impl Index {
         self.state().homes.get(path).cloned()
     }
 
+    /// The repository of the run `path` of that uid, if it is one that is shown.
+    pub fn home_of(&self, path: &str, uid: Option<&str>) -> Option<RepositoryKey> {
+        let state = self.state();
+        let home = state.homes.get(path)?;
+        let (_, name) = path.split_once('/')?;
+        let is_the_same = |one: &Mutex<RepositoryState>| locked(one).uid_of(name).as_deref() == uid;
+        state.repositories.get(home).is_some_and(|one| is_the_same(one)).then(|| home.clone())
+    }
+
     /// What people are shown of `repository`; none if nothing is known of it.
     pub fn shown(&self, repository: &RepositoryKey) -> Option<Shown> {
         let state = self.state().repositories.get(repository).cloned()?;
@@ -315,7 +324,7 @@ fn locked(state: &Mutex<RepositoryState>) -> MutexGuard<'_, RepositoryState> {
 
 #[cfg(test)]
 mod tests {
-    use pac_concurrency::{Scope, Snapshot, Standing};
+    use pac_concurrency::{Entry, OrderKey, Plan, Scope, Snapshot, Standing};
 
     use super::*;
 
@@ -363,6 +372,28 @@ mod tests {
         // So long did the commit take.
         tokio::time::advance(Duration::from_millis(5)).await;
         assert_eq!(index.with(&key("repo"), |state| state.next_look()), Some(seen + settles), "P4");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claimed_run_is_not_given_back_while_its_former_holders_start_may_arrive() {
+        let key = |name| RepositoryKey::new("ns", name).unwrap();
+        let (index, run) = (Index::new(key("global")), view(Phase::Waiting).key);
+        index.apply_run(view(Phase::Waiting));
+        let entry = Entry::new(run.clone(), OrderKey::alone(0));
+        let claimed = Plan { claimed: vec![entry], ..Plan::default() };
+        index.with(&key("repo"), |state| {
+            state.committed(&claimed, Instant::now());
+            assert!(state.may_be_started_by_another(&run, Instant::now()), "P1");
+            assert!(
+                state.note_unstarted(&run, Instant::now()).is_some(),
+                "what a live read told counts for nothing yet"
+            );
+        });
+        tokio::time::advance(Duration::from_secs(15)).await;
+        index.with(&key("repo"), |state| {
+            assert!(!state.may_be_started_by_another(&run, Instant::now()));
+            assert_eq!(state.note_unstarted(&run, Instant::now()), None);
+        });
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl RepositoryState {
         self.runs.get(view.key.name()).is_some_and(|run| run.view == *view)
     }
 
+    /// The uid of the run of that name, if one is shown.
+    pub(super) fn uid_of(&self, name: &str) -> Option<String> {
+        self.runs.get(name).map(|run| run.view.key.uid().to_owned())
+    }
+
     /// Takes in a version of a run that, where it is new, has been there for `age`.
     pub(super) fn apply_run(&mut self, view: RunView, now: Instant, age: Duration) {
         let name: Arc<str> = view.key.name().into();
@@ -206,13 +211,23 @@ impl RepositoryState {
         self.on_run(run, |run| run.refuse(why, now))
     }
 
-    /// Notes that a live read found `run` pending, with no start of ours under way.
-    pub fn note_unstarted(&mut self, run: &RunKey, now: Instant) {
+    /// Notes that a live read found `run` pending, with no start of ours under way. That says nothing while another watcher's
+    /// may be: then it says when to look again.
+    pub fn note_unstarted(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
         self.on_run(run, |run| {
-            if run.start != StartState::UnderWay {
+            let another_may_until = run.another_may_start_until(now);
+            if another_may_until.is_none() && run.start != StartState::UnderWay {
                 run.start = StartState::Unstarted(now + UNSTARTED_STANDS);
             }
-        });
+            another_may_until
+        })
+        .flatten()
+    }
+
+    /// Whether another watcher, whose slot was claimed, may still start `run`: until then no refusal of ours frees the slot (P1).
+    pub fn may_be_started_by_another(&self, run: &RunKey, now: Instant) -> bool {
+        let known = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        known.is_some_and(|known| known.another_may_start_until(now).is_some())
     }
 
     /// Notes that nobody knows what became of the start of `run`; says when to try again.
@@ -276,14 +291,13 @@ impl RepositoryState {
     }
 
     /// Takes in what was committed.
-    pub fn committed(&mut self, plan: &Plan) {
+    pub fn committed(&mut self, plan: &Plan, now: Instant) {
         let stored = [&plan.enqueued, &plan.granted, &plan.adopted, &plan.claimed];
         for entry in stored.into_iter().flatten() {
             self.on_run(&entry.run, |run| run.stored = true);
         }
-        // What a former holder did to the run since we were refused is not known.
         for entry in &plan.claimed {
-            self.on_run(&entry.run, Run::forget_refusal);
+            self.on_run(&entry.run, |run| run.claim(now));
         }
         for run in &plan.released {
             if self.on_run(run, |run| run.stored = false).is_none() {

@@ -14,6 +14,11 @@ const REFUSED_WAIT_MOST: Duration = Duration::from_secs(300);
 /// First wait after a start whose outcome was unknown; doubles with each further one.
 const UNKNOWN_WAIT: Duration = Duration::from_millis(200);
 const UNKNOWN_WAIT_MOST: Duration = Duration::from_secs(15);
+/// First wait after a final state that could not be written; doubles with each further one.
+const UNMARKED_WAIT: Duration = Duration::from_millis(100);
+const UNMARKED_WAIT_MOST: Duration = Duration::from_secs(15);
+/// How long after a slot was claimed its former holder's start may still arrive: longer than one may be under way.
+const ANOTHERS_START_LASTS: Duration = Duration::from_secs(15);
 
 /// What became of our own attempts to start a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +54,10 @@ pub(super) struct Run {
     pub(super) start: StartState,
     /// Whether its final state was written, or is being written.
     pub(super) marked: bool,
+    /// How often it could not be written, and when to try again.
+    unmarked: Option<(u32, Instant)>,
+    /// Until when another watcher's start of it may arrive, whose slot we claimed.
+    another_may_start_until: Option<Instant>,
     /// What the API server said when it last refused a start.
     pub(super) refusal: Option<String>,
     /// Whether it was told that others passed it since.
@@ -71,6 +80,8 @@ impl Run {
             stored: false,
             start: StartState::Idle,
             marked: false,
+            unmarked: None,
+            another_may_start_until: None,
             refusal: None,
             passed_over: false,
             failures: 0,
@@ -133,8 +144,28 @@ impl Run {
         until
     }
 
-    /// Drops what is known of a refusal.
-    pub(super) fn forget_refusal(&mut self) {
+    /// Notes that its final state could not be written; says when to try again.
+    pub(super) fn unmark(&mut self, now: Instant) -> Instant {
+        let failures = self.unmarked.map_or(0, |(failures, _)| failures);
+        let until = now + backoff::wait(UNMARKED_WAIT, UNMARKED_WAIT_MOST, failures);
+        (self.marked, self.unmarked) = (false, Some((failures + 1, until)));
+        until
+    }
+
+    /// Whether its final state may be written now.
+    pub(super) fn is_to_be_marked(&self, now: Instant) -> bool {
+        self.unmarked.is_none_or(|(_, until)| until <= now)
+    }
+
+    /// Until when it may still be started by another watcher, whatever we are told of our own start.
+    pub(super) fn another_may_start_until(&self, now: Instant) -> Option<Instant> {
+        self.another_may_start_until.filter(|until| *until > now)
+    }
+
+    /// Notes that its slot was claimed from another watcher. What is known of a refusal counts no more: what that watcher did
+    /// since is not known, and its start may still be under way.
+    pub(super) fn claim(&mut self, now: Instant) {
+        self.another_may_start_until = Some(now + ANOTHERS_START_LASTS);
         if matches!(self.start, StartState::Refused(_) | StartState::Unstarted(_)) {
             self.start = StartState::Idle;
         }

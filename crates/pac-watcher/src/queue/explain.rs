@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::history::watcher;
 use super::look::{Onlooker, is_running, lasting};
 use super::view::{Answer, Explanation, RepositoryQueue};
-use crate::api::PipelineRun;
 use crate::api::labels::SELECTOR;
+use crate::api::{PipelineRun, Readable};
 use crate::at_work::System;
 use crate::convert::{self, ConvertError, FinalState, Phase};
 use crate::error::with_causes;
@@ -63,7 +63,7 @@ impl Onlooker {
 
     /// A run the watch doesn't show: a live read tells why.
     async fn explain_unseen(&self, namespace: &str, name: &str, repository: &mut Option<String>) -> Verdict {
-        let runs: Api<PipelineRun> = Api::namespaced(self.client.clone(), namespace);
+        let runs: Api<Readable<PipelineRun>> = Api::namespaced(self.client.clone(), namespace);
         let run = match tokio::time::timeout(REQUEST_DEADLINE, runs.get_opt(name)).await {
             Ok(Ok(Some(run))) => run,
             Ok(Ok(None)) => {
@@ -72,7 +72,11 @@ impl Onlooker {
             Ok(Err(error)) => return api_server_unreachable(&with_causes(&error)),
             Err(_) => return api_server_unreachable("no answer in time"),
         };
-        let view = match convert::run_view(&run) {
+        let run = match run.0 {
+            Ok(run) => run,
+            Err(unreadable) => return (Answer::Foreign, format!("it can't be read: {unreadable}")),
+        };
+        let view = match convert::run_view(&run, None) {
             Ok(view) => view,
             Err(error @ ConvertError::NoRepository) => {
                 return (Answer::Foreign, format!("it is no run of Pipelines-as-Code's: {error}"));

@@ -230,6 +230,11 @@ impl World {
         self.runs().patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
     }
 
+    /// Changes the status of `name`.
+    pub async fn patch_run_status(&self, name: &str, patch: Value) {
+        self.runs().patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
     pub fn runs(&self) -> Api<DynamicObject> {
         self.api(&self.namespace, "tekton.dev", "v1", "PipelineRun", "pipelineruns")
     }

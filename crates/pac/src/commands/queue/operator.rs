@@ -69,7 +69,7 @@ pub(super) async fn release(queue: &Queue, run: &RunName, reason: &str, force: b
     let found = found.ok_or_else(|| {
         Failure::Missing(format!("there is no PipelineRun {path}: if it had a slot, that is freed without your help"))
     })?;
-    let view = convert::run_view(&found).map_err(|error| Failure::Refused(format!("{path}: {error}")))?;
+    let view = convert::run_view(&found, None).map_err(|error| Failure::Refused(format!("{path}: {error}")))?;
     may_release(&path, view.phase, force)?;
     match runs.patch_metadata(&run.name, &PatchParams::default(), &mark_released(view.key.uid(), reason)).await {
         Ok(_) => {}
