@@ -1,5 +1,7 @@
 //! From settings to how connections are opened.
 
+use std::time::Duration;
+
 use pac_concurrency::DriverError;
 use pac_config::{PostgreSqlSettings, SslMode};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -52,6 +54,18 @@ pub(crate) async fn open(settings: &PostgreSqlSettings, server: &Server) -> Resu
     }
 }
 
+/// What the server answers while a connection is made fit for use, or that it didn't in time.
+pub(crate) async fn within<T>(
+    deadline: Duration,
+    server: &Server,
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, DriverError> {
+    match timeout(deadline, asked).await {
+        Ok(answered) => answered.map_err(|error| server.explain(Stage::Connecting, error)),
+        Err(_) => Err(server.silent(Stage::Connecting)),
+    }
+}
+
 /// Whether a transaction pooler is between us and the server: `first` is an open connection, and idle.
 ///
 /// Through one, a second connection is served by the backend that just served the first, and that backend was there before
@@ -64,12 +78,13 @@ pub(crate) async fn is_pooled(
     const ROUNDS: usize = 3;
     for _ in 0..ROUNDS {
         let explain = |error| server.explain(Stage::Connecting, error);
-        let now = first.fetch_one("SELECT extract(epoch FROM clock_timestamp())::text").await.map_err(explain)?;
+        let asked = first.fetch_one("SELECT extract(epoch FROM clock_timestamp())::text");
+        let now = within(settings.connection_timeout, server, asked).await?;
         let now: String = now.try_get(0).map_err(explain)?;
         let mut second = open(settings, server).await?;
         let is_older =
             format!("SELECT backend_start < to_timestamp({now}) FROM pg_stat_activity WHERE pid = pg_backend_pid()");
-        let older = second.fetch_one(AssertSqlSafe(is_older)).await.map_err(explain)?;
+        let older = within(settings.connection_timeout, server, second.fetch_one(AssertSqlSafe(is_older))).await?;
         let older: bool = older.try_get(0).map_err(explain)?;
         // Its end is nobody's business any more.
         let _ = second.close().await;

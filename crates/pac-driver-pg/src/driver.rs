@@ -43,7 +43,7 @@ impl PgDriver {
     pub async fn connect(settings: &PostgreSqlSettings) -> Result<Self, DriverError> {
         let server = connect::server(settings);
         let mut connection = connect::open(settings, &server).await?;
-        migrate::migrate(&mut connection, &server).await?;
+        migrate::migrate(&mut connection, settings.connection_timeout, &server).await?;
         // It takes a second connection to find out.
         let pooled = settings.max_connections == 1 || connect::is_pooled(&mut connection, settings, &server).await?;
         // Its end is nobody's business any more.

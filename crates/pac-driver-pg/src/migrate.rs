@@ -3,12 +3,15 @@
 //! One transaction under one advisory lock, in the simple protocol: sqlx's own migrator takes a session's lock and names
 //! its statements, and neither survives a transaction pooler.
 
+use std::time::Duration;
+
 use pac_concurrency::{DriverError, Fault};
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 use tracing::info;
 
-use crate::error::{Server, Stage};
+use crate::connect::within;
+use crate::error::Server;
 
 /// Each brings the schema from one version to the next; the first makes version 1. Never changed once released.
 const MIGRATIONS: &[&str] = &[
@@ -26,51 +29,77 @@ const PREPARE: &str = "CREATE SCHEMA IF NOT EXISTS pac_concurrency;
     CREATE TABLE IF NOT EXISTS pac_concurrency.migrations
         (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());";
 
-/// Creates or upgrades the schema. Any number of watchers may do so at once.
-pub(crate) async fn migrate(connection: &mut PgConnection, server: &Server) -> Result<(), DriverError> {
-    migrate_by(MIGRATIONS, connection, server).await
+/// How long one migration may take.
+const MIGRATED_WITHIN: Duration = Duration::from_secs(600);
+
+/// Creates or upgrades the schema. Any number of watchers may do so at once; each waits for the others for as long as for the
+/// answer to a question, `patience`.
+pub(crate) async fn migrate(
+    connection: &mut PgConnection,
+    patience: Duration,
+    server: &Server,
+) -> Result<(), DriverError> {
+    migrate_by(MIGRATIONS, connection, patience, server).await
 }
 
 async fn migrate_by(
     migrations: &'static [&str],
     connection: &mut PgConnection,
+    patience: Duration,
     server: &Server,
 ) -> Result<(), DriverError> {
     let newest = i32::try_from(migrations.len()).unwrap_or(i32::MAX);
-    let explain = |error| server.explain(Stage::Connecting, error);
     // A user with no right to create anything can still use a schema that is up to date.
-    if is_there(connection).await.map_err(explain)? {
-        let found = version(connection).await.map_err(explain)?;
+    if within(patience, server, is_there(connection)).await? {
+        let found = within(patience, server, version(connection)).await?;
         check(found, newest, server)?;
         if found == newest {
             return Ok(());
         }
     }
-    upgrade(migrations, newest, connection, server).await
+    upgrade(migrations, newest, connection, patience, server).await
 }
 
 async fn upgrade(
     migrations: &'static [&str],
     newest: i32,
     connection: &mut PgConnection,
+    patience: Duration,
     server: &Server,
 ) -> Result<(), DriverError> {
-    let explain = |error| server.explain(Stage::Connecting, error);
-    connection.execute("BEGIN").await.map_err(explain)?;
-    connection.execute(LOCK).await.map_err(explain)?;
-    if !is_there(connection).await.map_err(explain)? {
-        connection.execute(PREPARE).await.map_err(explain)?;
+    within(patience, server, connection.execute("BEGIN")).await?;
+    lock(connection, patience, server).await?;
+    if !within(patience, server, is_there(connection)).await? {
+        within(patience, server, connection.execute(PREPARE)).await?;
     }
-    let found = version(connection).await.map_err(explain)?;
+    let found = within(patience, server, version(connection)).await?;
     check(found, newest, server)?;
     for (version, migration) in (1..).zip(migrations).filter(|(version, _)| *version > found) {
-        connection.execute(*migration).await.map_err(explain)?;
+        within(MIGRATED_WITHIN, server, connection.execute(*migration)).await?;
         let applied = format!("INSERT INTO pac_concurrency.migrations (version) VALUES ({version})");
-        connection.execute(sqlx::AssertSqlSafe(applied)).await.map_err(explain)?;
+        within(patience, server, connection.execute(sqlx::AssertSqlSafe(applied))).await?;
         info!(version, "schema pac_concurrency in database {} brought up to date", server.database);
     }
-    connection.execute("COMMIT").await.map_err(explain)?;
+    within(patience, server, connection.execute("COMMIT")).await?;
     Ok(())
+}
+
+/// Waits until no other watcher is at it, but not for ever: one that is frozen holds the lock as long as its connection lives.
+async fn lock(connection: &mut PgConnection, patience: Duration, server: &Server) -> Result<(), DriverError> {
+    let milliseconds = patience.as_millis();
+    let patient = format!("SET LOCAL lock_timeout = '{milliseconds}ms'");
+    within(patience, server, connection.execute(sqlx::AssertSqlSafe(patient))).await?;
+    match within(patience + patience, server, connection.execute(LOCK)).await {
+        Err(DriverError::Unavailable(fault)) => Err(DriverError::Unavailable(Fault::because(
+            format!(
+                "waited {milliseconds} ms (postgresql-connection-timeout) for another session to bring schema pac_concurrency \
+                 in database {} up to date: a watcher that is frozen, or far away? pg_locks has it as an advisory lock",
+                server.database
+            ),
+            fault,
+        ))),
+        locked => locked.map(drop),
+    }
 }
 
 fn check(found: i32, newest: i32, server: &Server) -> Result<(), DriverError> {
@@ -114,16 +143,16 @@ mod tests {
         };
         let newer: &'static [&str] =
             [MIGRATIONS, &["CREATE TABLE pac_concurrency.newer (one integer)"]].concat().leak();
-        migrate_by(&MIGRATIONS[..1], &mut connection, &server).await.unwrap();
-        migrate_by(MIGRATIONS, &mut connection, &server).await.unwrap();
+        migrate_by(&MIGRATIONS[..1], &mut connection, Duration::from_secs(30), &server).await.unwrap();
+        migrate_by(MIGRATIONS, &mut connection, Duration::from_secs(30), &server).await.unwrap();
         connection.execute("INSERT INTO pac_concurrency.repositories VALUES ('ns/repo', 1, 0)").await.unwrap();
-        migrate_by(newer, &mut connection, &server).await.unwrap();
-        migrate_by(newer, &mut connection, &server).await.unwrap();
+        migrate_by(newer, &mut connection, Duration::from_secs(30), &server).await.unwrap();
+        migrate_by(newer, &mut connection, Duration::from_secs(30), &server).await.unwrap();
         let known = MIGRATIONS.len();
         assert_eq!(version(&mut connection).await.unwrap() as usize, known + 1);
         let kept = connection.fetch_one("SELECT count(*) FROM pac_concurrency.repositories").await.unwrap();
         assert_eq!(kept.get::<i64, _>(0), 1);
-        let error = migrate_by(MIGRATIONS, &mut connection, &server).await.unwrap_err();
+        let error = migrate_by(MIGRATIONS, &mut connection, Duration::from_secs(30), &server).await.unwrap_err();
         let said = format!("version {}, and this program knows versions up to {known}", known + 1);
         assert!(error.to_string().contains(&said), "{error}");
     }

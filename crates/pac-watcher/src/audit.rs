@@ -33,9 +33,10 @@ impl Audit {
     /// Looks at the slots of each repository, as far as they are known now.
     pub fn look(&self, slots: &[(RepositoryKey, Vec<RunKey>)], index: &Index, now: Instant) {
         let mut vacant = self.vacant();
+        // A repository that was forgotten has no slots.
+        vacant.retain(|repository, _| slots.iter().any(|(known, _)| known == repository));
         for (repository, runs) in slots {
-            let without_run: Vec<&RunKey> =
-                index.with(repository, |state| runs.iter().filter(|run| !state.is_alive(run)).collect());
+            let without_run = index.without_run(repository, runs);
             if without_run.is_empty() {
                 if let Some(before) = vacant.remove(repository) {
                     before.iter().for_each(|(run, since)| tell_over(repository, run, now - *since));
@@ -122,6 +123,16 @@ mod tests {
         assert_eq!(audit.leaked(began + Duration::from_secs(200))[&repository()], [run()]);
         audit.look(&[(repository(), vec![])], &index, began + Duration::from_secs(201));
         assert_eq!(leaked_at(300), 0, "it was freed");
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_leaked_and_a_look_makes_nothing_known() {
+        let (index, audit) = (Index::new(repository()), Audit::default());
+        let began = Instant::now();
+        audit.look(&[(repository(), vec![run()])], &index, began);
+        assert!(index.repositories().is_empty());
+        audit.look(&[], &index, began + AUDIT_EVERY);
+        assert!(audit.leaked(began + Duration::from_secs(100)).is_empty());
     }
 
     #[test]

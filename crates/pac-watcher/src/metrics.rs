@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::at_work::AtWork;
 use crate::health::{Health, Part};
 use crate::index::{Index, Tally};
+use crate::work_queue::WorkQueue;
 
 /// Leaked slots of a repository that are named.
 const NAMED_LEAKS: usize = 10;
@@ -95,7 +96,10 @@ impl Measured {
     }
 
     fn write_store(&self, exposition: &mut Exposition) {
-        let depth = self.at_work.queue().map(|queue| (Vec::new(), number(queue.depth())));
+        // Nobody works on what a standby collects; it looks at everything anew if it comes to lead.
+        let leading = *self.leading.borrow();
+        let depth = |queue: &WorkQueue| if leading { number(queue.depth()) } else { 0.0 };
+        let depth = self.at_work.queue().map(|queue| (Vec::new(), depth(&queue)));
         exposition.whole(&catalogue::WORK_QUEUE, depth);
         let manager = self.at_work.manager();
         let driver = manager.as_deref().map(Manager::driver_name);

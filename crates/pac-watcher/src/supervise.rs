@@ -196,7 +196,19 @@ impl Supervisor {
                 Change::Switch => return Next::SwitchOff,
                 Change::Tunables | Change::Connection | Change::Driver => {}
             }
-            match self.connect.connect(&new.driver).await {
+            // A server that swallows packets takes long, and nobody should have to wait for it who wants something else.
+            let connected = tokio::select! {
+                () = stop.cancelled() => return Next::Stop,
+                changed = settings.changed() => {
+                    if changed.is_err() {
+                        return Next::Stop;
+                    }
+                    settings.mark_changed();
+                    continue;
+                }
+                connected = self.connect.connect(&new.driver) => connected,
+            };
+            match connected {
                 Ok(driver) => {
                     self.health.fine(Part::Settings);
                     self.health.note_new_store_unreachable(false);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pac_devcluster::{FaultAction, FaultRule};
 use serde_json::json;
-use support::{TREACHEROUS, World};
+use support::{SILENT_PORT, TREACHEROUS, World};
 
 fn start_of(name: &str, action: FaultAction) -> FaultRule {
     FaultRule::new(action).verb("patch").resource("pipelineruns").name(name)
@@ -374,4 +374,27 @@ async fn a_final_state_that_is_always_refused_is_tried_less_and_less_often() {
     assert!(began.elapsed() > SEVEN_TRIES, "{:?}", began.elapsed());
     faults.remove(failing);
     world.state_is("a", "completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_store_that_never_answers_holds_up_neither_other_settings_nor_the_end() {
+    let mut world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b", "c"]).await;
+    world.running(&["a"]).await;
+    let silent = json!({"concurrency-enabled": "true", "concurrency-driver": "postgresql",
+        "postgresql-port": SILENT_PORT.to_string(), "postgresql-password": "x"});
+    world.settings(silent.clone()).await;
+    world.finish("a").await;
+    world.running(&["b"]).await;
+    world.settings(json!({"concurrency-enabled": "false"})).await;
+    world.watcher().log_says("switched off").await;
+    world.settings(json!({"concurrency-enabled": "true"})).await;
+    world.finish("b").await;
+    world.running(&["c"]).await;
+    world.settings(silent).await;
+    world.watcher().log_says("postgresql-password: is in plain text").await;
+    let began = Instant::now();
+    world.stop_watcher();
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
 }

@@ -84,6 +84,8 @@ pub struct Passed {
     pub joined: Vec<(RunKey, usize)>,
     /// Whether the store knows the repository and has nothing of it: it may be forgotten.
     pub is_blank: bool,
+    /// Whether the store has never heard of it.
+    pub is_unknown: bool,
     /// Whether the store was asked, and answered: a settled repository's pass needs no call.
     pub store_answered: bool,
 }
@@ -251,10 +253,11 @@ impl Manager {
         let start = plan.resume.iter().chain(plan.granted.iter().map(|entry| &entry.run)).cloned().collect();
         let waiting_count = snapshot.waiting_count;
         let joined = snapshot.joined_with(&plan);
-        let is_blank = snapshot.version != Version::NONE && snapshot.slots.is_empty() && waiting_count == 0;
+        let is_unknown = snapshot.version == Version::NONE;
+        let is_blank = !is_unknown && snapshot.slots.is_empty() && waiting_count == 0;
         snapshot.shrink(self.options.window);
         known.snapshot = Some(snapshot);
-        Passed { plan, start, waiting_count, joined, is_blank, store_answered: true }
+        Passed { plan, start, waiting_count, joined, is_blank, is_unknown, store_answered: true }
     }
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
@@ -296,6 +299,11 @@ impl Manager {
             Err(DriverError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Drops what is remembered of `repository`, which is not in the store.
+    pub fn drop_known(&self, repository: &RepositoryKey) {
+        self.known.remove(repository);
     }
 
     /// What the store has of `repository` now, for people: nothing is decided by it.

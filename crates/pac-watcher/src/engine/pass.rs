@@ -92,6 +92,11 @@ impl Engine {
             self.queue.add_later(repository.clone(), Scope::Head, now + FOREIGN_LOOK);
         }
         let unknown_to_cluster = self.index.drop_if_blank(repository);
+        if passed.is_unknown && unknown_to_cluster {
+            // A Repository that came and went, and never had anybody wait.
+            self.manager.drop_known(repository);
+            self.chronicle.forget(repository);
+        }
         if passed.is_blank && unknown_to_cluster {
             let began = Instant::now();
             match self.manager.forget(repository).await {

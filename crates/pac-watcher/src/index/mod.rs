@@ -163,6 +163,13 @@ impl Index {
         state.repositories.get(home).is_some_and(|one| is_the_same(one)).then(|| home.clone())
     }
 
+    /// Those of `runs` of which the watch shows nothing that could run, or runs.
+    pub fn without_run<'a>(&self, repository: &RepositoryKey, runs: &'a [RunKey]) -> Vec<&'a RunKey> {
+        let known = self.state().repositories.get(repository).cloned();
+        let is_alive = |run: &RunKey| known.as_ref().is_some_and(|one| locked(one).is_alive(run));
+        runs.iter().filter(|run| !is_alive(run)).collect()
+    }
+
     /// What people are shown of `repository`; none if nothing is known of it.
     pub fn shown(&self, repository: &RepositoryKey) -> Option<Shown> {
         let state = self.state().repositories.get(repository).cloned()?;

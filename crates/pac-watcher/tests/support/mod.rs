@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 pub use cluster::Cluster;
 pub use recorder::{Recorder, Run};
 pub use treacherous::TREACHEROUS;
-pub use watcher::Watcher;
+pub use watcher::{SILENT_PORT, Watcher};
 
 /// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -48,10 +48,15 @@ impl Write for Log {
     }
 }
 
+/// A PostgreSQL at this port never answers.
+pub const SILENT_PORT: u16 = 5433;
+
 #[async_trait]
 impl Connect for Memory {
     async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
         match settings {
+            // As where packets are swallowed.
+            DriverSettings::PostgreSql(settings) if settings.port == SILENT_PORT => std::future::pending().await,
             DriverSettings::PostgreSql(_) => Err(DriverError::Unavailable(Fault::new("db.example.com:5432 is away"))),
             settings => Ok(Arc::new(Treacherous::new(settings.lease_ttl()))),
         }
