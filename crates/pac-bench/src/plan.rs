@@ -57,7 +57,8 @@ pub(crate) fn read(folder: &Path) -> Result<Table> {
         table.rows.push(row);
     }
     table
-        .note("`plan` by criterion, on one core: the median of 100 samples, and between which bounds it is with 95 %.");
+        .note("`plan` by criterion: the median of 100 samples, and between which bounds it is with 95 %. Runs are looked up in a map, \
+         by their keys.");
     Ok(table)
 }
 

@@ -3,10 +3,10 @@
 #![allow(missing_docs, reason = "criterion's macros make functions without any")]
 #![allow(clippy::unwrap_used, reason = "names that are known to be good")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use pac_concurrency::{
     Entry, Holder, Limit, Observation, OrderKey, RunKey, Seen, Slot, Snapshot, Standing, Version, plan,
 };
@@ -26,39 +26,51 @@ fn snapshot(held: i64, waiting: i64) -> Snapshot {
     Snapshot { version: Version::new(1), slots, waiting, waiting_count, whole: true, corrupt: Vec::new() }
 }
 
-/// What is decided on `snapshot` while the runs before `over` are over and all others with a slot run.
-fn decided(criterion: &mut Criterion, name: &str, snapshot: &Snapshot, fresh: &[Entry], limit: i64, over: i64) {
+/// What is decided on `snapshot` while the runs before `over` are over and all others with a slot run; `decides` says what that
+/// must come to: released, granted and enqueued.
+fn decided(
+    criterion: &mut Criterion,
+    name: &str,
+    snapshot: &Snapshot,
+    fresh: &[Entry],
+    over: i64,
+    decides: [usize; 3],
+) {
     let running: Vec<Entry> = snapshot.slots.values().map(|slot| slot.entry.clone()).skip(over as usize).collect();
-    let holds = running.len() as i64 + over;
-    let seen = |run: &RunKey| match run.uid()[24..].parse::<i64>().unwrap() {
-        number if number < over => Seen::Over,
-        number if number < holds => Seen::Running,
-        _ => Seen::Waiting,
+    let limit = Limit::effective(Some(snapshot.slots.len() as i64), None);
+    // As the watcher looks a run up: in a map, by its key.
+    let mut phases: HashMap<RunKey, Seen> = snapshot.slots.keys().map(|run| (run.clone(), Seen::Over)).collect();
+    phases.extend(running.iter().map(|entry| (entry.run.clone(), Seen::Running)));
+    phases.extend(snapshot.waiting.iter().chain(fresh).map(|entry| (entry.run.clone(), Seen::Waiting)));
+    let seen = |run: &RunKey| phases.get(run).copied().unwrap_or(Seen::Missing);
+    let observation = || Observation {
+        limit,
+        running: running.clone(),
+        waiting: fresh.to_vec(),
+        departed: Vec::new(),
+        unsettled_since: None,
+        seen: &seen,
+        standing: &|_| Standing::Mine,
     };
+    let plan_once = plan(snapshot, &observation());
+    assert_eq!([plan_once.released.len(), plan_once.granted.len(), plan_once.enqueued.len()], decides, "{name}");
     criterion.bench_function(name, |bencher| {
-        bencher.iter(|| {
-            let observation = Observation {
-                limit: Limit::effective(Some(limit), None),
-                running: running.clone(),
-                waiting: fresh.to_vec(),
-                departed: Vec::new(),
-                unsettled_since: None,
-                seen: &seen,
-                standing: &|_| Standing::Mine,
-            };
-            black_box(plan(black_box(snapshot), &observation))
-        });
+        bencher.iter_batched_ref(
+            observation,
+            |observation| black_box(plan(black_box(snapshot), observation)),
+            BatchSize::SmallInput,
+        );
     });
 }
 
 fn benches(criterion: &mut Criterion) {
     let usual = snapshot(2, 128);
-    decided(criterion, "nothing to do, 2 slots, 128 in the window", &usual, &[], 2, 0);
-    decided(criterion, "one over, one admitted, 2 slots, 128 in the window", &usual, &[], 2, 1);
-    decided(criterion, "one over, one admitted, 64 slots, 128 in the window", &snapshot(64, 128), &[], 64, 1);
+    decided(criterion, "nothing to do, 2 slots, 128 in the window", &usual, &[], 0, [0, 0, 0]);
+    decided(criterion, "one over, one admitted, 2 slots, 128 in the window", &usual, &[], 1, [1, 1, 0]);
+    decided(criterion, "one over, one admitted, 64 slots, 128 in the window", &snapshot(64, 128), &[], 1, [1, 1, 0]);
     let fresh: Vec<Entry> = (1_000..11_000).map(run).collect();
-    decided(criterion, "10,000 new to the queue", &snapshot(2, 0), &fresh, 2, 0);
-    decided(criterion, "nothing to do, the whole of 10,000 loaded", &snapshot(2, 10_000), &[], 2, 0);
+    decided(criterion, "10,000 new to the queue", &snapshot(2, 0), &fresh, 0, [0, 0, 10_000]);
+    decided(criterion, "nothing to do, the whole of 10,000 loaded", &snapshot(2, 10_000), &[], 0, [0, 0, 0]);
 }
 
 criterion_group!(plans, benches);

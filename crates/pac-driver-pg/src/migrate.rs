@@ -75,13 +75,29 @@ async fn upgrade(
     let found = within(patience, server, version(connection)).await?;
     check(found, newest, server)?;
     for (version, migration) in (1..).zip(migrations).filter(|(version, _)| *version > found) {
-        within(MIGRATED_WITHIN, server, connection.execute(*migration)).await?;
+        let migrated = within(MIGRATED_WITHIN, server, connection.execute(*migration)).await;
+        migrated.map_err(|error| upgrade_refused(error, found, newest, server))?;
         let applied = format!("INSERT INTO pac_concurrency.migrations (version) VALUES ({version})");
         within(patience, server, connection.execute(sqlx::AssertSqlSafe(applied))).await?;
         info!(version, "schema pac_concurrency in database {} brought up to date", server.database);
     }
     within(patience, server, connection.execute("COMMIT")).await?;
     Ok(())
+}
+
+/// Who may use a schema need not be allowed to change it.
+fn upgrade_refused(error: DriverError, found: i32, newest: i32, server: &Server) -> DriverError {
+    match error {
+        DriverError::Rejected(fault) if found > 0 => DriverError::Rejected(Fault::because(
+            format!(
+                "schema pac_concurrency in database {} is of version {found}, this program needs {newest}, and user {:?} may not \
+                 bring it up to date: start this program once with postgresql-username of the schema's owner",
+                server.database, server.username
+            ),
+            fault,
+        )),
+        other => other,
+    }
 }
 
 /// Waits until no other watcher is at it, but not for ever: one that is frozen holds the lock as long as its connection lives.

@@ -44,6 +44,22 @@ async fn a_schema_newer_than_the_program_stops_it_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_upgrade_is_told_who_may() {
+    let server = Server::start();
+    server.connect().await;
+    server.ask("DELETE FROM pac_concurrency.migrations WHERE version = 3");
+    server.ask(&format!(
+        "CREATE USER least WITH PASSWORD '{PASSWORD}'; GRANT USAGE ON SCHEMA pac_concurrency TO least;
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pac_concurrency TO least"
+    ));
+    let (kind, text) = refused(&PostgreSqlSettings { username: "least".into(), ..server.settings() }).await;
+    assert_eq!(kind, "rejected");
+    assert!(text.contains("is of version 2") && text.contains("of the schema's owner"), "{text}");
+    server.connect().await;
+    PgDriver::connect(&PostgreSqlSettings { username: "least".into(), ..server.settings() }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_was_cut_off_is_done_again() {
     let server = Server::start();
     // What a first migration leaves that came as far as its schema: each is one transaction.

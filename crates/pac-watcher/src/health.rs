@@ -22,7 +22,7 @@ pub enum Part {
     RunWatch,
     /// The watch of Repositories.
     RepositoryWatch,
-    /// The first full lists, and the first pass after them.
+    /// What comes before this watcher could admit: the first full lists, a lease in the store, what an earlier version left.
     Start,
 }
 

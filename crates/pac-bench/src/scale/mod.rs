@@ -40,7 +40,7 @@ pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<S
                 let (context, is_last) = (|| format!("{}, {}", kind.name(), shape.name()), number == effort.rounds);
                 let round = measure_round(&world, &server, shape, created, is_last).await;
                 rounds.push(round.with_context(context)?);
-                if is_last {
+                if is_last && shape.is_counted() {
                     instructions = instructions::count(&world, shape, created).await.with_context(context)?;
                 }
                 world.end().await;

@@ -12,8 +12,8 @@ const PANELS: [(&str, &str); 6] = [
     ("resident, MiB", "resident memory, MiB"),
     ("event of no matter, µs", "CPU of an event of no matter, µs"),
     ("a run joins, µs", "CPU when a run joins, µs"),
+    ("one is cancelled, µs", "CPU when one is cancelled, µs"),
     ("hand-off, µs", "CPU of a hand-off, µs"),
-    ("hand-off, instructions", "a hand-off, 1,000 instructions"),
 ];
 const SIZES: [&str; 3] = ["1,000", "10,000", "100,000"];
 const COLOURS: [&str; 3] = ["#1f77b4", "#d95f02", "#2ca02c"];

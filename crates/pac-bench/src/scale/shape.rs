@@ -31,6 +31,11 @@ impl Shape {
         self.waiting() == LARGEST.waiting()
     }
 
+    /// Whether instructions are counted, which takes minutes: at both ends of the slope, and where it is steepest.
+    pub(super) fn is_counted(&self) -> bool {
+        self.waiting() != 10_000
+    }
+
     /// For people.
     pub(super) fn name(&self) -> String {
         let place =

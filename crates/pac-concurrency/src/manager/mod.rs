@@ -20,6 +20,7 @@
 //! [`ManagerOptions::stall_after`], counted since *this* process saw the slot (P9). Then it is claimed by a commit of its
 //! own, which the old holder can't have missed when it next acts. Only the holder gives a slot back.
 
+mod beside;
 mod known;
 mod term;
 
@@ -38,7 +39,6 @@ use crate::driver::{Change, Driver, Repositories, ServerInfo};
 use crate::error::{DriverError, Fault};
 use crate::key::{RepositoryKey, RunKey};
 use crate::lease::Holder;
-use crate::legacy::{Legacy, TakenOver};
 use crate::metrics::{self, DriverCall};
 use crate::plan::Plan;
 use crate::snapshot::{Snapshot, Version, Window};
@@ -304,48 +304,6 @@ impl Manager {
     /// Drops what is remembered of `repository`, which is not in the store.
     pub fn drop_known(&self, repository: &RepositoryKey) {
         self.known.remove(repository);
-    }
-
-    /// What the store has of `repository` now, for people: nothing is decided by it.
-    pub async fn look(&self, repository: &RepositoryKey) -> Result<Snapshot, DriverError> {
-        timed(&*self.driver, "load", self.driver.load(repository, Window::Whole)).await
-    }
-
-    /// Keeps what happened in the queue of `repository`, for people; see [`Driver::keep_past`].
-    pub async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
-        timed(&*self.driver, "keep_past", self.driver.keep_past(repository, past)).await
-    }
-
-    /// What was kept of it.
-    pub async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
-        timed(&*self.driver, "past", self.driver.past(repository)).await
-    }
-
-    /// What an earlier implementation left in the store, if that is yet to be taken over.
-    pub async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
-        timed(&*self.driver, "legacy", self.driver.legacy()).await
-    }
-
-    /// Commits `delta`, which nobody planned, whatever version `repository` is at. Every part of it must be idempotent,
-    /// and must not be about runs that are admitted meanwhile.
-    pub async fn take_in(&self, repository: &RepositoryKey, delta: &Delta) -> Result<(), DriverError> {
-        let holder = self.term.trusted()?;
-        self.known.invalidate(repository);
-        let mut attempts = 0;
-        loop {
-            let version = self.load(repository, Window::First(0)).await?.version;
-            attempts += 1;
-            match self.commit(repository, version, &holder, delta).await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.is_settled_by_loading() && attempts < self.options.attempts => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Notes in the store that what was left was taken over.
-    pub async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
-        timed(&*self.driver, "note_legacy", self.driver.note_legacy_taken_over(taken)).await
     }
 
     /// Forgets what is remembered of `repository`, so that its next pass loads.

@@ -226,11 +226,12 @@ impl Engine {
             let marked = patch::mark_done(&engine.client, &run, state).await;
             let outcome = if marked.is_ok() { "ok" } else { "error" };
             catalogue::RUNS_DONE.count(&[state.as_state(), outcome], 1);
-            if let Err(why) = marked {
-                debug!(%repository, %run, why, "could not write a run's final state; trying again");
-                if let Some(when) = engine.index.with(&repository, |state| state.unmark(&run, Instant::now())) {
-                    engine.queue.add_later(repository.clone(), Scope::Head, when);
-                }
+            let Err(why) = marked else {
+                return engine.index.with(&repository, |state| state.note_marked(&run));
+            };
+            debug!(%repository, %run, why, "could not write a run's final state; trying again");
+            if let Some(when) = engine.index.with(&repository, |state| state.unmark(&run, Instant::now())) {
+                engine.queue.add_later(repository.clone(), Scope::Head, when);
             }
         });
     }

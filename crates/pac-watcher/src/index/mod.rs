@@ -3,6 +3,7 @@
 //! One event touches one repository: its runs, and the few sets that make its next pass cheap. Nothing here decides;
 //! [`RepositoryState::decide`] says what `plan` wants to know, in the words `plan` has for it.
 
+mod confirmed;
 mod repository;
 mod run;
 
@@ -15,9 +16,10 @@ use pac_concurrency::{LegacyRun, Limit, RepositoryKey, RunKey};
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 
-use crate::convert::{Phase, RepositoryMetadata, RunView};
+use crate::convert::{RepositoryMetadata, RunView};
 use crate::pause::Pause;
 
+pub use confirmed::Confirmed;
 pub use repository::{End, RepositoryState, Shown, ShownRun, Started, Tally};
 pub use run::StartState;
 
@@ -282,43 +284,6 @@ impl State {
     }
 }
 
-/// What a live read found out about a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Confirmed {
-    /// There is no such run (any more, or of this repository).
-    Gone(RunKey),
-    /// The run as it is.
-    Is(RunView),
-}
-
-// === impl Confirmed ===
-
-impl Confirmed {
-    /// Which run.
-    pub fn run(&self) -> &RunKey {
-        match self {
-            Self::Gone(run) => run,
-            Self::Is(view) => &view.key,
-        }
-    }
-
-    /// Where it is in its life; none if there is no such run.
-    pub fn phase(&self) -> Option<Phase> {
-        match self {
-            Self::Gone(_) => None,
-            Self::Is(view) => Some(view.phase),
-        }
-    }
-
-    /// Whether the run can never run (again), for certain.
-    pub fn is_over(&self) -> bool {
-        match self {
-            Self::Gone(_) => true,
-            Self::Is(view) => matches!(view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Released),
-        }
-    }
-}
-
 /// How long ago the API server says a run was created, by this machine's clock. Only measurements depend on it (P9).
 fn age(created: i64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -331,9 +296,10 @@ fn locked(state: &Mutex<RepositoryState>) -> MutexGuard<'_, RepositoryState> {
 
 #[cfg(test)]
 mod tests {
-    use pac_concurrency::{Entry, OrderKey, Plan, Scope, Snapshot, Standing};
+    use pac_concurrency::{Scope, Snapshot, Standing};
 
     use super::*;
+    use crate::convert::Phase;
 
     fn view(phase: Phase) -> RunView {
         RunView {
@@ -379,28 +345,6 @@ mod tests {
         // So long did the commit take.
         tokio::time::advance(Duration::from_millis(5)).await;
         assert_eq!(index.with(&key("repo"), |state| state.next_look()), Some(seen + settles), "P4");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_claimed_run_is_not_given_back_while_its_former_holders_start_may_arrive() {
-        let key = |name| RepositoryKey::new("ns", name).unwrap();
-        let (index, run) = (Index::new(key("global")), view(Phase::Waiting).key);
-        index.apply_run(view(Phase::Waiting));
-        let entry = Entry::new(run.clone(), OrderKey::alone(0));
-        let claimed = Plan { claimed: vec![entry], ..Plan::default() };
-        index.with(&key("repo"), |state| {
-            state.committed(&claimed, Instant::now());
-            assert!(state.may_be_started_by_another(&run, Instant::now()), "P1");
-            assert!(
-                state.note_unstarted(&run, Instant::now()).is_some(),
-                "what a live read told counts for nothing yet"
-            );
-        });
-        tokio::time::advance(Duration::from_secs(15)).await;
-        index.with(&key("repo"), |state| {
-            assert!(!state.may_be_started_by_another(&run, Instant::now()));
-            assert_eq!(state.note_unstarted(&run, Instant::now()), None);
-        });
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod marks;
 mod measured;
 mod shown;
+mod starts;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -15,15 +16,12 @@ use tokio::time::Instant;
 pub use self::measured::{Started, Tally};
 use self::shown::Over;
 pub use self::shown::{End, Shown, ShownRun};
-use super::run::{Run, StartState};
+use super::run::{Mark, Run, StartState};
 use super::{Confirmed, OwnLimit, SETTLE_SECONDS};
 use crate::convert::{Phase, RepositoryMetadata, RunView};
 
 /// How long a live read stands for a run the watch doesn't show.
 const LIVE_READ_STANDS: Duration = Duration::from_secs(30);
-
-/// How long a live read stands for a run being pending: long enough for the pass that asked.
-const UNSTARTED_STANDS: Duration = Duration::from_secs(2);
 
 /// One repository's runs, and what its next pass needs to know of them.
 #[derive(Debug)]
@@ -149,7 +147,7 @@ impl RepositoryState {
         put(&mut self.running, name, current && run.is_running());
         put(&mut self.fresh, name, current && run.is_pending() && !run.stored);
         put(&mut self.attempted, name, current && run.is_pending() && run.start != StartState::Idle);
-        put(&mut self.unmarked, name, matches!(run.view.phase, Phase::Done(_)) && !run.marked);
+        put(&mut self.unmarked, name, matches!(run.view.phase, Phase::Done(_)) && run.mark == Mark::None);
         let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Released);
         if over && run.stored {
             self.departed.insert(run.view.key.clone());
@@ -187,57 +185,6 @@ impl RepositoryState {
         let changed = change(self.run_mut(run)?);
         self.sort_in(&run.name().into());
         Some(changed)
-    }
-
-    /// Notes that a start of `run` is about to be sent; says no if one is under way, or must not be sent yet.
-    pub fn begin_start(&mut self, run: &RunKey, now: Instant) -> bool {
-        // A run nothing is known of is started all the same: the patch itself tells whether it may be.
-        self.on_run(run, |run| {
-            let may = match run.start {
-                StartState::Idle | StartState::Unstarted(_) => true,
-                StartState::Unknown(until) | StartState::Refused(until) => until <= now,
-                StartState::UnderWay | StartState::Acknowledged => false,
-            };
-            if may {
-                run.start = StartState::UnderWay;
-            }
-            may
-        })
-        .unwrap_or(true)
-    }
-
-    /// Notes that the start of `run` was refused; says when it may be admitted again.
-    pub fn refuse_start(&mut self, run: &RunKey, why: &str, now: Instant) -> Option<Instant> {
-        self.on_run(run, |run| run.refuse(why, now))
-    }
-
-    /// Notes that a live read found `run` pending, with no start of ours under way. That says nothing while another watcher's
-    /// may be: then it says when to look again.
-    pub fn note_unstarted(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
-        self.on_run(run, |run| {
-            let another_may_until = run.another_may_start_until(now);
-            if another_may_until.is_none() && run.start != StartState::UnderWay {
-                run.start = StartState::Unstarted(now + UNSTARTED_STANDS);
-            }
-            another_may_until
-        })
-        .flatten()
-    }
-
-    /// Whether another watcher, whose slot was claimed, may still start `run`: until then no refusal of ours frees the slot (P1).
-    pub fn may_be_started_by_another(&self, run: &RunKey, now: Instant) -> bool {
-        let known = self.runs.get(run.name()).filter(|known| known.view.key == *run);
-        known.is_some_and(|known| known.another_may_start_until(now).is_some())
-    }
-
-    /// Notes that nobody knows what became of the start of `run`; says when to try again.
-    pub fn doubt_start(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
-        self.on_run(run, |run| run.doubt(now))
-    }
-
-    /// Notes that the start of `run` was not sent after all.
-    pub fn abandon_start(&mut self, run: &RunKey) {
-        self.on_run(run, |run| run.start = StartState::Idle);
     }
 
     /// What to do, given what the store says: the one place where what is seen meets the rule.
@@ -278,7 +225,9 @@ impl RepositoryState {
             if let Some(run) = self.runs.get_mut(&name) {
                 run.stored = queued.contains(&run.view.key) || snapshot.slots.contains_key(&run.view.key);
                 // A full pass takes nothing on trust: what was done may be done once more, to no effect.
-                run.marked = false;
+                if run.mark == Mark::Written {
+                    run.mark = Mark::None;
+                }
                 if run.start == StartState::Acknowledged {
                     run.start = StartState::Idle;
                 }
@@ -399,5 +348,30 @@ fn put(set: &mut BTreeSet<Arc<str>>, name: &Arc<str>, belongs: bool) {
         set.insert(Arc::clone(name));
     } else {
         set.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pac_concurrency::RepositoryKey;
+
+    use super::*;
+
+    /// A repository of which one run is shown, in `phase`.
+    pub(super) fn shown(phase: Phase) -> (RepositoryState, RunKey, Instant) {
+        let (key, now) = (RunKey::new("ns", "run", "uid").unwrap(), Instant::now());
+        let mut state = RepositoryState::default();
+        let view = RunView {
+            key: key.clone(),
+            repository: RepositoryKey::new("ns", "repo").unwrap(),
+            created: 0,
+            phase,
+            begun: None,
+            release_reason: None,
+            place: None,
+            complaint: None,
+        };
+        state.apply_run(view, now, Duration::ZERO);
+        (state, key, now)
     }
 }

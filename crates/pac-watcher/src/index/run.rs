@@ -38,6 +38,17 @@ pub enum StartState {
     Refused(Instant),
 }
 
+/// Whether its object says how a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Not by us.
+    None,
+    /// It is being written, or about to be.
+    UnderWay,
+    /// The API server took it. The watch may show the run a little longer.
+    Written,
+}
+
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) view: RunView,
@@ -52,9 +63,8 @@ pub(super) struct Run {
     /// Whether it is known to be in the store, queued or with a slot.
     pub(super) stored: bool,
     pub(super) start: StartState,
-    /// Whether its final state was written, or is being written.
-    pub(super) marked: bool,
-    /// How often it could not be written, and when to try again.
+    pub(super) mark: Mark,
+    /// How often its final state could not be written, and when to try again.
     unmarked: Option<(u32, Instant)>,
     /// Until when another watcher's start of it may arrive, whose slot we claimed.
     another_may_start_until: Option<Instant>,
@@ -79,7 +89,7 @@ impl Run {
             slot_idle_since: None,
             stored: false,
             start: StartState::Idle,
-            marked: false,
+            mark: Mark::None,
             unmarked: None,
             another_may_start_until: None,
             refusal: None,
@@ -148,7 +158,7 @@ impl Run {
     pub(super) fn unmark(&mut self, now: Instant) -> Instant {
         let failures = self.unmarked.map_or(0, |(failures, _)| failures);
         let until = now + backoff::wait(UNMARKED_WAIT, UNMARKED_WAIT_MOST, failures);
-        (self.marked, self.unmarked) = (false, Some((failures + 1, until)));
+        (self.mark, self.unmarked) = (Mark::None, Some((failures + 1, until)));
         until
     }
 

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::{Phase, RepositoryState};
 use crate::convert::FinalState;
+use crate::index::run::Mark;
 
 // === impl RepositoryState ===
 
@@ -18,7 +19,7 @@ impl RepositoryState {
                 && let Phase::Done(state) = run.view.phase
             {
                 if run.is_to_be_marked(now) {
-                    run.marked = true;
+                    run.mark = Mark::UnderWay;
                     done.push((run.view.key.clone(), state));
                 } else {
                     self.unmarked.insert(name);
@@ -28,8 +29,33 @@ impl RepositoryState {
         done
     }
 
+    /// Notes that the final state of `run` was written.
+    pub fn note_marked(&mut self, run: &RunKey) {
+        self.on_run(run, |run| run.mark = Mark::Written);
+    }
+
     /// Notes that the final state of `run` could not be written; says when to try again.
     pub fn unmark(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
         self.on_run(run, |run| run.unmark(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pac_concurrency::{Limit, Scope, Snapshot, Standing};
+
+    use super::*;
+    use crate::index::repository::tests::shown;
+
+    #[test]
+    fn a_final_state_under_way_is_not_written_once_more_by_a_look_at_everything() {
+        let (mut state, run, now) = shown(Phase::Done(FinalState::Completed));
+        let look = |state: &mut RepositoryState| {
+            state.decide(Limit::Unlimited, Scope::Whole, &Snapshot::empty(), &|_| Standing::Mine, now);
+            state.take_done_runs(now).len()
+        };
+        assert_eq!((look(&mut state), look(&mut state)), (1, 0));
+        state.note_marked(&run);
+        assert_eq!(look(&mut state), 1, "but nothing is taken on trust for ever");
     }
 }

@@ -1,0 +1,88 @@
+//! What became of our own starts, as their requests are answered.
+
+use std::time::Duration;
+
+use pac_concurrency::RunKey;
+use tokio::time::Instant;
+
+use super::RepositoryState;
+use crate::index::StartState;
+
+/// How long a live read stands for a run being pending: long enough for the pass that asked.
+const UNSTARTED_STANDS: Duration = Duration::from_secs(2);
+
+// === impl RepositoryState ===
+
+impl RepositoryState {
+    /// Notes that a start of `run` is about to be sent; says no if one is under way, or must not be sent yet.
+    pub fn begin_start(&mut self, run: &RunKey, now: Instant) -> bool {
+        // A run nothing is known of is started all the same: the patch itself tells whether it may be.
+        self.on_run(run, |run| {
+            let may = match run.start {
+                StartState::Idle | StartState::Unstarted(_) => true,
+                StartState::Unknown(until) | StartState::Refused(until) => until <= now,
+                StartState::UnderWay | StartState::Acknowledged => false,
+            };
+            if may {
+                run.start = StartState::UnderWay;
+            }
+            may
+        })
+        .unwrap_or(true)
+    }
+
+    /// Notes that the start of `run` was refused; says when it may be admitted again.
+    pub fn refuse_start(&mut self, run: &RunKey, why: &str, now: Instant) -> Option<Instant> {
+        self.on_run(run, |run| run.refuse(why, now))
+    }
+
+    /// Notes that a live read found `run` pending, with no start of ours under way. That says nothing while another watcher's
+    /// may be: then it says when to look again.
+    pub fn note_unstarted(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
+        self.on_run(run, |run| {
+            let another_may_until = run.another_may_start_until(now);
+            if another_may_until.is_none() && run.start != StartState::UnderWay {
+                run.start = StartState::Unstarted(now + UNSTARTED_STANDS);
+            }
+            another_may_until
+        })
+        .flatten()
+    }
+
+    /// Whether another watcher, whose slot was claimed, may still start `run`: until then no refusal of ours frees the slot (P1).
+    pub fn may_be_started_by_another(&self, run: &RunKey, now: Instant) -> bool {
+        let known = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        known.is_some_and(|known| known.another_may_start_until(now).is_some())
+    }
+
+    /// Notes that nobody knows what became of the start of `run`; says when to try again.
+    pub fn doubt_start(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
+        self.on_run(run, |run| run.doubt(now))
+    }
+
+    /// Notes that the start of `run` was not sent after all.
+    pub fn abandon_start(&mut self, run: &RunKey) {
+        self.on_run(run, |run| run.start = StartState::Idle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pac_concurrency::{Entry, OrderKey, Plan};
+
+    use super::*;
+    use crate::convert::Phase;
+    use crate::index::repository::tests::shown;
+
+    #[test]
+    fn a_claimed_run_is_not_given_back_while_its_former_holders_start_may_arrive() {
+        let (mut state, run, now) = shown(Phase::Waiting);
+        let claimed = Plan { claimed: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() };
+        state.committed(&claimed, now);
+        assert!(state.may_be_started_by_another(&run, now), "P1");
+        assert!(state.note_unstarted(&run, now).is_some(), "what a live read told counts for nothing yet");
+        let later = now + Duration::from_secs(15);
+        assert!(!state.may_be_started_by_another(&run, later));
+        assert_eq!(state.note_unstarted(&run, later), None);
+    }
+}
