@@ -30,12 +30,14 @@ pub struct Audit {
 // === impl Audit ===
 
 impl Audit {
-    /// Looks at the slots of each repository, as far as they are known now.
-    pub fn look(&self, slots: &[(RepositoryKey, Vec<RunKey>)], index: &Index, now: Instant) {
+    /// Looks at the slots of each repository there is; where they aren't known now, what was seen before stands.
+    pub fn look(&self, slots: &[(RepositoryKey, Option<Vec<RunKey>>)], index: &Index, now: Instant) {
         let mut vacant = self.vacant();
         // A repository that was forgotten has no slots.
         vacant.retain(|repository, _| slots.iter().any(|(known, _)| known == repository));
         for (repository, runs) in slots {
+            // A pass has it in hand, or it is to be loaded anew: a busy queue may look so most of the time.
+            let Some(runs) = runs else { continue };
             let without_run = index.without_run(repository, runs);
             if without_run.is_empty() {
                 if let Some(before) = vacant.remove(repository) {
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     fn a_slot_is_leaked_once_it_has_been_without_a_run_for_long() {
         let (index, audit) = (Index::new(repository()), Audit::default());
-        let (slots, began) = ([(repository(), vec![run()])], Instant::now());
+        let (slots, began) = ([(repository(), Some(vec![run()]))], Instant::now());
         let leaked_at = |seconds| audit.leaked(began + Duration::from_secs(seconds)).len();
         let look_at = |seconds| audit.look(&slots, &index, began + Duration::from_secs(seconds));
         for phase in [Phase::Waiting, Phase::Running] {
@@ -121,7 +123,7 @@ mod tests {
         index.remove_run("ns/run");
         look_at(200);
         assert_eq!(audit.leaked(began + Duration::from_secs(200))[&repository()], [run()]);
-        audit.look(&[(repository(), vec![])], &index, began + Duration::from_secs(201));
+        audit.look(&[(repository(), Some(vec![]))], &index, began + Duration::from_secs(201));
         assert_eq!(leaked_at(300), 0, "it was freed");
     }
 
@@ -129,16 +131,28 @@ mod tests {
     fn what_is_forgotten_is_not_leaked_and_a_look_makes_nothing_known() {
         let (index, audit) = (Index::new(repository()), Audit::default());
         let began = Instant::now();
-        audit.look(&[(repository(), vec![run()])], &index, began);
+        audit.look(&[(repository(), Some(vec![run()]))], &index, began);
         assert!(index.repositories().is_empty());
         audit.look(&[], &index, began + AUDIT_EVERY);
         assert!(audit.leaked(began + Duration::from_secs(100)).is_empty());
     }
 
     #[test]
+    fn a_leak_of_a_busy_queue_is_told_like_any_other() {
+        let (index, audit) = (Index::new(repository()), Audit::default());
+        let began = Instant::now();
+        audit.look(&[(repository(), Some(vec![run()]))], &index, began);
+        // A pass has it in hand whenever the auditor looks.
+        for looks in 1..7 {
+            audit.look(&[(repository(), None)], &index, began + AUDIT_EVERY * looks);
+        }
+        assert_eq!(audit.leaked(began + LEAKED_AFTER)[&repository()], [run()]);
+    }
+
+    #[test]
     fn a_slot_whose_run_is_shown_again_begins_anew() {
         let (index, audit) = (Index::new(repository()), Audit::default());
-        let (slots, began) = ([(repository(), vec![run()])], Instant::now());
+        let (slots, began) = ([(repository(), Some(vec![run()]))], Instant::now());
         let look_at = |seconds| audit.look(&slots, &index, began + Duration::from_secs(seconds));
         look_at(0);
         index.apply_run(view(Phase::Running));

@@ -136,13 +136,13 @@ impl KnownRepositories {
         held.collect()
     }
 
-    pub(super) fn slots(&self) -> Vec<(RepositoryKey, Vec<RunKey>)> {
+    pub(super) fn slots(&self) -> Vec<(RepositoryKey, Option<Vec<RunKey>>)> {
         let state = self.state();
-        let current = state.repositories.iter().filter(|(_, one)| !one.invalid);
-        let slots = |snapshot: &Snapshot| snapshot.slots.keys().cloned().collect();
-        current
-            .filter_map(|(repository, one)| Some((repository.clone(), slots(one.known.snapshot.as_ref()?))))
-            .collect()
+        let slots = |one: &Remembered| {
+            let snapshot = one.known.snapshot.as_ref().filter(|_| !one.invalid)?;
+            Some(snapshot.slots.keys().cloned().collect())
+        };
+        state.repositories.iter().map(|(repository, one)| (repository.clone(), slots(one))).collect()
     }
 
     pub(super) fn invalidate(&self, repository: &RepositoryKey) {

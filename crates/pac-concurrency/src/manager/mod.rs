@@ -166,8 +166,8 @@ impl Manager {
         self.known.held_slots()
     }
 
-    /// The runs with a slot, of each repository of which that is known without asking the store.
-    pub fn slots(&self) -> Vec<(RepositoryKey, Vec<RunKey>)> {
+    /// The runs with a slot, of each repository that is remembered; none where it takes a pass to tell.
+    pub fn slots(&self) -> Vec<(RepositoryKey, Option<Vec<RunKey>>)> {
         self.known.slots()
     }
 
