@@ -7,10 +7,13 @@ mod support;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use pac_concurrency::{Driver, Holder, Renewal, RepositoryKey, Window};
 use pac_config::Secret;
 use pac_devservers::postgres::{PASSWORD, Postgres};
+use pac_devservers::proxy::{Passage, Proxy};
 use pac_driver_pg::PgDriver;
+use tokio::time::timeout;
 
 use crate::support::{Authority, Server, refused, settings};
 
@@ -156,6 +159,31 @@ async fn a_black_hole_is_given_up_on_in_time() {
     assert_eq!(kind, "unavailable");
     assert!(text.contains("postgresql-connection-timeout"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// Whatever it is about to ask or be told just then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_held_in_the_middle_of_connecting_is_given_up_on_in_time() {
+    let server = Server::start();
+    server.connect().await;
+    let attempts = (0..12).map(|number| held_after(&server, Duration::from_millis(50) * number));
+    let ended = timeout(Duration::from_secs(15), join_all(attempts)).await;
+    let failed = ended.expect("one is connecting still").into_iter().filter(|failed| *failed).count();
+    assert!(failed >= 6, "most were held before they were done: {failed}");
+}
+
+/// Whether connecting failed, over a network that is slow and then held.
+async fn held_after(server: &Server, wait: Duration) -> bool {
+    let proxy = Proxy::start(server.postgres.port()).unwrap();
+    proxy.slow_down(Duration::from_millis(20));
+    let connection_timeout = Duration::from_secs(1);
+    let settings = pac_config::PostgreSqlSettings { connection_timeout, port: proxy.port(), ..server.settings() };
+    let attempt = tokio::spawn(async move { PgDriver::connect(&settings).await.map(drop) });
+    tokio::time::sleep(wait).await; // nothing tells how far it has come, so every moment is tried
+    proxy.set(Passage::Held);
+    let outcome = attempt.await.unwrap();
+    outcome.as_ref().err().iter().for_each(|error| assert_eq!(error.kind(), "unavailable", "{error}"));
+    outcome.is_err()
 }
 
 #[tokio::test(flavor = "multi_thread")]
