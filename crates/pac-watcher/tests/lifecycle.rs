@@ -4,9 +4,12 @@
 
 mod support;
 
+use std::time::Duration;
+
 use pac_devcluster::{FaultAction, FaultRule};
+use pac_watcher::audit::AUDIT_EVERY;
 use serde_json::json;
-use support::World;
+use support::{RESYNCING, World};
 
 const STATE: &str = "pipelinesascode.tekton.dev/state";
 const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
@@ -281,4 +284,26 @@ async fn a_condition_that_is_not_whole_hides_no_other() {
     let conditions = json!([{"type": "Other"}, {"status": "False"}, {"type": "Succeeded", "status": "True"}]);
     world.patch_run_status("a", json!({"status": {"conditions": conditions}})).await;
     world.running(&["b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_came_and_went_without_a_run_is_loaded_no_more() {
+    let world = World::new().await;
+    let path = |name: &str| format!("load of {}/{name}", world.namespace);
+    let names: Vec<String> = (0..10).map(|number| format!("gone-{number}")).collect();
+    world.repository(RESYNCING, Some(1)).await;
+    world.repository("stays", Some(1)).await;
+    for name in &names {
+        world.repository(name, None).await;
+        world.watcher().log_says(&path(name)).await;
+        world.delete_repository(name).await;
+    }
+    world.settled().await;
+    tokio::time::sleep(AUDIT_EVERY + Duration::from_secs(1)).await; // nothing tells of an audit
+    let [gone, stays] = ["gone-", "stays"].map(|name| world.watcher().log_count(&path(name)));
+    world.event(RESYNCING, &["a"]).await;
+    world.running(&["a"]).await;
+    world.watcher().log_says_times(&path("stays"), stays + 1).await;
+    world.settled().await;
+    assert_eq!(world.watcher().log_count(&path("gone-")), gone);
 }

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 pub use cluster::Cluster;
 pub use recorder::{Recorder, Run};
-pub use treacherous::TREACHEROUS;
+pub use treacherous::{RESYNCING, TREACHEROUS};
 pub use watcher::{SILENT_PORT, Watcher};
 
 /// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.

@@ -1,28 +1,35 @@
-//! A store with a bug: it panics whenever a run of one repository is to be admitted, three times.
+//! A store with a bug: it panics whenever a run of one repository is to be admitted, three times. Once a run of another one is
+//! admitted, it says that it may have missed changes. It logs what is loaded.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream, StreamExt};
 use pac_concurrency::{
     Capabilities, Change, Delta, Driver, DriverError, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
     Snapshot, Version, Window,
 };
 use pac_driver_mem::MemDriver;
+use tokio::sync::Notify;
 
 /// The repository of which it knows nothing good.
 pub const TREACHEROUS: &str = "treacherous";
+
+/// The repository after whose admissions everything has to be looked at.
+pub const RESYNCING: &str = "resyncing";
 
 #[derive(Debug)]
 pub struct Treacherous {
     store: MemDriver,
     panics: AtomicU32,
+    resync: Arc<Notify>,
 }
 
 impl Treacherous {
     pub fn new(lease_ttl: Duration) -> Self {
-        Self { store: MemDriver::new(lease_ttl), panics: AtomicU32::new(3) }
+        Self { store: MemDriver::new(lease_ttl), panics: AtomicU32::new(3), resync: Arc::default() }
     }
 }
 
@@ -41,6 +48,7 @@ impl Driver for Treacherous {
     }
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
+        tracing::debug!("load of {repository}");
         self.store.load(repository, window).await
     }
 
@@ -56,6 +64,9 @@ impl Driver for Treacherous {
             && !delta.hold.is_empty()
             && self.panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
         assert!(!is_due, "on purpose");
+        if repository.name() == RESYNCING && !delta.hold.is_empty() {
+            self.resync.notify_one();
+        }
         self.store.commit(repository, expected, holder, delta).await
     }
 
@@ -80,7 +91,11 @@ impl Driver for Treacherous {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
-        self.store.changes()
+        let missed = stream::unfold(Arc::clone(&self.resync), |resync| async {
+            resync.notified().await;
+            Some((Change::Resync, resync))
+        });
+        stream::select(self.store.changes(), missed).boxed()
     }
 
     async fn check(&self) -> Result<ServerInfo, DriverError> {

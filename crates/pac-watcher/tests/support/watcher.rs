@@ -109,8 +109,13 @@ impl Watcher {
 
     /// Waits until the log has this text.
     pub async fn log_says(&self, text: &str) {
+        self.log_says_times(text, 1).await;
+    }
+
+    /// Waits until the log has this text so many times.
+    pub async fn log_says_times(&self, text: &str, times: usize) {
         let said = tokio::time::timeout(PATIENCE, async {
-            while self.log_count(text) == 0 {
+            while self.log_count(text) < times {
                 tokio::time::sleep(Duration::from_millis(10)).await; // nothing tells of a log line
             }
         });
