@@ -147,7 +147,7 @@ catalogue! {
         .says("Time of one pass over one Repository: looking, deciding and one commit at most.")
         .labelled(&[closed("outcome", &["ok", "error"])]);
     WORK_QUEUE = gauge(Group::Work, "pac_concurrency_work_queue_repositories", "repositories")
-        .says("Repositories that are to be looked at, or looked at again.");
+        .says("Repositories that are to be looked at, or looked at again; 0 on a standby, which looks at none.");
     CONFLICTS = counter(Group::Work, "pac_concurrency_conflicts_total", "commits")
         .says("Commits that came to nothing because another watcher was faster; each is decided again.");
     LEASE_LOSSES = counter(Group::Work, "pac_concurrency_lease_losses_total", "leases")

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pac_devcluster::{FaultAction, FaultRule};
 use pac_watcher::audit::AUDIT_EVERY;
 use serde_json::json;
-use support::{RESYNCING, World};
+use support::{RESYNCING, Watcher, World};
 
 const STATE: &str = "pipelinesascode.tekton.dev/state";
 const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
@@ -306,4 +306,20 @@ async fn a_repository_that_came_and_went_without_a_run_is_loaded_no_more() {
     world.watcher().log_says_times(&path("stays"), stays + 1).await;
     world.settled().await;
     assert_eq!(world.watcher().log_count(&path("gone-")), gone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_tells_of_no_work() {
+    let world = World::new().await;
+    world.repository("before", Some(1)).await;
+    world.event("before", &["a"]).await;
+    world.running(&["a"]).await;
+    let standby = Watcher::start_as(world.cluster.kubeconfig_file(), "watcher-1");
+    standby.ready(true).await;
+    world.repository("repo", Some(1)).await;
+    let seen = format!("pac_concurrency_limit_runs{{namespace=\"{}\",repository=\"repo\"}} 1", world.namespace);
+    standby.metrics_have(&seen, true).await;
+    let (_, metrics) = standby.get(standby.metrics_addr, "/metrics").await;
+    assert!(metrics.contains("pac_concurrency_leader 0"), "{metrics}");
+    assert!(metrics.contains("pac_concurrency_work_queue_repositories 0"), "{metrics}");
 }

@@ -65,6 +65,11 @@ impl Connect for Memory {
 
 impl Watcher {
     pub fn start(kubeconfig: &Path) -> Self {
+        // A watcher that takes over from a killed one of the same name needn't wait for its Lease to run out.
+        Self::start_as(kubeconfig, "watcher-0")
+    }
+
+    pub fn start_as(kubeconfig: &Path, identity: &str) -> Self {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -94,8 +99,7 @@ impl Watcher {
             },
             global_repository: "pipelines-as-code".to_owned(),
             mode: Mode::Standalone,
-            // A watcher that takes over from a killed one of the same name needn't wait for its Lease to run out.
-            identity: "watcher-0".to_owned(),
+            identity: identity.to_owned(),
             leader_elect: true,
             leader_lease: Duration::from_secs(15),
         };
