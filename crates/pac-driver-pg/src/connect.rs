@@ -60,9 +60,19 @@ pub(crate) async fn within<T>(
     server: &Server,
     asked: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, DriverError> {
+    within_at(Stage::Connecting, deadline, server, asked).await
+}
+
+/// The same at another stage.
+pub(crate) async fn within_at<T>(
+    stage: Stage,
+    deadline: Duration,
+    server: &Server,
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, DriverError> {
     match timeout(deadline, asked).await {
-        Ok(answered) => answered.map_err(|error| server.explain(Stage::Connecting, error)),
-        Err(_) => Err(server.silent(Stage::Connecting)),
+        Ok(answered) => answered.map_err(|error| server.explain(stage, error)),
+        Err(_) => Err(server.silent(stage)),
     }
 }
 

@@ -11,6 +11,8 @@ use sqlx::error::DatabaseError;
 pub(crate) enum Stage {
     /// Nothing was sent but what opens a connection.
     Connecting,
+    /// The schema is changed: all of it or nothing, and done again if nobody knows.
+    Upgrading,
     /// Nothing can have changed.
     Reading,
     /// It may have happened, unless the server says otherwise.
@@ -84,7 +86,7 @@ impl Server {
         };
         let fault = Fault::because(what, cause);
         match stage {
-            Stage::Connecting | Stage::Reading => DriverError::Unavailable(fault),
+            Stage::Connecting | Stage::Upgrading | Stage::Reading => DriverError::Unavailable(fault),
             Stage::Writing => DriverError::Indeterminate(fault),
         }
     }
@@ -103,6 +105,10 @@ impl Server {
                  postgresql-password of the Secret, postgresql-ssl-mode, and the server's pg_hba.conf"
             )),
             "3D000" => rejected(format!("there is no database {database:?} at {address}: see postgresql-database")),
+            // PostgreSQL names some right or other, and no grant makes this user the owner.
+            "42501" if stage == Stage::Upgrading => {
+                rejected("permission denied: a schema is its owner's to change".to_owned())
+            }
             "42501" => rejected(format!("permission denied: {}", missing_grant(answer.message(), database, username))),
             "3F000" | "42P01" | "42883" => rejected(format!(
                 "schema pac_concurrency in database {database:?} is not whole: something in it was dropped; restart to \

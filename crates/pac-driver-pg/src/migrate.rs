@@ -10,8 +10,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 use tracing::info;
 
-use crate::connect::within;
-use crate::error::Server;
+use crate::connect::{within, within_at};
+use crate::error::{Server, Stage};
 
 /// Each brings the schema from one version to the next; the first makes version 1. Never changed once released.
 const MIGRATIONS: &[&str] = &[
@@ -75,7 +75,7 @@ async fn upgrade(
     let found = within(patience, server, version(connection)).await?;
     check(found, newest, server)?;
     for (version, migration) in (1..).zip(migrations).filter(|(version, _)| *version > found) {
-        let migrated = within(MIGRATED_WITHIN, server, connection.execute(*migration)).await;
+        let migrated = within_at(Stage::Upgrading, MIGRATED_WITHIN, server, connection.execute(*migration)).await;
         migrated.map_err(|error| upgrade_refused(error, found, newest, server))?;
         let applied = format!("INSERT INTO pac_concurrency.migrations (version) VALUES ({version})");
         within(patience, server, connection.execute(sqlx::AssertSqlSafe(applied))).await?;
