@@ -51,7 +51,7 @@ pub struct Publisher {
 // === impl Publisher ===
 
 impl Publisher {
-    /// Publishes what comes out of `news`, until `over`; then what is left, as far as it gets within [`AT_THE_END`].
+    /// Publishes what comes out of `news`, until `over`; then what is left, for a second at most.
     pub async fn run(self, mut news: mpsc::Receiver<(RepositoryKey, Record)>, over: CancellationToken) {
         let mut series = Series::default();
         let publishing = tokio::select! {
