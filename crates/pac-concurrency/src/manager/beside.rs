@@ -15,7 +15,7 @@ impl Manager {
         timed(&*self.driver, "load", self.driver.load(repository, Window::Whole)).await
     }
 
-    /// Keeps what happened in the queue of `repository`, for people; see [`Driver::keep_past`].
+    /// Keeps what happened in the queue of `repository`, for people; see [`Driver::keep_past`](crate::Driver::keep_past).
     pub async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
         timed(&*self.driver, "keep_past", self.driver.keep_past(repository, past)).await
     }
