@@ -17,7 +17,7 @@ use crate::world::World;
 /// What happened in the beginning is written into the store every two minutes: by then that is done.
 const CALM_AFTER: Duration = Duration::from_secs(140);
 /// Everything is looked at again every four to five minutes.
-const TIME: Duration = Duration::from_secs(330);
+const TIME: Duration = Duration::from_secs(310);
 const SETTLED: f64 = 0.05;
 
 /// What was seen of one watcher.

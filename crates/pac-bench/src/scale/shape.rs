@@ -31,9 +31,9 @@ impl Shape {
         self.waiting() == LARGEST.waiting()
     }
 
-    /// Whether instructions are counted, which takes minutes: at both ends of the slope, and where it is steepest.
+    /// Whether instructions are counted, which takes minutes: at both ends of the slope.
     pub(super) fn is_counted(&self) -> bool {
-        self.waiting() != 10_000
+        [1_000, LARGEST.waiting()].contains(&self.waiting())
     }
 
     /// For people.
