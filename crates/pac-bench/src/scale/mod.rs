@@ -40,7 +40,7 @@ pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<S
                 let (context, is_last) = (|| format!("{}, {}", kind.name(), shape.name()), number == effort.rounds);
                 let round = measure_round(&world, &server, shape, created, is_last).await;
                 rounds.push(round.with_context(context)?);
-                if is_last && shape.is_counted() {
+                if is_last && shape.is_counted(*kind) {
                     instructions = instructions::count(&world, shape, created).await.with_context(context)?;
                 }
                 world.end().await;
@@ -54,7 +54,7 @@ pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<S
     );
     cost.note(
         "*Event of no matter*: somebody changes a label of a waiting run. *A run joins* the end of a queue; that *one is          cancelled*. *Hand-off*: a run ends, the next of its repository is started, and the ended one's state is written. \
-         µs: processor time of the watcher, of user and kernel, for one of 2,000 events of no matter and for one of 200 of the          others. Instructions (in thousands): the watcher's own in one round, as callgrind counts them, in three spans of 400 and of          40, less what it executes in as much time without any event (*idle*, a second).",
+         µs: processor time of the watcher, of user and kernel, for one of 2,000 events of no matter and for one of 200 of the          others. Instructions (in thousands): the watcher's own in one round on memory, as callgrind counts them, in three spans of 400 and of          40, less what it executes in as much time without any event (*idle*, a second).",
     );
     Ok(vec![size, cost, rest::measure(kinds, LARGEST).await?])
 }

@@ -1,5 +1,7 @@
 //! How many wait, and where.
 
+use crate::store::Kind;
+
 /// So many runs that wait, in so many repositories with limit 1.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
@@ -31,9 +33,10 @@ impl Shape {
         self.waiting() == LARGEST.waiting()
     }
 
-    /// Whether instructions are counted, which takes minutes: at both ends of the slope.
-    pub(super) fn is_counted(&self) -> bool {
-        [1_000, LARGEST.waiting()].contains(&self.waiting())
+    /// Whether instructions are counted, which takes minutes: at both ends of the slope, and where no server's answers are waited for,
+    /// which come in other bundles each time.
+    pub(super) fn is_counted(&self, kind: Kind) -> bool {
+        kind == Kind::Memory && [1_000, LARGEST.waiting()].contains(&self.waiting())
     }
 
     /// For people.
