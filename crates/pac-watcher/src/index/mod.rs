@@ -301,7 +301,7 @@ mod tests {
     use super::*;
     use crate::convert::Phase;
 
-    fn view(phase: Phase) -> RunView {
+    pub(super) fn view(phase: Phase) -> RunView {
         RunView {
             key: RunKey::new("ns", "run", "uid").unwrap(),
             repository: RepositoryKey::new("ns", "repo").unwrap(),

@@ -353,25 +353,14 @@ fn put(set: &mut BTreeSet<Arc<str>>, name: &Arc<str>, belongs: bool) {
 
 #[cfg(test)]
 mod tests {
-    use pac_concurrency::RepositoryKey;
-
     use super::*;
+    use crate::index::tests::view;
 
     /// A repository of which one run is shown, in `phase`.
     pub(super) fn shown(phase: Phase) -> (RepositoryState, RunKey, Instant) {
-        let (key, now) = (RunKey::new("ns", "run", "uid").unwrap(), Instant::now());
-        let mut state = RepositoryState::default();
-        let view = RunView {
-            key: key.clone(),
-            repository: RepositoryKey::new("ns", "repo").unwrap(),
-            created: 0,
-            phase,
-            begun: None,
-            release_reason: None,
-            place: None,
-            complaint: None,
-        };
+        let (mut state, view, now) = (RepositoryState::default(), view(phase), Instant::now());
+        let run = view.key.clone();
         state.apply_run(view, now, Duration::ZERO);
-        (state, key, now)
+        (state, run, now)
     }
 }
