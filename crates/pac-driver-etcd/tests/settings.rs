@@ -218,23 +218,25 @@ async fn a_signed_login_is_renewed_when_it_runs_out_and_when_rights_change() {
     let folder = tempfile::TempDir::new().unwrap();
     let key = folder.path().join("key");
     fs::write(&key, "a secret of the server's").unwrap();
-    let token = format!("jwt,priv-key={},sign-method=HS256,ttl=1s", key.display());
+    // It ends with a second: with a time to live of one, it may be over before it is first used.
+    let token = format!("jwt,priv-key={},sign-method=HS256,ttl=2s", key.display());
     let server = with_users(&["--auth-token", &token]);
     let driver = EtcdDriver::connect(&log_in(&server, "pac_user", PASSWORD)).await.unwrap();
     let (repository, holder) = (repository(), Holder::new("watcher"));
     let mut version = Version::NONE;
     let began = Instant::now();
-    let mut number = 0;
-    // However much it is used, it runs out; and it is void as soon as anything changes about users and roles.
-    while began.elapsed() < Duration::from_secs(3) {
+    let (mut number, mut roles) = (0, 0);
+    // However much it is used, it runs out; and, later, it is void as soon as anything changes about users and roles.
+    while began.elapsed() < Duration::from_secs(5) {
         number += 1;
         version = driver.commit(&repository, version, &holder, &delta(number)).await.unwrap();
-        if number % 20 == 0 {
+        if number % 20 == 0 && began.elapsed() > Duration::from_secs(4) {
             let role = format!("role-{number}");
             server.etcdctl(&["--user", "root:rooted", "role", "add", &role]).unwrap();
+            roles += 1;
         }
     }
-    assert!(number > 20, "{number}");
+    assert!(number > 20 && roles > 2, "{number} {roles}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
