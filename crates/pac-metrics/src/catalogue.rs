@@ -223,10 +223,11 @@ pub fn find(series: &str) -> Option<&'static Metric> {
     })
 }
 
-/// Registers every help text with the recorder in place, and every counter of the whole watcher at 0: one that first shows
-/// when something was counted is not seen to grow.
+/// Registers every help text with the recorder in place, which must be the process's last, and every counter of the whole
+/// watcher at 0: one that first shows when something was counted is not seen to grow.
 pub fn describe() {
     for metric in metrics().filter(|metric| metric.per_repository.is_none()) {
+        metric.keep_handles();
         match metric.kind {
             Kind::Counter => describe_counter!(metric.name, metric.help),
             Kind::Gauge => describe_gauge!(metric.name, metric.help),
@@ -290,5 +291,10 @@ mod tests {
         assert_eq!(RUNS_DONE.combinations().len(), 4);
         assert_eq!(CLAIMS.combinations(), [[""; 0]]);
         assert_eq!(BUILD.combinations().len(), 0);
+        for metric in metrics() {
+            for (number, values) in metric.combinations().iter().enumerate() {
+                assert_eq!(metric.combination(values), Some(number), "{} {values:?}", metric.name);
+            }
+        }
     }
 }

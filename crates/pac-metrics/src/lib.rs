@@ -18,6 +18,7 @@
 
 pub mod catalogue;
 pub mod exposition;
+mod handles;
 mod markdown;
 mod metric;
 pub mod per_repository;

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use metrics::{Key, Label as KeyLabel, Level, Metadata};
+use metrics::{Counter, Histogram, Key, Label as KeyLabel, Level, Metadata};
+
+use crate::handles::Handles;
 
 /// One metric of the catalogue.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Metric {
     pub per_repository: Option<Combine>,
     /// Which part of the system it is about.
     pub group: Group,
+    counters: Handles<Counter>,
+    histograms: Handles<Histogram>,
 }
 
 /// What a metric does over time.
@@ -132,7 +136,17 @@ static METADATA: Metadata<'static> = Metadata::new("pac_metrics", Level::INFO, N
 
 impl Metric {
     pub(crate) const fn new(kind: Kind, group: Group, name: &'static str, unit: &'static str) -> Self {
-        Self { name, kind, unit, help: "", labels: &[], per_repository: None, group }
+        Self {
+            name,
+            kind,
+            unit,
+            help: "",
+            labels: &[],
+            per_repository: None,
+            group,
+            counters: Handles::new(),
+            histograms: Handles::new(),
+        }
     }
 
     pub(crate) const fn says(mut self, help: &'static str) -> Self {
@@ -152,20 +166,44 @@ impl Metric {
 
     /// Adds `count` to a counter of the whole watcher. `values` are those of its labels, in their order.
     pub fn count(&'static self, values: &[&'static str], count: u64) {
-        let key = self.key(values);
-        metrics::with_recorder(|recorder| recorder.register_counter(&key, &METADATA).increment(count));
+        let register = || {
+            let key = self.key(values);
+            metrics::with_recorder(|recorder| recorder.register_counter(&key, &METADATA))
+        };
+        self.counters.with(self.combination(values), register, |counter| counter.increment(count));
     }
 
     /// Puts a duration into a histogram of the whole watcher. `values` are those of its labels, in their order.
     pub fn observe(&'static self, values: &[&'static str], took: Duration) {
-        let key = self.key(values);
-        metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA).record(took.as_secs_f64()));
+        let register = || {
+            let key = self.key(values);
+            metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
+        };
+        self.histograms.with(self.combination(values), register, |histogram| histogram.record(took.as_secs_f64()));
+    }
+
+    /// Has the recorder asked only once for each combination of values; see [`Handles::keep`].
+    pub(crate) fn keep_handles(&'static self) {
+        let combinations = self.combinations().len();
+        match self.kind {
+            Kind::Counter => self.counters.keep(combinations),
+            Kind::Gauge => {}
+            Kind::Histogram(_) => self.histograms.keep(combinations),
+        }
     }
 
     fn key(&'static self, values: &[&'static str]) -> Key {
-        self.check(values);
         let labels = self.labels.iter().zip(values).map(|(label, value)| KeyLabel::new(label.name, *value));
         Key::from_parts(self.name, labels.collect::<Vec<_>>())
+    }
+
+    /// Which of its [`Metric::combinations`] these values are.
+    pub(crate) fn combination(&self, values: &[&str]) -> Option<usize> {
+        self.check(values);
+        self.labels.iter().zip(values).try_fold(0, |number, (label, value)| {
+            let Values::Closed(allowed) = label.values else { return None };
+            Some(number * allowed.len() + allowed.iter().position(|allowed| allowed == value)?)
+        })
     }
 
     /// That `values` are what the catalogue allows; a mistake is the programmer's, and shows in debug builds.
