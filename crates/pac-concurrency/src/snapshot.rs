@@ -1,6 +1,6 @@
 //! What a store says about one repository at one instant.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::delta::Delta;
 use crate::key::RunKey;
@@ -96,20 +96,22 @@ impl Snapshot {
     /// What the store says once `delta`, committed by `holder`, made it `version`: so that the next pass needs no load.
     pub fn advance(&mut self, version: Version, holder: &Holder, delta: &Delta) {
         self.version = version;
-        for run in &delta.release {
-            self.slots.remove(run);
-        }
-        self.leave_queue(&delta.release.iter().collect());
+        // Who had a slot is not in the queue.
+        let leaving = delta.release.iter().filter(|run| self.slots.remove(*run).is_none()).collect();
+        self.leave_queue(&leaving);
         for run in &delta.give_back {
             if let Some(slot) = self.slots.remove(run) {
                 self.insert_waiting(slot.entry);
             }
         }
         self.join_queue(&delta.enqueue);
-        self.leave_queue(&delta.hold.iter().map(|entry| &entry.run).collect());
+        // Mostly one gets a slot at the place one waits at; who doesn't is looked for.
+        let elsewhere = delta.hold.iter().filter(|entry| !self.remove_waiting(entry)).map(|entry| &entry.run).collect();
+        let mut found = self.leave_queue(&elsewhere);
         for entry in &delta.hold {
+            // As in the store, the place it had stays with the slot, and a slot that was there changes its holder alone.
+            let entry = found.remove(&entry.run).unwrap_or_else(|| entry.clone());
             let slot = Slot { entry: entry.clone(), holder: holder.clone(), lapsed: false };
-            // A slot that was there keeps its place, as in the store: only its holder changes.
             self.slots
                 .entry(entry.run.clone())
                 .and_modify(|old| {
@@ -134,20 +136,30 @@ impl Snapshot {
         if plan.enqueued.is_empty() {
             return Vec::new();
         }
-        let places: HashMap<&RunKey, usize> =
-            self.waiting.iter().zip(1..).map(|(entry, place)| (&entry.run, place)).collect();
         let admitted: BTreeSet<&Entry> = plan.granted.iter().collect();
         let joined = plan.enqueued.iter().filter(|entry| !admitted.contains(entry)).map(|entry| &entry.run);
-        joined.map(|run| (run.clone(), places.get(run).copied().unwrap_or(self.waiting_count))).collect()
+        let mut places: BTreeMap<&RunKey, usize> = joined.clone().map(|run| (run, self.waiting_count)).collect();
+        for (entry, at) in self.waiting.iter().zip(1..) {
+            places.entry(&entry.run).and_modify(|place| *place = at);
+        }
+        joined.map(|run| (run.clone(), places[run])).collect()
     }
 
-    /// One walk along the queue, however many leave it.
-    fn leave_queue(&mut self, leaving: &BTreeSet<&RunKey>) {
-        if !leaving.is_empty() {
-            let before = self.waiting.len();
-            self.waiting.retain(|entry| !leaving.contains(&entry.run));
-            self.waiting_count = self.waiting_count.saturating_sub(before - self.waiting.len());
+    fn remove_waiting(&mut self, entry: &Entry) -> bool {
+        let was_there = self.waiting.remove(entry);
+        self.waiting_count = self.waiting_count.saturating_sub(usize::from(was_there));
+        was_there
+    }
+
+    /// One walk along the queue, however many leave it: those that were there.
+    fn leave_queue(&mut self, leaving: &BTreeSet<&RunKey>) -> BTreeMap<RunKey, Entry> {
+        if leaving.is_empty() {
+            return BTreeMap::new();
         }
+        let gone = self.waiting.extract_if(.., |entry| leaving.contains(&entry.run));
+        let gone: BTreeMap<_, _> = gone.map(|entry| (entry.run.clone(), entry)).collect();
+        self.waiting_count = self.waiting_count.saturating_sub(gone.len());
+        gone
     }
 
     /// Likewise. Who has a slot or an entry already keeps it.

@@ -105,7 +105,7 @@ impl Queue {
             )
         };
         let passed = self.manager.pass(&self.key, Scope::Head, &decide).await?;
-        if !passed.plan.delta().is_empty() {
+        if !passed.plan.is_settled() {
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
         for run in &passed.start {

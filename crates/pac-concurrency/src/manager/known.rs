@@ -62,8 +62,12 @@ impl Known {
         stall_after: Duration,
         all: &KnownRepositories,
     ) -> Standings<'a> {
-        let now = Instant::now();
         let foreign = |slot: &Slot| slot.holder != *holder;
+        // Mostly there is no other watcher, and nothing to be timed.
+        if self.foreign_since.is_empty() && !snapshot.slots.values().any(foreign) {
+            return Standings { holder, foreign_since: &self.foreign_since, stalled_before: None };
+        }
+        let now = Instant::now();
         self.foreign_since.retain(|run, (since_holder, _)| {
             snapshot.slots.get(run).is_some_and(|slot| foreign(slot) && slot.holder == *since_holder)
         });

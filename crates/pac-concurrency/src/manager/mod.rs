@@ -227,10 +227,10 @@ impl Manager {
             if !fresh && !plan.resume.is_empty() {
                 continue;
             }
-            let delta = plan.delta();
-            if delta.is_empty() {
+            if plan.is_settled() {
                 return Ok(Passed { store_answered: asked, ..self.passed(repository, plan, snapshot, known) });
             }
+            let delta = plan.delta();
             attempts += 1;
             match self.commit(repository, snapshot.version, holder, &delta).await {
                 Ok(version) => {

@@ -46,8 +46,7 @@ impl Chronicle {
     /// A pass of `holder` did this; `ends` says why each run was released that was.
     pub fn passed(&self, repository: &RepositoryKey, passed: &Passed, holder: &Holder, ends: Vec<(RunKey, End)>) {
         let plan = &passed.plan;
-        let quiet = passed.joined.is_empty() && plan.delta().is_empty();
-        if quiet {
+        if plan.is_settled() {
             return;
         }
         let now = now();
