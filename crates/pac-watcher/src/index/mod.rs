@@ -6,6 +6,7 @@
 mod confirmed;
 mod repository;
 mod run;
+mod runs;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,7 +6,7 @@ mod shown;
 mod starts;
 mod told;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ pub use self::measured::{Started, Tally};
 use self::shown::Over;
 pub use self::shown::{End, Shown, ShownRun};
 use super::run::{Mark, Run, StartState};
+use super::runs::Runs;
 use super::{Confirmed, OwnLimit, SETTLE_SECONDS};
 use crate::convert::{Phase, RepositoryMetadata, RunView};
 
@@ -30,7 +31,7 @@ pub struct RepositoryState {
     pub own_limit: OwnLimit,
     /// What its metadata say.
     pub metadata: RepositoryMetadata,
-    runs: BTreeMap<Arc<str>, Run>,
+    runs: Runs,
     running: BTreeSet<Arc<str>>,
     // Pending and not known to be in the store.
     fresh: BTreeSet<Arc<str>>,
@@ -58,7 +59,7 @@ impl Default for RepositoryState {
         Self {
             own_limit: OwnLimit::Missing,
             metadata: RepositoryMetadata::default(),
-            runs: BTreeMap::new(),
+            runs: Runs::default(),
             running: BTreeSet::new(),
             fresh: BTreeSet::new(),
             attempted: BTreeSet::new(),
@@ -76,19 +77,19 @@ impl Default for RepositoryState {
 impl RepositoryState {
     /// Whether this is what the watch has shown of the run already.
     pub(super) fn shows(&self, view: &RunView) -> bool {
-        self.runs.get(view.key.name()).is_some_and(|run| run.view == *view)
+        self.runs.named(view.key.name()).is_some_and(|run| run.view == *view)
     }
 
     /// The uid of the run of that name, if one is shown.
     pub(super) fn uid_of(&self, name: &str) -> Option<String> {
-        self.runs.get(name).map(|run| run.view.key.uid().to_owned())
+        self.runs.named(name).map(|run| run.view.key.uid().to_owned())
     }
 
     /// Takes in a version of a run that, where it is new, has been there for `age`.
     pub(super) fn apply_run(&mut self, view: RunView, now: Instant, age: Duration) {
         let name: Arc<str> = view.key.name().into();
         self.outsiders.remove(&view.key);
-        match self.runs.get_mut(&name) {
+        match self.runs.named_mut(&name) {
             Some(run) if run.view.key == view.key => {
                 if !matches!(view.phase, Phase::Arriving | Phase::Waiting) {
                     run.start = StartState::Idle;
@@ -110,12 +111,12 @@ impl RepositoryState {
 
     pub(super) fn remove_run(&mut self, path: &str) {
         let Some((_, name)) = path.split_once('/') else { return };
-        if let Some((name, run)) = self.runs.remove_entry(name) {
-            self.running.remove(&name);
-            self.fresh.remove(&name);
-            self.attempted.remove(&name);
-            self.unmarked.remove(&name);
-            self.tolerated.remove(&name);
+        if let Some(run) = self.runs.remove(name) {
+            self.running.remove(name);
+            self.fresh.remove(name);
+            self.attempted.remove(name);
+            self.unmarked.remove(name);
+            self.tolerated.remove(name);
             if matches!(run.view.phase, Phase::Done(_)) {
                 let since = run.over_since.unwrap_or_else(Instant::now);
                 self.note_over(run.view.key.clone(), since, Some(run.view.phase));
@@ -138,7 +139,7 @@ impl RepositoryState {
 
     /// Puts a run into the sets it belongs to now.
     fn sort_in(&mut self, name: &Arc<str>) {
-        let Some(run) = self.runs.get(name) else { return };
+        let Some(run) = self.runs.named(name) else { return };
         // What is over for certain stays so, however old the version is that the watch still shows.
         let current = !self.over.contains_key(&run.view.key);
         if !(current && (run.is_running() || run.is_starting())) {
@@ -201,7 +202,7 @@ impl RepositoryState {
             self.compare_with(snapshot);
         }
         self.outsiders.retain(|_, (_, until)| *until > now);
-        let unsettled = self.fresh.iter().filter_map(|name| self.runs.get(name)).filter(|run| !run.is_settled(now));
+        let unsettled = self.fresh.iter().filter_map(|name| self.runs.named(name)).filter(|run| !run.is_settled(now));
         let unsettled_since = unsettled.map(|run| run.view.created - i64::from(SETTLE_SECONDS)).min();
         plan(
             snapshot,
@@ -220,9 +221,9 @@ impl RepositoryState {
     /// Which runs the store has, now that all of it was loaded.
     fn compare_with(&mut self, snapshot: &Snapshot) {
         let queued: HashSet<&RunKey> = snapshot.waiting.iter().map(|entry| &entry.run).collect();
-        let names: Vec<Arc<str>> = self.runs.keys().cloned().collect();
+        let names: Vec<Arc<str>> = self.runs.names().cloned().collect();
         for name in names {
-            if let Some(run) = self.runs.get_mut(&name) {
+            if let Some(run) = self.runs.named_mut(&name) {
                 run.stored = queued.contains(&run.view.key) || snapshot.slots.contains_key(&run.view.key);
                 // A full pass takes nothing on trust: what was done may be done once more, to no effect.
                 if run.mark == Mark::Written {
@@ -235,7 +236,7 @@ impl RepositoryState {
             self.sort_in(&name);
         }
         self.departed.retain(|run| queued.contains(run));
-        let shown = |run: &RunKey| self.runs.get(run.name()).is_some_and(|known| known.view.key == *run);
+        let shown = |run: &RunKey| self.runs.get(run).is_some();
         self.over.retain(|run, _| queued.contains(run) || snapshot.slots.contains_key(run) || shown(run));
     }
 
@@ -264,7 +265,7 @@ impl RepositoryState {
             StartState::Unknown(until) | StartState::Refused(until) => Some(until),
             _ => run.unsettled_until(),
         };
-        let shown = self.fresh.iter().chain(&self.attempted).filter_map(|name| self.runs.get(name));
+        let shown = self.fresh.iter().chain(&self.attempted).filter_map(|name| self.runs.named(name));
         let outsiders = self.outsiders.values().map(|(run, _)| run);
         shown.chain(outsiders).filter_map(of_run).chain(self.live_reads_stand_until()).filter(is_to_come).min()
     }
@@ -273,7 +274,7 @@ impl RepositoryState {
         if self.over.contains_key(run) {
             return Seen::Over;
         }
-        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        let shown = self.runs.get(run);
         let Some(known) = shown.or_else(|| self.outsiders.get(run).map(|(known, _)| known)) else {
             return Seen::Missing;
         };
@@ -288,13 +289,13 @@ impl RepositoryState {
     }
 
     fn settled_entries(&self, now: Instant) -> Vec<Entry> {
-        let fresh = self.fresh.iter().filter_map(|name| self.runs.get(name));
+        let fresh = self.fresh.iter().filter_map(|name| self.runs.named(name));
         let settled = fresh.filter(|run| run.view.phase == Phase::Waiting && run.is_settled(now));
         self.in_place(settled)
     }
 
     fn entries(&self, names: &BTreeSet<Arc<str>>) -> Vec<Entry> {
-        self.in_place(names.iter().filter_map(|name| self.runs.get(name)))
+        self.in_place(names.iter().filter_map(|name| self.runs.named(name)))
     }
 
     fn in_place<'a>(&self, runs: impl Iterator<Item = &'a Run>) -> Vec<Entry> {
@@ -306,7 +307,7 @@ impl RepositoryState {
     fn order(&self, view: &RunView, events: &mut Option<HashMap<u64, i64>>) -> OrderKey {
         let Some(place) = &view.place else { return OrderKey::alone(view.created) };
         // The event's first run must be of the event by its own word, lest a run names an old one to get before others.
-        let first = self.runs.get(&*place.first).map(|run| &run.view);
+        let first = self.runs.named(&place.first).map(|run| &run.view);
         let first = first.filter(|first| first.place.as_ref().is_some_and(|other| other.event == place.event));
         let event_created = match first {
             Some(first) => first.created,
@@ -318,7 +319,7 @@ impl RepositoryState {
 
     fn oldest_by_event(&self) -> HashMap<u64, i64> {
         let mut oldest = HashMap::new();
-        for run in self.runs.values() {
+        for run in self.runs.iter() {
             if let Some(place) = &run.view.place {
                 let created = oldest.entry(place.event).or_insert(run.view.created);
                 *created = run.view.created.min(*created);
@@ -328,7 +329,7 @@ impl RepositoryState {
     }
 
     fn run_mut(&mut self, run: &RunKey) -> Option<&mut Run> {
-        let shown = self.runs.get_mut(run.name()).filter(|known| known.view.key == *run);
+        let shown = self.runs.get_mut(run);
         shown.or_else(|| self.outsiders.get_mut(run).map(|(known, _)| known))
     }
 }

@@ -99,10 +99,12 @@ impl Run {
     }
 
     /// Takes in a later version of it.
-    pub(super) fn show(&mut self, view: RunView, now: Instant) {
+    pub(super) fn show(&mut self, mut view: RunView, now: Instant) {
         if matches!(view.phase, Phase::Done(_)) {
             self.over_since.get_or_insert(now);
         }
+        // Snapshots share the key's text, too: it is kept once, and found equal without being read.
+        std::mem::swap(&mut self.view.key, &mut view.key);
         self.view = view;
     }
 

@@ -15,7 +15,7 @@ impl RepositoryState {
     pub fn take_done_runs(&mut self, now: Instant) -> Vec<(RunKey, FinalState)> {
         let mut done = Vec::new();
         for name in std::mem::take(&mut self.unmarked) {
-            if let Some(run) = self.runs.get_mut(&name)
+            if let Some(run) = self.runs.named_mut(&name)
                 && let Phase::Done(state) = run.view.phase
             {
                 if run.is_to_be_marked(now) {

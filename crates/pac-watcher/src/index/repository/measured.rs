@@ -69,7 +69,7 @@ fn over(running: usize, limit: Limit) -> usize {
 impl RepositoryState {
     /// The repository in numbers.
     pub fn tally(&self, now: Instant) -> Tally {
-        let waits = self.runs.values().filter(|run| run.is_pending()).map(|run| run.waited(now));
+        let waits = self.runs.iter().filter(|run| run.is_pending()).map(|run| run.waited(now));
         let (waiting, longest_wait) =
             waits.fold((0, Duration::ZERO), |(count, most), wait| (count + 1, most.max(wait)));
         let tolerated = self.tolerated.iter().filter(|name| self.running.contains(*name)).count();
@@ -89,13 +89,13 @@ impl RepositoryState {
 
     /// Notes that what runs now, or is about to, may run whatever the limit says.
     pub fn tolerate(&mut self) {
-        let starting = self.attempted.iter().filter(|name| self.runs.get(*name).is_some_and(Run::is_starting));
+        let starting = self.attempted.iter().filter(|name| self.runs.named(name).is_some_and(Run::is_starting));
         self.tolerated = self.running.iter().chain(starting).map(Arc::clone).collect();
     }
 
     /// Whether `run` may need a slot, as far as is known: it waits, or runs.
     pub fn is_alive(&self, run: &RunKey) -> bool {
-        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        let shown = self.runs.get(run);
         let known = shown.or_else(|| self.outsiders.get(run).map(|(known, _)| known));
         !self.over.contains_key(run) && known.is_some_and(|known| known.is_pending() || known.is_running())
     }
@@ -112,7 +112,7 @@ impl RepositoryState {
     }
 
     fn over_since(&self, run: &RunKey) -> Option<Instant> {
-        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        let shown = self.runs.get(run);
         shown.and_then(|known| known.over_since).or_else(|| self.over.get(run).map(|over| over.since))
     }
 

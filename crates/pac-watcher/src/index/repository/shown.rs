@@ -106,7 +106,7 @@ impl RepositoryState {
     /// All of it, for people.
     pub fn shown(&self) -> Shown {
         let mut events = None;
-        let runs = self.runs.values().map(|run| ShownRun {
+        let runs = self.runs.iter().map(|run| ShownRun {
             entry: Entry::new(run.view.key.clone(), self.order(&run.view, &mut events)),
             phase: run.view.phase,
             created: run.view.created,
@@ -121,7 +121,7 @@ impl RepositoryState {
 
     /// Why `run` is released. To be asked before [`RepositoryState::committed`].
     pub fn end_of(&self, run: &RunKey) -> End {
-        let shown = self.runs.get(run.name()).filter(|known| known.view.key == *run);
+        let shown = self.runs.get(run);
         let over = self.over.get(run);
         match (over.and_then(|over| over.phase).or(shown.map(|known| known.view.phase)), shown) {
             (Some(Phase::Done(state)), _) => End::Done(state),
@@ -141,11 +141,11 @@ impl RepositoryState {
         let names: Vec<_> = self.attempted.iter().cloned().collect();
         let mut passed = Vec::new();
         for name in names {
-            let Some(run) = self.runs.get(&name) else { continue };
+            let Some(run) = self.runs.named(&name) else { continue };
             let held_back = matches!(run.start, StartState::Refused(until) if until > now) && !run.passed_over;
             if held_back && Entry::new(run.view.key.clone(), self.order(&run.view, &mut None)) < *admitted {
                 passed.push((run.view.key.clone(), run.refusal.clone().unwrap_or_default()));
-                if let Some(run) = self.runs.get_mut(&name) {
+                if let Some(run) = self.runs.named_mut(&name) {
                     run.passed_over = true;
                 }
             }

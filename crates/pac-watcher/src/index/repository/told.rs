@@ -9,7 +9,7 @@ use super::{OwnLimit, Phase, RepositoryState};
 impl RepositoryState {
     /// What the watch shows of the run of this name, to whom only its name is known.
     pub fn find(&self, name: &str) -> LegacyRun {
-        let Some((name, run)) = self.runs.get_key_value(name) else { return LegacyRun::Ghost };
+        let Some(run) = self.runs.named(name) else { return LegacyRun::Ghost };
         let entry = || self.in_place(std::iter::once(run)).into_iter().next();
         match entry() {
             Some(entry) if self.running.contains(name) => LegacyRun::Running(entry),
