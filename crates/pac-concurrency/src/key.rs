@@ -179,7 +179,7 @@ impl Path {
 
 impl PartialEq for Path {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        Arc::ptr_eq(&self.text, &other.text) || self.text == other.text
     }
 }
 
@@ -192,7 +192,8 @@ impl Hash for Path {
 }
 
 impl Ord for Path {
-    // By namespace, then name: the joined text would put `a-b/x` before `a/x`. It does for namespaces of one length.
+    // By namespace, then name. The joined text says the same if the namespaces are of one length; else it might put `a-b/x` before
+    // `a/x`.
     fn cmp(&self, other: &Self) -> Ordering {
         if Arc::ptr_eq(&self.text, &other.text) {
             Ordering::Equal

@@ -117,14 +117,14 @@ pub fn plan(snapshot: &Snapshot, observation: &Observation<'_>) -> Plan {
 // === impl Plan ===
 
 impl Plan {
-    /// Whether there is nothing to commit.
-    pub fn is_settled(&self) -> bool {
+    /// Whether there is nothing to write into the store. There may be runs to start or to confirm.
+    pub fn commits_nothing(&self) -> bool {
         let runs = [&self.released, &self.given_back];
         let entries = [&self.adopted, &self.claimed, &self.granted, &self.enqueued];
         runs.into_iter().all(Vec::is_empty) && entries.into_iter().all(Vec::is_empty)
     }
 
-    /// The change to commit; empty if and only if it is settled.
+    /// The change to commit; empty if and only if that is nothing.
     pub fn delta(&self) -> Delta {
         // Who is admitted at once need not be written into the queue first.
         let admitted: BTreeSet<&RunKey> = self.granted.iter().map(|entry| &entry.run).collect();

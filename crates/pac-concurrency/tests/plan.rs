@@ -313,5 +313,5 @@ fn runs_that_left_from_behind_the_window_are_released() {
 #[test]
 fn a_settled_repository_needs_no_commit() {
     let plan = Scene::new(1).slot(1, Seen::Running).queued(2, Seen::Waiting).plan();
-    assert!(plan.is_settled() && plan.delta().is_empty() && plan.at_limit);
+    assert!(plan.commits_nothing() && plan.delta().is_empty() && plan.at_limit);
 }

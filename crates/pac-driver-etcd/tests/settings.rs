@@ -227,16 +227,15 @@ async fn a_signed_login_is_renewed_when_it_runs_out_and_when_rights_change() {
     let began = Instant::now();
     let (mut number, mut roles) = (0, 0);
     // However much it is used, it runs out; and, later, it is void as soon as anything changes about users and roles.
-    while began.elapsed() < Duration::from_secs(5) {
+    while began.elapsed() < Duration::from_secs(4) || roles < 3 {
         number += 1;
         version = driver.commit(&repository, version, &holder, &delta(number)).await.unwrap();
-        if number % 20 == 0 && began.elapsed() > Duration::from_secs(4) {
+        if number % 20 == 0 && began.elapsed() > Duration::from_secs(3) {
             let role = format!("role-{number}");
             server.etcdctl(&["--user", "root:rooted", "role", "add", &role]).unwrap();
             roles += 1;
         }
     }
-    assert!(number > 20 && roles > 2, "{number} {roles}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

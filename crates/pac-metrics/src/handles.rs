@@ -19,7 +19,7 @@ impl<T> Handles<T> {
         self.0.get_or_init(|| std::iter::repeat_with(OnceLock::new).take(combinations).collect());
     }
 
-    /// Does `what` with what was given out for `combination`, or is by `register` now.
+    /// Does `what` with the handle of `combination`: the one that is kept, or the one that `register` gets from the recorder.
     pub(crate) fn with(&self, combination: Option<usize>, register: impl FnOnce() -> T, what: impl FnOnce(&T)) {
         match combination.and_then(|combination| self.0.get()?.get(combination)) {
             Some(kept) => what(kept.get_or_init(register)),

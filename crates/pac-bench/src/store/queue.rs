@@ -105,7 +105,7 @@ impl Queue {
             )
         };
         let passed = self.manager.pass(&self.key, Scope::Head, &decide).await?;
-        if !passed.plan.is_settled() {
+        if !passed.plan.commits_nothing() {
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
         for run in &passed.start {

@@ -227,7 +227,7 @@ impl Manager {
             if !fresh && !plan.resume.is_empty() {
                 continue;
             }
-            if plan.is_settled() {
+            if plan.commits_nothing() {
                 return Ok(Passed { store_answered: asked, ..self.passed(repository, plan, snapshot, known) });
             }
             let delta = plan.delta();

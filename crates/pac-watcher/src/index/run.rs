@@ -103,7 +103,7 @@ impl Run {
         if matches!(view.phase, Phase::Done(_)) {
             self.over_since.get_or_insert(now);
         }
-        // Snapshots share the key's text, too: it is kept once, and found equal without being read.
+        // Snapshots share the key's text: it is kept once.
         std::mem::swap(&mut self.view.key, &mut view.key);
         self.view = view;
     }

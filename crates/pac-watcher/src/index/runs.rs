@@ -39,7 +39,12 @@ impl Runs {
     }
 
     pub(super) fn remove(&mut self, name: &str) -> Option<Run> {
-        self.0.remove(name).map(|run| *run)
+        let removed = self.0.remove(name).map(|run| *run);
+        // A burst that is over gives its room back. It is worth the copying once most of the table is empty.
+        if self.0.len() < self.0.capacity() / 8 {
+            self.0.shrink_to(self.0.len() * 2);
+        }
+        removed
     }
 
     /// In no order.
@@ -54,5 +59,31 @@ impl Runs {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::convert::Phase;
+    use crate::index::tests::view;
+
+    #[test]
+    fn a_burst_that_is_over_gives_its_room_back() {
+        let mut runs = Runs::default();
+        let names: Vec<String> = (0..1_000).map(|number| format!("run-{number}")).collect();
+        for name in &names {
+            runs.insert(name.as_str().into(), Run::new(view(Phase::Waiting), Instant::now(), Duration::ZERO));
+        }
+        assert!(runs.0.capacity() >= 1_000);
+        for name in &names[1..] {
+            assert!(runs.remove(name).is_some());
+        }
+        assert!(runs.0.capacity() < 100, "{}", runs.0.capacity());
+        assert_eq!(runs.names().map(|name| &**name).collect::<Vec<_>>(), ["run-0"]);
     }
 }

@@ -46,7 +46,7 @@ impl Chronicle {
     /// A pass of `holder` did this; `ends` says why each run was released that was.
     pub fn passed(&self, repository: &RepositoryKey, passed: &Passed, holder: &Holder, ends: Vec<(RunKey, End)>) {
         let plan = &passed.plan;
-        if plan.is_settled() {
+        if plan.commits_nothing() {
             return;
         }
         let now = now();
