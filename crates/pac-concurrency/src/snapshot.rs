@@ -111,14 +111,13 @@ impl Snapshot {
         for entry in &delta.hold {
             // As in the store, the place it had stays with the slot, and a slot that was there changes its holder alone.
             let entry = found.remove(&entry.run).unwrap_or_else(|| entry.clone());
-            let slot = Slot { entry: entry.clone(), holder: holder.clone(), lapsed: false };
             self.slots
                 .entry(entry.run.clone())
                 .and_modify(|old| {
                     old.holder = holder.clone();
                     old.lapsed = false;
                 })
-                .or_insert(slot);
+                .or_insert_with(|| Slot { entry, holder: holder.clone(), lapsed: false });
         }
     }
 

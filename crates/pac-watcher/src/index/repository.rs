@@ -274,10 +274,7 @@ impl RepositoryState {
         if self.over.contains_key(run) {
             return Seen::Over;
         }
-        let shown = self.runs.get(run);
-        let Some(known) = shown.or_else(|| self.outsiders.get(run).map(|(known, _)| known)) else {
-            return Seen::Missing;
-        };
+        let Some(known) = self.run(run) else { return Seen::Missing };
         match (seen_phase(known.view.phase), known.start) {
             (Seen::Waiting, StartState::Acknowledged) => Seen::Running,
             (Seen::Waiting, StartState::UnderWay) => Seen::Starting,
@@ -328,9 +325,14 @@ impl RepositoryState {
         oldest
     }
 
+    /// What is known of `run`, by the watch or by a live read.
+    fn run(&self, run: &RunKey) -> Option<&Run> {
+        self.runs.get(run).or_else(|| self.outsiders.get(run).map(|(known, _)| known))
+    }
+
+    /// Likewise.
     fn run_mut(&mut self, run: &RunKey) -> Option<&mut Run> {
-        let shown = self.runs.get_mut(run);
-        shown.or_else(|| self.outsiders.get_mut(run).map(|(known, _)| known))
+        self.runs.get_mut(run).or_else(|| self.outsiders.get_mut(run).map(|(known, _)| known))
     }
 }
 

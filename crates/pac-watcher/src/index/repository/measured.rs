@@ -95,9 +95,7 @@ impl RepositoryState {
 
     /// Whether `run` may need a slot, as far as is known: it waits, or runs.
     pub fn is_alive(&self, run: &RunKey) -> bool {
-        let shown = self.runs.get(run);
-        let known = shown.or_else(|| self.outsiders.get(run).map(|(known, _)| known));
-        !self.over.contains_key(run) && known.is_some_and(|known| known.is_pending() || known.is_running())
+        !self.over.contains_key(run) && self.run(run).is_some_and(|known| known.is_pending() || known.is_running())
     }
 
     /// Notes whose slot each granted run was given, so that its start can tell how long the slot was idle. To be called
@@ -112,8 +110,8 @@ impl RepositoryState {
     }
 
     fn over_since(&self, run: &RunKey) -> Option<Instant> {
-        let shown = self.runs.get(run);
-        shown.and_then(|known| known.over_since).or_else(|| self.over.get(run).map(|over| over.since))
+        let shown = self.runs.get(run).and_then(|known| known.over_since);
+        shown.or_else(|| self.over.get(run).map(|over| over.since))
     }
 
     /// Notes that `run` was started; says what came before, the first time.

@@ -51,8 +51,7 @@ impl RepositoryState {
 
     /// Whether another watcher, whose slot was claimed, may still start `run`: until then no refusal of ours frees the slot (P1).
     pub fn may_be_started_by_another(&self, run: &RunKey, now: Instant) -> bool {
-        let known = self.runs.get(run);
-        known.is_some_and(|known| known.another_may_start_until(now).is_some())
+        self.runs.get(run).is_some_and(|known| known.another_may_start_until(now).is_some())
     }
 
     /// Notes that nobody knows what became of the start of `run`; says when to try again.
