@@ -198,8 +198,9 @@ fn begun(run: &PipelineRun) -> Option<i64> {
     Some(start.as_second())
 }
 
+/// Whether Tekton has begun with it. A condition doesn't say so: Tekton writes one onto every run that is pending.
 fn has_begun(run: &PipelineRun) -> bool {
-    run.status.as_ref().is_some_and(|status| status.start_time.is_some() || !status.conditions.is_empty())
+    run.status.as_ref().is_some_and(|status| status.start_time.is_some())
 }
 
 #[cfg(test)]
@@ -246,6 +247,9 @@ mod tests {
     fn cancelled_while_it_waited_is_withdrawn_and_after_its_start_still_runs() {
         for wish in ["Cancelled", "CancelledRunFinally", "StoppedRunFinally"] {
             assert_eq!(phase_of(json!({"spec": {"status": wish}})), Phase::Withdrawn);
+            let pending = json!([{"type": "Succeeded", "status": "Unknown", "reason": "PipelineRunPending"}]);
+            let told_to_be_pending = json!({"spec": {"status": wish}, "status": {"conditions": pending}});
+            assert_eq!(phase_of(told_to_be_pending), Phase::Withdrawn, "as Tekton says of every run that waits");
             let begun = json!({"spec": {"status": wish}, "status": {"startTime": "2026-01-01T00:00:09Z"}});
             assert_eq!(phase_of(begun), Phase::Running);
             let started = json!({"spec": {"status": wish}, "metadata": {"annotations": {STATE: "started"}}});
