@@ -71,6 +71,10 @@ pub enum FaultCommand {
     PauseWatches,
     /// [`Faults::resume_watches`]
     ResumeWatches,
+    /// [`Faults::tekton_leaves`]
+    TektonLeaves,
+    /// [`Faults::tekton_returns`]
+    TektonReturns,
     /// [`Faults::refuse_connections`] for so many milliseconds: there's no other way back over HTTP.
     RefuseConnectionsFor(u64),
 }
@@ -107,6 +111,7 @@ pub(crate) struct Control {
     pub(crate) paused: bool,
     pub(crate) refused: bool,
     pub(crate) stopped: bool,
+    pub(crate) tekton_away: bool,
     /// Counts calls of [`Faults::close_watches`].
     pub(crate) closes: u64,
     /// Counts outages: one may be over before a connection has looked.
@@ -194,6 +199,16 @@ impl Faults {
         self.control.send_modify(|control| control.refused = false);
     }
 
+    /// Tekton's controller is away: no run gets a status.
+    pub fn tekton_leaves(&self) {
+        self.control.send_modify(|control| control.tekton_away = true);
+    }
+
+    /// Tekton's controller is back, and does what there is to do.
+    pub fn tekton_returns(&self) {
+        self.control.send_modify(|control| control.tekton_away = false);
+    }
+
     /// Does what a command says; must run inside a Tokio runtime.
     pub fn execute(&self, command: FaultCommand) {
         match command {
@@ -203,6 +218,8 @@ impl Faults {
             FaultCommand::ExpireVersions => self.expire_versions(),
             FaultCommand::PauseWatches => self.pause_watches(),
             FaultCommand::ResumeWatches => self.resume_watches(),
+            FaultCommand::TektonLeaves => self.tekton_leaves(),
+            FaultCommand::TektonReturns => self.tekton_returns(),
             FaultCommand::RefuseConnectionsFor(milliseconds) => {
                 let faults = self.clone();
                 faults.refuse_connections();

@@ -159,7 +159,8 @@ impl DevCluster {
         let bind = |source| StartError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let store = Store::new(options.first_revision, options.history, options.watch_window);
+        let has_webhook = options.tekton.as_ref().is_some_and(|tekton| tekton.webhook);
+        let store = Store::new(options.first_revision, options.history, options.watch_window, has_webhook);
         for namespace in &options.namespaces {
             store.ensure_namespace(namespace);
         }

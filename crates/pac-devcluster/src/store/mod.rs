@@ -45,6 +45,8 @@ struct Inner {
     started: Instant,
     history_limit: HistoryLimit,
     watch_window: usize,
+    /// Whether Tekton's webhook is asked about updates of PipelineRuns.
+    tekton_webhook: bool,
     state: Mutex<State>,
 }
 
@@ -69,7 +71,12 @@ pub(crate) struct Snapshot {
 // === impl Store ===
 
 impl Store {
-    pub(crate) fn new(first_revision: u64, history_limit: HistoryLimit, watch_window: usize) -> Self {
+    pub(crate) fn new(
+        first_revision: u64,
+        history_limit: HistoryLimit,
+        watch_window: usize,
+        tekton_webhook: bool,
+    ) -> Self {
         let collections = RESOURCES.iter().map(|resource| (resource.plural, Collection::new())).collect();
         let state = State {
             revision: first_revision,
@@ -78,7 +85,8 @@ impl Store {
             history: VecDeque::new(),
             snapshots: VecDeque::new(),
         };
-        let inner = Inner { started: Instant::now(), history_limit, watch_window, state: Mutex::new(state) };
+        let started = Instant::now();
+        let inner = Inner { started, history_limit, watch_window, tekton_webhook, state: Mutex::new(state) };
         Self { inner: Arc::new(inner) }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     history::{Change, HistoryLimit},
     object,
     resource::{self, ResourceType},
+    tekton,
 };
 
 /// Which endpoint an update came through.
@@ -83,6 +84,9 @@ impl Store {
         let desired = settle::updated_object(resource, part, &current.object, change(&current.object)?)?;
         if desired == *current.object {
             return Ok(Updated { stored: current });
+        }
+        if self.inner.tekton_webhook && resource.plural == "pipelineruns" {
+            tekton::check(&current.object, &desired)?;
         }
         let released = object::meta(&desired, "deletionTimestamp").is_some() && !object::has_finalizers(&desired);
         if dry_run || released {

@@ -2,53 +2,148 @@
 
 use serde_json::{Value, json};
 
-use crate::{object, verdict::succeeded};
+use super::{
+    duration::in_go,
+    step::{Course, Step},
+};
+use crate::object;
 
-/// Whether the run has ended.
-pub(super) fn is_over(run: &Value) -> bool {
-    matches!(succeeded(run), Some("True" | "False"))
-}
+// === impl Step ===
 
-/// The status of a run that may run and has none yet.
-pub(super) fn started(run: &Value) -> Option<Value> {
-    // PAC's own watcher starts a run by setting this to nothing.
-    let wishes = object::text_at(run, "/spec/status").is_some_and(|status| !status.is_empty());
-    let untouched = !wishes && run.pointer("/status/startTime").is_none();
-    (untouched && !is_over(run)).then(|| {
-        let condition = condition("Unknown", "Running", "Tasks Completed: 0");
-        json!({ "startTime": object::now(), "conditions": [condition] })
-    })
-}
-
-/// The status of a run that ends by itself.
-pub(super) fn finished(run: &Value, fails: bool) -> Option<Value> {
-    let (status, reason) = if fails { ("False", "Failed") } else { ("True", "Succeeded") };
-    ended(run, status, reason, "Tasks Completed: 1")
-}
-
-/// The status of a run that its user cancelled or stopped.
-pub(super) fn cancelled(run: &Value) -> Option<Value> {
-    let wish = object::text_at(run, "/spec/status").filter(|status| *status != "PipelineRunPending")?;
-    let message = format!("PipelineRun \"{}\" was cancelled ({wish})", object::name(run));
-    ended(run, "False", "Cancelled", &message)
-}
-
-fn ended(run: &Value, status: &str, reason: &str, message: &str) -> Option<Value> {
-    if is_over(run) {
-        return None;
+impl Step {
+    /// The run's status after this step. `secrets_are_there` says whether all Secrets that it mounts exist.
+    pub(super) fn status(self, run: &Value, course: &Course<'_>, secrets_are_there: bool) -> Value {
+        let name = object::name(run);
+        let mut status = Status::of(run);
+        match self {
+            Self::Pend => status.goes_on("PipelineRunPending", format!("PipelineRun \"{name}\" is pending")),
+            Self::Cancel => {
+                status.starts();
+                status.ends(false, "Cancelled", format!("PipelineRun \"{name}\" was cancelled"));
+            }
+            Self::Start => {
+                status.starts();
+                status.goes_on("Started", String::new());
+            }
+            Self::Resolve => {
+                let message = format!("PipelineRun {}/{name} awaiting remote resource", object::namespace(run));
+                status.goes_on("ResolvingPipelineRef", message);
+            }
+            Self::Claim => {
+                status.goes_on("PipelineRunPending", "Waiting for PVC creation to succeed: exceeded quota".to_owned());
+            }
+            Self::Run if !secrets_are_there => status.fails(course),
+            Self::Run => status.goes_on("Running", progress(0, course.tasks() + course.finally_tasks(), 0)),
+            Self::Stop => status.stops(run, course),
+            Self::EndTasks if course.has_finally() => {
+                let reason = status.reason();
+                status.runs_finally(&reason, progress(course.tasks(), course.finally_tasks(), 0));
+            }
+            Self::TimeOutTasks if course.has_finally() => {
+                status.runs_finally(
+                    "PipelineRunTimeoutRunningFinally",
+                    progress(0, course.finally_tasks(), course.tasks()),
+                );
+            }
+            Self::TimeOutTasks => status.times_out_tasks(name, course),
+            Self::TimeOut => {
+                let message = format!("PipelineRun \"{name}\" failed to finish within \"{}\"", in_go(course.timeout()));
+                status.ends(false, "PipelineRunTimeout", message);
+            }
+            Self::EndTasks | Self::End => status.is_over(name, course),
+        }
+        status.0
     }
-    let mut result = run.get("status").cloned().unwrap_or_else(|| json!({}));
-    result["conditions"] = json!([condition(status, reason, message)]);
-    result["completionTime"] = json!(object::now());
-    Some(result)
 }
 
-fn condition(status: &str, reason: &str, message: &str) -> Value {
-    json!({
-        "type": "Succeeded",
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": object::now(),
-    })
+struct Status(Value);
+
+// === impl Status ===
+
+impl Status {
+    fn of(run: &Value) -> Self {
+        Self(run.get("status").cloned().unwrap_or_else(|| json!({})))
+    }
+
+    fn starts(&mut self) {
+        if self.0.get("startTime").is_none() {
+            self.0["startTime"] = json!(object::now());
+        }
+    }
+
+    fn reason(&self) -> String {
+        object::text_at(&self.0, "/conditions/0/reason").unwrap_or_default().to_owned()
+    }
+
+    fn goes_on(&mut self, reason: &str, message: String) {
+        self.says("Unknown", reason, message);
+    }
+
+    fn runs_finally(&mut self, reason: &str, message: String) {
+        self.0["finallyStartTime"] = json!(object::now());
+        self.goes_on(reason, message);
+    }
+
+    fn ends(&mut self, succeeded: bool, reason: &str, message: String) {
+        self.says(if succeeded { "True" } else { "False" }, reason, message);
+        self.0["completionTime"] = json!(object::now());
+    }
+
+    /// A pending run starts to be stopped; with no `finally` tasks it is over with that.
+    fn stops(&mut self, run: &Value, course: &Course<'_>) {
+        let is_begun = self.0.get("startTime").is_some() && self.reason() == "Running";
+        let is_cancelled = object::text_at(run, "/spec/status") == Some("CancelledRunFinally");
+        let reason = if is_cancelled { "CancelledRunningFinally" } else { "StoppedRunningFinally" };
+        let finally = course.finally_tasks();
+        self.starts();
+        if is_begun && !is_cancelled {
+            // What runs may end.
+            self.goes_on(reason, progress(0, course.tasks() + finally, 0));
+        } else if is_begun || finally > 0 {
+            self.runs_finally(reason, progress(0, finally, course.tasks()));
+        } else {
+            self.ends(false, "Cancelled", format!("PipelineRun \"{}\" was cancelled", object::name(run)));
+        }
+    }
+
+    fn is_over(&mut self, name: &str, course: &Course<'_>) {
+        let was_stopped = matches!(&*self.reason(), "CancelledRunningFinally" | "StoppedRunningFinally");
+        if self.reason() == "PipelineRunTimeoutRunningFinally" {
+            self.times_out_tasks(name, course);
+        } else if course.fails() && self.reason() != "CancelledRunningFinally" {
+            self.fails(course);
+        } else if was_stopped {
+            self.ends(false, "Cancelled", format!("PipelineRun \"{name}\" was cancelled"));
+        } else {
+            let tasks = course.tasks() + course.finally_tasks();
+            self.ends(true, "Succeeded", format!("Tasks Completed: {tasks} (Failed: 0, Cancelled 0), Skipped: 0"));
+        }
+    }
+
+    /// The first task fails, and those behind it are skipped.
+    fn fails(&mut self, course: &Course<'_>) {
+        let (completed, skipped) = (1 + course.finally_tasks(), course.tasks() - 1);
+        let message = format!("Tasks Completed: {completed} (Failed: 1, Cancelled 0), Skipped: {skipped}");
+        self.ends(false, "Failed", message);
+    }
+
+    fn times_out_tasks(&mut self, name: &str, course: &Course<'_>) {
+        let within = in_go(course.tasks_timeout().unwrap_or_default());
+        let message = format!("PipelineRun \"{name}\" failed due to tasks failed to finish within \"{within}\"");
+        self.ends(false, "PipelineRunTimeout", message);
+    }
+
+    fn says(&mut self, status: &str, reason: &str, message: String) {
+        self.0["conditions"] = json!([{
+            "type": "Succeeded",
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": object::now(),
+        }]);
+    }
+}
+
+fn progress(completed: usize, incomplete: usize, skipped: usize) -> String {
+    format!("Tasks Completed: {completed} (Failed: 0, Cancelled 0), Incomplete: {incomplete}, Skipped: {skipped}")
 }

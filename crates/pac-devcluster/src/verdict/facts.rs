@@ -85,9 +85,13 @@ impl Event {
     }
 }
 
+/// The condition `Succeeded`.
+pub(crate) fn condition(run: &Value) -> Option<&Value> {
+    let conditions = run.pointer("/status/conditions")?.as_array()?;
+    conditions.iter().find(|condition| object::text_at(condition, "/type") == Some("Succeeded"))
+}
+
 /// The status of the condition `Succeeded`.
 pub(crate) fn succeeded(run: &Value) -> Option<&str> {
-    let conditions = run.pointer("/status/conditions")?.as_array()?;
-    let condition = conditions.iter().find(|condition| object::text_at(condition, "/type") == Some("Succeeded"))?;
-    object::text_at(condition, "/status")
+    object::text_at(condition(run)?, "/status")
 }

@@ -25,7 +25,10 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 use serde::Serialize;
 
 use self::recorder::Recorder;
-pub(crate) use self::{facts::succeeded, repository::summary};
+pub(crate) use self::{
+    facts::{condition, succeeded},
+    repository::summary,
+};
 use crate::history::Version;
 
 /// How many violations of a promise are spelled out.

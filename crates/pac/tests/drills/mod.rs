@@ -136,7 +136,8 @@ impl Drills {
         let is_start = |version: &&Version| {
             version.resource == "pipelineruns"
                 && state(version) == Some(Value::from("started"))
-                && version.object.pointer("/status").is_none()
+                && version.object.pointer("/spec/status").is_none()
+                && version.object.pointer("/status/startTime").is_none()
         };
         self.world.cluster.history().iter().filter(is_start).map(|version| version.at).collect()
     }
