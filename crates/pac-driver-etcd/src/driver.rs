@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, StatusResponse, Txn, TxnOp};
 use futures::stream::BoxStream;
 use pac_concurrency::{
-    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, Holder, Legacy, Renewal, Repositories,
-    RepositoryKey, ServerInfo, Snapshot, TakenOver, Version, Window,
+    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, Holder, Inspection, Legacy, Renewal,
+    Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, TakenOver, Version, Window,
 };
 use pac_config::EtcdSettings;
 use uuid::Uuid;
@@ -31,6 +31,8 @@ pub struct EtcdDriver {
     store: Store,
     memory: Memory,
     lease_ttl: Duration,
+    /// Whether loading completes what others left half done.
+    completes: bool,
 }
 
 // === impl EtcdDriver ===
@@ -42,11 +44,32 @@ impl EtcdDriver {
     ///
     /// `Unavailable` if no member can be reached, `Rejected` if they won't have us.
     pub async fn connect(settings: &EtcdSettings) -> Result<Self, DriverError> {
-        let cluster = Arc::new(Cluster::new(settings.clone()));
-        let store = Store { cluster, origin: Uuid::new_v4().simple().to_string().into() };
-        let driver = Self { store, memory: Memory::new(), lease_ttl: settings.lease_ttl };
+        let driver = Self::on(settings, true);
         driver.may_write().await?;
         Ok(driver)
+    }
+
+    /// Looks at the cluster without changing anything there: what server it is, and whether the user may write. The driver
+    /// is for reading, and has an error for a repository that another left in the middle of a large change.
+    ///
+    /// # Errors
+    ///
+    /// As [`EtcdDriver::connect`], but that a user who may only read is no error.
+    pub async fn inspect(settings: &EtcdSettings) -> Result<(Inspection, Self), DriverError> {
+        let driver = Self::on(settings, false);
+        let server = driver.check().await?;
+        let cannot_write = match driver.may_write().await {
+            Ok(()) => None,
+            Err(DriverError::Rejected(fault)) => Some(fault.to_string()),
+            Err(error) => return Err(error),
+        };
+        Ok((Inspection { server, schema: Schema::Unneeded, cannot_write }, driver))
+    }
+
+    fn on(settings: &EtcdSettings, completes: bool) -> Self {
+        let cluster = Arc::new(Cluster::new(settings.clone()));
+        let store = Store { cluster, origin: Uuid::new_v4().simple().to_string().into() };
+        Self { store, memory: Memory::new(), lease_ttl: settings.lease_ttl, completes }
     }
 
     /// Whether we may write: a transaction whose condition never holds needs the same rights, and changes nothing.
@@ -89,6 +112,13 @@ impl Driver for EtcdDriver {
                 self.memory.keep(repository, loaded.snapshot.version, Known::of(&loaded.snapshot));
                 return Ok(loaded.snapshot);
             };
+            if !self.completes {
+                let what = format!(
+                    "repository {repository} is in the middle of a large change: whoever works on it next completes it, and \
+                     until then it can't be looked at"
+                );
+                return Err(DriverError::Unavailable(Fault::new(what)));
+            }
             staged::carry_out(&self.store, repository, loaded.snapshot.version, &applying).await?;
         }
         let what = format!("repository {repository} changes too fast to be read");

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use pac_concurrency::{Change, Delta, Driver, Entry, Holder, OrderKey, RepositoryKey, RunKey, Version, Window};
+use pac_concurrency::{Change, Delta, Driver, Entry, Holder, OrderKey, RepositoryKey, RunKey, Schema, Version, Window};
 use pac_config::{Credentials, EtcdSettings, Secret};
 use pac_driver_etcd::EtcdDriver;
 
@@ -168,7 +168,17 @@ async fn a_missing_right_is_named_with_the_command_that_grants_it() {
     run("role grant-permission reader --prefix=true read /pac/concurrency/v2/");
     run("user grant-role nobody reader");
     told(&settings).await;
+    // And that shows without a write, nor any trace of the look.
+    let keys = || server.etcdctl(&["get", "--prefix", "", "--write-out=fields", root[0], root[1]]).unwrap();
+    let before = keys();
+    let (inspection, reader) = EtcdDriver::inspect(&settings).await.unwrap();
+    assert!(inspection.cannot_write.is_some_and(|why| why.contains(grant)) && inspection.schema == Schema::Unneeded);
+    assert_eq!(reader.repositories().await.unwrap().keys, []);
     run(&grant.replace("ROLE", "reader"));
+    assert_eq!(EtcdDriver::inspect(&settings).await.unwrap().0.cannot_write, None);
+    let unstamped =
+        |text: String| text.lines().filter(|line| !line.contains("RaftTerm")).map(String::from).collect::<Vec<_>>();
+    assert_eq!(unstamped(keys()), unstamped(before));
     let driver = EtcdDriver::connect(&settings).await.unwrap();
     works(&driver).await;
     // And taken away again while it runs.

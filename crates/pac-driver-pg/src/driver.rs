@@ -6,21 +6,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, Holder, Legacy, Renewal, Repositories,
-    RepositoryKey, ServerInfo, Snapshot, TakenOver, Version, Window,
+    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, Holder, Inspection, Legacy, Renewal,
+    Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, TakenOver, Version, Window,
 };
 use pac_config::PostgreSqlSettings;
-use sqlx::Row;
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{Executor, Row};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::announce::Announcer;
 use crate::changes::{KEPT, Listener};
 use crate::delta::Columns;
-use crate::error::Stage;
+use crate::error::{Server, Stage};
 use crate::session::Sessions;
-use crate::{connect, legacy, migrate, row};
+use crate::{connect, inspect, legacy, migrate, row};
 
 /// A driver on one database, with connections of its own.
 pub struct PgDriver {
@@ -30,6 +30,8 @@ pub struct PgDriver {
     listening: Option<PgConnectOptions>,
     origin: String,
     lease_ttl: Duration,
+    /// Whether there are tables of ours: not if nobody connected for good yet.
+    has_schema: bool,
 }
 
 // === impl PgDriver ===
@@ -44,6 +46,31 @@ impl PgDriver {
         let server = connect::server(settings);
         let mut connection = connect::open(settings, &server).await?;
         migrate::migrate(&mut connection, settings.connection_timeout, &server).await?;
+        let asked = connection.fetch_all(inspect::MISSING_RIGHTS);
+        inspect::may_write(&connect::within(settings.connection_timeout, &server, asked).await?, &server)?;
+        Self::on(connection, settings, server, true).await
+    }
+
+    /// Looks at the server without changing anything there: what schema it has, what [`PgDriver::connect`] would make of
+    /// it, and whether the user may write. The driver is for reading; where there is no schema yet it finds nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`PgDriver::connect`], but that a user who may only read is no error.
+    pub async fn inspect(settings: &PostgreSqlSettings) -> Result<(Inspection, Self), DriverError> {
+        let server = connect::server(settings);
+        let mut connection = connect::open(settings, &server).await?;
+        let inspection = inspect::inspect(&mut connection, settings.connection_timeout, &server).await?;
+        let has_schema = !matches!(inspection.schema, Schema::Missing { .. });
+        Ok((inspection, Self::on(connection, settings, server, has_schema).await?))
+    }
+
+    async fn on(
+        mut connection: PgConnection,
+        settings: &PostgreSqlSettings,
+        server: Server,
+        has_schema: bool,
+    ) -> Result<Self, DriverError> {
         // It takes a second connection to find out.
         let pooled = settings.max_connections == 1 || connect::is_pooled(&mut connection, settings, &server).await?;
         // Its end is nobody's business any more.
@@ -56,7 +83,8 @@ impl PgDriver {
         let origin = uuid::Uuid::new_v4().simple().to_string();
         let announcer = Announcer::start(sessions.clone(), origin.clone());
         sessions.set_pooled(pooled);
-        Ok(Self { sessions, announcer, listening: listens.then_some(options), origin, lease_ttl: settings.lease_ttl })
+        let listening = listens.then_some(options);
+        Ok(Self { sessions, announcer, listening, origin, lease_ttl: settings.lease_ttl, has_schema })
     }
 
     fn explain(&self, error: sqlx::Error) -> DriverError {
@@ -91,6 +119,9 @@ impl Driver for PgDriver {
     }
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
+        if !self.has_schema {
+            return Ok(Snapshot::empty());
+        }
         let query = sqlx::query(include_str!("../sql/load.sql")).bind(repository.as_str()).bind(row::limit(window));
         let rows = self.sessions.read(query).await?;
         row::snapshot(repository, window, &rows).map_err(|error| self.explain(error))
@@ -136,6 +167,9 @@ impl Driver for PgDriver {
     }
 
     async fn repositories(&self) -> Result<Repositories, DriverError> {
+        if !self.has_schema {
+            return Ok(Repositories::default());
+        }
         let rows = self.sessions.read(sqlx::query(include_str!("../sql/repositories.sql"))).await?;
         row::repositories(&rows).map(|(_, repositories)| repositories).map_err(|error| self.explain(error))
     }
@@ -164,9 +198,10 @@ impl Driver for PgDriver {
         let read = |column| row.try_get::<bool, _>(column).map_err(|error| self.explain(error));
         let server = self.sessions.server();
         if read("standby")? || read("read_only")? {
-            let what = format!("{} takes no writes: postgresql-host should lead to the primary", server.address);
-            return Err(DriverError::Unavailable(Fault::new(what)));
+            return Err(DriverError::Unavailable(Fault::new(server.takes_no_writes())));
         }
+        let missing = self.sessions.read(sqlx::query(inspect::MISSING_RIGHTS)).await?;
+        inspect::may_write(&missing, server)?;
         let version: String = row.try_get("version").map_err(|error| self.explain(error))?;
         let address = format!("{}/{}", server.address, server.database);
         Ok(ServerInfo { server: format!("PostgreSQL {version}"), address })
@@ -187,7 +222,12 @@ impl Driver for PgDriver {
     }
 
     async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
-        let pending = self.sessions.read(sqlx::query(include_str!("../sql/legacy_pending.sql"))).await?;
+        let pending = match self.has_schema {
+            true => include_str!("../sql/legacy_pending.sql"),
+            // Nowhere could it be noted.
+            false => "SELECT to_regclass('public.concurrency_slots') IS NOT NULL",
+        };
+        let pending = self.sessions.read(sqlx::query(pending)).await?;
         if !self.answer(&pending)? {
             return Ok(None);
         }

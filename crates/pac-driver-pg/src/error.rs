@@ -55,6 +55,14 @@ impl Server {
         self.broken(stage, kind, error)
     }
 
+    /// It is a standby, or made read-only.
+    pub(crate) fn takes_no_writes(&self) -> String {
+        format!(
+            "{} takes no writes; it is a standby, or made read-only: postgresql-host should lead to the primary",
+            self.address
+        )
+    }
+
     fn no_tls(&self, error: Error) -> DriverError {
         let what = format!("no TLS with {}: see postgresql-ssl-mode and postgresql-ssl-ca-file", self.address);
         DriverError::Rejected(Fault::because(what, error))
@@ -118,9 +126,7 @@ impl Server {
             "53300" => unavailable(format!(
                 "{address} has too many connections: raise its max_connections or lower postgresql-max-connections"
             )),
-            "25006" => unavailable(format!(
-                "{address} takes no writes; it is a standby, or made read-only: postgresql-host should lead to the primary"
-            )),
+            "25006" => unavailable(self.takes_no_writes()),
             "57014" => unavailable(format!("{address} cancelled the statement")),
             // The server may have committed before it went down.
             "57P01" | "57P02" | "57P05" if stage == Stage::Writing => {
@@ -168,11 +174,16 @@ fn missing_grant(message: &str, database: &str, username: &str) -> String {
     } else if message.contains("function") {
         format!("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pac_concurrency TO {user}")
     } else {
-        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pac_concurrency TO {user}")
+        tables_grant(username)
     };
     format!("user {username:?} lacks a right in database {database:?}; run there: {needed}")
 }
 
-fn quoted(name: &str) -> String {
+/// All that is needed on tables that are there.
+pub(crate) fn tables_grant(username: &str) -> String {
+    format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pac_concurrency TO {}", quoted(username))
+}
+
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -31,6 +31,7 @@ mod connect;
 mod delta;
 pub mod driver;
 mod error;
+mod inspect;
 mod legacy;
 mod migrate;
 mod row;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use pac_concurrency::{DriverError, Fault};
+use pac_concurrency::{DriverError, Fault, Schema};
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 use tracing::info;
@@ -58,6 +58,26 @@ async fn migrate_by(
         }
     }
     upgrade(migrations, newest, connection, patience, server).await
+}
+
+/// What is there, and what [`migrate`] would make of it.
+pub(crate) async fn schema(
+    connection: &mut PgConnection,
+    patience: Duration,
+    server: &Server,
+) -> Result<Schema, DriverError> {
+    let newest = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    let found = match within(patience, server, is_there(connection)).await? {
+        true => within(patience, server, version(connection)).await?,
+        false => 0,
+    };
+    check(found, newest, server)?;
+    let (found, wanted) = (found.unsigned_abs(), newest.unsigned_abs());
+    Ok(match found {
+        0 => Schema::Missing { wanted },
+        _ if found < wanted => Schema::Older { found, wanted },
+        _ => Schema::Current { version: found },
+    })
 }
 
 async fn upgrade(

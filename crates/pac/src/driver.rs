@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pac_concurrency::{Driver, DriverError};
+use pac_concurrency::{Driver, DriverError, Inspection, Schema, ServerInfo};
 use pac_config::{DriverSettings, EtcdMode};
 use pac_driver_etcd::EtcdDriver;
 use pac_driver_mem::MemDriver;
@@ -29,6 +29,38 @@ impl Connect for Drivers {
             }
             DriverSettings::PostgreSql(postgresql) => Arc::new(PgDriver::connect(postgresql).await?),
             DriverSettings::Etcd(etcd) => Arc::new(EtcdDriver::connect(etcd).await?),
+        })
+    }
+}
+
+// === impl Drivers ===
+
+impl Drivers {
+    /// Looks at the store of `settings` without changing anything there. The driver is for reading alone: it migrates
+    /// nothing, and finds nothing where there is nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// If the server can't be reached or won't have us. A user who may read and not write is no error: the inspection
+    /// says so.
+    pub(crate) async fn inspect(settings: &DriverSettings) -> Result<(Inspection, Arc<dyn Driver>), DriverError> {
+        Ok(match settings {
+            DriverSettings::PostgreSql(postgresql) => {
+                let (inspection, driver) = PgDriver::inspect(postgresql).await?;
+                (inspection, Arc::new(driver))
+            }
+            DriverSettings::Etcd(etcd) if etcd.mode == EtcdMode::Etcd => {
+                let (inspection, driver) = EtcdDriver::inspect(etcd).await?;
+                (inspection, Arc::new(driver))
+            }
+            DriverSettings::Memory(_) | DriverSettings::Etcd(_) => {
+                let server = ServerInfo {
+                    server: "no server".to_owned(),
+                    address: "the memory of the watcher's process".to_owned(),
+                };
+                let inspection = Inspection { server, schema: Schema::Unneeded, cannot_write: None };
+                (inspection, Arc::new(MemDriver::new(settings.lease_ttl())))
+            }
         })
     }
 }

@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
+use pac_concurrency::Schema;
 use pac_config::{Resolved, problems_report, report};
-use pac_watcher::Connect;
 use pac_watcher::reload::SettingsSource;
 
 use super::settings_place;
@@ -41,19 +41,24 @@ pub(crate) async fn check_config(check: &CheckConfig) -> ExitCode {
     if check.connect { try_server(&resolved).await } else { ExitCode::SUCCESS }
 }
 
+/// Looks at the server, and changes nothing there.
 async fn try_server(resolved: &Resolved) -> ExitCode {
     println!();
-    let checked = match Drivers.connect(&resolved.settings.driver).await {
-        Ok(driver) => driver.check().await.map(|server| (driver, server)),
-        Err(error) => Err(error),
-    };
-    match checked {
-        Ok((driver, server)) => {
-            println!("connected: {} at {} ({})", driver.name(), server.address, server.server);
-            ExitCode::SUCCESS
-        }
+    let (inspection, driver) = match Drivers::inspect(&resolved.settings.driver).await {
+        Ok(inspected) => inspected,
         Err(error) => {
             println!("not connected: {}", pac_watcher::error::with_causes(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("connected: {} at {} ({})", driver.name(), inspection.server.address, inspection.server.server);
+    if inspection.schema != Schema::Unneeded {
+        println!("a watcher: {}", inspection.schema);
+    }
+    match inspection.cannot_write {
+        None => ExitCode::SUCCESS,
+        Some(why) => {
+            println!("can't write: {why}");
             ExitCode::FAILURE
         }
     }
