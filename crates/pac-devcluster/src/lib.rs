@@ -12,7 +12,8 @@
 //! immutable versions from the [`Store`]; writes (`patch` says what is wanted, `admission` and `schema` what of it may be, `store` what becomes of it) make one
 //! version under one lock, append it to the log of its resource and wake the watches, each a cursor into that log. All
 //! versions, in order and with the server's own clock, are in [`DevCluster::history`], from which alone [`verdict`]
-//! reads whether the promises of the system were held. With a [`TektonPlayer`], runs that may run do, and end.
+//! reads whether the promises of the system were held. With a [`TektonPlayer`], runs that may run do, and end; with a
+//! [`PacPlayer`], webhook events become runs.
 //!
 //! # What it promises
 //!
@@ -23,8 +24,8 @@
 //!
 //! # In what order to read
 //!
-//! `resource` (the table of what there is), `store` and its parts, `watch`, `http`, then `faults`, `tekton` and
-//! [`verdict`].
+//! `resource` (the table of what there is), `store` and its parts, `watch`, `http`, then `faults`, `tekton`, `pac`
+//! and [`verdict`].
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -49,8 +50,10 @@ mod faults;
 mod form;
 mod history;
 mod http;
+mod natural;
 mod object;
 mod openapi;
+mod pac;
 mod patch;
 mod protobuf;
 mod resource;
@@ -78,6 +81,7 @@ pub use self::{
     error::ApiError,
     faults::{FaultAction, FaultCommand, FaultId, FaultRule, Faults},
     history::{Change, HistoryLimit, Version},
+    pac::{Pac, PacCommand, PacEvent, PacPlayer, PacRun, Secrets},
     store::Store,
     tekton::{Outcome, RunDuration, TektonPlayer, parse_duration},
 };
@@ -99,6 +103,8 @@ pub struct Options {
     pub first_revision: u64,
     /// Plays Tekton with these settings; without, nobody but the tests gives runs a status.
     pub tekton: Option<TektonPlayer>,
+    /// Plays Pipelines-as-Code with these settings.
+    pub pac: Option<PacPlayer>,
     /// What `GET /_dev/verdict` allows for.
     pub verdict: VerdictOptions,
 }
@@ -139,6 +145,7 @@ impl Default for Options {
             bookmark_interval: Duration::from_secs(60),
             first_revision: 0,
             tekton: None,
+            pac: None,
             verdict: VerdictOptions { ended: false, ..VerdictOptions::default() },
         }
     }
@@ -170,7 +177,8 @@ impl DevCluster {
             let player = Player::new(settings, store.clone(), runs);
             tasks.push(tokio::spawn(player.play(faults.control())));
         }
-        let server = Arc::new(http::Server { address, options, store, faults, applied: Default::default() });
+        let pac = options.pac.clone().map(|settings| Pac::start(settings, store.clone()));
+        let server = Arc::new(http::Server { address, options, store, faults, pac, applied: Default::default() });
         tasks.push(tokio::spawn(http::serve(listener, Arc::clone(&server))));
         Ok(Self { server, tasks })
     }
@@ -207,6 +215,11 @@ impl DevCluster {
         verdict::judge(&self.history(), options)
     }
 
+    /// Pipelines-as-Code, where it is played.
+    pub fn pac(&self) -> Option<&Pac> {
+        self.server.pac.as_ref()
+    }
+
     /// The switchboard for faults.
     pub fn faults(&self) -> &Faults {
         &self.server.faults
@@ -214,16 +227,23 @@ impl DevCluster {
 
     /// Stops it and waits until every connection is closed.
     pub async fn shutdown(mut self) {
-        self.server.faults.stop();
+        self.stop();
         for task in std::mem::take(&mut self.tasks) {
             // It ends by itself now; if it panicked, there's nothing left to stop.
             let _ = task.await;
+        }
+    }
+
+    fn stop(&self) {
+        self.server.faults.stop();
+        if let Some(pac) = self.pac() {
+            pac.stop_watcher();
         }
     }
 }
 
 impl Drop for DevCluster {
     fn drop(&mut self) {
-        self.server.faults.stop();
+        self.stop();
     }
 }

@@ -3,8 +3,8 @@
 use std::{io::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
-use pac_devcluster::{DevCluster, Options, TektonPlayer};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pac_devcluster::{DevCluster, Options, PacPlayer, Secrets, TektonPlayer};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -31,9 +31,40 @@ struct Serve {
     /// How long runs take once started, such as 250ms, 2s or 1m.
     #[arg(long, default_value = "2s", value_parser = duration)]
     run_duration: Duration,
+    /// Play Pipelines-as-Code, so far; `POST /_dev/pac` has it make the runs of an event.
+    #[arg(long, value_enum, value_name = "PART")]
+    pac: Option<Part>,
+    /// How long the Git provider of Pipelines-as-Code takes to answer.
+    #[arg(long, default_value = "30ms", value_parser = duration)]
+    provider_latency: Duration,
     /// Leave runs alone instead of playing Tekton.
     #[arg(long)]
     no_tekton: bool,
+}
+
+/// How much of Pipelines-as-Code there is.
+#[derive(Clone, Copy, ValueEnum)]
+enum Part {
+    /// Its controller, which makes runs and their Secrets.
+    Controller,
+    /// Its watcher as well, which makes the Secrets and reports, and whose queue starts nothing.
+    Reports,
+    /// All of it.
+    Queue,
+}
+
+// === impl Serve ===
+
+impl Serve {
+    fn pac(&self) -> Option<PacPlayer> {
+        let (watcher, queue, secrets) = match self.pac? {
+            Part::Controller => (false, false, Secrets::ByController),
+            Part::Reports => (true, false, Secrets::ByWatcher),
+            Part::Queue => (true, true, Secrets::ByWatcher),
+        };
+        let provider_latency = self.provider_latency;
+        Some(PacPlayer { watcher, queue, secrets, provider_latency, ..PacPlayer::default() })
+    }
 }
 
 #[tokio::main]
@@ -42,7 +73,8 @@ async fn main() -> anyhow::Result<()> {
     let tekton = TektonPlayer { duration: settings.run_duration.into(), ..TektonPlayer::default() };
     let tekton = (!settings.no_tekton).then_some(tekton);
     let mut terminated = signal(SignalKind::terminate())?;
-    let cluster = DevCluster::start(Options { address: settings.address, tekton, ..Options::default() }).await?;
+    let pac = settings.pac();
+    let cluster = DevCluster::start(Options { address: settings.address, tekton, pac, ..Options::default() }).await?;
     if let Some(path) = settings.kubeconfig {
         std::fs::write(&path, cluster.kubeconfig()).with_context(|| format!("can't write {}", path.display()))?;
     }

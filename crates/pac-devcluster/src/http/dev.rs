@@ -1,4 +1,4 @@
-//! What the demo asks beside the Kubernetes API: `/_dev/summary`, `/_dev/verdict`, `/_dev/faults`.
+//! What the demo asks beside the Kubernetes API: `/_dev/summary`, `/_dev/verdict`, `/_dev/faults`, `/_dev/pac`.
 
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -7,6 +7,7 @@ use super::{Call, Reply, Server, respond};
 use crate::{
     error::ApiError,
     faults::FaultCommand,
+    pac::{Pac, PacCommand},
     verdict::{self, VerdictOptions},
 };
 
@@ -37,5 +38,13 @@ impl Server {
             }
             _ => respond::text(StatusCode::NOT_FOUND, "404 page not found\n"),
         }
+    }
+}
+
+/// Has PAC do something, and answers when it is done, with the names of the runs that were made.
+pub(super) async fn tell_pac(pac: &Pac, call: &Call) -> Reply {
+    match serde_json::from_slice::<PacCommand>(&call.body) {
+        Ok(command) => respond::json(StatusCode::OK, &json!({ "runs": pac.execute(command).await })),
+        Err(error) => respond::error(&ApiError::bad_request(format!("PAC knows no such command: {error}"))),
     }
 }

@@ -30,6 +30,7 @@ use crate::{
     error::ApiError,
     faults::{FaultAction, Faults, Struck},
     openapi,
+    pac::Pac,
     store::Store,
 };
 
@@ -40,6 +41,7 @@ pub(crate) struct Server {
     pub(crate) options: Options,
     pub(crate) store: Store,
     pub(crate) faults: Faults,
+    pub(crate) pac: Option<Pac>,
     pub(crate) applied: write::Applied,
 }
 
@@ -151,7 +153,11 @@ impl Call {
 impl Server {
     async fn handle(&self, call: &Call) -> Result<Result<Reply, ApiError>, Dropped> {
         let Some(target) = Target::parse(&call.path) else {
-            return Ok(Ok(self.without_resource(call)));
+            let pac = self.pac.as_ref().filter(|_| call.path == "/_dev/pac" && call.method == Method::POST);
+            return Ok(Ok(match pac {
+                Some(pac) => dev::tell_pac(pac, call).await,
+                None => self.without_resource(call),
+            }));
         };
         let verb = call.verb(&target);
         let in_body;

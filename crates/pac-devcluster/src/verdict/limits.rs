@@ -4,12 +4,28 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
+use crate::object;
+
+const PAUSED: &str = "concurrency.pipelinesascode.tekton.dev/paused";
+const PAUSED_UNTIL: &str = "concurrency.pipelinesascode.tekton.dev/paused-until";
+
 /// What a Repository itself says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Own {
     Missing,
     Unset,
     Limit(u64),
+}
+
+/// Whether an operator has put a Repository into a pause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Pause {
+    #[default]
+    No,
+    /// Until it is resumed.
+    Yes,
+    /// Until a time of day, which the history doesn't have.
+    ForAWhile,
 }
 
 /// Namespace and name.
@@ -20,13 +36,29 @@ pub(crate) type RepositoryKey = (String, String);
 pub(crate) struct Limits {
     global: RepositoryKey,
     changes: BTreeMap<RepositoryKey, Vec<(Duration, Own)>>,
+    /// Pauses, and since when they are as they are.
+    pauses: BTreeMap<RepositoryKey, (Duration, Pause)>,
+}
+
+// === impl Pause ===
+
+impl Pause {
+    fn of(repository: Option<&Value>) -> Self {
+        let annotation = |name| object::annotation(repository?, name);
+        match annotation(PAUSED) {
+            None => Self::No,
+            Some(reason) if reason.trim().eq_ignore_ascii_case("false") => Self::No,
+            Some(_) if annotation(PAUSED_UNTIL).is_some() => Self::ForAWhile,
+            Some(_) => Self::Yes,
+        }
+    }
 }
 
 // === impl Limits ===
 
 impl Limits {
     pub(crate) fn new(global: RepositoryKey) -> Self {
-        Self { global, changes: BTreeMap::new() }
+        Self { global, changes: BTreeMap::new(), pauses: BTreeMap::new() }
     }
 
     /// A Repository's new version, or `None` for its deletion.
@@ -38,7 +70,22 @@ impl Limits {
                 None => Own::Unset,
             },
         };
+        let pause = Pause::of(repository);
+        if self.pauses.get(&key).is_none_or(|(_, known)| *known != pause) {
+            self.pauses.insert(key.clone(), (at, pause));
+        }
         self.changes.entry(key).or_default().push((at, own));
+    }
+
+    /// How many may run at the moment by all that is known: nobody while a Repository is paused.
+    pub(crate) fn open(&self, key: &RepositoryKey) -> Option<u64> {
+        let is_open = self.pauses.get(key).is_none_or(|(_, pause)| *pause == Pause::No);
+        if is_open { self.now(key) } else { Some(0) }
+    }
+
+    /// Whether the Repository is in a pause that nothing but a resumption ends, and has been for so long.
+    pub(crate) fn is_paused(&self, key: &RepositoryKey, at: Duration, long: Duration) -> bool {
+        self.pauses.get(key).is_some_and(|(since, pause)| *pause == Pause::Yes && at >= *since + long)
     }
 
     /// The effective limit at the moment; `None` is unlimited. A missing Repository lets nothing start.

@@ -4,9 +4,11 @@
 //! model of each repository (who waits, who runs, which limit is in force) and writes down every version that breaks a
 //! promise:
 //!
-//! - **P1** a run started although, with it, more runs than the limit were running. Runs that already ran when the
-//!   limit was lowered count but aren't to blame, nor is a run that was created running;
-//! - **P2** a run started twice, was started while it was cancelled or being deleted, or lost its user's wish;
+//! - **P1** a run started although, with it, more runs than the limit were running, or while an operator had paused the
+//!   repository. Runs that already ran when the limit was lowered count but aren't to blame, nor is a run that was created
+//!   running, or one that Tekton starts to stop it. A run that an operator released counts no more;
+//! - **P2** a run started twice, was started while it was cancelled or being deleted, or lost its user's wish; where
+//!   [`VerdictOptions::secret_wait`] asks for it, a run started before its Secret was there;
 //! - **P3** a run started although one with an earlier place was waiting, unless there was a slot for both and the
 //!   other followed at once;
 //! - **P4** a run still waits, or is lost, at the end; or a slot was free for too long while a run waited.
@@ -39,7 +41,7 @@ const SHOWN_VIOLATIONS: usize = 20;
 pub struct VerdictOptions {
     /// Namespace and name of the global Repository.
     pub global_repository: (String, String),
-    /// How long a waiting run without an execution-order annotation may be passed over, and a slot kept from it.
+    /// How long a waiting run may be passed over, and a slot kept from it, of which nothing tells which event it is of.
     pub settle: Duration,
     /// How long after it took its place in the order a run may still be passed over, and after a user deleted it
     /// still be started: what is in flight then was decided before.
@@ -51,6 +53,8 @@ pub struct VerdictOptions {
     pub limit_allowance: Duration,
     /// How long a slot may be free while a run waits, without any start.
     pub longest_gap: Duration,
+    /// How long after its creation a run whose Secret PAC has yet to make is to be kept waiting for it; nobody asks if absent.
+    pub secret_wait: Option<Duration>,
     /// Names (`namespace/name`) of runs that can't start, such as those a webhook refuses: nobody needs to wait for
     /// them, and they may wait for ever.
     pub excused: BTreeSet<String>,
@@ -147,6 +151,7 @@ impl Default for VerdictOptions {
             side_by_side: Duration::from_millis(250),
             limit_allowance: Duration::ZERO,
             longest_gap: Duration::from_secs(10),
+            secret_wait: None,
             excused: BTreeSet::new(),
             ended: true,
             ended_at: None,

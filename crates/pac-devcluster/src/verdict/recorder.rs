@@ -21,6 +21,8 @@ struct Past {
     key: RepositoryKey,
     name: String,
     facts: Facts,
+    /// When it was created.
+    created: Duration,
     ran: bool,
     starts: u32,
     ever_waited: bool,
@@ -43,6 +45,8 @@ pub(super) struct Recorder<'a> {
     repositories: BTreeMap<RepositoryKey, Repository>,
     runs: BTreeMap<String, Past>,
     used: BTreeSet<RepositoryKey>,
+    /// Namespace and name of the Secrets that there are.
+    secrets: BTreeSet<(String, String)>,
     limit: PromiseVerdict,
     start: PromiseVerdict,
     order: PromiseVerdict,
@@ -66,6 +70,7 @@ impl<'a> Recorder<'a> {
             repositories: BTreeMap::new(),
             runs: BTreeMap::new(),
             used: BTreeSet::new(),
+            secrets: BTreeSet::new(),
             limit: PromiseVerdict::new("P1"),
             start: PromiseVerdict::new("P2"),
             order: PromiseVerdict::new("P3"),
@@ -83,8 +88,17 @@ impl<'a> Recorder<'a> {
         match version.resource {
             "repositories" => self.read_repository(version),
             "pipelineruns" => self.read_run(version),
+            "secrets" => self.read_secret(version),
             _ => {}
         }
+    }
+
+    fn read_secret(&mut self, version: &Version) {
+        let key = (version.namespace.clone(), version.name.clone());
+        match version.change {
+            Change::Deleted => self.secrets.remove(&key),
+            Change::Created | Change::Updated => self.secrets.insert(key),
+        };
     }
 
     fn read_repository(&mut self, version: &Version) {
@@ -98,13 +112,14 @@ impl<'a> Recorder<'a> {
         let repository = (version.change != Change::Deleted).then_some(&*version.object);
         self.limits.change(key, version.at, repository);
         for affected in affected {
-            let limit = self.limits.now(&affected);
+            let limit = self.limits.open(&affected);
             self.repositories.entry(affected).or_default().note_slots(version.at, limit);
         }
     }
 
     fn read_run(&mut self, version: &Version) {
-        let mut past = self.runs.remove(&version.uid).unwrap_or_default();
+        let mut past =
+            self.runs.remove(&version.uid).unwrap_or_else(|| Past { created: version.at, ..Past::default() });
         let mut facts = Facts::read(&version.object);
         // A run is of the repository it named first; a run that names none is none of ours.
         if past.facts.repository.is_some() {
@@ -121,7 +136,10 @@ impl<'a> Recorder<'a> {
         self.check_wish(version, &past, &facts);
         let running = facts.running(past.ran) && !past.gone;
         if running && past.facts.pending && version.change == Change::Updated {
-            self.read_start(version, &mut past);
+            self.read_start(version, &mut past, &facts);
+        } else if running && !past.ran && facts.wish.is_some() {
+            let repository = self.repositories.entry(past.key.clone()).or_default();
+            repository.stopping.insert(version.uid.clone(), version.at);
         }
         self.place_run(version, &mut past, &facts, running);
         past.ran |= running;
@@ -134,18 +152,20 @@ impl<'a> Recorder<'a> {
 
     /// Writes the run down as waiting, running or neither.
     fn place_run(&mut self, version: &Version, past: &mut Past, facts: &Facts, running: bool) {
-        let limit = self.limits.now(&past.key);
+        let limit = self.limits.open(&past.key);
         let repository = self.repositories.entry(past.key.clone()).or_default();
         let before = repository.waiting.remove(&version.uid);
         if facts.waiting() && !past.gone {
             past.ever_waited = true;
             let since = before.as_ref().map_or(version.at, |before| before.since);
-            let ordered = before.and_then(|before| before.ordered_since.filter(|_| before.facts.event == facts.event));
+            // What PAC writes at creation tells the place that its order says again.
+            let stays = |before: &Waiting| facts.webhook.is_some() || before.facts.event == facts.event;
+            let ordered = before.and_then(|before| before.ordered_since.filter(|_| stays(&before)));
             let waiting = Waiting {
                 name: version.name.clone(),
                 facts: facts.clone(),
                 since,
-                ordered_since: facts.event.as_ref().map(|_| ordered.unwrap_or(version.at)),
+                ordered_since: facts.is_placed().then(|| ordered.unwrap_or(version.at)),
                 excused: self.options.excused.contains(&format!("{}/{}", version.namespace, version.name)),
             };
             repository.waiting.insert(version.uid.clone(), waiting);
@@ -154,6 +174,7 @@ impl<'a> Recorder<'a> {
         if running {
             repository.running.insert(version.uid.clone(), version.name.clone());
         } else if repository.running.remove(&version.uid).is_some() {
+            repository.stopping.remove(&version.uid);
             let somebody_waits = repository.waiting.values().any(|waiting| !waiting.excused);
             if somebody_waits && repository.has_free_slot(limit) {
                 repository.releases.push_back(version.at);
@@ -171,7 +192,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn read_start(&mut self, version: &Version, past: &mut Past) {
+    fn read_start(&mut self, version: &Version, past: &mut Past, facts: &Facts) {
         past.starts += 1;
         if past.starts > 1 {
             let times = past.starts;
@@ -180,6 +201,7 @@ impl<'a> Recorder<'a> {
         if past.deleting_since.is_some_and(|since| version.at >= since + self.options.in_flight) {
             self.start.break_by(|| format!("{} was started while it was being deleted", told(version)));
         }
+        self.check_secret(version, past, facts);
         self.check_limit(version, &past.key);
         self.check_order(version, past);
         let repository = self.repositories.entry(past.key.clone()).or_default();
@@ -190,10 +212,30 @@ impl<'a> Recorder<'a> {
         repository.free_since = None;
     }
 
+    fn check_secret(&mut self, version: &Version, past: &Past, facts: &Facts) {
+        let Some(patience) = self.options.secret_wait else { return };
+        let Some(secret) = &facts.awaited_secret else { return };
+        let waited = version.at.saturating_sub(past.created);
+        if waited < patience && !self.secrets.contains(&(version.namespace.clone(), secret.clone())) {
+            let waited = waited.as_millis();
+            self.start.break_by(|| {
+                format!("{} was started {waited} ms after it was made, before its Secret {secret} was", told(version))
+            });
+        }
+    }
+
     fn check_limit(&mut self, version: &Version, key: &RepositoryKey) {
+        let on_its_way = self.options.in_flight.max(self.options.limit_allowance);
+        if self.limits.is_paused(key, version.at, on_its_way) {
+            let (namespace, repository) = key;
+            self.limit.break_by(|| format!("{} was started while {namespace}/{repository} was paused", told(version)));
+        }
         let limit = self.limits.greatest(key, version.at, self.options.limit_allowance);
         let repository = self.repositories.entry(key.clone()).or_default();
-        let running = repository.running.len() as u64 + u64::from(!repository.running.contains_key(&version.uid));
+        // That Tekton runs the last tasks of one that was stopped is known to nobody before it does.
+        let unforeseen = repository.stopping.values().filter(|since| version.at < **since + self.options.in_flight);
+        let others = repository.running.len() - repository.running.contains_key(&version.uid) as usize;
+        let running = 1 + others.saturating_sub(unforeseen.count()) as u64;
         if let Some(limit) = limit.filter(|limit| running > *limit) {
             let others: Vec<&str> = repository.running.values().map(String::as_str).take(5).collect();
             self.limit.break_by(|| {
@@ -206,8 +248,7 @@ impl<'a> Recorder<'a> {
     fn check_order(&mut self, version: &Version, past: &Past) {
         let limit = self.limits.greatest(&past.key, version.at, self.options.limit_allowance);
         let Some(repository) = self.repositories.get(&past.key) else { return };
-        let place = |name: &str, facts: &Facts| self.events.place(&version.namespace, name, facts);
-        let own = place(&version.name, &past.facts);
+        let own = (version.name.as_str(), &past.facts);
         let earlier: Vec<(String, String)> = repository
             .waiting
             .iter()
@@ -215,7 +256,7 @@ impl<'a> Recorder<'a> {
                 **uid != version.uid
                     && !other.excused
                     && other.is_settled(version.at, self.options.settle, self.options.in_flight)
-                    && place(&other.name, &other.facts) < own
+                    && self.events.is_before(&version.namespace, (&other.name, &other.facts), own)
             })
             .map(|(uid, other)| (uid.clone(), other.name.clone()))
             .collect();
@@ -284,7 +325,8 @@ impl<'a> Recorder<'a> {
             let over = past.facts.done || past.gone;
             done += usize::from(over);
             let excused = self.options.excused.contains(&format!("{}/{}", past.key.0, past.name));
-            if self.options.ended && past.ever_waited && !over && past.facts.wish.is_none() && !excused {
+            let is_left = past.facts.wish.is_some() || past.facts.released || excused;
+            if self.options.ended && past.ever_waited && !over && !is_left {
                 let state = if past.facts.waiting() {
                     "still waiting"
                 } else if past.facts.running(past.ran) {

@@ -21,7 +21,7 @@ pub(super) struct Waiting {
     pub(super) facts: Facts,
     /// Since when it waits.
     pub(super) since: Duration,
-    /// Since when its place is known for good; absent without an execution-order annotation.
+    /// Since when its place is known for good; absent while nothing tells which event it is of.
     pub(super) ordered_since: Option<Duration>,
     pub(super) excused: bool,
 }
@@ -32,6 +32,8 @@ pub(super) struct Repository {
     pub(super) waiting: BTreeMap<String, Waiting>,
     /// Names of running runs by uid.
     pub(super) running: BTreeMap<String, String>,
+    /// Those of them that nobody started, and since when they run: Tekton runs the last tasks of a run that is stopped.
+    pub(super) stopping: BTreeMap<String, Duration>,
     /// When slots became free while somebody waited, and nobody has started since.
     pub(super) releases: VecDeque<Duration>,
     /// Since when a slot is free.
@@ -43,7 +45,7 @@ pub(super) struct Repository {
 impl Waiting {
     /// From when on a free slot must find it.
     pub(super) fn entitled_from(&self, settle: Duration) -> Duration {
-        if self.facts.event.is_some() { self.since } else { self.since + settle }
+        if self.facts.is_placed() { self.since } else { self.since + settle }
     }
 
     /// Whether it may not be passed over at this moment.

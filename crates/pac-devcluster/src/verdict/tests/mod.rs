@@ -1,5 +1,8 @@
 //! Histories written by hand: one clean, and for each promise some that break it.
 
+mod operators;
+mod pac;
+
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
@@ -64,7 +67,11 @@ impl Story {
     }
 
     fn limit(&mut self, at: u64, limit: u64) {
-        let metadata = json!({ "name": "repo", "namespace": "ci", "uid": "repo" });
+        self.repository(at, limit, json!({}));
+    }
+
+    fn repository(&mut self, at: u64, limit: u64, annotations: Value) {
+        let metadata = json!({ "name": "repo", "namespace": "ci", "uid": "repo", "annotations": annotations });
         let repository = json!({ "metadata": metadata, "spec": { "concurrency_limit": limit } });
         self.add(at, "repositories", Change::Updated, repository);
     }

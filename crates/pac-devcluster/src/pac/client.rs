@@ -1,0 +1,81 @@
+//! PAC's requests to the API server: at most so many a second, in the order in which they were asked for, and admitted as
+//! everybody's.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::PacPlayer;
+use crate::{
+    admission::Policies,
+    error::ApiError,
+    patch,
+    resource::{self, ResourceType},
+    store::{Key, Part, Store},
+};
+
+#[derive(Debug)]
+pub(super) struct Client {
+    store: Store,
+    interval: Duration,
+    /// How far ahead of its even pace it may be.
+    ahead: Duration,
+    /// When the last request was or will be due at the even pace.
+    paced: Mutex<Instant>,
+}
+
+// === impl Client ===
+
+impl Client {
+    pub(super) fn new(settings: &PacPlayer, store: Store) -> Self {
+        let interval = Duration::from_secs(1) / settings.requests_per_second.max(1);
+        let ahead = interval * settings.burst.max(1);
+        Self { store, interval, ahead, paced: Mutex::new(Instant::now()) }
+    }
+
+    pub(super) async fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.turn().await;
+        self.store.get(plural, namespace, name)
+    }
+
+    pub(super) async fn list(&self, plural: &str, namespace: &str, labels: &str) -> Vec<Arc<Value>> {
+        self.turn().await;
+        self.store.list(plural, Some(namespace), labels).unwrap_or_default()
+    }
+
+    pub(super) async fn create(&self, plural: &str, namespace: &str, object: Value) -> Result<Arc<Value>, ApiError> {
+        self.turn().await;
+        let resource = known(plural)?;
+        let object = Policies::of(&self.store, resource, "CREATE").mutate(object, None)?;
+        Ok(Arc::clone(&self.store.create_object(resource, namespace, object, false)?.object))
+    }
+
+    /// A merge patch of a run.
+    pub(super) async fn patch(&self, namespace: &str, name: &str, merge: &Value) -> Result<Arc<Value>, ApiError> {
+        self.turn().await;
+        let resource = known("pipelineruns")?;
+        let policies = Policies::of(&self.store, resource, "UPDATE");
+        let mut change = |current: &Value| policies.mutate(patch::merge_patch(current, merge), Some(current));
+        let updated = self.store.update_object(resource, &Key::new(namespace, name), Part::Main, false, &mut change)?;
+        Ok(Arc::clone(&updated.stored.object))
+    }
+
+    /// Waits until a request may be made.
+    async fn turn(&self) {
+        let due = {
+            let mut paced = self.paced.lock();
+            *paced = (*paced).max(Instant::now()) + self.interval;
+            *paced
+        };
+        if let Some(due) = due.checked_sub(self.ahead) {
+            tokio::time::sleep_until(due).await;
+        }
+    }
+}
+
+fn known(plural: &str) -> Result<&'static ResourceType, ApiError> {
+    resource::by_plural(plural)
+        .ok_or_else(|| ApiError::new(404, "NotFound", format!("the server has no resource {plural}")))
+}
