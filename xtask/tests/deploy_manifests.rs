@@ -47,6 +47,47 @@ fn pods_keep_to_the_restricted_profile() {
 }
 
 #[test]
+fn every_object_of_ours_has_the_recommended_labels_and_nothing_selects_by_what_changes() {
+    const LABELS: [&str; 6] = ["component", "instance", "managed-by", "name", "part-of", "version"];
+    for chosen in VARIANTS {
+        let (_folder, files) = variant(chosen);
+        for document in files.values().flat_map(|text| documents(text)) {
+            let labels = &document["metadata"]["labels"];
+            if labels.is_null() {
+                // What others own as well is theirs to label.
+                let shared =
+                    ["ConfigMap", "Secret", "Component", "Kustomization"].contains(&document["kind"].as_str().unwrap());
+                assert!(shared || chosen[0] == "companion" && document["kind"] == "Deployment", "{document}");
+                continue;
+            }
+            for name in LABELS {
+                assert!(labels[format!("app.kubernetes.io/{name}")].is_string(), "no {name}: {document}");
+            }
+            assert_eq!(labels["app.kubernetes.io/version"], env!("CARGO_PKG_VERSION"));
+        }
+        // A Deployment's selector may not change, and the old pods of a rollout are to be found like the new ones.
+        let selected: BTreeSet<String> =
+            files.values().flat_map(|text| documents(text)).flat_map(|document| selected_labels(&document)).collect();
+        let stable = ["app.kubernetes.io/name", "concurrency.pipelinesascode.tekton.dev/companion"].map(str::to_owned);
+        assert!(!selected.is_empty() && selected.iter().all(|label| stable.contains(label)), "{selected:?}");
+    }
+}
+
+/// The labels that anything in `value` selects by.
+fn selected_labels(value: &Value) -> Vec<String> {
+    let Value::Object(fields) = value else {
+        return value.as_array().into_iter().flatten().flat_map(selected_labels).collect();
+    };
+    let found = fields.iter().flat_map(|(name, value)| match name.as_str() {
+        "matchLabels" => value.as_object().unwrap().keys().cloned().collect(),
+        // A Service's has no matchLabels between.
+        "selector" if value.get("matchLabels").is_none() => value.as_object().unwrap().keys().cloned().collect(),
+        _ => selected_labels(value),
+    });
+    found.collect()
+}
+
+#[test]
 fn what_is_mounted_is_what_settings_name() {
     let folders = |container: &Container| {
         let mounts = container.volume_mounts.clone().unwrap_or_default();

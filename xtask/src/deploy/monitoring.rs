@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alerts::{Alert, alerts};
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{WATCHER, labels, namespaced, pod_labels, selector};
+use super::names::{WATCHER, namespaced, pod_labels, selector};
 use super::pod::Ports;
 use super::variant::Variant;
 
@@ -87,7 +87,7 @@ pub(super) fn monitoring(variant: &Variant) -> Result<Manifest> {
         // The label namespace of a metric is a Repository's, and stays what it is.
         honor_labels: true,
     };
-    let spec = ServiceMonitorSpec { selector: selector(labels()), endpoints: vec![endpoint] };
+    let spec = ServiceMonitorSpec { selector: selector(pod_labels(false)), endpoints: vec![endpoint] };
     let scrape = monitor("ServiceMonitor", &variant.namespace, spec);
     let rules = vec![RuleGroup { name: WATCHER.to_owned(), rules: alerts(variant.wait_target) }];
     let alerting = monitor("PrometheusRule", &variant.namespace, RuleSpec { groups: rules });

@@ -22,7 +22,8 @@ pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
-/// What a pod of ours is found by. In companion mode the pod is PAC's and has its own name, so that it needs another.
+/// What a pod of ours, and what belongs to it, is found by: labels that never change, since a Deployment's selector may not. In
+/// companion mode the pod is PAC's and has its own name, so that it needs another.
 pub(super) fn pod_labels(companion: bool) -> BTreeMap<String, String> {
     let (label, value) =
         if companion { ("concurrency.pipelinesascode.tekton.dev/companion", "true") } else { (NAME_LABEL, WATCHER) };
@@ -34,10 +35,18 @@ pub(super) fn selector(labels: BTreeMap<String, String>) -> LabelSelector {
     LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
 }
 
-/// Labels of every object of ours.
+/// Labels of every object of ours, as Kubernetes recommends them. The version changes with every release, so that nothing
+/// may be selected by all of them: [`pod_labels`] is for that.
 pub(super) fn labels() -> BTreeMap<String, String> {
-    let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    BTreeMap::from([label(NAME_LABEL, WATCHER), label("app.kubernetes.io/part-of", "pipelines-as-code")])
+    let recommended = [
+        ("component", "concurrency"),
+        ("instance", WATCHER),
+        ("managed-by", "cargo-xtask-deploy"),
+        ("name", WATCHER),
+        ("part-of", "pipelines-as-code"),
+        ("version", env!("CARGO_PKG_VERSION")),
+    ];
+    BTreeMap::from(recommended.map(|(name, value)| (format!("app.kubernetes.io/{name}"), value.to_owned())))
 }
 
 /// Metadata of an object of ours in `namespace`.
