@@ -22,9 +22,14 @@ struct Case {
     /// Labels besides the severity.
     labels: &'static [(&'static str, &'static str)],
     summary: &'static str,
+    /// The description, where it says more than it does of every case.
+    description: Option<&'static str>,
 }
 
 const WHOSE: &[(&str, &str)] = &[("namespace", "ns"), ("repository", "repo")];
+
+/// What NobodyLeads says where no watcher was ever seen.
+const UNSEEN: &str = "PipelineRuns that run go on, and none that waits is started. Look at the watcher's pods first.";
 
 /// Values begin well: trouble begins after 2 minutes.
 const CASES: &[Case] = &[
@@ -39,6 +44,71 @@ const CASES: &[Case] = &[
         rings: 5,
         labels: &[],
         summary: "No watcher admits PipelineRuns: none runs, or none gets the Lease.",
+        description: None,
+    },
+    // How many waited is what was told last.
+    Case {
+        alert: "NobodyLeads",
+        series: &[
+            ("pac_concurrency_leader", "1x4 stale"),
+            ("pac_concurrency_waiting_runs{namespace='ns',repository='repo',pod='a'}", "3x4 stale"),
+            ("pac_concurrency_waiting_runs{namespace='ns',repository='repo',pod='b'}", "3x4 stale"),
+            ("pac_concurrency_waiting_runs{namespace='ns',repository='other',pod='a'}", "4x4 stale"),
+        ],
+        quiet: 3,
+        rings: 5,
+        labels: &[],
+        summary: "No watcher admits PipelineRuns: none runs, or none gets the Lease.",
+        description: Some(
+            "PipelineRuns that run go on, and none that waits is started. 7 waited when a watcher was seen last. Look at the \
+             watcher's pods first.",
+        ),
+    },
+    // Nobody waits at first, and one of two watchers tells.
+    Case {
+        alert: "OffWhileRunsWait",
+        series: &[
+            ("pac_concurrency_enabled{pod='a'}", "0x24"),
+            ("pac_concurrency_waiting_while_off_runs{pod='a'}", "0x4 12x20"),
+            ("pac_concurrency_leader{pod='a'}", "1x24"),
+        ],
+        quiet: 6,
+        rings: 8,
+        labels: &[],
+        summary: "The concurrency system is switched off, and 12 PipelineRuns wait that nobody starts.",
+        description: None,
+    },
+    Case {
+        alert: "CompanionWithoutPolicy",
+        series: &[("pac_concurrency_open_to_pacs_queue_runs{namespace='ns',repository='repo'}", "_x4 2x20")],
+        quiet: 3,
+        rings: 5,
+        labels: WHOSE,
+        summary: "PAC's own queue may start 2 waiting PipelineRuns of ns/repo beside the limit.",
+        description: None,
+    },
+    // From one watcher to the next.
+    Case {
+        alert: "PauseForgotten",
+        series: &[
+            (
+                "pac_concurrency_paused_without_end_repositories{namespace='ns',repository='repo',pod='a'}",
+                "_x4 1x2000 stale",
+            ),
+            (
+                "pac_concurrency_paused_without_end_repositories{namespace='ns',repository='repo',pod='b'}",
+                "_x2003 1x1000",
+            ),
+            (
+                "pac_concurrency_paused_without_end_repositories{namespace='ns',repository='short',pod='a'}",
+                "_x4 1x2000 stale",
+            ),
+        ],
+        quiet: 1440,
+        rings: 1445,
+        labels: WHOSE,
+        summary: "An operator paused ns/repo without an end, more than a day ago.",
+        description: None,
     },
     Case {
         alert: "StoreUnreachable",
@@ -50,6 +120,7 @@ const CASES: &[Case] = &[
         rings: 5,
         labels: &[("part", "store")],
         summary: "The store of slots and queues can't be used, and nobody is admitted.",
+        description: None,
     },
     Case {
         alert: "ApiServerUnreachable",
@@ -61,6 +132,7 @@ const CASES: &[Case] = &[
         rings: 8,
         labels: &[("part", "run_watch")],
         summary: "The watcher is cut off from the API server (run_watch).",
+        description: None,
     },
     Case {
         alert: "OverLimit",
@@ -73,6 +145,7 @@ const CASES: &[Case] = &[
         rings: 4,
         labels: WHOSE,
         summary: "2 PipelineRuns of ns/repo run over the limit, and didn't before it was set.",
+        description: None,
     },
     Case {
         alert: "SlotsIdle",
@@ -81,6 +154,7 @@ const CASES: &[Case] = &[
         rings: 8,
         labels: &[],
         summary: "3 PipelineRuns of a Repository wait although there are free slots.",
+        description: None,
     },
     Case {
         alert: "SlotsLeaked",
@@ -89,6 +163,7 @@ const CASES: &[Case] = &[
         rings: 8,
         labels: WHOSE,
         summary: "1 slots of ns/repo are taken for PipelineRuns that are over.",
+        description: None,
     },
     // Every half minute one run is started: nine in ten have waited 20 min at most, then all more than 30.
     Case {
@@ -103,6 +178,7 @@ const CASES: &[Case] = &[
         rings: 75,
         labels: WHOSE,
         summary: "PipelineRuns of ns/repo wait 57m 0s, more than 30 min.",
+        description: None,
     },
     // Nobody is started at all.
     Case {
@@ -112,6 +188,7 @@ const CASES: &[Case] = &[
         rings: 41,
         labels: WHOSE,
         summary: "PipelineRuns of ns/repo wait 41m 0s, more than 30 min.",
+        description: None,
     },
     Case {
         alert: "SettingsNotInForce",
@@ -123,6 +200,7 @@ const CASES: &[Case] = &[
         rings: 4,
         labels: &[("reason", "unusable")],
         summary: "The settings as they are now are unusable, and former ones stay in force.",
+        description: None,
     },
     Case {
         alert: "PoolExhausted",
@@ -136,6 +214,7 @@ const CASES: &[Case] = &[
         rings: 5,
         labels: &[("pod", "a")],
         summary: "All connections to the store are taken, and 7 calls wait for one.",
+        description: None,
     },
 ];
 
@@ -144,15 +223,21 @@ impl Case {
         format!("PacConcurrency{}", self.alert)
     }
 
-    /// The case as promtool takes it, for an alert with this severity.
-    fn test(&self, severity: &Value) -> Value {
+    /// The case as promtool takes it, of this alert.
+    fn test(&self, alert: &Value) -> Value {
         let series = self.series.iter().map(|(series, values)| json!({"series": series, "values": values}));
-        let mut labels = json!({ "severity": severity });
+        let mut labels = json!({ "severity": alert["labels"]["severity"] });
         for (name, value) in self.labels {
             labels[name] = json!(value);
         }
-        let runbook = format!("docs/operations.md#{}", self.name().to_lowercase());
-        let rung = json!({"exp_labels": labels, "exp_annotations": {"summary": self.summary, "runbook": runbook}});
+        let mut annotations = alert["annotations"].clone();
+        annotations["summary"] = json!(self.summary);
+        if let Some(description) = self.description {
+            annotations["description"] = json!(description);
+        } else if annotations["description"].as_str().unwrap().contains("{{") {
+            annotations["description"] = json!(UNSEEN);
+        }
+        let rung = json!({"exp_labels": labels, "exp_annotations": annotations});
         let at = |minutes: u32, expected: Value| json!({"eval_time": format!("{minutes}m"), "alertname": self.name(), "exp_alerts": expected});
         json!({
             "interval": "30s",
@@ -160,6 +245,12 @@ impl Case {
             "alert_rule_test": [at(self.quiet, json!([])), at(self.rings, json!([rung]))],
         })
     }
+}
+
+/// The alert that `case` is of.
+fn of<'a>(case: &Case, alerts: &'a [Value]) -> &'a Value {
+    let alert = alerts.iter().find(|alert| alert["alert"] == case.name());
+    alert.unwrap_or_else(|| panic!("there is no {}", case.name()))
 }
 
 /// What promtool says of `rules` after `cases`.
@@ -186,11 +277,33 @@ fn every_alert_rings_when_it_should_and_not_before() {
         let name = alert["alert"].as_str().unwrap();
         assert!(CASES.iter().any(|case| case.name() == name), "{name} has no case");
     }
-    let severity = |case: &Case| {
-        let alert = alerts.iter().find(|alert| alert["alert"] == case.name());
-        alert.unwrap_or_else(|| panic!("there is no {}", case.name()))["labels"]["severity"].clone()
+    judged(&rules, CASES.iter().map(|case| case.test(of(case, &alerts)))).unwrap();
+}
+
+#[test]
+fn every_alert_says_what_follows_and_where_the_runbook_is() {
+    let told = |alerts: &[Value], runbook: &str| {
+        for alert in alerts {
+            let annotation =
+                |name: &str| alert["annotations"][name].as_str().unwrap_or_else(|| panic!("no {name}: {alert}"));
+            assert!(
+                annotation("description").ends_with('.') && annotation("description") != annotation("summary"),
+                "{alert}"
+            );
+            let anchor = alert["alert"].as_str().unwrap().to_lowercase();
+            assert_eq!(annotation("runbook_url"), format!("{runbook}#{anchor}"));
+        }
     };
-    judged(&rules, CASES.iter().map(|case| case.test(&severity(case)))).unwrap();
+    told(&rules().1, "https://pac-watcher.example.com/docs/operations.md");
+    let here = "https://git.example.org/ci/pac-watcher/blob/v1/docs/operations.md";
+    let (_folder, files) = support::rendered(&["--runbook-url", here]);
+    let rule: Value = support::typed::object(&files["monitoring.yaml"], "PrometheusRule");
+    told(rule["spec"]["groups"][0]["rules"].as_array().unwrap(), here);
+    for unusable in ["docs/operations.md", "https://", "https:///x", "https://x/y#z", "https://x/a b", "ftp://x/y"] {
+        let output = support::deploy(&["--runbook-url", unusable]).output().unwrap();
+        assert!(!output.status.success(), "{unusable}");
+        assert!(support::error_of(&output).contains("a whole address"), "{}", support::error_of(&output));
+    }
 }
 
 #[test]
@@ -211,11 +324,11 @@ fn a_store_that_is_away_is_told_once() {
 
 #[test]
 fn an_alert_that_rings_at_the_wrong_time_is_noticed() {
-    let (rules, _) = rules();
+    let (rules, alerts) = rules();
     let case = CASES.iter().find(|case| case.alert == "OverLimit").unwrap();
     let broken = rules.replace("(pac_concurrency_excess_runs) > 0", "(pac_concurrency_excess_runs) > 2");
     assert_ne!(rules, broken);
-    assert!(judged(&broken, [case.test(&json!("critical"))].into_iter()).is_err());
+    assert!(judged(&broken, [case.test(of(case, &alerts))].into_iter()).is_err());
     assert!(judged(&rules.replace("max by", "max bye"), std::iter::empty()).is_err());
 }
 

@@ -20,11 +20,17 @@ fn dashboard() -> Value {
 fn queries(dashboard: &Value) -> Vec<String> {
     let panels = dashboard["panels"].as_array().unwrap();
     let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
-    let queries = targets.map(|target| target["expr"].as_str().unwrap());
-    queries
-        .map(|query| query.replace("$__rate_interval", "5m").replace("$namespace", ".*").replace("$repository", ".*"))
-        .collect()
+    targets.map(|target| all_chosen(target["expr"].as_str().unwrap())).collect()
 }
+
+/// A query as Grafana would send it with everything chosen.
+fn all_chosen(query: &str) -> String {
+    let query = query.replace("$__rate_interval", "5m");
+    VARIABLES.iter().fold(query, |query, name| query.replace(&format!("${name}"), ".*"))
+}
+
+/// What is chosen on top of the page.
+const VARIABLES: [&str; 4] = ["cluster", "job", "namespace", "repository"];
 
 #[test]
 fn every_metric_it_asks_for_exists() {
@@ -66,6 +72,67 @@ fn prometheus_can_read_every_query() {
     let output = judged(&rules);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!judged(&[json!({"record": "broken", "expr": "rate(x)"})]).status.success());
+}
+
+#[test]
+fn everything_goes_by_what_is_chosen_on_top() {
+    let dashboard = dashboard();
+    let variables: Vec<&str> =
+        dashboard["templating"]["list"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(variables, ["datasource", "cluster", "job", "namespace", "repository"]);
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for query in panel["targets"].as_array().into_iter().flatten().map(|target| target["expr"].as_str().unwrap()) {
+            let metrics = metrics_of(query).len();
+            let chosen = |name: &str| query.matches(&format!("{name}=~\"${name}\"")).count();
+            assert_eq!((chosen("cluster"), chosen("job")), (metrics, metrics), "{query}");
+            let of_repositories = metrics_of(query)
+                .iter()
+                .filter(|metric| pac_metrics::find(metric).unwrap().per_repository.is_some())
+                .count();
+            assert_eq!((chosen("namespace"), chosen("repository")), (of_repositories, of_repositories), "{query}");
+        }
+    }
+}
+
+/// What a query comes to, as Grafana calls units, by the catalogue.
+fn unit_of(query: &str) -> &'static str {
+    let metric = pac_metrics::find(metrics_of(query)[0]).unwrap();
+    let is_rate = query.contains("rate(");
+    match metric.unit {
+        _ if query.contains("histogram_quantile") || query.contains("_sum") => "s",
+        "bytes" => "bytes",
+        // Seconds of a processor in each second: how many are busy.
+        "seconds" if is_rate && metric.kind == pac_metrics::Kind::Counter => "short",
+        "seconds" if !is_rate => "s",
+        _ if is_rate => "ops",
+        _ => "short",
+    }
+}
+
+#[test]
+fn a_panel_has_one_unit() {
+    for panel in dashboard()["panels"].as_array().unwrap() {
+        for query in panel["targets"].as_array().into_iter().flatten().map(|target| target["expr"].as_str().unwrap()) {
+            assert_eq!(panel["fieldConfig"]["defaults"]["unit"], unit_of(query), "{}: {query}", panel["title"]);
+        }
+    }
+}
+
+#[test]
+fn no_colour_is_left_to_grafana_and_legends_are_the_fields_own() {
+    let dashboard = dashboard();
+    for panel in dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row") {
+        let steps =
+            panel["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array().unwrap_or_else(|| panic!("{panel}"));
+        assert!(!steps.is_empty() && steps[0]["value"].is_null(), "{panel}");
+        for target in panel["targets"].as_array().unwrap() {
+            let (query, legend) = (target["expr"].as_str().unwrap(), target["legendFormat"].as_str().unwrap());
+            assert!(panel["type"] == "stat" || !legend.is_empty(), "{panel}");
+            let of_all = query.starts_with("histogram_quantile") && query.contains("sum by (le)");
+            let quantile = query.split(['(', ',']).nth(1).unwrap_or_default().trim_start_matches("0.");
+            assert!(!of_all || legend == format!("p{quantile:0<2}"), "{legend}: {query}");
+        }
+    }
 }
 
 #[test]

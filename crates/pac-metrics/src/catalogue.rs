@@ -80,6 +80,9 @@ catalogue! {
     PAUSED = gauge(Group::Queues, "pac_concurrency_paused_repositories", "repositories")
         .says("1 for a Repository that an operator paused: none of its runs is admitted.")
         .of_each_repository(Combine::Sum);
+    PAUSED_WITHOUT_END = gauge(Group::Queues, "pac_concurrency_paused_without_end_repositories", "repositories")
+        .says("1 for a Repository whose pause lasts until somebody ends it; no value for others.")
+        .of_each_repository(Combine::Sum);
     HELD_SLOTS = gauge(Group::Queues, "pac_concurrency_held_slots", "slots")
         .says("Slots taken, as the store had it at the last pass. Told by the watcher that leads.")
         .of_each_repository(Combine::Sum);
@@ -143,6 +146,13 @@ catalogue! {
         .labelled(&[open("run", "name of the PipelineRun")])
         .of_each_repository(Combine::Sum);
 
+    OPEN_TO_PACS_QUEUE = gauge(Group::Audit, "pac_concurrency_open_to_pacs_queue_runs", "runs")
+        .says(
+            "Runs that wait and that PAC's own queue may start as well, beside the limit: companion mode without its admission \
+             policy. No value where there are none, and in standalone mode.",
+        )
+        .of_each_repository(Combine::Sum);
+
     PASS = seconds(Group::Work, "pac_concurrency_pass_seconds", WORK)
         .says("Time of one pass over one Repository: looking, deciding and one commit at most.")
         .labelled(&[closed("outcome", &["ok", "error"])]);
@@ -173,8 +183,15 @@ catalogue! {
     CONNECTION_WAITERS = gauge(Group::Store, "pac_concurrency_store_waiting_calls", "calls")
         .says("Calls to the store that wait for a connection now.");
 
+    ENABLED = gauge(Group::Watcher, "pac_concurrency_enabled", "1 or 0")
+        .says("1 while the system is switched on (concurrency-enabled), 0 while it is off and admits nobody.");
+    BACKLOG = gauge(Group::Watcher, "pac_concurrency_waiting_while_off_runs", "runs")
+        .says(
+            "Runs that wait although the system is switched off, and that nobody else would start; beyond 2,000 they are not \
+             counted. Asked for every two minutes, and told, by the watcher that leads; no value while the system is on.",
+        );
     LEADER = gauge(Group::Watcher, "pac_concurrency_leader", "1 or 0")
-        .says("1 while this watcher leads, and so admits runs; without election, always.");
+        .says("1 while this watcher leads, and so admits runs if the system is switched on; without election, always.");
     TROUBLE = gauge(Group::Watcher, "pac_concurrency_trouble", "1 or 0")
         .says("1 for each part that is in trouble now; the log and /ready say why.")
         .labelled(&[closed("part", &["settings", "store", "api_server", "run_watch", "repository_watch", "start"])]);

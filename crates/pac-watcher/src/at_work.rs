@@ -25,6 +25,8 @@ pub enum System {
 #[derive(Debug, Default)]
 struct Parts {
     off: bool,
+    /// How many runs wait while it is off, as far as that is known.
+    backlog: Option<usize>,
     queue: Option<Arc<WorkQueue>>,
     manager: Option<Arc<Manager>>,
     audit: Option<Arc<Audit>>,
@@ -73,6 +75,16 @@ impl AtWork {
     /// Notes that nothing is at work any more.
     pub fn end(&self) {
         *self.parts() = Parts::default();
+    }
+
+    /// How many runs wait while the system is switched off; none if it is on, or this watcher isn't the one that asks.
+    pub fn backlog(&self) -> Option<usize> {
+        self.parts().backlog
+    }
+
+    /// Notes how many runs wait while the system is switched off.
+    pub fn note_backlog(&self, backlog: Option<usize>) {
+        self.parts().backlog = backlog;
     }
 
     /// Notes that the system is switched off.

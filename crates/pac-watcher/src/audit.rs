@@ -93,7 +93,17 @@ mod tests {
 
     fn view(phase: Phase) -> RunView {
         let (key, repository) = (run(), repository());
-        RunView { key, repository, created: 0, phase, begun: None, release_reason: None, place: None, complaint: None }
+        RunView {
+            key,
+            repository,
+            created: 0,
+            phase,
+            begun: None,
+            release_reason: None,
+            place: None,
+            open_to_pacs_queue: false,
+            complaint: None,
+        }
     }
 
     fn run() -> RunKey {

@@ -56,6 +56,8 @@ pub struct RunView {
     pub release_reason: Option<String>,
     /// Its place among the runs of its event, where that is known.
     pub place: Option<EventPlace>,
+    /// Whether PAC's own watcher, where one runs, would take it into its queue and start it from there.
+    pub open_to_pacs_queue: bool,
     /// What is wrong with it, though not enough to ignore it.
     pub complaint: Option<String>,
 }
@@ -129,6 +131,7 @@ pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunVi
         begun: begun(run),
         release_reason: is_released(run).then(|| annotations.get(RELEASED_REASON).cloned().unwrap_or_default()),
         place,
+        open_to_pacs_queue: pacs_queue_may_start(run),
         complaint,
     })
 }

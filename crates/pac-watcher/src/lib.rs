@@ -23,6 +23,7 @@
 pub mod api;
 pub mod at_work;
 pub mod audit;
+pub mod backlog;
 mod backoff;
 pub mod cluster;
 pub mod convert;

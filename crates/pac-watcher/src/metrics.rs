@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::at_work::AtWork;
 use crate::health::{Health, Part};
 use crate::index::{Index, Tally};
+use crate::options::Mode;
 use crate::work_queue::WorkQueue;
 
 /// Leaked slots of a repository that are named.
@@ -31,6 +32,8 @@ pub struct Measured {
     pub health: Arc<Health>,
     /// What is at work.
     pub at_work: Arc<AtWork>,
+    /// Whether PAC's own watcher is beside this one.
+    pub mode: Mode,
     /// Whether this watcher leads.
     pub leading: watch::Receiver<bool>,
     /// The settings in force, once they were first read.
@@ -66,8 +69,12 @@ impl Measured {
         gauge(&catalogue::OLDEST_WAITING_AGE, &|_, tally| Some(tally.longest_wait.as_secs_f64()));
         gauge(&catalogue::STARTABLE, &|limit, tally| Some(number(tally.startable(limit))));
         gauge(&catalogue::PAUSED, &|_, tally| Some(number(usize::from(tally.paused))));
+        gauge(&catalogue::PAUSED_WITHOUT_END, &|_, tally| tally.paused_without_end.then_some(1.0));
         gauge(&catalogue::EXCESS, &|limit, tally| Some(number(tally.excess(limit))));
         gauge(&catalogue::DRAINING, &|limit, tally| Some(number(tally.draining(limit))));
+        let is_companion = self.mode == Mode::Companion;
+        let open = |tally: &Tally| (is_companion && tally.open_to_pacs_queue > 0).then_some(tally.open_to_pacs_queue);
+        gauge(&catalogue::OPEN_TO_PACS_QUEUE, &|_, tally| open(tally).map(number));
         let existing: BTreeSet<Repository<'_>> = tallies.keys().map(named).collect();
         per_repository::keep(&existing);
         per_repository::write(exposition, &existing);
@@ -114,6 +121,10 @@ impl Measured {
 
     fn write_watcher(&self, exposition: &mut Exposition) {
         let yes = |yes: bool| f64::from(u8::from(yes));
+        let enabled = self.settings.get().map(|settings| settings.borrow().enabled);
+        exposition.whole(&catalogue::ENABLED, enabled.map(|enabled| (Vec::new(), yes(enabled))));
+        let backlog = self.at_work.backlog().map(|runs| (Vec::new(), number(runs)));
+        exposition.whole(&catalogue::BACKLOG, backlog);
         exposition.whole(&catalogue::LEADER, [(Vec::new(), yes(*self.leading.borrow()))]);
         let parts = Part::ALL.map(|part| (vec![part.label()], yes(self.health.is_troubled(part))));
         exposition.whole(&catalogue::TROUBLE, parts);

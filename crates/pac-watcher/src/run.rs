@@ -54,6 +54,7 @@ pub async fn run(
         index: Arc::clone(&index),
         health: Arc::clone(&health),
         at_work: Arc::clone(&at_work),
+        mode: options.mode,
         leading: leading.clone(),
         settings: Arc::clone(&settings_in_force),
     };

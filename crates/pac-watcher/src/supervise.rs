@@ -1,7 +1,7 @@
 //! From settings to an engine that runs, and from one store to the next.
 //!
 //! A store that can't be reached is tried for ever (P8). While the system is switched off nothing is watched and nothing
-//! changed. When a change of settings needs another connection or another store, it is made ready first, while the old one
+//! changed; [`backlog`] asks now and then who waits. When a change of settings needs another connection or another store, it is made ready first, while the old one
 //! works on; then the old engine finishes what it has in hand, what the old store holds is copied if it is another store,
 //! and only then does the new engine begin: in between nobody is admitted.
 
@@ -21,7 +21,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::at_work::AtWork;
-use crate::backoff;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::with_causes;
 use crate::health::{Health, Part};
@@ -31,6 +30,7 @@ use crate::queue::Chronicle;
 use crate::vital::vital;
 use crate::watch::{Sink, watch_repositories, watch_runs};
 use crate::work_queue::WorkQueue;
+use crate::{backlog, backoff};
 
 /// How long a watcher that is stopped has to finish what is in flight: less than the grace of 30 s that a pod has, and so
 /// little that a rolling update doesn't wait for a store that is away.
@@ -93,6 +93,7 @@ impl Supervisor {
             tokio::select! {
                 () = stop.cancelled() => {}
                 changed = settings.changed() => if changed.is_err() { return },
+                () = backlog::follow(&self.client, self.engine.mode, self.leading.clone(), &self.at_work) => {}
             }
         }
     }

@@ -71,6 +71,7 @@ fn a_queue_in_numbers_from_its_first_run_to_its_last() {
         ("repositories", &[("limit", "unlimited")], 0.0),
         ("start_seconds_count", &[], 2.0),
         ("leader", &[], 1.0),
+        ("enabled", &[], 1.0),
         ("trouble", &[("part", "store")], 0.0),
         ("store_info", &[("driver", "memory")], 1.0),
         ("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0),
@@ -114,7 +115,9 @@ fn a_queue_in_numbers_from_its_first_run_to_its_last() {
     assert_eq!((of_repo(&scrape, "limit_runs", &[]), of_repo(&scrape, "excess_runs", &[])), (1.0, 0.0));
 
     world.pause(0, Some("maintenance"));
-    until_repo(&watcher, "paused_repositories", &[], 1.0);
+    let scrape = until_repo(&watcher, "paused_repositories", &[], 1.0);
+    assert_eq!(of_repo(&scrape, "paused_without_end_repositories", &[]), 1.0);
+    seen.extend(scrape.checked());
     world.set_limit(0, Some(9));
     world.queue_run(0, "paused");
     let scrape = until_repo(&watcher, "waiting_runs", &[], 1.0);
@@ -167,6 +170,9 @@ fn everything_was_seen(seen: &BTreeSet<&'static str>) {
         "pac_concurrency_store_connections",
         "pac_concurrency_store_connections_max",
         "pac_concurrency_store_waiting_calls",
+        // A switched-off system, and companion mode: below.
+        "pac_concurrency_waiting_while_off_runs",
+        "pac_concurrency_open_to_pacs_queue_runs",
         // Take a failure: below, and prometheus.rs.
         "pac_concurrency_start_failures_total",
         "pac_concurrency_leaked_slot_info",
@@ -227,6 +233,31 @@ fn settings_that_can_not_be_used_are_told_until_they_can() {
     scrape.checked();
     world.settings(&json!({"concurrency-repository-labels": "true"}));
     until_repo(&watcher, "running_runs", &[], 2.0);
+}
+
+#[test]
+fn switched_off_it_tells_how_many_wait_for_it() {
+    let (world, watcher) = begin();
+    world.settings(&json!({"concurrency-enabled": "false"}));
+    let scrape = until_whole(&watcher, "waiting_while_off_runs", &[], 2.0);
+    assert_eq!((whole(&scrape, "enabled", &[]), whole(&scrape, "leader", &[])), (0.0, 1.0));
+    assert!(scrape.checked().contains("pac_concurrency_waiting_while_off_runs"));
+    world.settings(&json!({"concurrency-enabled": "true"}));
+    let scrape = until_repo(&watcher, "waiting_runs", &[], 2.0);
+    assert_eq!(whole(&scrape, "enabled", &[]), 1.0);
+    assert_eq!(scrape.value("pac_concurrency_waiting_while_off_runs", &[]), None);
+}
+
+#[test]
+fn beside_pac_it_tells_what_pacs_queue_may_start() {
+    let world = World::by_hand(&json!({"concurrency-driver": "memory"}));
+    world.work(1, 4, 2);
+    let mut watcher = world.watcher_with("watcher", &["--mode", "companion"]);
+    watcher.becomes_ready(true);
+    // The policy would have hidden their order: it isn't there. Two were started.
+    let scrape = until_repo(&watcher, "open_to_pacs_queue_runs", &[], 2.0);
+    assert!(scrape.checked().contains("pac_concurrency_open_to_pacs_queue_runs"));
+    until_repo(&watcher, "starts_total", &[], 2.0);
 }
 
 #[test]

@@ -11,6 +11,13 @@ use serde_json::json;
 use support::prometheus::{Scraper, dashboard_queries};
 use support::{Store, Watcher, World, eventually};
 
+/// Metrics that are there only while something is wrong.
+const OF_WHAT_IS_WRONG: [&str; 4] = [
+    "pac_concurrency_leaked_slot_info",
+    "pac_concurrency_waiting_while_off_runs",
+    "pac_concurrency_paused_without_end_repositories",
+    "pac_concurrency_open_to_pacs_queue_runs",
+];
 /// Panels that show something only when something is wrong.
 const OF_FAILURES: [&str; 2] = ["Starts that failed, by reason", "Calls that failed"];
 
@@ -32,8 +39,8 @@ fn every_query_is_answered_and_nothing_rings_under_load() {
         .filter(|(_, query)| scraper.history(query).iter().all(|value| value.is_nan()))
         .collect();
     let expected = |(title, query): &&(String, String)| {
-        let leaked = query.contains("pac_concurrency_leaked_slot_info");
-        !(leaked || OF_FAILURES.contains(&title.as_str()) && !query.contains("given_back"))
+        let of_failures = OF_WHAT_IS_WRONG.iter().any(|metric| query.contains(metric));
+        !(of_failures || OF_FAILURES.contains(&title.as_str()) && !query.contains("given_back"))
     };
     let silent: Vec<_> = silent.iter().filter(expected).collect();
     assert!(silent.is_empty(), "no data: {silent:#?}");
@@ -44,11 +51,30 @@ fn every_query_is_answered_and_nothing_rings_under_load() {
     assert!(running.contains(&2.0) && running.iter().all(|running| *running <= 2.0), "P1: {running:?}");
 
     let rules = scraper.judged_rules();
-    assert_eq!(rules.len(), 9);
+    assert_eq!(rules.len(), 12);
     for rule in rules {
         assert_eq!((&rule["health"], rule.get("lastError")), (&json!("ok"), None), "{rule}");
     }
     assert_eq!(scraper.ringing(), "[]");
+}
+
+#[test]
+fn alerts_on_how_it_is_run_ring_when_the_thing_itself_happens() {
+    let world = World::by_hand(&json!({"concurrency-driver": "memory"}));
+    world.work(1, 3, 1);
+    let mut watcher = world.watcher_with("watcher", &["--mode", "companion"]);
+    watcher.becomes_ready(true);
+    let scraper = Scraper::impatient(&[&watcher]);
+    // There is no policy that would hide the order from PAC's own queue.
+    scraper.rings("CompanionWithoutPolicy", true);
+    scraper.rings("OffWhileRunsWait", false);
+    // With the order under our name they wait for nobody but us.
+    ["run-001", "run-002"].iter().for_each(|name| world.hide_order(0, name));
+    scraper.rings("CompanionWithoutPolicy", false);
+    world.settings(&json!({"concurrency-enabled": "false"}));
+    scraper.rings("OffWhileRunsWait", true);
+    world.settings(&json!({"concurrency-enabled": "true"}));
+    scraper.rings("OffWhileRunsWait", false);
 }
 
 /// A watcher whose alerts ring soon, and none does.
@@ -85,6 +111,11 @@ fn each_alert_on_runs_and_settings_rings_when_the_thing_itself_happens() {
     world.finish(1, "run-000", true);
     world.finish(1, "run-001", true);
     scraper.rings("OverLimit", false);
+
+    world.pause(1, Some("maintenance"));
+    scraper.rings("PauseForgotten", true);
+    world.pause(1, None);
+    scraper.rings("PauseForgotten", false);
 
     world.settings(&json!({"memory-lease-ttl": "none"}));
     scraper.rings("SettingsNotInForce", true);

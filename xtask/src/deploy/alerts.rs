@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pac_metrics::catalogue::{
-    CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX, EXCESS, LEADER, LEAKED_SLOTS, OLDEST_WAITING_AGE,
-    SETTINGS_NOT_IN_FORCE, STARTABLE, TROUBLE, WAIT,
+    BACKLOG, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX, EXCESS, LEADER, LEAKED_SLOT, LEAKED_SLOTS,
+    OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, PAUSED_WITHOUT_END, SETTINGS_NOT_IN_FORCE, STARTABLE, TROUBLE, WAIT,
+    WAITING,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,20 @@ pub(super) struct Alert {
     r#for: String,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
+}
+
+/// What is written down of an alert here.
+struct Rule {
+    /// Its name, without what all of them begin with.
+    name: &'static str,
+    expr: String,
+    /// How long it must be so.
+    lasts: &'static str,
+    severity: Severity,
+    /// What is so, in a line.
+    summary: String,
+    /// What follows from it, and what to look at first.
+    description: String,
 }
 
 /// Whether somebody is to be woken.
@@ -35,105 +50,197 @@ enum Severity {
 const WHOSE: &str =
     "{{ if $labels.repository }}{{ $labels.namespace }}/{{ $labels.repository }}{{ else }}a Repository{{ end }}";
 
-/// All alerts; nine in ten runs should start within `wait_target`.
-pub(super) fn alerts(wait_target: Duration) -> Vec<Alert> {
-    let by_repository = |metric: &str| format!("max by (namespace, repository) ({metric})");
-    let target = wait_target.as_secs();
-    let trouble = |parts: &str| format!("max by (part) ({}{{part=~\"{parts}\"}}) == 1", TROUBLE.name);
+/// All alerts; nine in ten runs should start within `wait_target`, and `runbook` has a section for each alert.
+pub(super) fn alerts(wait_target: Duration, runbook: &str) -> Vec<Alert> {
+    let rules = of_all().into_iter().chain(of_repositories(wait_target)).chain(of_the_store());
+    rules.map(|rule| rule.alert(runbook)).collect()
+}
+
+/// Those on the system as a whole.
+fn of_all() -> Vec<Rule> {
+    // What was told last before nobody told it any more.
+    let waited = format!("sum(max by (namespace, repository) (last_over_time({}[1h])))", WAITING.name);
     vec![
-        alert(
-            "NobodyLeads",
+        Rule {
+            name: "NobodyLeads",
             // Who can't reach the store doesn't lead, and has an alert of his own.
-            &format!("absent({} == 1) unless on () max({}{{part=\"store\"}}) == 1", LEADER.name, TROUBLE.name),
-            "2m",
-            Severity::Critical,
-            "No watcher admits PipelineRuns: none runs, or none gets the Lease.",
-        ),
-        alert(
-            "StoreUnreachable",
-            &trouble("store"),
-            "2m",
-            Severity::Critical,
-            "The store of slots and queues can't be used, and nobody is admitted.",
-        ),
-        alert(
-            "ApiServerUnreachable",
-            &trouble("api_server|run_watch|repository_watch"),
-            "5m",
-            Severity::Critical,
-            "The watcher is cut off from the API server ({{ $labels.part }}).",
-        ),
-        alert(
-            "OverLimit",
-            &format!("{} > 0", by_repository(EXCESS.name)),
-            "1m",
-            Severity::Critical,
-            &format!("{{{{ $value }}}} PipelineRuns of {WHOSE} run over the limit, and didn't before it was set."),
-        ),
-        alert(
-            "SlotsIdle",
-            &format!("{} > 0", by_repository(STARTABLE.name)),
-            "5m",
-            Severity::Warning,
-            &format!("{{{{ $value }}}} PipelineRuns of {WHOSE} wait although there are free slots."),
-        ),
-        alert(
-            "SlotsLeaked",
-            &format!("{} > 0", by_repository(LEAKED_SLOTS.name)),
-            "5m",
-            Severity::Warning,
-            &format!("{{{{ $value }}}} slots of {WHOSE} are taken for PipelineRuns that are over."),
-        ),
-        alert(
-            "WaitOverTarget",
-            &format!(
+            expr: format!("absent({} == 1) unless on () max({}{{part=\"store\"}}) == 1", LEADER.name, TROUBLE.name),
+            lasts: "2m",
+            severity: Severity::Critical,
+            summary: "No watcher admits PipelineRuns: none runs, or none gets the Lease.".to_owned(),
+            description: format!(
+                "PipelineRuns that run go on, and none that waits is started. {{{{ with query `{waited}` }}}}{{{{ . | first | value }}}} \
+                 waited when a watcher was seen last. {{{{ end }}}}Look at the watcher's pods first."
+            ),
+        },
+        Rule {
+            name: "OffWhileRunsWait",
+            expr: format!("max({}) > 0", BACKLOG.name),
+            lasts: "5m",
+            severity: Severity::Critical,
+            summary: "The concurrency system is switched off, and {{ $value }} PipelineRuns wait that nobody starts.".to_owned(),
+            description: "They wait for ever: concurrency-enabled is false, or its key is gone from the ConfigMap. If that is \
+                          meant, start or cancel them; if not, set it to \"true\", and they are started in order."
+                .to_owned(),
+        },
+        Rule {
+            name: "ApiServerUnreachable",
+            expr: trouble("api_server|run_watch|repository_watch"),
+            lasts: "5m",
+            severity: Severity::Critical,
+            summary: "The watcher is cut off from the API server ({{ $labels.part }}).".to_owned(),
+            description: "Nobody is admitted; PipelineRuns that run go on. The watcher's log and /ready say which request was \
+                          answered how."
+                .to_owned(),
+        },
+        Rule {
+            name: "SettingsNotInForce",
+            expr: format!("max by (reason) ({}) == 1", SETTINGS_NOT_IN_FORCE.name),
+            lasts: "1m",
+            severity: Severity::Warning,
+            summary: "The settings as they are now are {{ $labels.reason }}, and former ones stay in force.".to_owned(),
+            description: "All goes on by the former ones; a watcher that is restarted would not come up, or admit nobody. The log \
+                          names each problem, and `pac-watcher check-config` shows the same."
+                .to_owned(),
+        },
+    ]
+}
+
+/// Those on one Repository.
+fn of_repositories(wait_target: Duration) -> Vec<Rule> {
+    let target = wait_target.as_secs();
+    vec![
+        Rule {
+            name: "OverLimit",
+            expr: above_zero(EXCESS.name),
+            lasts: "1m",
+            severity: Severity::Critical,
+            summary: format!("{{{{ $value }}}} PipelineRuns of {WHOSE} run over the limit, and didn't before it was set."),
+            description: "The watcher never does that: somebody else starts PipelineRuns. They are counted, and the next one waits \
+                          until there is room. metadata.managedFields names who removed spec.status."
+                .to_owned(),
+        },
+        Rule {
+            name: "CompanionWithoutPolicy",
+            expr: above_zero(OPEN_TO_PACS_QUEUE.name),
+            lasts: "2m",
+            severity: Severity::Critical,
+            summary: format!("PAC's own queue may start {{{{ $value }}}} waiting PipelineRuns of {WHOSE} beside the limit."),
+            description: "They bear the execution-order under PAC's own name, which in companion mode the admission policy \
+                          pac-concurrency-execution-order hides: the policy or its binding is missing or has no effect, or they \
+                          are older than it."
+                .to_owned(),
+        },
+        Rule {
+            name: "SlotsIdle",
+            expr: above_zero(STARTABLE.name),
+            lasts: "5m",
+            severity: Severity::Warning,
+            summary: format!("{{{{ $value }}}} PipelineRuns of {WHOSE} wait although there are free slots."),
+            description: "Starts that are refused or not answered, leaked slots, or a watcher without a processor to work on. \
+                          `pac-watcher queue explain` says of each run what it waits for."
+                .to_owned(),
+        },
+        Rule {
+            name: "SlotsLeaked",
+            expr: above_zero(LEAKED_SLOTS.name),
+            lasts: "5m",
+            severity: Severity::Warning,
+            summary: format!("{{{{ $value }}}} slots of {WHOSE} are taken for PipelineRuns that are over."),
+            description: format!(
+                "As many fewer may run. {} has the names; the log says why they could not be freed.",
+                LEAKED_SLOT.name
+            ),
+        },
+        Rule {
+            name: "WaitOverTarget",
+            expr: format!(
                 "histogram_quantile(0.9, sum by (namespace, repository, le) (rate({}_bucket[30m]))) > {target} or {} > {target}",
                 WAIT.name,
                 by_repository(OLDEST_WAITING_AGE.name)
             ),
-            "10m",
-            Severity::Warning,
-            &format!(
-                "PipelineRuns of {WHOSE} wait {{{{ $value | humanizeDuration }}}}, more than {}.",
-                minutes(target)
-            ),
-        ),
-        alert(
-            "SettingsNotInForce",
-            &format!("max by (reason) ({}) == 1", SETTINGS_NOT_IN_FORCE.name),
-            "1m",
-            Severity::Warning,
-            "The settings as they are now are {{ $labels.reason }}, and former ones stay in force.",
-        ),
-        alert(
-            "PoolExhausted",
-            &format!(
-                "{} > 0 and ignoring (state) ({}{{state=\"in_use\"}} >= ignoring (state) {})",
-                CONNECTION_WAITERS.name, CONNECTIONS.name, CONNECTIONS_MAX.name
-            ),
-            "2m",
-            Severity::Warning,
-            "All connections to the store are taken, and {{ $value }} calls wait for one.",
-        ),
+            lasts: "10m",
+            severity: Severity::Warning,
+            summary: format!("PipelineRuns of {WHOSE} wait {{{{ $value | humanizeDuration }}}}, more than {}.", minutes(target)),
+            description: "That is what nine in ten of those started lately waited at most, or the one that waits longest. Mostly \
+                          the limit is too low for the work, or runs hang in their slots."
+                .to_owned(),
+        },
+        Rule {
+            name: "PauseForgotten",
+            expr: above_zero(PAUSED_WITHOUT_END.name),
+            lasts: "1d",
+            severity: Severity::Warning,
+            summary: format!("An operator paused {WHOSE} without an end, more than a day ago."),
+            description: "None of its PipelineRuns is admitted until somebody ends the pause: `pac-watcher queue resume`. `queue \
+                          list` has the reason that was given; with --for a pause ends by itself."
+                .to_owned(),
+        },
     ]
 }
 
-fn alert(name: &str, expr: &str, r#for: &str, severity: Severity, summary: &str) -> Alert {
-    let name = format!("PacConcurrency{name}");
-    let severity = match severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-    };
-    let runbook = format!("docs/operations.md#{}", name.to_lowercase());
-    Alert {
-        expr: expr.to_owned(),
-        r#for: r#for.to_owned(),
-        labels: BTreeMap::from([("severity".to_owned(), severity.to_owned())]),
-        annotations: BTreeMap::from([("summary".to_owned(), summary.to_owned()), ("runbook".to_owned(), runbook)]),
-        alert: name,
-    }
+/// Those on the store of slots and queues.
+fn of_the_store() -> Vec<Rule> {
+    vec![
+        Rule {
+            name: "StoreUnreachable",
+            expr: trouble("store"),
+            lasts: "2m",
+            severity: Severity::Critical,
+            summary: "The store of slots and queues can't be used, and nobody is admitted.".to_owned(),
+            description: "PipelineRuns that run go on, and are counted when it is back; nothing has to be restarted. The watcher's \
+                          log and /ready have the server's own words with the setting to look at."
+                .to_owned(),
+        },
+        Rule {
+            name: "PoolExhausted",
+            expr: format!(
+                "{} > 0 and ignoring (state) ({}{{state=\"in_use\"}} >= ignoring (state) {})",
+                CONNECTION_WAITERS.name, CONNECTIONS.name, CONNECTIONS_MAX.name
+            ),
+            lasts: "2m",
+            severity: Severity::Warning,
+            summary: "All connections to the store are taken, and {{ $value }} calls wait for one.".to_owned(),
+            description: "Starts come later than they could. If the server is slow, more connections make it slower; otherwise \
+                          raise postgresql-max-connections."
+                .to_owned(),
+        },
+    ]
+}
+
+fn trouble(parts: &str) -> String {
+    format!("max by (part) ({}{{part=~\"{parts}\"}}) == 1", TROUBLE.name)
+}
+
+fn by_repository(metric: &str) -> String {
+    format!("max by (namespace, repository) ({metric})")
+}
+
+fn above_zero(metric: &str) -> String {
+    format!("{} > 0", by_repository(metric))
 }
 
 fn minutes(seconds: u64) -> String {
     format!("{} min", seconds / 60)
+}
+
+// === impl Rule ===
+
+impl Rule {
+    fn alert(self, runbook: &str) -> Alert {
+        let alert = format!("PacConcurrency{}", self.name);
+        let severity = match self.severity {
+            Severity::Critical => "critical",
+            Severity::Warning => "warning",
+        };
+        let runbook_url = format!("{runbook}#{}", alert.to_lowercase());
+        let annotations = [("summary", self.summary), ("description", self.description), ("runbook_url", runbook_url)];
+        Alert {
+            alert,
+            expr: self.expr,
+            r#for: self.lasts.to_owned(),
+            labels: BTreeMap::from([("severity".to_owned(), severity.to_owned())]),
+            annotations: BTreeMap::from(annotations.map(|(name, text)| (name.to_owned(), text))),
+        }
+    }
 }

@@ -1,23 +1,28 @@
 //! A dashboard for Grafana: rows of panels, laid out by themselves.
 //!
-//! Every watcher tells what it sees of the same cluster: what is told of a Repository is taken once, by `max`, before it
-//! is added up.
+//! Every watcher tells what it sees of the same cluster: what is told of a Repository is taken once in each cluster, by `max`,
+//! before it is added up. A panel has one unit; what is counted and what is measured in seconds are two.
 
 use pac_metrics::Metric;
 use pac_metrics::catalogue::{
-    ADMISSIONS, ADOPTIONS, BUILD, CLAIMS, CONFIG_RELOADS, CONFLICTS, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX,
-    DRAINING, DRIVER_CALL, EVENTS, EXCESS, GIVEN_BACK, HAND_OFF, HELD_SLOTS, LEADER, LEAKED_SLOT, LEAKED_SLOTS,
-    LEASE_LOSSES, LIMIT, LIMIT_REACHED, OLDEST_WAITING_AGE, OVER_LIMIT_DRAINS, PASS, PAUSED, PROCESS_CPU,
-    PROCESS_FILES, PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES, RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE,
-    START, START_FAILURES, STARTABLE, STARTS, STORE, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WORK_QUEUE,
+    ADMISSIONS, ADOPTIONS, BACKLOG, BUILD, CLAIMS, CONFIG_RELOADS, CONFLICTS, CONNECTION_WAITERS, CONNECTIONS,
+    CONNECTIONS_MAX, DRAINING, DRIVER_CALL, ENABLED, EVENTS, EXCESS, GIVEN_BACK, HAND_OFF, HELD_SLOTS, LEADER,
+    LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT, LIMIT_REACHED, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE,
+    OVER_LIMIT_DRAINS, PASS, PAUSED, PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START,
+    RELEASES, REPOSITORIES, RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE,
+    TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WORK_QUEUE,
 };
 use serde_json::{Value, json};
 
 /// The file, from the folder of manifests.
 pub(super) const FILE: &str = "grafana-dashboard.json";
 
-/// What is looked at: the Repositories chosen on top of the page.
-const CHOSEN: &str = "namespace=~\"$namespace\",repository=~\"$repository\"";
+/// The watchers that are looked at: those of the clusters and scrape jobs chosen on top of the page.
+const HERE: &str = "cluster=~\"$cluster\",job=~\"$job\"";
+/// The Repositories chosen there.
+const CHOSEN: &str = "cluster=~\"$cluster\",job=~\"$job\",namespace=~\"$namespace\",repository=~\"$repository\"";
+/// Legend of what is told for each Repository.
+const NAMED: &str = "{{namespace}}/{{repository}}";
 const WIDTH: usize = 24;
 const HEIGHT: usize = 8;
 
@@ -32,8 +37,20 @@ struct Panel {
     unit: &'static str,
     /// How many of the 24 columns.
     width: usize,
+    judgement: Judgement,
     /// Expressions and legends.
     queries: Vec<(String, &'static str)>,
+}
+
+/// What the colour of a number says. Without one Grafana takes everything from 80 on for bad.
+#[derive(Clone, Copy)]
+enum Judgement {
+    /// Nothing: it is neither good nor bad.
+    None,
+    /// Good from 1 on.
+    Wanted,
+    /// Bad from 1 on.
+    Unwanted,
 }
 
 /// The whole file.
@@ -64,6 +81,8 @@ pub(super) fn text() -> String {
         "tags": ["pipelines-as-code", "tekton"],
         "schemaVersion": 38,
         "editable": true,
+        // One line through all panels.
+        "graphTooltip": 1,
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
         "templating": {"list": variables()},
@@ -73,68 +92,94 @@ pub(super) fn text() -> String {
 }
 
 fn variables() -> Vec<Value> {
-    let labels = |name: &str, query: String| {
+    let labels = |name: &str, metric: &Metric, chosen: &str| {
         json!({
-            "name": name, "type": "query", "query": query, "refresh": 2, "sort": 1,
+            "name": name, "type": "query", "query": format!("label_values({}, {name})", of(metric, chosen)),
+            "refresh": 2, "sort": 1,
             "datasource": {"type": "prometheus", "uid": "${datasource}"},
-            // Also what has no such label, where the labels of Repositories are left out.
+            // Also what has no such label: where the labels of Repositories are left out, or all is one cluster.
             "includeAll": true, "allValue": ".*", "multi": true, "current": {"text": "All", "value": "$__all"},
         })
     };
     vec![
         json!({"name": "datasource", "type": "datasource", "query": "prometheus", "current": {}}),
-        labels("namespace", format!("label_values({}, namespace)", RUNNING.name)),
-        labels("repository", format!("label_values({}{{namespace=~\"$namespace\"}}, repository)", RUNNING.name)),
+        labels("cluster", &BUILD, ""),
+        labels("job", &BUILD, "cluster=~\"$cluster\""),
+        labels("namespace", &RUNNING, HERE),
+        labels("repository", &RUNNING, &format!("{HERE},namespace=~\"$namespace\"")),
     ]
 }
 
 fn rows() -> Vec<(&'static str, Vec<Panel>)> {
     vec![
+        ("At a glance", at_a_glance()),
         ("Queues", queues()),
         ("Waiting", waiting()),
         ("Admission", admission()),
         ("Audit", audit()),
         ("Store", store()),
         ("Watcher", watcher()),
+        ("Process", process()),
+    ]
+}
+
+fn at_a_glance() -> Vec<Panel> {
+    let here = |metric: &Metric| of(metric, HERE);
+    vec![
+        stat("Switched on", "1, or 0 as soon as one cluster's system is off.", format!("min({})", here(&ENABLED)))
+            .judged(Judgement::Wanted),
+        stat(
+            "Leaders",
+            "One for each cluster, or as many as there are watchers without election.",
+            format!("sum({})", here(&LEADER)),
+        )
+        .judged(Judgement::Wanted),
+        stat("Running", "Runs that run.", total(&RUNNING)),
+        stat("Waiting", "Runs that wait.", total(&WAITING)),
+        stat("Startable", "Runs that wait although there are free slots: 0 but for moments.", total(&STARTABLE))
+            .judged(Judgement::Unwanted),
+        stat("Too many", "Runs over their limit that did not run before it was set.", total(&EXCESS))
+            .judged(Judgement::Unwanted),
     ]
 }
 
 fn queues() -> Vec<Panel> {
     vec![
-        stat("Leaders", "One, or as many as there are watchers without election.", format!("sum({})", LEADER.name)),
-        stat("Running", "Runs that run.", total(&RUNNING)),
-        stat("Waiting", "Runs that wait.", total(&WAITING)),
-        stat("Startable", "Runs that wait although there are free slots: 0 but for moments.", total(&STARTABLE)),
         graph("Runs", "All chosen Repositories together.", "short")
             .query(total(&RUNNING), "running")
             .query(total(&WAITING), "waiting")
             .query(total(&LIMIT), "limits")
-            .query(total(&HELD_SLOTS), "slots taken"),
+            .query(total(&HELD_SLOTS), "slots taken")
+            .query(format!("sum(max by (cluster, job) ({}))", of(&BACKLOG, HERE)), "waiting while switched off"),
         graph("Waiting, the ten longest queues", "Runs that wait.", "short").query(top(&WAITING), NAMED),
         graph("Oldest wait, the ten oldest", "How long the run has waited that has waited longest.", "s")
             .query(top(&OLDEST_WAITING_AGE), NAMED),
         graph("Repositories", "By what limit they have, and those an operator paused.", "short")
-            .query(format!("max by (limit) ({})", REPOSITORIES.name), "{{limit}}")
-            .query(total(&PAUSED), "paused"),
+            .query(format!("sum by (limit) (max by (cluster, job, limit) ({}))", of(&REPOSITORIES, HERE)), "{{limit}}")
+            .query(total(&PAUSED), "paused")
+            .query(total(&PAUSED_WITHOUT_END), "paused without an end"),
     ]
 }
 
 fn waiting() -> Vec<Panel> {
     vec![
-        graph("Time from queued to started", "Of the runs started then.", "s")
-            .quantiles(&WAIT, CHOSEN)
-            .query(format!("sum({0}) / sum({1})", rate(&WAIT, "_sum", CHOSEN), rate(&WAIT, "_count", CHOSEN)), "mean"),
-        graph("Time from queued to started, the ten slowest Repositories", "Nine in ten runs waited no longer.", "s")
-            .query(
-                format!(
-                    "topk(10, histogram_quantile(0.9, sum by (namespace, repository, le) ({})))",
-                    rate(&WAIT, "_bucket", CHOSEN)
-                ),
-                NAMED,
+        graph(
+            "Time from queued to started",
+            "Of the runs started then: half, nine in ten and 99 in 100 of them waited no longer.",
+            "s",
+        )
+        .quantiles(&WAIT, CHOSEN)
+        .query(format!("sum({0}) / sum({1})", rate(&WAIT, "_sum", CHOSEN), rate(&WAIT, "_count", CHOSEN)), "mean"),
+        graph("p90 of it, the ten slowest Repositories", "Nine in ten of their runs waited no longer.", "s").query(
+            format!(
+                "topk(10, histogram_quantile(0.9, sum by (namespace, repository, le) ({})))",
+                rate(&WAIT, "_bucket", CHOSEN)
             ),
-        graph("Hand-off", "How long a slot stays idle while someone waits.", "s").quantiles(&HAND_OFF, ""),
+            NAMED,
+        ),
+        graph("Hand-off", "How long a slot stays idle while someone waits.", "s").quantiles(&HAND_OFF, HERE),
         graph("Start", "From the commit of a slot to the API server's word that its run goes.", "s")
-            .quantiles(&START, ""),
+            .quantiles(&START, HERE),
     ]
 }
 
@@ -148,7 +193,7 @@ fn admission() -> Vec<Panel> {
             .query(format!("sum by (reason) ({})", rate(&RELEASES, "", CHOSEN)), "{{reason}}"),
         graph("Starts that failed, by reason", "A second.", "ops")
             .query(format!("sum by (reason) ({})", rate(&START_FAILURES, "", CHOSEN)), "{{reason}}")
-            .query(format!("sum({})", rate(&GIVEN_BACK, "", "")), "slots given back"),
+            .query(format!("sum({})", rate(&GIVEN_BACK, "", HERE)), "slots given back"),
         graph("Limits reached and lowered", "Times a second.", "ops")
             .query(format!("sum({})", rate(&LIMIT_REACHED, "", CHOSEN)), "someone waits for the limit")
             .query(format!("sum({})", rate(&OVER_LIMIT_DRAINS, "", CHOSEN)), "runs left to drain"),
@@ -159,72 +204,84 @@ fn audit() -> Vec<Panel> {
     vec![
         graph("Over the limit", "Those that drain ran before the limit was set; the others should not be.", "short")
             .query(total(&EXCESS), "too many")
-            .query(total(&DRAINING), "draining"),
+            .query(total(&DRAINING), "draining")
+            .query(total(&OPEN_TO_PACS_QUEUE), "PAC's own queue may start"),
         graph("Leaked slots", "Taken for runs that are done or gone.", "short")
             .query(total(&LEAKED_SLOTS), "all")
             .query(
-                format!("max by (namespace, repository, run) ({}{{{CHOSEN}}})", LEAKED_SLOT.name),
+                format!("max by (cluster, job, namespace, repository, run) ({})", of(&LEAKED_SLOT, CHOSEN)),
                 "{{namespace}}/{{run}}",
             ),
     ]
 }
 
 fn store() -> Vec<Panel> {
-    let failed = "outcome!~\"ok|conflict\"";
+    let failed = &format!("{HERE},outcome!~\"ok|conflict\"");
     vec![
         graph("Calls by operation", "A second.", "ops")
-            .query(format!("sum by (operation) ({})", rate(&DRIVER_CALL, "_count", "")), "{{operation}}"),
+            .query(format!("sum by (operation) ({})", rate(&DRIVER_CALL, "_count", HERE)), "{{operation}}"),
         graph("Calls that failed", "A second.", "ops").query(
             format!("sum by (operation, outcome) ({})", rate(&DRIVER_CALL, "_count", failed)),
             "{{operation}}: {{outcome}}",
         ),
-        graph("Time of a call, 99 in 100", "By operation.", "s").query(
-            format!("histogram_quantile(0.99, sum by (operation, le) ({}))", rate(&DRIVER_CALL, "_bucket", "")),
+        graph("p99 of a call", "By operation: 99 in 100 took no longer.", "s").query(
+            format!("histogram_quantile(0.99, sum by (operation, le) ({}))", rate(&DRIVER_CALL, "_bucket", HERE)),
             "{{operation}}",
         ),
         graph("Connections", "Those calls use, and the calls that wait for one.", "short")
-            .query(format!("sum by (state) ({})", CONNECTIONS.name), "{{state}}")
-            .query(format!("sum({})", CONNECTIONS_MAX.name), "most")
-            .query(format!("sum({})", CONNECTION_WAITERS.name), "calls that wait"),
+            .query(format!("sum by (state) ({})", of(&CONNECTIONS, HERE)), "{{state}}")
+            .query(format!("sum({})", of(&CONNECTIONS_MAX, HERE)), "most")
+            .query(format!("sum({})", of(&CONNECTION_WAITERS, HERE)), "calls that wait"),
         graph("Between watchers", "Times a second.", "ops")
-            .query(format!("sum({})", rate(&CONFLICTS, "", "")), "conflicts")
-            .query(format!("sum({})", rate(&CLAIMS, "", "")), "slots taken over")
-            .query(format!("sum({})", rate(&LEASE_LOSSES, "", "")), "leases lost"),
-        graph("Driver", "Which one is in use.", "short")
-            .query(format!("count by (driver) ({})", STORE.name), "{{driver}}"),
+            .query(format!("sum({})", rate(&CONFLICTS, "", HERE)), "conflicts")
+            .query(format!("sum({})", rate(&CLAIMS, "", HERE)), "slots taken over")
+            .query(format!("sum({})", rate(&LEASE_LOSSES, "", HERE)), "leases lost"),
+        graph("Driver", "How many watchers use which one.", "short")
+            .query(format!("count by (driver) ({})", of(&STORE, HERE)), "{{driver}}"),
     ]
 }
 
 fn watcher() -> Vec<Panel> {
     vec![
         graph("Trouble", "1 for each part that is in trouble.", "short")
-            .query(format!("max by (part) ({})", TROUBLE.name), "{{part}}")
-            .query(format!("max by (reason) ({})", SETTINGS_NOT_IN_FORCE.name), "settings {{reason}}"),
-        graph("Passes", "A second, and how long 99 in 100 took.", "short")
-            .query(format!("sum by (outcome) ({})", rate(&PASS, "_count", "")), "{{outcome}} a second")
-            .query(format!("histogram_quantile(0.99, sum by (le) ({}))", rate(&PASS, "_bucket", "")), "99 in 100, s"),
+            .query(format!("max by (part) ({})", of(&TROUBLE, HERE)), "{{part}}")
+            .query(format!("max by (reason) ({})", of(&SETTINGS_NOT_IN_FORCE, HERE)), "settings {{reason}}"),
         graph("Work to do", "Repositories to be looked at.", "short")
-            .query(format!("max({})", WORK_QUEUE.name), "queued"),
+            .query(format!("max({})", of(&WORK_QUEUE, HERE)), "queued"),
+        graph("Passes", "Looks at a Repository, a second.", "ops")
+            .query(format!("sum by (outcome) ({})", rate(&PASS, "_count", HERE)), "{{outcome}}"),
+        graph("Time of a pass", "Looking, deciding and one commit at most.", "s").quantiles(&PASS, HERE),
         graph("Watches, reloads, final states, Events", "Times a second.", "ops")
-            .query(format!("sum by (watch) ({})", rate(&WATCH_RESTARTS, "", "")), "watch of {{watch}} restarted")
-            .query(format!("sum by (outcome) ({})", rate(&CONFIG_RELOADS, "", "")), "settings {{outcome}}")
-            .query(format!("sum by (state, outcome) ({})", rate(&RUNS_DONE, "", "")), "{{state}} written: {{outcome}}")
-            .query(format!("sum by (outcome) ({})", rate(&EVENTS, "", "")), "Events {{outcome}}"),
-        graph("CPU", "Cores.", "short").query(of_watchers(&rate(&PROCESS_CPU, "", "")), "{{instance}}"),
-        graph("Memory", "Resident.", "bytes").query(of_watchers(PROCESS_MEMORY.name), "{{instance}}"),
-        graph("Open files and connections", "Of each process.", "short")
-            .query(of_watchers(PROCESS_FILES.name), "{{instance}}"),
-        graph("Uptime", "Since the process was started, by version.", "s")
-            .query(of_watchers(&format!("time() - {}", PROCESS_START.name)), "{{instance}}")
-            .query(format!("count by (version) ({})", BUILD.name), "watchers of version {{version}}"),
+            .query(format!("sum by (watch) ({})", rate(&WATCH_RESTARTS, "", HERE)), "watch of {{watch}} restarted")
+            .query(format!("sum by (outcome) ({})", rate(&CONFIG_RELOADS, "", HERE)), "settings {{outcome}}")
+            .query(
+                format!("sum by (state, outcome) ({})", rate(&RUNS_DONE, "", HERE)),
+                "{{state}} written: {{outcome}}",
+            )
+            .query(format!("sum by (outcome) ({})", rate(&EVENTS, "", HERE)), "Events {{outcome}}"),
+        graph("Versions", "How many watchers are of which version.", "short")
+            .query(format!("count by (version) ({})", of(&BUILD, HERE)), "{{version}}"),
     ]
 }
 
-/// Legend of what is told for each Repository.
-const NAMED: &str = "{{namespace}}/{{repository}}";
+fn process() -> Vec<Panel> {
+    vec![
+        graph("CPU", "Cores.", "short").query(of_watchers(&rate(&PROCESS_CPU, "", HERE)), "{{instance}}"),
+        graph("Memory", "Resident.", "bytes").query(of_watchers(&of(&PROCESS_MEMORY, HERE)), "{{instance}}"),
+        graph("Open files and connections", "Of each process.", "short")
+            .query(of_watchers(&of(&PROCESS_FILES, HERE)), "{{instance}}"),
+        graph("Uptime", "Since the process was started.", "s")
+            .query(of_watchers(&format!("time() - {}", of(&PROCESS_START, HERE))), "{{instance}}"),
+    ]
+}
+
+/// The metric, of what has these labels.
+fn of(metric: &Metric, labels: &str) -> String {
+    if labels.is_empty() { metric.name.to_owned() } else { format!("{}{{{labels}}}", metric.name) }
+}
 
 fn of_each(metric: &Metric) -> String {
-    format!("max by (namespace, repository) ({}{{{CHOSEN}}})", metric.name)
+    format!("max by (cluster, job, namespace, repository) ({})", of(metric, CHOSEN))
 }
 
 fn total(metric: &Metric) -> String {
@@ -237,7 +294,7 @@ fn top(metric: &Metric) -> String {
 
 /// What every process tells, of the watchers alone.
 fn of_watchers(expression: &str) -> String {
-    format!("{expression} and on (instance) {}", BUILD.name)
+    format!("{expression} and on (cluster, job, instance) {}", of(&BUILD, HERE))
 }
 
 fn rate(metric: &Metric, ending: &str, labels: &str) -> String {
@@ -245,11 +302,26 @@ fn rate(metric: &Metric, ending: &str, labels: &str) -> String {
 }
 
 fn graph(title: &'static str, description: &'static str, unit: &'static str) -> Panel {
-    Panel { title, description, kind: "timeseries", unit, width: 12, queries: Vec::new() }
+    Panel { title, description, kind: "timeseries", unit, width: 12, judgement: Judgement::None, queries: Vec::new() }
 }
 
 fn stat(title: &'static str, description: &'static str, query: String) -> Panel {
-    Panel { title, description, kind: "stat", unit: "short", width: 6, queries: vec![(query, "")] }
+    Panel { kind: "stat", width: 4, queries: vec![(query, "")], ..graph(title, description, "short") }
+}
+
+// === impl Judgement ===
+
+impl Judgement {
+    /// Colours from which value on; the first has none.
+    fn thresholds(self) -> Value {
+        let steps = match self {
+            Self::None => vec![("blue", Value::Null)],
+            Self::Wanted => vec![("red", Value::Null), ("green", json!(1))],
+            Self::Unwanted => vec![("green", Value::Null), ("red", json!(1))],
+        };
+        let steps: Vec<Value> = steps.iter().map(|(color, value)| json!({"color": color, "value": value})).collect();
+        json!({"mode": "absolute", "steps": steps})
+    }
 }
 
 // === impl Panel ===
@@ -260,8 +332,12 @@ impl Panel {
         self
     }
 
+    fn judged(self, judgement: Judgement) -> Self {
+        Self { judgement, ..self }
+    }
+
     fn quantiles(mut self, metric: &Metric, labels: &str) -> Self {
-        for (quantile, legend) in [("0.5", "half"), ("0.9", "9 in 10"), ("0.99", "99 in 100")] {
+        for (quantile, legend) in [("0.5", "p50"), ("0.9", "p90"), ("0.99", "p99")] {
             let buckets = rate(metric, "_bucket", labels);
             self = self.query(format!("histogram_quantile({quantile}, sum by (le) ({buckets}))"), legend);
         }
@@ -274,10 +350,14 @@ impl Panel {
             self.queries.iter().zip(letters).map(
                 |((expression, legend), letter)| json!({"refId": letter, "expr": expression, "legendFormat": legend}),
             );
+        let colour = if self.kind == "stat" { "thresholds" } else { "palette-classic" };
+        let defaults = json!({
+            "unit": self.unit, "min": 0, "color": {"mode": colour}, "thresholds": self.judgement.thresholds(),
+        });
         json!({
             "id": id, "type": self.kind, "title": self.title, "description": self.description, "gridPos": place,
             "datasource": {"type": "prometheus", "uid": "${datasource}"},
-            "fieldConfig": {"defaults": {"unit": self.unit, "min": 0}, "overrides": []},
+            "fieldConfig": {"defaults": defaults, "overrides": []},
             "targets": targets.collect::<Vec<_>>(),
         })
     }

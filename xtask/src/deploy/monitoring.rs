@@ -89,7 +89,7 @@ pub(super) fn monitoring(variant: &Variant) -> Result<Manifest> {
     };
     let spec = ServiceMonitorSpec { selector: selector(pod_labels(false)), endpoints: vec![endpoint] };
     let scrape = monitor("ServiceMonitor", &variant.namespace, spec);
-    let rules = vec![RuleGroup { name: WATCHER.to_owned(), rules: alerts(variant.wait_target) }];
+    let rules = vec![RuleGroup { name: WATCHER.to_owned(), rules: alerts(variant.wait_target, &variant.runbook_url) }];
     let alerting = monitor("PrometheusRule", &variant.namespace, RuleSpec { groups: rules });
     let story = "For clusters with the Prometheus operator: who is scraped, and what to alert on.".to_owned();
     let documents = vec![Document::of(&scrape)?, Document::of(&alerting)?];

@@ -35,6 +35,9 @@ pub(crate) struct VariantOptions {
     /// How many minutes a PipelineRun may wait before it is worth an alert [default: 30].
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..=10_080))]
     pub(super) wait_target: Option<u16>,
+    /// Where alerts send whoever they wake: the address of docs/operations.md as your organisation has it.
+    #[arg(long, value_name = "URL", value_parser = web_address)]
+    pub(super) runbook_url: Option<String>,
     /// A setting, as docs/settings.md has them; may be given many times. Passwords belong into the Secret.
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) set: Vec<(String, String)>,
@@ -80,6 +83,14 @@ impl Mode {
 fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a key, = and a value, such as postgresql-port=5432")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+fn web_address(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    if host.is_empty() || host.starts_with('/') || text.contains('#') || !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Err("a whole address without #, such as https://wiki.example.com/pac-watcher/operations.md".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn namespace(text: &str) -> Result<String, String> {

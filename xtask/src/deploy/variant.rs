@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::options::{Mode, VariantOptions};
 use super::settings::{Chosen, Store, Unusable};
 
+/// Stands for where the runbook is until somebody says it; nobody can know where these files are put up.
+const RUNBOOK: &str = "https://pac-watcher.example.com/docs/operations.md";
+
 /// See the [module](self).
 #[derive(Debug, Clone)]
 pub(super) struct Variant {
@@ -14,6 +17,8 @@ pub(super) struct Variant {
     pub(super) replicas: u16,
     /// How long a PipelineRun may wait.
     pub(super) wait_target: Duration,
+    /// Where the runbook of the alerts is.
+    pub(super) runbook_url: String,
     pub(super) settings: Chosen,
 }
 
@@ -33,7 +38,8 @@ impl Variant {
             Ok((settings, warnings)) if problems.is_empty() => {
                 let replicas = options.replicas.unwrap_or(if in_memory { 1 } else { 2 });
                 let wait_target = Duration::from_mins(options.wait_target.unwrap_or(30).into());
-                Ok((Self { mode, namespace, image, replicas, wait_target, settings }, warnings))
+                let runbook_url = options.runbook_url.clone().unwrap_or_else(|| RUNBOOK.to_owned());
+                Ok((Self { mode, namespace, image, replicas, wait_target, runbook_url, settings }, warnings))
             }
             Ok(_) => Err(Unusable(problems)),
             Err(Unusable(mut found)) => {

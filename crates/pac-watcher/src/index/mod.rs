@@ -311,6 +311,7 @@ mod tests {
             begun: None,
             release_reason: None,
             place: None,
+            open_to_pacs_queue: false,
             complaint: None,
         }
     }

@@ -63,6 +63,7 @@ impl Onlooker {
             identity: self.identity.to_string(),
             leading: *self.leading.borrow(),
             system: system.to_owned(),
+            waiting_while_off: self.at_work.backlog(),
             driver,
             trouble: self.health.problems_text(),
         }

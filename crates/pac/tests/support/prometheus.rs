@@ -39,7 +39,8 @@ pub(crate) fn dashboard_queries() -> Vec<(String, String)> {
         let title = panel["title"].as_str().unwrap().to_owned();
         targets.into_iter().map(move |target| (title.clone(), target["expr"].as_str().unwrap().to_owned()))
     });
-    let chosen = |query: String| query.replace("$namespace", ".*").replace("$repository", ".*");
+    let variables = ["$cluster", "$job", "$namespace", "$repository"];
+    let chosen = |query: String| variables.iter().fold(query, |query, variable| query.replace(variable, ".*"));
     queries.map(|(title, query)| (title, chosen(query).replace("$__rate_interval", "4s"))).collect()
 }
 

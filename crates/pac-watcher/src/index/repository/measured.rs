@@ -23,6 +23,10 @@ pub struct Tally {
     pub longest_wait: Duration,
     /// Whether an operator paused it.
     pub paused: bool,
+    /// Whether that lasts until somebody ends it.
+    pub paused_without_end: bool,
+    /// Runs that wait and that PAC's own queue, where it runs, may start.
+    pub open_to_pacs_queue: usize,
 }
 
 /// What a start was preceded by.
@@ -73,8 +77,16 @@ impl RepositoryState {
         let (waiting, longest_wait) =
             waits.fold((0, Duration::ZERO), |(count, most), wait| (count + 1, most.max(wait)));
         let tolerated = self.tolerated.iter().filter(|name| self.running.contains(*name)).count();
-        let paused = self.metadata.pause.as_ref().is_some_and(|pause| pause.lasts_at(Timestamp::now()));
-        Tally { running: self.running.len(), tolerated, waiting, longest_wait, paused }
+        let pause = self.metadata.pause.as_ref().filter(|pause| pause.lasts_at(Timestamp::now()));
+        Tally {
+            running: self.running.len(),
+            tolerated,
+            waiting,
+            longest_wait,
+            paused: pause.is_some(),
+            paused_without_end: pause.is_some_and(|pause| pause.until().is_none()),
+            open_to_pacs_queue: self.runs.iter().filter(|run| run.is_pending() && run.view.open_to_pacs_queue).count(),
+        }
     }
 
     /// Notes that the limit is `limit` now; says how many more runs are over it than over the one before.
@@ -145,6 +157,7 @@ mod tests {
             begun: None,
             release_reason: None,
             place: None,
+            open_to_pacs_queue: false,
             complaint: None,
         }
     }
