@@ -36,10 +36,11 @@ impl Onlooker {
             ahead: Vec::new(),
             holders: Vec::new(),
             estimate: None,
+            times_known: 0,
             history: Vec::new(),
         };
         let Some((key, shown, run)) = self.find(&path) else {
-            (told.answer, told.because) = self.explain_unseen(namespace, name, &mut told.repository).await;
+            (told.answer, told.because) = self.explain_unseen(namespace, name, &mut told).await;
             return told;
         };
         let queue = self.queue(&key).await;
@@ -62,7 +63,7 @@ impl Onlooker {
     }
 
     /// A run the watch doesn't show: a live read tells why.
-    async fn explain_unseen(&self, namespace: &str, name: &str, repository: &mut Option<String>) -> Verdict {
+    async fn explain_unseen(&self, namespace: &str, name: &str, told: &mut Explanation) -> Verdict {
         let runs: Api<Readable<PipelineRun>> = Api::namespaced(self.client.clone(), namespace);
         let run = match tokio::time::timeout(REQUEST_DEADLINE, runs.get_opt(name)).await {
             Ok(Ok(Some(run))) => run,
@@ -83,7 +84,8 @@ impl Onlooker {
             }
             Err(error) => return (Answer::Foreign, format!("it can't be worked with: {error}")),
         };
-        *repository = Some(view.repository.to_string());
+        told.repository = Some(view.repository.to_string());
+        told.history = self.history(&view.repository).await.of(view.key.uid()).cloned().collect();
         match (view.phase, self.at_work.system()) {
             (Phase::Done(state), _) => (Answer::Done, done(state)),
             (_, System::Off) => switched_off(),
@@ -151,6 +153,7 @@ impl Onlooker {
 impl Explanation {
     fn fill_in(&mut self, queue: &RepositoryQueue, uid: &str) {
         self.holders = queue.running.clone();
+        self.times_known = queue.times_known;
         self.history = queue.history.iter().filter(|record| record.uid.as_deref() == Some(uid)).cloned().collect();
         let Some(at) = queue.waiting.iter().position(|run| run.uid == uid) else { return };
         self.position = Some(at + 1);

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use pac_concurrency::{Entry, Limit, RepositoryKey, RunKey, Snapshot};
+use pac_concurrency::{Entry, Limit, Manager, RepositoryKey, RunKey, Snapshot};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Chronicle;
 use super::estimate;
@@ -26,6 +27,9 @@ use crate::pause::{Pause, PauseEnd};
 
 /// Repositories loaded from the store at once when somebody asks for all: the store has other work.
 const LOADS: usize = 2;
+
+/// How long people are kept waiting for the store; after that the cluster alone tells. A store that is in trouble isn't asked.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who answers. Cheap to clone.
 #[derive(Clone)]
@@ -125,29 +129,36 @@ impl Onlooker {
     }
 
     /// What happened lately. Whoever doesn't lead knows it from the store, as far as that was told.
-    async fn history(&self, key: &RepositoryKey) -> History {
+    pub(super) async fn history(&self, key: &RepositoryKey) -> History {
         let known = self.chronicle.history(key);
-        let System::On(manager) = self.at_work.system() else { return known };
+        let Ok(manager) = self.store() else { return known };
         if *self.leading.borrow() {
             return known;
         }
-        let stored = manager.past(key).await.ok().flatten();
-        stored.as_deref().and_then(History::parse).unwrap_or(known)
+        let stored = timeout(PATIENCE, manager.past(key)).await;
+        stored.ok().and_then(Result::ok).flatten().as_deref().and_then(History::parse).unwrap_or(known)
     }
 
     /// What the store has, or why it can't be told.
     async fn snapshot(&self, key: &RepositoryKey) -> (Snapshot, Option<String>) {
-        let trouble = |why: &str| (Snapshot::empty(), Some(why.to_owned()));
+        let looked = match self.store() {
+            Ok(manager) => timeout(PATIENCE, manager.look(key)).await,
+            Err(why) => return (Snapshot::empty(), Some(why)),
+        };
+        match looked {
+            Ok(Ok(snapshot)) => (snapshot, None),
+            Ok(Err(error)) => (Snapshot::empty(), Some(with_causes(&error))),
+            Err(_) => (Snapshot::empty(), Some(format!("no answer within {} s", PATIENCE.as_secs()))),
+        }
+    }
+
+    /// Who asks the store, or why it isn't asked.
+    fn store(&self) -> Result<Arc<Manager>, String> {
+        let trouble = self.health.trouble_of(Part::Store);
         match self.at_work.system() {
-            System::Off => trouble("the concurrency system is switched off"),
-            System::Starting => {
-                let why = self.health.trouble_of(Part::Store);
-                trouble(why.as_deref().unwrap_or("the watcher is not at work yet"))
-            }
-            System::On(manager) => match manager.look(key).await {
-                Ok(snapshot) => (snapshot, None),
-                Err(error) => trouble(&with_causes(&error)),
-            },
+            System::Off => Err("the concurrency system is switched off".to_owned()),
+            System::Starting => Err(trouble.unwrap_or_else(|| "the watcher is not at work yet".to_owned())),
+            System::On(manager) => trouble.map_or(Ok(manager), Err),
         }
     }
 

@@ -169,6 +169,9 @@ pub struct Explanation {
     pub holders: Vec<SlotView>,
     /// When it will start.
     pub estimate: Option<EstimateView>,
+    /// How many recent times estimates go by in its repository.
+    #[serde(default)]
+    pub times_known: usize,
     /// What happened to it lately.
     pub history: Vec<Record>,
 }
