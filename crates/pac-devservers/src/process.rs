@@ -40,9 +40,19 @@ impl Child {
         self
     }
 
+    /// What it reads as standard input, if that is piped. Once.
+    pub fn input(&mut self) -> Option<std::process::ChildStdin> {
+        self.process.stdin.take()
+    }
+
     /// What it writes to standard output, if that is piped. Once.
     pub fn output(&mut self) -> Option<std::process::ChildStdout> {
         self.process.stdout.take()
+    }
+
+    /// What it writes to standard error, if that is piped. Once.
+    pub fn errors(&mut self) -> Option<std::process::ChildStderr> {
+        self.process.stderr.take()
     }
 
     /// How it ended, if it did.

@@ -26,6 +26,8 @@ pub struct SettingsPlace {
     pub config_file: Option<PathBuf>,
     /// A kubeconfig in place of the pod's service account or the usual places.
     pub kubeconfig: Option<PathBuf>,
+    /// How long one request for the settings may take.
+    pub request_timeout: Duration,
 }
 
 /// See the [module](self). The binary makes it of its flags.

@@ -3,25 +3,26 @@
 //! At start, settings that can't be used end the process with every problem named: exit code 2. Later ones that can't be
 //! used change nothing: the last good ones stay, the log says so, and a metric counts it.
 
-use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::Client;
 use kube::api::Api;
+use kube::core::NamespaceResourceScope;
 use kube::runtime::watcher;
+use kube::{Client, Resource};
 use pac_config::{Disk, Problems, Resolved, Settings, Sources, resolve};
 use pac_metrics::catalogue;
+use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::error::{WatcherError, with_causes};
 use crate::health::{Health, Part};
 use crate::options::SettingsPlace;
-use crate::patch::REQUEST_DEADLINE;
 use crate::{backoff, cluster};
 
 /// How often everything is read again, told of a change or not: the Secret and files are not watched.
@@ -42,6 +43,8 @@ pub enum SettingsSource {
         config_map: String,
         /// The Secret's name.
         secret: String,
+        /// How long one request may take.
+        request_timeout: Duration,
     },
 }
 
@@ -57,6 +60,7 @@ impl SettingsSource {
                 namespace: place.namespace.clone(),
                 config_map: place.config_map.clone(),
                 secret: place.secret.clone(),
+                request_timeout: place.request_timeout,
             },
         }
     }
@@ -88,10 +92,15 @@ impl SettingsSource {
     async fn existing_sources(&self) -> Result<Option<Sources>, String> {
         Ok(Some(match self {
             Self::File(path) => environment().with_local_file(path, &Disk),
-            Self::Cluster { client, namespace, config_map, secret } => {
-                let Some(data) = config_map_data(client, namespace, config_map).await? else { return Ok(None) };
-                let sources = environment().with_config_map(&format!("{namespace}/{config_map}"), data);
-                sources.with_secret(&format!("{namespace}/{secret}"), secret_data(client, namespace, secret).await?)
+            Self::Cluster { client, namespace, config_map, secret, request_timeout } => {
+                let found = answer(client, namespace, config_map, *request_timeout).await?;
+                let Some(ConfigMap { data, .. }) = found else { return Ok(None) };
+                let sources =
+                    environment().with_config_map(&format!("{namespace}/{config_map}"), data.unwrap_or_default());
+                let found: Option<Secret> = answer(client, namespace, secret, *request_timeout).await?;
+                let data = found.and_then(|found| found.data).unwrap_or_default();
+                sources
+                    .with_secret(&format!("{namespace}/{secret}"), data.into_iter().map(|(key, value)| (key, value.0)))
             }
         }))
     }
@@ -189,28 +198,16 @@ fn environment() -> Sources {
     Sources::new().with_environment(std::env::vars_os())
 }
 
-/// The ConfigMap's data; nothing if there is no such ConfigMap.
-async fn config_map_data(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<BTreeMap<String, String>>, String> {
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let found = answer(&format!("ConfigMap {namespace}/{name}"), api.get_opt(name)).await?;
-    Ok(found.map(|found| found.data.unwrap_or_default()))
-}
-
-async fn secret_data(client: &Client, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let found = answer(&format!("Secret {namespace}/{name}"), api.get_opt(name)).await?;
-    let data = found.and_then(|found| found.data).unwrap_or_default();
-    Ok(data.into_iter().map(|(key, value)| (key, value.0)).collect())
-}
-
-async fn answer<T>(what: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
-    match tokio::time::timeout(REQUEST_DEADLINE, request).await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => Err(format!("can't read {what}: {}", with_causes(&error))),
-        Err(_) => Err(format!("can't read {what}: no answer within {} s", REQUEST_DEADLINE.as_secs())),
-    }
+/// The object of this name, if there is one; an error says why the cluster could not tell.
+async fn answer<K>(client: &Client, namespace: &str, name: &str, within: Duration) -> Result<Option<K>, String>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let why = match tokio::time::timeout(within, api.get_opt(name)).await {
+        Ok(Ok(found)) => return Ok(found),
+        Ok(Err(error)) => with_causes(&error),
+        Err(_) => format!("no answer from the API server within {within:?}"),
+    };
+    Err(format!("can't read {} {namespace}/{name}: {why}", K::kind(&())))
 }

@@ -1,5 +1,6 @@
 //! What the command line takes. `pac-watcher --help` is made of this file.
 
+pub(crate) mod patience;
 pub(crate) mod queue;
 
 use std::net::SocketAddr;
@@ -7,14 +8,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use patience::Patience;
+
 /// Admits Tekton PipelineRuns of Pipelines-as-Code under their Repository's concurrency_limit.
 #[derive(Debug, Parser)]
-#[command(name = "pac-watcher", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(name = "pac-watcher", version, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-    #[command(flatten)]
-    pub(crate) run: Run,
+    pub(crate) command: Command,
 }
 
 const AFTER_HELP: &str = "\
@@ -29,7 +30,7 @@ Try it without a cluster: cargo xtask demo";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Watch the cluster and admit PipelineRuns (the default).
+    /// Watch the cluster and admit PipelineRuns, until stopped.
     Run(Run),
     /// Show the effective settings and where each came from, or all that is wrong with them (exit code 2).
     CheckConfig(CheckConfig),
@@ -122,6 +123,8 @@ pub(crate) struct Run {
 pub(crate) struct CheckConfig {
     #[command(flatten)]
     pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
     /// Also try to reach the server.
     #[arg(long)]
     pub(crate) connect: bool,
@@ -131,6 +134,8 @@ pub(crate) struct CheckConfig {
 pub(crate) struct Migrate {
     #[command(flatten)]
     pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
     /// The driver whose server has the slots and queues.
     #[arg(long, value_enum)]
     pub(crate) from: DurableDriver,
@@ -179,6 +184,7 @@ impl DurableDriver {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     use super::*;
 
@@ -188,10 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn run_is_the_default() {
-        let cli = Cli::parse_from(["pac-watcher", "--leader-elect", "false", "--mode", "companion"]);
-        assert!(cli.command.is_none() && !cli.run.leader_elect);
+    fn nothing_starts_that_was_not_asked_for() {
+        let help = Cli::try_parse_from(["pac-watcher"]).unwrap_err();
+        assert_eq!(help.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        assert!(help.to_string().contains("Usage: pac-watcher <COMMAND>"), "{help}");
+        assert!(Cli::try_parse_from(["pac-watcher", "--leader-elect", "false"]).is_err());
         let cli = Cli::parse_from(["pac-watcher", "run", "--leader-elect=false"]);
-        assert!(matches!(cli.command, Some(Command::Run(run)) if !run.leader_elect));
+        assert!(matches!(cli.command, Command::Run(run) if !run.leader_elect));
     }
 }

@@ -16,11 +16,10 @@ use cli::{Cli, Command};
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
-        Some(Command::CheckConfig(check)) => commands::check_config::check_config(&check).await,
-        Some(Command::Migrate(migrate)) => commands::migrate::migrate(&migrate).await,
-        Some(Command::Queue(queue)) => commands::queue::queue(&queue).await,
-        Some(Command::Completions { shell }) => commands::completions::completions(shell),
-        Some(Command::Run(run)) => commands::run::run(run).await,
-        None => commands::run::run(cli.run).await,
+        Command::CheckConfig(check) => commands::check_config::check_config(&check).await,
+        Command::Migrate(migrate) => commands::migrate::migrate(&migrate).await,
+        Command::Queue(queue) => commands::queue::queue(&queue).await,
+        Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Run(run) => commands::run::run(run).await,
     }
 }

@@ -5,43 +5,13 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use pac_devservers::process::Child;
 use serde_json::{Value, json};
-use support::{Store, Watcher, World, eventually};
+use support::{Store, Watcher, World, eventually, json_of, queue, run, said};
 
 const IDENTITY: &str = "pac-watcher-0";
-
-/// What a command came to.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn command(world: &World, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pac-watcher"));
-    command.env_remove("KUBECONFIG").env("PAC_WATCHER_KUBECONFIG", world.kubeconfig());
-    command.arg("queue").args(arguments).stdin(Stdio::null());
-    command
-}
-
-fn run(world: &World, arguments: &[&str]) -> Said {
-    said(&mut command(world, arguments))
-}
-
-fn said(command: &mut Command) -> Said {
-    let output = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn json_of(world: &World, arguments: &[&str]) -> Value {
-    let said = run(world, &[arguments, &["-o", "json"]].concat());
-    assert_eq!(said.code, 0, "{arguments:?}: {}", said.err);
-    serde_json::from_str(&said.out).unwrap()
-}
 
 /// A watcher with a pod to be found by, and a Repository whose one slot a run has that never ends.
 fn stuck() -> (World, Watcher) {
@@ -76,7 +46,7 @@ fn a_laptop_sees_the_queue_and_takes_the_slot_of_a_run_that_never_ends() {
     assert!(explain.out.contains("one of 1 slots, of which 1 are taken; one run is before it"), "{}", explain.out);
     assert!(explain.out.contains("Before it: team-0/run-000"), "{}", explain.out);
     assert!(!explain.out.contains('\u{1b}'), "a pipe gets no colours");
-    let coloured = said(command(&world, &["list"]).env("CLICOLOR_FORCE", "1"));
+    let coloured = said(queue(&world, &["list"]).env("CLICOLOR_FORCE", "1"));
     assert!(coloured.out.contains("\u{1b}[1mREPOSITORY"), "{:?}", coloured.out);
 
     let release = ["release", "team-0/stuck", "--reason", "its node is gone"];
@@ -145,7 +115,7 @@ fn what_can_not_be_done_is_said_and_has_its_exit_code() {
 #[test]
 fn to_watch_is_to_be_told_again_and_again() {
     let (world, mut watcher) = stuck();
-    let mut watching = command(&world, &["show", "team-0/repo-0", "--watch", "-o", "json"]);
+    let mut watching = queue(&world, &["show", "team-0/repo-0", "--watch", "-o", "json"]);
     watching.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut watching = Child::spawn("queue show --watch", watching).unwrap();
     let lines = BufReader::new(watching.output().unwrap()).lines();
@@ -192,12 +162,4 @@ fn what_happened_outlives_the_watcher_with_postgresql() {
 #[test]
 fn what_happened_outlives_the_watcher_with_etcd() {
     what_happened_outlives_the_watcher(&Store::etcd());
-}
-
-#[test]
-fn shells_complete_the_command() {
-    for shell in ["bash", "zsh", "fish"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_pac-watcher")).args(["completions", shell]).output().unwrap();
-        assert!(output.status.success() && String::from_utf8(output.stdout).unwrap().contains("resume"), "{shell}");
-    }
 }

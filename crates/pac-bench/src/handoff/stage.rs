@@ -110,6 +110,7 @@ pub(super) async fn client(kubeconfig: &Path) -> Result<kube::Client> {
         secret: String::new(),
         config_file: None,
         kubeconfig: Some(kubeconfig.to_owned()),
+        request_timeout: Duration::from_secs(10),
     };
     Ok(cluster::client(&place).await?)
 }

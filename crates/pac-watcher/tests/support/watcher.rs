@@ -96,6 +96,7 @@ impl Watcher {
                 secret: "pac-concurrency-secret".to_owned(),
                 config_file: None,
                 kubeconfig: Some(kubeconfig.to_owned()),
+                request_timeout: Duration::from_secs(10),
             },
             global_repository: "pipelines-as-code".to_owned(),
             mode: Mode::Standalone,

@@ -6,6 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use k8s_openapi::jiff::SignedDuration;
 use pac_concurrency::RepositoryKey;
 
+use super::patience::Patience;
+
 /// Look at the queues, and do what only a person can decide.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -69,7 +71,7 @@ pub(crate) enum What {
         repository: RepositoryKey,
         /// Why; it is kept with what happened.
         #[arg(long, value_parser = reason)]
-        reason: String,
+        reason: Option<String>,
     },
 }
 
@@ -101,6 +103,8 @@ pub(crate) struct Reach {
     /// The kubeconfig's context to use [default: its current one].
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
 }
 
 /// How answers look.
@@ -109,7 +113,7 @@ pub(crate) struct Form {
     /// How answers look.
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORM", global = true)]
     pub(crate) output: Output,
-    /// Ask again every two seconds, until interrupted (list, show and explain).
+    /// Ask again every two seconds, until interrupted (list, show and explain); whoever doesn't answer is asked again.
     #[arg(short, long, global = true)]
     pub(crate) watch: bool,
 }

@@ -1,13 +1,13 @@
 //! `pac-watcher check-config`.
-#![allow(clippy::print_stdout, reason = "the report is what the command is for")]
 
 use std::process::ExitCode;
 
 use pac_concurrency::Schema;
 use pac_config::{Resolved, problems_report, report};
+use pac_watcher::error::with_causes;
 use pac_watcher::reload::SettingsSource;
 
-use super::settings_place;
+use super::{Failure, exit_code, failure, say, settings_place};
 use crate::cli::CheckConfig;
 use crate::driver::Drivers;
 use crate::logging;
@@ -15,51 +15,34 @@ use crate::logging;
 /// Prints what the settings come to. 0: they can be used (and, with `--connect`, the server can); 1: the cluster or the
 /// server can't be reached; 2: they can't be used.
 pub(crate) async fn check_config(check: &CheckConfig) -> ExitCode {
-    if let Err(why) = logging::start(&check.place) {
-        eprintln!("error: {why}");
-        return ExitCode::from(2);
+    exit_code(try_to_check(check).await)
+}
+
+async fn try_to_check(check: &CheckConfig) -> Result<(), Failure> {
+    logging::start(&check.place).map_err(|why| (2, why))?;
+    let place = settings_place(&check.place, check.patience.request_timeout);
+    let source = SettingsSource::at(&place).await.map_err(failure)?;
+    match source.read().await.map_err(failure)? {
+        Ok(resolved) => {
+            say::print(&report(&resolved)).map_err(failure)?;
+            if check.connect { try_server(&resolved).await } else { Ok(()) }
+        }
+        Err(problems) => {
+            say::print(&problems_report(&problems)).map_err(failure)?;
+            Err((2, "the settings can't be used".to_owned()))
+        }
     }
-    let source = match SettingsSource::at(&settings_place(&check.place)).await {
-        Ok(source) => source,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let resolved = match source.read().await {
-        Ok(Ok(resolved)) => resolved,
-        Ok(Err(problems)) => {
-            print!("{}", problems_report(&problems));
-            return ExitCode::from(2);
-        }
-        Err(why) => {
-            eprintln!("error: {why}");
-            return ExitCode::FAILURE;
-        }
-    };
-    print!("{}", report(&resolved));
-    if check.connect { try_server(&resolved).await } else { ExitCode::SUCCESS }
 }
 
 /// Looks at the server, and changes nothing there.
-async fn try_server(resolved: &Resolved) -> ExitCode {
-    println!();
-    let (inspection, driver) = match Drivers::inspect(&resolved.settings.driver).await {
-        Ok(inspected) => inspected,
-        Err(error) => {
-            println!("not connected: {}", pac_watcher::error::with_causes(&error));
-            return ExitCode::FAILURE;
-        }
-    };
-    println!("connected: {} at {} ({})", driver.name(), inspection.server.address, inspection.server.server);
+async fn try_server(resolved: &Resolved) -> Result<(), Failure> {
+    let inspected = Drivers::inspect(&resolved.settings.driver).await;
+    let (inspection, driver) = inspected.map_err(|error| failure(format!("not connected: {}", with_causes(&error))))?;
+    let server = &inspection.server;
+    let mut text = format!("\nconnected: {} at {} ({})", driver.name(), server.address, server.server);
     if inspection.schema != Schema::Unneeded {
-        println!("a watcher: {}", inspection.schema);
+        text = format!("{text}\na watcher: {}", inspection.schema);
     }
-    match inspection.cannot_write {
-        None => ExitCode::SUCCESS,
-        Some(why) => {
-            println!("can't write: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    say::line(text).map_err(failure)?;
+    inspection.cannot_write.map_or(Ok(()), |why| Err(failure(format!("can't write: {why}"))))
 }

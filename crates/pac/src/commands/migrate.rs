@@ -1,5 +1,4 @@
 //! `pac-watcher migrate`.
-#![allow(clippy::print_stdout, reason = "the report is what the command is for")]
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use pac_watcher::reload::SettingsSource;
 use pac_watcher::survey::survey;
 use pac_watcher::{Connect, cluster};
 
-use super::settings_place;
+use super::{Failure, exit_code, failure, say, settings_place};
 use crate::cli::{DurableDriver, Migrate};
 use crate::driver::Drivers;
 use crate::logging;
@@ -32,31 +31,14 @@ struct Left {
 /// Moves, or says why not. 0: done; 1: a server or the cluster can't be reached, or a watcher is at work; 2: the settings
 /// can't be used.
 pub(crate) async fn migrate(migrate: &Migrate) -> ExitCode {
-    if let Err(why) = logging::start(&migrate.place) {
-        eprintln!("error: {why}");
-        return ExitCode::from(2);
-    }
-    if migrate.from == migrate.to {
-        eprintln!("error: --from and --to are the same");
-        return ExitCode::from(2);
-    }
-    match try_to_migrate(migrate).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((code, why)) => {
-            eprintln!("error: {why}");
-            ExitCode::from(code)
-        }
-    }
-}
-
-/// An exit code and what to say.
-type Failure = (u8, String);
-
-fn failure(why: impl Into<String>) -> Failure {
-    (1, why.into())
+    exit_code(try_to_migrate(migrate).await)
 }
 
 async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
+    logging::start(&migrate.place).map_err(|why| (2, why))?;
+    if migrate.from == migrate.to {
+        return Err((2, "--from and --to are the same".to_owned()));
+    }
     let from = connect(migrate, migrate.from, "--from").await?;
     let to = connect(migrate, migrate.to, "--to").await?;
     let mut rows = Vec::new();
@@ -67,10 +49,9 @@ async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
         }
     }
     let left = left_by_an_earlier_version(migrate, &*from).await?;
-    print_rows(&rows, left.as_ref());
+    print_rows(&rows, left.as_ref())?;
     if migrate.dry_run {
-        println!("nothing was changed (--dry-run)");
-        return Ok(());
+        return tell("nothing was changed (--dry-run)".to_owned());
     }
     let explain = |error| failure(with_causes(&error));
     if let Some(left) = &left {
@@ -78,7 +59,7 @@ async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
         from.note_legacy_taken_over(&left.taken).await.map_err(explain)?;
     }
     let moved = relocate(&*from, &*to).await.map_err(explain)?;
-    println!(
+    tell(format!(
         "moved {} slots and {} waiting runs of {} repositories from {} to {}; {} keeps what it has",
         moved.slots,
         moved.waiting,
@@ -86,13 +67,12 @@ async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
         from.name(),
         to.name(),
         from.name()
-    );
-    Ok(())
+    ))
 }
 
 async fn connect(migrate: &Migrate, driver: DurableDriver, flag: &'static str) -> Result<Arc<dyn Driver>, Failure> {
     let source =
-        SettingsSource::at(&settings_place(&migrate.place)).await.map_err(|error| failure(error.to_string()))?;
+        SettingsSource::at(&settings_place(&migrate.place, migrate.patience.request_timeout)).await.map_err(failure)?;
     let sources = source.sources().await.map_err(failure)?.with_driver(driver.name(), flag);
     let resolved = resolve(&sources, &Disk).map_err(|problems| (2, problems_report(&problems)))?;
     if matches!(&resolved.settings.driver, DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd) {
@@ -126,11 +106,12 @@ async fn look(driver: &dyn Driver, force: bool) -> Result<Vec<Row>, Failure> {
 
 async fn left_by_an_earlier_version(migrate: &Migrate, from: &dyn Driver) -> Result<Option<Left>, Failure> {
     let Some(legacy) = from.legacy().await.map_err(|error| failure(with_causes(&error)))? else { return Ok(None) };
-    let client = cluster::client(&settings_place(&migrate.place)).await.map_err(|error| failure(error.to_string()))?;
+    let client =
+        cluster::client(&settings_place(&migrate.place, migrate.patience.request_timeout)).await.map_err(failure)?;
     let global = RepositoryKey::new(&migrate.place.namespace, "pipelines-as-code");
-    let index = survey(client, global.map_err(|error| failure(error.to_string()))?).await.map_err(failure)?;
+    let index = survey(client, global.map_err(failure)?).await.map_err(failure)?;
     for record in &legacy.corrupt {
-        println!("skipped: {} ({})", record.place, record.why);
+        tell(format!("skipped: {} ({})", record.place, record.why))?;
     }
     let mut left =
         Left { deltas: Vec::new(), taken: TakenOver { corrupt: legacy.corrupt.len(), ..TakenOver::default() } };
@@ -139,7 +120,7 @@ async fn left_by_an_earlier_version(migrate: &Migrate, from: &dyn Driver) -> Res
         left.taken = left.taken.and(taken);
         left.deltas.push((repository.repository.clone(), delta));
     }
-    println!("{}: left by an earlier version", legacy.source);
+    tell(format!("{}: left by an earlier version", legacy.source))?;
     Ok(Some(left))
 }
 
@@ -153,16 +134,20 @@ async fn take_over(left: &Left, to: &dyn Driver) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_rows(rows: &[Row], left: Option<&Left>) {
-    let line = |repository: &str, slots: usize, waiting: usize| println!("{repository:<60} {slots:>7} {waiting:>8}");
-    println!("{:<60} {:>7} {:>8}", "REPOSITORY", "SLOTS", "WAITING");
+fn print_rows(rows: &[Row], left: Option<&Left>) -> Result<(), Failure> {
+    let line =
+        |repository: &str, slots: usize, waiting: usize| tell(format!("{repository:<60} {slots:>7} {waiting:>8}"));
+    tell(format!("{:<60} {:>7} {:>8}", "REPOSITORY", "SLOTS", "WAITING"))?;
     for row in rows {
-        line(row.repository.as_str(), row.slots, row.waiting);
+        line(row.repository.as_str(), row.slots, row.waiting)?;
     }
-    if let Some(left) = left {
-        for (repository, delta) in &left.deltas {
-            line(repository.as_str(), delta.hold.len(), delta.enqueue.len());
-        }
-        println!("{} runs that an earlier version left are done or gone, and are dropped", left.taken.ghosts);
+    let Some(left) = left else { return Ok(()) };
+    for (repository, delta) in &left.deltas {
+        line(repository.as_str(), delta.hold.len(), delta.enqueue.len())?;
     }
+    tell(format!("{} runs that an earlier version left are done or gone, and are dropped", left.taken.ghosts))
+}
+
+fn tell(text: String) -> Result<(), Failure> {
+    say::line(text).map_err(failure)
 }

@@ -5,9 +5,12 @@ pub(crate) mod completions;
 pub(crate) mod migrate;
 pub(crate) mod queue;
 pub(crate) mod run;
+mod say;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
+use pac_watcher::patch::REQUEST_DEADLINE;
 use pac_watcher::{SettingsPlace, WatcherOptions};
 
 use crate::cli::{Mode, Place, Run};
@@ -18,7 +21,7 @@ fn watcher_options(run: Run) -> WatcherOptions {
         metrics_addr: run.metrics_addr,
         probe_addr: run.probe_addr,
         admin_addr: run.admin_addr,
-        place: settings_place(&run.place),
+        place: settings_place(&run.place, REQUEST_DEADLINE),
         global_repository: run.global_repository,
         mode: match run.mode {
             Mode::Standalone => pac_watcher::Mode::Standalone,
@@ -30,13 +33,32 @@ fn watcher_options(run: Run) -> WatcherOptions {
     }
 }
 
-fn settings_place(place: &Place) -> SettingsPlace {
+fn settings_place(place: &Place, request_timeout: Duration) -> SettingsPlace {
     SettingsPlace {
         namespace: place.namespace.clone(),
         config_map: place.configmap.clone(),
         secret: place.secret.clone(),
         config_file: place.config.clone(),
         kubeconfig: place.kubeconfig.clone(),
+        request_timeout,
+    }
+}
+
+/// Why a command was not carried out: its exit code, and what is said.
+type Failure = (u8, String);
+
+/// A cluster or a server that can't be reached.
+fn failure(why: impl ToString) -> Failure {
+    (1, why.to_string())
+}
+
+fn exit_code(done: Result<(), Failure>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, why)) => {
+            say::error(why);
+            ExitCode::from(code)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::watcher_options;
+use super::{say, watcher_options};
 use crate::cli::Run;
 use crate::driver::Drivers;
 use crate::logging;
@@ -16,7 +16,7 @@ use crate::logging;
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(run: Run) -> ExitCode {
     if let Err(why) = logging::start(&run.place) {
-        eprintln!("error: {why}");
+        say::error(why);
         return ExitCode::from(2);
     }
     let counted = match pac_watcher::telemetry::install_metrics() {

@@ -9,6 +9,7 @@
 )]
 
 mod by_hand;
+mod command;
 mod process;
 pub(crate) mod prometheus;
 mod scrape;
@@ -17,6 +18,7 @@ mod work;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use self::command::{Said, command, json_of, queue, run, said};
 pub(crate) use self::process::Watcher;
 pub(crate) use self::scrape::Scrape;
 pub(crate) use self::store::{Store, postgresql_settings};

@@ -1,7 +1,5 @@
 //! The way to the watcher's admin port: straight, or through the API server's port-forward to the pod that leads.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode, header};
@@ -9,29 +7,31 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use pac_watcher::error::with_causes;
 use pac_watcher::leader::LEASE_NAME;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::Failure;
+use super::cluster::Cluster;
+use crate::cli::patience::Patience;
 use crate::cli::queue::Reach;
 
-/// How long an answer may take. One about every repository of a large cluster asks the store about each.
-const DEADLINE: Duration = Duration::from_secs(30);
 /// Where the admin port is unless the pod's arguments say otherwise.
 const ADMIN_PORT: u16 = 8081;
 
 /// See the [module](self).
-pub(super) enum Admin {
+pub(super) struct Admin {
+    way: Way,
+    patience: Patience,
+}
+
+enum Way {
     /// `host:port`.
     Straight(String),
     /// Through the API server.
-    Forwarded { pods: Box<Api<Pod>>, pod: String, port: u16 },
+    Forwarded { pods: Box<Api<Pod>>, pod: String, port: u16, server: String },
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -42,17 +42,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Admin {
     pub(super) async fn find(reach: &Reach) -> Result<Self, Failure> {
-        match &reach.admin_url {
-            Some(url) => straight(url).map(Self::Straight),
-            None => forwarded(reach).await,
-        }
+        let way = match &reach.admin_url {
+            Some(url) => Way::Straight(straight(url)?),
+            None => forwarded(&Cluster::of(reach).await?, reach).await?,
+        };
+        Ok(Self { way, patience: reach.patience })
     }
 
     /// What is at `path`, with these parameters.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T, Failure> {
-        let asked = timeout(DEADLINE, self.ask(path, parameters)).await;
-        let (status, body) =
-            asked.map_err(|_| self.unreachable(format!("no answer within {} s", DEADLINE.as_secs())))??;
+        let asked = self.patience.wait(self.place(), self.ask(path, parameters)).await;
+        let (status, body) = asked.map_err(Failure::Unreachable)??;
         let text = || String::from_utf8_lossy(&body).trim().to_owned();
         match status {
             StatusCode::OK => serde_json::from_slice(&body)
@@ -65,9 +65,9 @@ impl Admin {
 
     async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<(StatusCode, Bytes), Failure> {
         let failed = |error: &dyn std::error::Error| self.unreachable(with_causes(error));
-        let stream: Box<dyn Stream> = match self {
-            Self::Straight(address) => Box::new(TcpStream::connect(address).await.map_err(|error| failed(&error))?),
-            Self::Forwarded { pods, pod, port } => {
+        let stream: Box<dyn Stream> = match &self.way {
+            Way::Straight(address) => Box::new(TcpStream::connect(address).await.map_err(|error| failed(&error))?),
+            Way::Forwarded { pods, pod, port, .. } => {
                 let mut forwarder = pods.portforward(pod, &[*port]).await.map_err(|error| failed(&error))?;
                 let taken = forwarder.take_stream(*port);
                 Box::new(taken.ok_or_else(|| self.unreachable("the API server forwards no such port".to_owned()))?)
@@ -87,11 +87,15 @@ impl Admin {
     }
 
     fn unreachable(&self, why: String) -> Failure {
-        let place = match self {
-            Self::Straight(address) => format!("the watcher at {address}"),
-            Self::Forwarded { pod, port, .. } => format!("port {port} of pod {pod}"),
-        };
-        Failure::Unreachable(format!("{place} can't be asked: {why}"))
+        Failure::Unreachable(format!("{} can't be asked: {why}", self.place()))
+    }
+
+    /// Who is asked, for messages.
+    fn place(&self) -> String {
+        match &self.way {
+            Way::Straight(address) => format!("the watcher at {address}"),
+            Way::Forwarded { pod, port, server, .. } => format!("port {port} of pod {pod}, by way of {server},"),
+        }
     }
 }
 
@@ -110,35 +114,10 @@ fn straight(url: &str) -> Result<String, Failure> {
     }
 }
 
-/// A client with the user's own rights.
-pub(super) async fn client(reach: &Reach) -> Result<Client, Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::Unreachable(with_causes(error));
-    let chosen = KubeConfigOptions { context: reach.context.clone(), ..KubeConfigOptions::default() };
-    let config = match &reach.kubeconfig {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
-            Config::from_custom_kubeconfig(kubeconfig, &chosen).await.map_err(|error| failed(&error))?
-        }
-        None if reach.context.is_some() => Config::from_kubeconfig(&chosen).await.map_err(|error| failed(&error))?,
-        None => Config::infer().await.map_err(|error| failed(&error))?,
-    };
-    Client::try_from(config).map_err(|error| failed(&error))
-}
-
-/// What a request to the API server came to, for people.
-pub(super) fn explain(error: &kube::Error) -> Failure {
-    match error {
-        kube::Error::Api(status) => Failure::Unreachable(format!("the API server refused: {}", status.message)),
-        error => Failure::Unreachable(format!("the API server can't be reached: {}", with_causes(error))),
-    }
-}
-
-async fn forwarded(reach: &Reach) -> Result<Admin, Failure> {
-    let client = client(reach).await?;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &reach.namespace);
+async fn forwarded(cluster: &Cluster, reach: &Reach) -> Result<Way, Failure> {
     let found = match &reach.pod {
-        Some(name) => pods.get_opt(name).await.map_err(|error| explain(&error))?,
-        None => leading_pod(&pods, &leader(client, reach).await?).await?,
+        Some(name) => cluster.find(&reach.namespace, name).await?,
+        None => leading_pod(cluster, reach).await?,
     };
     let missing = || {
         let name = reach.pod.as_deref().unwrap_or("of the watcher that leads");
@@ -147,36 +126,37 @@ async fn forwarded(reach: &Reach) -> Result<Admin, Failure> {
     let pod = found.ok_or_else(missing)?;
     let port = reach.admin_port.or_else(|| admin_port(&pod)).unwrap_or(ADMIN_PORT);
     let pod = pod.metadata.name.ok_or_else(missing)?;
-    Ok(Admin::Forwarded { pods: Box::new(pods), pod, port })
-}
-
-/// Who leads, by the Lease.
-async fn leader(client: Client, reach: &Reach) -> Result<String, Failure> {
-    let leases: Api<Lease> = Api::namespaced(client, &reach.namespace);
-    let lease = leases.get_opt(LEASE_NAME).await.map_err(|error| explain(&error))?;
-    let holder = lease.and_then(|lease| lease.spec?.holder_identity).filter(|holder| !holder.is_empty());
-    holder.ok_or_else(|| {
-        let why = format!(
-            "no watcher leads: Lease {LEASE_NAME} in namespace {} is not there or has no holder; name a watcher with \
-             --pod or --admin-url",
-            reach.namespace
-        );
-        Failure::Unreachable(why)
-    })
+    let pods = Box::new(cluster.api(&reach.namespace));
+    Ok(Way::Forwarded { pods, pod, port, server: cluster.server().to_owned() })
 }
 
 /// The leader's pod. A watcher that isn't told who it is adds its process id to the pod's name.
-async fn leading_pod(pods: &Api<Pod>, identity: &str) -> Result<Option<Pod>, Failure> {
+async fn leading_pod(cluster: &Cluster, reach: &Reach) -> Result<Option<Pod>, Failure> {
+    let identity = leader(cluster, reach).await?;
     let without_process = identity
         .rsplit_once('-')
         .filter(|(_, process)| process.bytes().all(|byte| byte.is_ascii_digit()))
         .map(|(name, _)| name);
-    for name in [Some(identity), without_process].into_iter().flatten() {
-        if let Some(pod) = pods.get_opt(name).await.map_err(|error| explain(&error))? {
+    for name in [Some(identity.as_str()), without_process].into_iter().flatten() {
+        if let Some(pod) = cluster.find(&reach.namespace, name).await? {
             return Ok(Some(pod));
         }
     }
     Ok(None)
+}
+
+/// Who leads, by the Lease.
+async fn leader(cluster: &Cluster, reach: &Reach) -> Result<String, Failure> {
+    let lease: Option<Lease> = cluster.find(&reach.namespace, LEASE_NAME).await?;
+    let holder = lease.and_then(|lease| lease.spec?.holder_identity).filter(|holder| !holder.is_empty());
+    holder.ok_or_else(|| {
+        let why = format!(
+            "no watcher leads: Lease {LEASE_NAME} in namespace {} is not there or has no holder; name PAC's namespace with \
+             --namespace, or a watcher with --pod or --admin-url",
+            reach.namespace
+        );
+        Failure::Unreachable(why)
+    })
 }
 
 /// The admin port that the pod's arguments say.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use pac_watcher::queue::estimate::{FEWEST_TIMES, MOST_POSITIONS};
 use pac_watcher::queue::history::{Record, watcher};
 use pac_watcher::queue::view::{
     Answer, Explanation, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, WaitingView, WatcherView,
@@ -10,8 +11,8 @@ use pac_watcher::queue::view::{
 
 use super::Failure;
 use super::admin::Admin;
-use super::output::{Page, print};
-use super::table::{Set, shortened, table};
+use super::output::{Page, Printer};
+use super::table::{Set, table};
 use super::times::{estimate, since, span, time};
 use crate::cli::queue::{Output, Queue, What};
 
@@ -25,29 +26,16 @@ const HISTORY_SHOWN: usize = 15;
 const AHEAD_SHOWN: usize = 5;
 
 pub(super) async fn answer(queue: &Queue) -> Result<(), Failure> {
-    let admin = Admin::find(&queue.reach).await?;
+    let mut printer = Printer::new(&queue.form);
+    let mut admin = None;
     loop {
-        let (form, again) = (queue.form.output, queue.form.watch);
-        let is_read = match &queue.what {
-            What::List => {
-                let overview: Overview = admin.get("/debug/queue/summary", &[]).await?;
-                print(&overview, form, again, list)?
+        let is_read = match ask(queue, &mut admin, &mut printer).await {
+            // Whoever watches is told, and told more when there is more to tell; the watcher may be another by then.
+            Err(failure) if queue.form.watch && failure.may_pass(printer.has_printed()) => {
+                admin = None;
+                printer.trouble(failure.why())?
             }
-            What::Show { repository } => {
-                let queues: Queues = admin.get("/debug/queue", &[("repository", repository.as_str())]).await?;
-                print(&queues, form, again, show)?
-            }
-            What::Explain { run } => {
-                let path = run.path();
-                let told: Explanation = admin.get("/debug/queue/explain", &[("run", path.as_str())]).await?;
-                let unknown = told.answer == Answer::Unknown && !again;
-                let is_read = unknown && form == Output::Table || print(&told, form, again, explain)?;
-                if unknown {
-                    return Err(Failure::Missing(told.because));
-                }
-                is_read
-            }
-            What::Release { .. } | What::Pause { .. } | What::Resume { .. } => false,
+            answered => answered?,
         };
         if !queue.form.watch || !is_read {
             return Ok(());
@@ -56,16 +44,37 @@ pub(super) async fn answer(queue: &Queue) -> Result<(), Failure> {
     }
 }
 
-fn list(overview: &Overview, width: usize) -> Page {
-    let mut page = Page::default();
-    trouble(&mut page, &overview.watcher);
+/// Asks once, and prints what is answered; whether anybody still reads.
+async fn ask(queue: &Queue, admin: &mut Option<Admin>, printer: &mut Printer) -> Result<bool, Failure> {
+    if admin.is_none() {
+        *admin = Some(Admin::find(&queue.reach).await?);
+    }
+    let Some(admin) = admin else { return Ok(false) };
+    match &queue.what {
+        What::List => printer.answer(&admin.get::<Overview>("/debug/queue/summary", &[]).await?, list),
+        What::Show { repository } => {
+            let queues: Queues = admin.get("/debug/queue", &[("repository", repository.as_str())]).await?;
+            printer.answer(&queues, show)
+        }
+        What::Explain { run } => {
+            let told: Explanation = admin.get("/debug/queue/explain", &[("run", run.path().as_str())]).await?;
+            let unknown = told.answer == Answer::Unknown && !queue.form.watch;
+            let is_read = unknown && queue.form.output == Output::Table || printer.answer(&told, explain)?;
+            if unknown { Err(Failure::Missing(told.because)) } else { Ok(is_read) }
+        }
+        What::Release { .. } | What::Pause { .. } | What::Resume { .. } => Ok(false),
+    }
+}
+
+fn list(page: &mut Page, overview: &Overview) {
+    trouble(page, &overview.watcher);
     let columns = [
-        ("REPOSITORY", Set::Cut),
+        ("REPOSITORY", Set::Name),
         ("LIMIT", Set::Right),
         ("RUNNING", Set::Right),
         ("WAITING", Set::Right),
         ("OLDEST", Set::Right),
-        ("NOTE", Set::Cut),
+        ("NOTE", Set::Text),
     ];
     let rows = overview.repositories.iter().map(|one| {
         vec![
@@ -81,15 +90,13 @@ fn list(overview: &Overview, width: usize) -> Page {
     if rows.is_empty() {
         page.line("There is no Repository.");
     } else {
-        page.table(table(&columns, &rows, width));
+        page.table(table(&columns, &rows, page.width));
     }
-    page
 }
 
-fn show(queues: &Queues, width: usize) -> Page {
-    let mut page = Page::default();
+fn show(page: &mut Page, queues: &Queues) {
     let now = queues.watcher.at;
-    trouble(&mut page, &queues.watcher);
+    trouble(page, &queues.watcher);
     for queue in &queues.repositories {
         let (running, waiting) = (queue.running.len(), queue.waiting.len());
         page.title(format!("{}: limit {}, {running} running, {waiting} waiting", queue.repository, queue.limit.text));
@@ -100,34 +107,48 @@ fn show(queues: &Queues, width: usize) -> Page {
         if let Some(why) = &queue.store_trouble {
             page.warning(format!("from what the cluster shows alone, the store was not asked: {why}"));
         }
-        slots(&mut page, &queue.running, now, width);
-        waiting_runs(&mut page, queue, now, width);
-        history(&mut page, &queue.history, now, width);
+        slots(page, &queue.running, now);
+        waiting_runs(page, queue, now);
+        history(page, &queue.history, now);
     }
-    page
 }
 
-fn explain(told: &Explanation, width: usize) -> Page {
-    let mut page = Page::default();
+fn explain(page: &mut Page, told: &Explanation) {
     let now = told.watcher.at;
-    trouble(&mut page, &told.watcher);
+    trouble(page, &told.watcher);
     match &told.repository {
         Some(repository) => page.title(format!("{} of {repository}: {}", told.run, word(told.answer))),
         None => page.title(format!("{}: {}", told.run, word(told.answer))),
     }
     page.line(format!("{}.", sentence(&told.because)));
     if told.answer == Answer::Waiting {
-        let position = told.position.map_or_else(|| "?".to_owned(), |position| position.to_string());
-        page.line(format!("Place {position}; starts in {}, nine times in ten.", estimate(told.estimate)));
+        page.line(place(told));
     }
     if !told.ahead.is_empty() {
         page.line(format!("Before it: {}", named(&told.ahead)));
     }
     if matches!(told.answer, Answer::Waiting | Answer::Refused | Answer::PlaceToCome | Answer::Paused) {
-        slots(&mut page, &told.holders, now, width);
+        slots(page, &told.holders, now);
     }
-    history(&mut page, &told.history, now, width);
-    page
+    history(page, &told.history, now);
+}
+
+/// Its place, and when it starts, or why that can't be told.
+fn place(told: &Explanation) -> String {
+    let place =
+        told.position.map_or_else(|| "Its place isn't known".to_owned(), |position| format!("Place {position}"));
+    match told.estimate {
+        Some(range) => format!("{place}; starts in {}, nine times in ten.", estimate(range)),
+        None if told.times_known < FEWEST_TIMES => format!("{place}. {}", too_little_known(told.times_known)),
+        None if told.position.is_some_and(|position| position > MOST_POSITIONS) => {
+            format!("{place}. When it starts can be estimated from place {MOST_POSITIONS} on.")
+        }
+        None => format!("{place}."),
+    }
+}
+
+fn too_little_known(times: usize) -> String {
+    format!("Starts can be estimated when {FEWEST_TIMES} runs of this Repository have ended; so far {times} have.")
 }
 
 fn named(ahead: &[String]) -> String {
@@ -138,11 +159,11 @@ fn named(ahead: &[String]) -> String {
     }
 }
 
-fn slots(page: &mut Page, slots: &[SlotView], now: Timestamp, width: usize) {
+fn slots(page: &mut Page, slots: &[SlotView], now: Timestamp) {
     if slots.is_empty() {
         return;
     }
-    let columns = [("RUNNING", Set::Cut), ("FOR", Set::Right), ("STATE", Set::Left), ("SLOT FROM", Set::Cut)];
+    let columns = [("RUNNING", Set::Name), ("FOR", Set::Right), ("STATE", Set::Left), ("SLOT FROM", Set::Text)];
     let rows: Vec<_> = slots
         .iter()
         .map(|slot| {
@@ -151,38 +172,39 @@ fn slots(page: &mut Page, slots: &[SlotView], now: Timestamp, width: usize) {
             vec![slot.run.clone(), since(slot.since, now), slot.state.clone(), format!("{holder}{lapsed}")]
         })
         .collect();
-    page.line("");
-    page.table(table(&columns, &rows, width));
+    page.table(table(&columns, &rows, page.width));
 }
 
-fn waiting_runs(page: &mut Page, queue: &RepositoryQueue, now: Timestamp, width: usize) {
+fn waiting_runs(page: &mut Page, queue: &RepositoryQueue, now: Timestamp) {
     if queue.waiting.is_empty() {
         return;
     }
     let columns =
-        [("#", Set::Right), ("WAITING", Set::Cut), ("FOR", Set::Right), ("STARTS IN", Set::Left), ("NOTE", Set::Cut)];
+        [("#", Set::Right), ("WAITING", Set::Name), ("FOR", Set::Right), ("STARTS IN", Set::Left), ("NOTE", Set::Text)];
     let row = |run: &WaitingView| {
         vec![
             run.position.to_string(),
             run.run.clone(),
             since(run.since, now),
-            estimate(run.estimate),
+            run.estimate.map_or_else(|| "?".to_owned(), estimate),
             run.note.clone().unwrap_or_default(),
         ]
     };
     let rows: Vec<_> = queue.waiting.iter().take(WAITING_SHOWN).map(row).collect();
-    page.line("");
-    page.table(table(&columns, &rows, width));
+    page.table(table(&columns, &rows, page.width));
     if queue.waiting.len() > WAITING_SHOWN {
-        page.line(format!("   and {} more", queue.waiting.len() - WAITING_SHOWN));
+        page.line(format!("and {} more (-o json has all)", queue.waiting.len() - WAITING_SHOWN));
+    }
+    if queue.times_known < FEWEST_TIMES {
+        page.line(too_little_known(queue.times_known));
     }
 }
 
-fn history(page: &mut Page, history: &[Record], now: Timestamp, width: usize) {
+fn history(page: &mut Page, history: &[Record], now: Timestamp) {
     if history.is_empty() {
         return;
     }
-    let columns = [("AGO", Set::Right), ("RUN", Set::Left), ("WHAT HAPPENED", Set::Cut)];
+    let columns = [("AGO", Set::Right), ("RUN", Set::Name), ("WHAT HAPPENED", Set::Text)];
     let rows: Vec<_> = history[history.len().saturating_sub(HISTORY_SHOWN)..]
         .iter()
         .map(|record| {
@@ -190,8 +212,7 @@ fn history(page: &mut Page, history: &[Record], now: Timestamp, width: usize) {
             vec![since(Some(record.at), now), name.to_owned(), record.what.to_string()]
         })
         .collect();
-    page.line("");
-    page.table(table(&columns, &rows, width));
+    page.table(table(&columns, &rows, page.width));
 }
 
 /// What is wrong with the watcher itself: it is said first, since all that follows may be of the past.
@@ -205,15 +226,15 @@ fn trouble(page: &mut Page, watcher: &WatcherView) {
         _ => {}
     }
     for line in &watcher.trouble {
-        page.warning(format!("In trouble: {}", shortened(line, 500)));
+        page.warning(format!("In trouble: {line}"));
     }
 }
 
 fn note(limit: &LimitView, paused: Option<&PauseView>) -> String {
     let pause = paused.map(|pause| {
-        let until = pause.until.map(|until| format!(" until {}", time(until))).unwrap_or_default();
+        let until = pause.until.map_or_else(|| "it is resumed".to_owned(), time);
         let complaint = pause.complaint.as_ref().map(|complaint| format!(" ({complaint})")).unwrap_or_default();
-        format!("paused{until}: {}{complaint}", pause.reason)
+        format!("paused until {until}: {}{complaint}", pause.reason)
     });
     let held = limit.why.as_ref().map(|why| format!("held: {why}"));
     pause.into_iter().chain(held).collect::<Vec<_>>().join("; ")

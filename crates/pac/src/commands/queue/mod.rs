@@ -1,9 +1,9 @@
 //! `pac-watcher queue`: asks the watcher's admin port and prints what it says; what changes anything goes through the API
 //! server, with the user's own rights.
-#![allow(clippy::print_stdout, reason = "the answer is what the command is for")]
 
 mod admin;
 mod answer;
+mod cluster;
 mod operator;
 mod output;
 mod table;
@@ -11,6 +11,7 @@ mod times;
 
 use std::process::ExitCode;
 
+use super::say;
 use crate::cli::queue::{Queue, What};
 
 /// Why a command was not carried out: with what exit code, and what is said.
@@ -18,6 +19,8 @@ use crate::cli::queue::{Queue, What};
 pub(crate) enum Failure {
     /// The watcher or the API server can't be reached, or would not.
     Unreachable(String),
+    /// Something is wrong on this side: no kubeconfig to go by, a full disk.
+    Local(String),
     /// There is no such repository or run.
     Missing(String),
     /// It would do harm, or nothing.
@@ -31,7 +34,7 @@ pub(crate) enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Unreachable(_) => 1,
+            Self::Unreachable(_) | Self::Local(_) => 1,
             Self::Usage(_) => 2,
             Self::Missing(_) => 3,
             Self::Refused(_) => 4,
@@ -40,8 +43,15 @@ impl Failure {
 
     fn why(&self) -> &str {
         match self {
-            Self::Unreachable(why) | Self::Missing(why) | Self::Refused(why) | Self::Usage(why) => why,
+            Self::Unreachable(why) | Self::Local(why) | Self::Missing(why) | Self::Refused(why) | Self::Usage(why) => {
+                why
+            }
         }
+    }
+
+    /// Whether to ask again may help; what was there once may come back.
+    fn may_pass(&self, was_answered: bool) -> bool {
+        matches!(self, Self::Unreachable(_)) || was_answered && matches!(self, Self::Missing(_))
     }
 }
 
@@ -49,14 +59,14 @@ impl Failure {
 pub(crate) async fn queue(queue: &Queue) -> ExitCode {
     let done = match &queue.what {
         What::List | What::Show { .. } | What::Explain { .. } => answer::answer(queue).await,
-        What::Pause { repository, reason, lasts } => operator::pause(queue, repository, reason, *lasts).await,
-        What::Resume { repository, reason } => operator::resume(queue, repository, reason).await,
-        What::Release { run, reason, force } => operator::release(queue, run, reason, *force).await,
+        What::Pause { repository, reason, lasts } => operator::pause(&queue.reach, repository, reason, *lasts).await,
+        What::Resume { repository, reason } => operator::resume(&queue.reach, repository, reason.as_deref()).await,
+        What::Release { run, reason, force } => operator::release(&queue.reach, run, reason, *force).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {}", failure.why());
+            say::error(failure.why());
             ExitCode::from(failure.code())
         }
     }

@@ -6,80 +6,137 @@
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, TestOperation};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
+use kube::Resource;
+use kube::api::Patch;
 use pac_concurrency::RepositoryKey;
 use pac_watcher::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED};
-use pac_watcher::api::{PipelineRun, Repository};
+use pac_watcher::api::{PipelineRun, Readable, Repository};
 use pac_watcher::convert::{self, Phase};
+use pac_watcher::pause::Pause;
+use pac_watcher::queue::view::Overview;
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::admin::{client, explain};
+use super::admin::Admin;
+use super::cluster::Cluster;
 use super::times::time;
-use crate::cli::queue::{Queue, RunName};
+use crate::cli::queue::{Reach, RunName};
+use crate::commands::say;
 
 pub(super) async fn pause(
-    queue: &Queue,
+    reach: &Reach,
     repository: &RepositoryKey,
     reason: &str,
     lasts: Option<SignedDuration>,
 ) -> Result<(), Failure> {
-    let until = lasts.map(|lasts| Timestamp::now() + lasts);
+    let cluster = Cluster::of(reach).await?;
+    let found = find_repository(&cluster, repository).await?;
+    let doubt = may_pause(reach, repository, &found).await?;
+    let now = Timestamp::now();
+    let until = lasts.map(|lasts| now + lasts);
     let until_text = until.map(|until| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    annotate(queue, repository, json!({PAUSED: reason, PAUSED_UNTIL: until_text, RESUMED: null})).await?;
-    let until = until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", time(until)));
-    println!("paused {repository} {until}: none of its runs is admitted, those that run go on");
-    Ok(())
+    let annotations = json!({PAUSED: reason, PAUSED_UNTIL: until_text, RESUMED: null});
+    annotate(&cluster, repository, annotations).await?;
+    let mut text = format!("paused {repository} {}", end(until));
+    match doubt {
+        None => text += ": none of its runs is admitted, those that run go on",
+        Some(doubt) => text = format!("{text}. {doubt}"),
+    }
+    let before = convert::pause(found.meta()).filter(|before| before.lasts_at(now));
+    if let Some(Pause { reason, .. }) = &before {
+        let until = end(before.as_ref().and_then(Pause::until));
+        text = format!("{text}\nthis takes the place of a pause {until}: {reason}");
+    }
+    say::line(text).map_err(Failure::Local)
 }
 
-pub(super) async fn resume(queue: &Queue, repository: &RepositoryKey, reason: &str) -> Result<(), Failure> {
-    let client = client(&queue.reach).await?;
-    let found = find_repository(client, repository).await?;
-    if convert::pause(&found.metadata).is_none() {
+pub(super) async fn resume(reach: &Reach, repository: &RepositoryKey, reason: Option<&str>) -> Result<(), Failure> {
+    let cluster = Cluster::of(reach).await?;
+    let found = find_repository(&cluster, repository).await?;
+    if convert::pause(found.meta()).is_none() {
         return Err(Failure::Refused(format!("{repository} is not paused")));
     }
-    annotate(queue, repository, json!({PAUSED: null, PAUSED_UNTIL: null, RESUMED: reason})).await?;
-    println!("resumed {repository}");
-    Ok(())
+    annotate(&cluster, repository, json!({PAUSED: null, PAUSED_UNTIL: null, RESUMED: reason})).await?;
+    say::line(format!("resumed {repository}")).map_err(Failure::Local)
 }
 
-async fn find_repository(client: Client, repository: &RepositoryKey) -> Result<Repository, Failure> {
-    let repositories: Api<Repository> = Api::namespaced(client, repository.namespace());
-    let found = repositories.get_opt(repository.name()).await.map_err(|error| explain(&error))?;
+fn end(until: Option<Timestamp>) -> String {
+    until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", time(until)))
+}
+
+/// Whether a pause would hold anybody up: a Repository without a limit has its runs started by Pipelines-as-Code itself. What
+/// is to be said if that can't be told.
+async fn may_pause(
+    reach: &Reach,
+    repository: &RepositoryKey,
+    found: &Readable<Repository>,
+) -> Result<Option<String>, Failure> {
+    let unlimited = || {
+        Err(Failure::Refused(format!(
+            "{repository} has no limit: Pipelines-as-Code starts its runs itself, and no pause would hold them. Give it a \
+             concurrency_limit first"
+        )))
+    };
+    match found.0.as_ref().map(|found| found.spec.concurrency_limit) {
+        Ok(Some(0)) => unlimited(),
+        Ok(None) => match effective_limit(reach, repository).await {
+            Ok(limit) if limit.as_deref() == Some("unlimited") => unlimited(),
+            Ok(_) => Ok(None),
+            Err(failure) => Ok(Some(format!(
+                "It has no limit of its own, and whether the global Repository has one isn't known: {}. If it has none, \
+                 Pipelines-as-Code starts these runs itself, and the pause holds nobody",
+                failure.why()
+            ))),
+        },
+        // A limit that can't be read holds its runs already.
+        Ok(Some(_)) | Err(_) => Ok(None),
+    }
+}
+
+/// The limit as the watcher has it, who knows the global Repository's; none if it doesn't know `repository` yet.
+async fn effective_limit(reach: &Reach, repository: &RepositoryKey) -> Result<Option<String>, Failure> {
+    let overview: Overview = Admin::find(reach).await?.get("/debug/queue/summary", &[]).await?;
+    let its_own = overview.repositories.into_iter().find(|one| one.repository == repository.as_str());
+    Ok(its_own.map(|one| one.limit.text))
+}
+
+async fn find_repository(cluster: &Cluster, repository: &RepositoryKey) -> Result<Readable<Repository>, Failure> {
+    let found = cluster.find(repository.namespace(), repository.name()).await?;
     found.ok_or_else(|| Failure::Missing(format!("there is no Repository {repository}")))
 }
 
-async fn annotate(queue: &Queue, repository: &RepositoryKey, annotations: Value) -> Result<(), Failure> {
-    let repositories: Api<Repository> = Api::namespaced(client(&queue.reach).await?, repository.namespace());
+async fn annotate(cluster: &Cluster, repository: &RepositoryKey, annotations: Value) -> Result<(), Failure> {
     let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
-    match repositories.patch_metadata(repository.name(), &PatchParams::default(), &patch).await {
-        Ok(_) => Ok(()),
+    match cluster.patch::<Repository, _>(repository.namespace(), repository.name(), &patch).await? {
+        Ok(()) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             Err(Failure::Missing(format!("there is no Repository {repository}")))
         }
-        Err(error) => Err(explain(&error)),
+        Err(error) => Err(cluster.explain(&error)),
     }
 }
 
-pub(super) async fn release(queue: &Queue, run: &RunName, reason: &str, force: bool) -> Result<(), Failure> {
+pub(super) async fn release(reach: &Reach, run: &RunName, reason: &str, force: bool) -> Result<(), Failure> {
     let path = run.path();
-    let runs: Api<PipelineRun> = Api::namespaced(client(&queue.reach).await?, &run.namespace);
-    let found = runs.get_opt(&run.name).await.map_err(|error| explain(&error))?;
+    let cluster = Cluster::of(reach).await?;
+    let found: Option<PipelineRun> = cluster.find(&run.namespace, &run.name).await?;
     let found = found.ok_or_else(|| {
         Failure::Missing(format!("there is no PipelineRun {path}: if it had a slot, that is freed without your help"))
     })?;
     let view = convert::run_view(&found, None).map_err(|error| Failure::Refused(format!("{path}: {error}")))?;
     may_release(&path, view.phase, force)?;
-    match runs.patch_metadata(&run.name, &PatchParams::default(), &mark_released(view.key.uid(), reason)).await {
-        Ok(_) => {}
+    let patch = mark_released(view.key.uid(), reason);
+    match cluster.patch::<PipelineRun, _>(&run.namespace, &run.name, &patch).await? {
+        Ok(()) => {}
         Err(kube::Error::Api(status)) if status.code == 422 => {
             return Err(Failure::Refused(format!("{path} was changed meanwhile; look at it again")));
         }
-        Err(error) => return Err(explain(&error)),
+        Err(error) => return Err(cluster.explain(&error)),
     }
-    println!("released {path}: it counts no more, and the next run is admitted in its place, though it may still run");
-    Ok(())
+    let told = format!(
+        "released {path}: it counts no more, and the next run is admitted in its place, though it may still run"
+    );
+    say::line(told).map_err(Failure::Local)
 }
 
 /// Whether taking the slot of a run in this phase is what anybody wants.

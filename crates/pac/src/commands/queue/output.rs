@@ -1,26 +1,49 @@
 //! How answers are printed: as a table for people, as JSON or YAML for programs.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::IsTerminal;
 
 use anstyle::{AnsiColor, Style};
+use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use super::Failure;
-use crate::cli::queue::Output;
+use super::table::broken;
+use super::times::time;
+use crate::cli::queue::{Form, Output};
+use crate::commands::say;
 
-/// Columns where the width isn't known: wide enough for a log, narrow enough for a mail.
-const WIDTH: usize = 120;
+/// Narrower terminals than this are taken to be so wide.
+const NARROWEST: usize = 40;
+/// What takes a terminal back to an empty one.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
-/// Lines for people, with some of them marked.
-#[derive(Debug, Default)]
-pub(super) struct Page(String);
+/// Lines for people, with some of them marked, for a terminal of `width` columns; none is a pipe or a file, of any width.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) width: Option<usize>,
+    text: String,
+}
+
+/// Prints answers, again and again with `--watch`.
+pub(super) struct Printer {
+    form: Output,
+    again: bool,
+    /// The last table, and when it was true.
+    last: Option<(String, Timestamp)>,
+    /// The trouble said last.
+    said: Option<String>,
+}
 
 // === impl Page ===
 
 impl Page {
+    fn new(width: Option<usize>) -> Self {
+        Self { width, text: String::new() }
+    }
+
+    /// Text for people, broken into lines.
     pub(super) fn line(&mut self, text: impl AsRef<str>) {
-        self.0.push_str(text.as_ref());
-        self.0.push('\n');
+        self.styled(Style::new(), text.as_ref());
     }
 
     pub(super) fn title(&mut self, text: impl AsRef<str>) {
@@ -31,52 +54,87 @@ impl Page {
         self.styled(AnsiColor::Yellow.on_default(), text.as_ref());
     }
 
-    /// A table, its first line being titles.
+    /// A table, its first line being titles, under an empty line unless it comes first.
     pub(super) fn table(&mut self, lines: Vec<String>) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
         for (number, line) in lines.into_iter().enumerate() {
-            if number == 0 { self.title(line) } else { self.line(line) }
+            let style = if number == 0 { Style::new().bold() } else { Style::new() };
+            self.add(style, &line);
         }
     }
 
     fn styled(&mut self, style: Style, text: &str) {
+        for line in broken(text, self.width.unwrap_or(usize::MAX)) {
+            self.add(style, &line);
+        }
+    }
+
+    fn add(&mut self, style: Style, line: &str) {
         // A pipe or a file gets them without colours: the stream takes them out.
-        self.line(format!("{style}{text}{style:#}"));
+        self.text.push_str(&format!("{style}{line}{style:#}\n"));
     }
 }
 
-/// The terminal's width in characters.
-pub(super) fn width() -> usize {
-    terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0).max(40))
+// === impl Printer ===
+
+impl Printer {
+    pub(super) fn new(form: &Form) -> Self {
+        Self { form: form.output, again: form.watch, last: None, said: None }
+    }
+
+    /// Whether anything was answered yet.
+    pub(super) fn has_printed(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Prints `answer`; says whether anybody still reads.
+    pub(super) fn answer<T: Serialize>(&mut self, answer: &T, write: impl Fn(&mut Page, &T)) -> Result<bool, Failure> {
+        let mut page = Page::new(width());
+        write(&mut page, answer);
+        self.said = None;
+        let text = match self.form {
+            Output::Table if self.redraws() => format!("{CLEAR}{}", page.text),
+            Output::Table => page.text.clone(),
+            Output::Json if self.again => serde_json::to_string(answer).map_err(unprintable)? + "\n",
+            Output::Json => serde_json::to_string_pretty(answer).map_err(unprintable)? + "\n",
+            Output::Yaml => {
+                let document = serde_yaml::to_string(answer).map_err(unprintable)?;
+                if self.again { format!("---\n{document}") } else { document }
+            }
+        };
+        self.last = Some((page.text, Timestamp::now()));
+        say::print(&text).map_err(Failure::Local)
+    }
+
+    /// Says that there is no answer now, and that it is asked for again; whether anybody still reads.
+    pub(super) fn trouble(&mut self, why: &str) -> Result<bool, Failure> {
+        if self.redraws() {
+            let mut page = Page::new(width());
+            let since = self.last.as_ref().map(|(_, at)| format!(" What follows is of {}.", time(*at)));
+            page.warning(format!("{why}; asked again every 2 s.{}", since.unwrap_or_default()));
+            let last = self.last.as_ref().map_or("", |(text, _)| text);
+            return say::print(&format!("{CLEAR}{}{last}", page.text)).map_err(Failure::Local);
+        }
+        if self.said.as_deref() != Some(why) {
+            say::error(format!("{why}; asked again every 2 s"));
+            self.said = Some(why.to_owned());
+        }
+        Ok(true)
+    }
+
+    fn redraws(&self) -> bool {
+        self.again && self.form == Output::Table && std::io::stdout().is_terminal()
+    }
 }
 
-/// Prints `answer`; says whether anybody still reads.
-pub(super) fn print<T: Serialize>(
-    answer: &T,
-    form: Output,
-    again: bool,
-    page: impl Fn(&T, usize) -> Page,
-) -> Result<bool, Failure> {
-    let stdout = std::io::stdout();
-    let text = match form {
-        Output::Table => {
-            let clear = if again && stdout.is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" };
-            format!("{clear}{}", page(answer, width()).0)
-        }
-        Output::Json if again => serde_json::to_string(answer).map_err(unprintable)? + "\n",
-        Output::Json => serde_json::to_string_pretty(answer).map_err(unprintable)? + "\n",
-        Output::Yaml => {
-            let document = serde_yaml::to_string(answer).map_err(unprintable)?;
-            if again { format!("---\n{document}") } else { document }
-        }
-    };
-    let mut out = anstream::AutoStream::auto(stdout.lock());
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(unprintable(error)),
-    }
+/// The terminal's width in columns; none if standard output is no terminal.
+fn width() -> Option<usize> {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map(|(width, _)| usize::from(width.0).max(NARROWEST))
 }
 
 fn unprintable(error: impl std::error::Error) -> Failure {
-    Failure::Unreachable(format!("could not print: {error}"))
+    Failure::Local(format!("could not print: {error}"))
 }

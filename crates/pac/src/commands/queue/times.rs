@@ -26,8 +26,7 @@ pub(super) fn since(at: Option<Timestamp>, now: Timestamp) -> String {
 }
 
 /// When a run will start. Rounded outward: what is said must hold.
-pub(super) fn estimate(estimate: Option<EstimateView>) -> String {
-    let Some(estimate) = estimate else { return "?".to_owned() };
+pub(super) fn estimate(estimate: EstimateView) -> String {
     let (earliest, latest) = (estimate.earliest_seconds.floor(), estimate.latest_seconds.ceil());
     format!("{} to {}", span(earliest), span(latest))
 }
@@ -50,7 +49,6 @@ mod tests {
     #[test]
     fn an_estimate_is_never_narrower_than_it_was_told() {
         let told = EstimateView { earliest_seconds: 1.9, latest_seconds: 3.1 };
-        assert_eq!(estimate(Some(told)), "1s to 4s");
-        assert_eq!(estimate(None), "?");
+        assert_eq!(estimate(told), "1s to 4s");
     }
 }

@@ -1,0 +1,101 @@
+//! The API server, asked and told with the user's own rights.
+
+use std::fmt::Debug;
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::NamespaceResourceScope;
+use kube::{Client, Config, Resource};
+use pac_watcher::error::with_causes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Failure;
+use crate::cli::patience::Patience;
+use crate::cli::queue::Reach;
+
+/// See the [module](self).
+pub(super) struct Cluster {
+    client: Client,
+    /// Its URL, for messages.
+    server: String,
+    patience: Patience,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// The one the kubeconfig names. Nobody is asked yet.
+    pub(super) async fn of(reach: &Reach) -> Result<Self, Failure> {
+        let failed = |error: &dyn std::error::Error| Failure::Local(with_causes(error));
+        let chosen = KubeConfigOptions { context: reach.context.clone(), ..KubeConfigOptions::default() };
+        let config = match &reach.kubeconfig {
+            Some(path) => {
+                let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
+                Config::from_custom_kubeconfig(kubeconfig, &chosen).await.map_err(|error| failed(&error))?
+            }
+            None if reach.context.is_some() => {
+                Config::from_kubeconfig(&chosen).await.map_err(|error| failed(&error))?
+            }
+            None => Config::infer().await.map_err(|error| failed(&error))?,
+        };
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let client = Client::try_from(config).map_err(|error| failed(&error))?;
+        Ok(Self { client, server, patience: reach.patience })
+    }
+
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
+    pub(super) fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The object of this name, if it is there.
+    pub(super) async fn find<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let what = format!("{} {namespace}/{name}", K::kind(&()));
+        self.ask(&what, self.api::<K>(namespace).get_opt(name)).await?.map_err(|error| self.explain(&error))
+    }
+
+    /// Patches the object of this name; what the API server answered if it would not.
+    pub(super) async fn patch<K, P>(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &Patch<P>,
+    ) -> Result<kube::Result<()>, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        P: Serialize + Debug,
+    {
+        let what = format!("the patch of {} {namespace}/{name}", K::kind(&()));
+        let (api, parameters) = (self.api::<K>(namespace), PatchParams::default());
+        let patched = self.ask(&what, api.patch_metadata(name, &parameters, patch)).await?;
+        Ok(patched.map(drop))
+    }
+
+    /// What a request came to, for people.
+    pub(super) fn explain(&self, error: &kube::Error) -> Failure {
+        match error {
+            kube::Error::Api(status) => {
+                Failure::Unreachable(format!("the API server at {} refused: {}", self.server, status.message))
+            }
+            error => {
+                let why = with_causes(error);
+                Failure::Unreachable(format!("the API server at {} can't be reached: {why}", self.server))
+            }
+        }
+    }
+
+    async fn ask<T>(&self, what: &str, request: impl Future<Output = T>) -> Result<T, Failure> {
+        let whom = format!("the API server at {}, asked for {what},", self.server);
+        self.patience.wait(whom, request).await.map_err(Failure::Unreachable)
+    }
+}
