@@ -28,11 +28,13 @@ pub(crate) const ETCD: Needed = Needed { program: "etcd", package: "etcd-server"
 const PROMETHEUS: Needed =
     Needed { program: "prometheus", package: "prometheus", purpose: "scraping the watcher, and its alerts" };
 const CHROMIUM: Needed = Needed { program: "chromium", package: "chromium", purpose: "the page on the admin port" };
+const ZSH: Needed = Needed { program: "zsh", package: "zsh", purpose: "completing the command line in zsh" };
+const FISH: Needed = Needed { program: "fish", package: "fish", purpose: "completing the command line in fish" };
 const ETCDCTL: Needed = Needed { program: "etcdctl", package: "etcd-client", purpose: "looking into etcd" };
 
 /// Sees to it that all the tests need is there.
 pub(crate) fn bring_all() -> Result<()> {
-    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL, CHROMIUM, PROMETHEUS])
+    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL, CHROMIUM, PROMETHEUS, ZSH, FISH])
 }
 
 /// Sees to it that all of `needed` is there.
