@@ -27,6 +27,9 @@ pub struct FaultRule {
     /// A part of the object's name; any if absent.
     #[serde(default)]
     pub name_contains: Option<String>,
+    /// Who asks, by the bearer token; anybody if absent.
+    #[serde(default)]
+    pub caller: Option<String>,
     /// How many requests it strikes; for ever if absent.
     #[serde(default)]
     pub times: Option<u32>,
@@ -53,6 +56,8 @@ pub enum FaultAction {
     DropBefore,
     /// It's applied, but the connection is dropped before the answer.
     DropAfter,
+    /// Nothing is applied and nothing is answered, and the connection stays as it is.
+    NeverAnswer,
 }
 
 /// What `POST /_dev/faults` takes: `"close_watches"`, `{"add": {…}}` and so on.
@@ -125,6 +130,7 @@ pub(crate) struct Struck<'a> {
     pub(crate) verb: &'a str,
     pub(crate) resource: &'a str,
     pub(crate) name: &'a str,
+    pub(crate) caller: &'a str,
 }
 
 // === impl Faults ===
@@ -265,7 +271,16 @@ impl Faults {
 impl FaultRule {
     /// A rule for every request, for ever; narrow it with the other methods.
     pub fn new(action: FaultAction) -> Self {
-        Self { method: None, verb: None, resource: None, name: None, name_contains: None, times: None, action }
+        Self {
+            method: None,
+            verb: None,
+            resource: None,
+            name: None,
+            name_contains: None,
+            caller: None,
+            times: None,
+            action,
+        }
     }
 
     /// Only requests of this verb, such as `patch` or `watch`.
@@ -286,6 +301,12 @@ impl FaultRule {
         Self { name: Some(name.to_owned()), ..self }
     }
 
+    /// Only requests with this bearer token.
+    #[must_use]
+    pub fn caller(self, token: &str) -> Self {
+        Self { caller: Some(token.to_owned()), ..self }
+    }
+
     /// Only the next requests.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
@@ -300,6 +321,7 @@ impl FaultRule {
             && is(&self.verb, request.verb)
             && is(&self.resource, request.resource)
             && is(&self.name, request.name)
+            && is(&self.caller, request.caller)
             && self.name_contains.as_ref().is_none_or(|part| request.name.contains(part.as_str()))
     }
 }

@@ -39,6 +39,9 @@ struct Shared {
     /// How long what passes takes, in each direction; milliseconds.
     delay: AtomicU32,
     cut: AtomicU32,
+    /// How many connections there have been, and how many of them are swallowed.
+    begun: AtomicU32,
+    swallowed: AtomicU32,
     over: AtomicBool,
     connections: Mutex<Vec<TcpStream>>,
 }
@@ -59,6 +62,8 @@ impl Proxy {
             answers_to_cut: AtomicU32::new(0),
             delay: AtomicU32::new(0),
             cut: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
+            swallowed: AtomicU32::new(0),
             over: AtomicBool::new(false),
             connections: Mutex::default(),
         });
@@ -78,6 +83,12 @@ impl Proxy {
         if passage == Passage::Closed {
             self.shared.close_all();
         }
+    }
+
+    /// Of the connections there are now nothing passes any more, in either direction, and none is closed; new ones pass. A
+    /// server that is gone without a word, and another in its place.
+    pub fn swallow_connections(&self) {
+        self.shared.swallowed.store(self.shared.begun.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
     /// The next so many answers are cut off, after the server has done what it was asked.
@@ -153,24 +164,32 @@ fn connect(client: TcpStream, server: u16, shared: &Arc<Shared>) -> io::Result<(
         side.set_nodelay(true)?;
         shared.keep(side)?;
     }
+    let number = shared.begun.fetch_add(1, Ordering::SeqCst);
     let (from_client, to_server) = (client.try_clone()?, upstream.try_clone()?);
     let requests = Arc::clone(shared);
-    thread::spawn(move || pass(from_client, to_server, &requests, false));
+    thread::spawn(move || pass(from_client, to_server, &requests, number, false));
     let answers = Arc::clone(shared);
-    thread::spawn(move || pass(upstream, client, &answers, true));
+    thread::spawn(move || pass(upstream, client, &answers, number, true));
     Ok(())
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, answers: bool) {
+fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, number: u32, answers: bool) {
+    let is_swallowed = || number < shared.swallowed.load(Ordering::SeqCst);
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         thread::sleep(Duration::from_millis(shared.delay.load(Ordering::SeqCst).into()));
         while shared.is(Passage::Held) {
             thread::sleep(LOOK_EVERY);
         }
+        if is_swallowed() {
+            continue;
+        }
         if (answers && shared.takes_answer_to_cut()) || to.write_all(&buffer[..count]).is_err() {
             break;
         }
+    }
+    if is_swallowed() {
+        return;
     }
     for side in [from, to] {
         let _ = side.shutdown(Shutdown::Both);

@@ -53,6 +53,8 @@ struct Call {
     query: Query,
     content_type: String,
     accept: String,
+    /// The bearer token.
+    caller: String,
     body: Bytes,
 }
 
@@ -121,6 +123,7 @@ impl Call {
         let (head, body) = request.into_parts();
         let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let (content_type, accept) = (text(header::CONTENT_TYPE), text(header::ACCEPT));
+        let caller = text(header::AUTHORIZATION).strip_prefix("Bearer ").unwrap_or_default().to_owned();
         let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
         Ok(Self {
             method: head.method,
@@ -128,6 +131,7 @@ impl Call {
             query: Query::parse(head.uri.query().unwrap_or_default()),
             content_type,
             accept,
+            caller,
             body,
         })
     }
@@ -169,7 +173,8 @@ impl Server {
             }
             None => "",
         };
-        let struck = Struck { method: call.method.as_str(), verb, resource: target.resource.plural, name };
+        let (method, resource) = (call.method.as_str(), target.resource.plural);
+        let struck = Struck { method, verb, resource, name, caller: &call.caller };
         match self.faults.strike(&struck) {
             None => Ok(self.dispatch(call, &target, verb)),
             Some(FaultAction::Latency(time)) => {
@@ -182,6 +187,7 @@ impl Server {
                 drop(self.dispatch(call, &target, verb));
                 Err(Dropped)
             }
+            Some(FaultAction::NeverAnswer) => std::future::pending().await,
         }
     }
 
