@@ -1,21 +1,86 @@
-//! How to reach the cluster.
+//! How to reach the cluster, and how long to wait for its word.
+//!
+//! A server, a node or a load balancer may go without a word: its connections stay open, and what is asked of it is never
+//! answered. So silence has a bound on every connection: one on which nothing comes while something is awaited is given
+//! up, and so is one that nobody has used for a moment, before anybody asks anything through it. What is tried again is
+//! then tried on a new connection.
 
+use std::time::Duration;
+
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::ConfigExt;
+use kube::client::retry::RetryPolicy;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::retry::RetryLayer;
+use tower::{BoxError, ServiceBuilder};
 
 use crate::error::{WatcherError, with_causes};
 use crate::options::SettingsPlace;
 
+/// Longest silence of a connection while an answer, or the rest of one, is awaited: as long as an API server with much to do
+/// lets a request wait for its turn.
+const SILENT_FOR: Duration = Duration::from_secs(15);
+/// Longest time that a connection takes to come about.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
+/// How long after its last answer a connection is used again: for that long requests may be lost on one that is dead.
+const UNUSED_FOR: Duration = Duration::from_secs(5);
+/// When the kernel begins to probe whether the other side is still there, how often it does, and how many probes in vain end
+/// the connection. Of a peer that is gone it may know before we do.
+const PROBED: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::from_secs(2), 3);
+/// First and longest wait before a request is repeated that the server had no time for, and how often it is. No more than a
+/// moment: whoever asks tries again, too, and says why it takes so long.
+const REPEATED: (Duration, Duration, u32) = (Duration::from_millis(50), Duration::from_millis(500), 3);
+
 /// How to reach the cluster: a kubeconfig by name, or the pod's service account, or the usual places.
 pub async fn client(place: &SettingsPlace) -> Result<Client, WatcherError> {
-    let cluster = |error: &dyn std::error::Error| WatcherError::Cluster(with_causes(error));
     let config = match &place.kubeconfig {
         Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| cluster(&error))?;
+            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| no_way(&error))?;
             let chosen = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(kubeconfig, &chosen).await.map_err(|error| cluster(&error))?
+            Config::from_custom_kubeconfig(kubeconfig, &chosen).await.map_err(|error| no_way(&error))?
         }
-        None => Config::infer().await.map_err(|error| cluster(&error))?,
+        None => Config::infer().await.map_err(|error| no_way(&error))?,
     };
-    Client::try_from(config).map_err(|error| cluster(&error))
+    impatient(config)
+}
+
+/// A client that waits for nobody for ever; see the [module](self).
+fn impatient(config: Config) -> Result<Client, WatcherError> {
+    if config.proxy_url.is_some() {
+        // Which proxies it can use is for kube to say.
+        return Client::try_from(config).map_err(|error| no_way(&error));
+    }
+    let mut sockets = HttpConnector::new();
+    sockets.enforce_http(false);
+    sockets.set_keepalive(Some(PROBED.0));
+    sockets.set_keepalive_interval(Some(PROBED.1));
+    sockets.set_keepalive_retries(Some(PROBED.2));
+    #[cfg(target_os = "linux")]
+    sockets.set_tcp_user_timeout(Some(SILENT_FOR));
+    let secured = config.rustls_https_connector_with_connector(sockets).map_err(|error| no_way(&error))?;
+    let mut bounded = TimeoutConnector::new(secured);
+    bounded.set_connect_timeout(Some(CONNECTED_WITHIN));
+    bounded.set_write_timeout(Some(SILENT_FOR));
+    bounded.set_read_timeout(Some(SILENT_FOR));
+    // A connection that was idle for a while has all that time for its next answer.
+    bounded.set_reset_reader_on_write(true);
+    let mut connections = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+    connections.pool_timer(TokioTimer::new()).pool_idle_timeout(UNUSED_FOR);
+
+    let repeated = RetryPolicy::new(REPEATED.0, REPEATED.1, REPEATED.2, false).map_err(|error| no_way(&error))?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .layer(RetryLayer::new(repeated))
+        .option_layer(config.auth_layer().map_err(|error| no_way(&error))?)
+        .layer(config.extra_headers_layer().map_err(|error| no_way(&error))?)
+        .map_err(BoxError::from)
+        .service(connections.build(bounded));
+    Ok(Client::new(service, config.default_namespace))
+}
+
+fn no_way(error: &dyn std::error::Error) -> WatcherError {
+    WatcherError::Cluster(with_causes(error))
 }

@@ -4,8 +4,8 @@
 //! times with a clock: a lease is over when *this* process has seen it unchanged for as long as it lasts (P9), as client-go
 //! does it. A leader that can't renew stops leading before others may think it gone.
 //!
-//! Whoever can't admit anyway, because his store is away, say, doesn't stand, and a leader who can't for as long as a lease
-//! lasts gives way to one who can.
+//! Whoever can't admit anyway, because his store is away, say, or the watches are silent, doesn't stand, and a leader who
+//! can't for a while gives way to one who can.
 //!
 //! Whoever doesn't lead watches the Lease. So it learns of a renewal when it is made, which is where its patience begins,
 //! and of a leader that resigns at once.
@@ -19,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, PostParams, WatchEvent, WatchParams};
+use pac_config::{DriverSettings, EtcdMode, Settings};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
@@ -41,6 +42,8 @@ pub struct LeaderOptions {
     pub renew_deadline: Duration,
     /// How often to renew, or to look.
     pub retry_every: Duration,
+    /// How long a leader goes on leading that can't admit.
+    pub unfit_for: Duration,
 }
 
 /// Takes part in the election for ever; `leading` says whether this watcher leads. Ends when the sender's receivers do.
@@ -61,7 +64,8 @@ pub struct Candidate {
 // === impl LeaderOptions ===
 
 impl LeaderOptions {
-    /// A lease of so long, renewed in the proportions of client-go's defaults: of 15 s, for up to 10 s, every 2 s.
+    /// A lease of so long, renewed in the proportions of client-go's defaults: of 15 s, for up to 10 s, every 2 s. Of 15 s,
+    /// a leader that can't admit goes on for 5 s.
     pub fn new(namespace: impl Into<String>, identity: impl Into<String>, lease_duration: Duration) -> Self {
         Self {
             namespace: namespace.into(),
@@ -69,6 +73,7 @@ impl LeaderOptions {
             lease_duration,
             renew_deadline: lease_duration * 2 / 3,
             retry_every: lease_duration * 2 / 15,
+            unfit_for: lease_duration / 3,
         }
     }
 }
@@ -93,7 +98,7 @@ impl Candidate {
             if !stands {
                 self.give_way("it can't admit anybody for now").await;
             }
-            match timeout(self.options.renew_deadline / 2, self.acquire_or_renew(stands)).await {
+            match timeout(self.patience(), self.acquire_or_renew(stands)).await {
                 Ok(Ok(true)) => self.lead(asked),
                 Ok(Ok(false)) if stands => self.follow("another watcher leads"),
                 Ok(Ok(false)) => {}
@@ -129,7 +134,13 @@ impl Candidate {
         if is_fit {
             self.last_fit = Instant::now();
         }
-        is_fit || *self.leading.borrow() && self.last_fit.elapsed() <= self.options.lease_duration
+        is_fit || *self.leading.borrow() && self.last_fit.elapsed() <= self.options.unfit_for
+    }
+
+    /// How long to wait for an answer: a leader has to know before its time is up.
+    fn patience(&self) -> Duration {
+        let usual = self.options.renew_deadline / 2;
+        self.renewed.map_or(usual, |renewed| usual.min(self.options.renew_deadline.saturating_sub(renewed.elapsed())))
     }
 
     /// Gives leadership up, so that another watcher leads at once.
@@ -166,14 +177,14 @@ impl Candidate {
 
     fn lead(&mut self, since: Instant) {
         self.renewed = Some(since);
-        if !self.leading.send_replace(true) {
+        if self.leading.send_if_modified(|leading| !std::mem::replace(leading, true)) {
             info!(identity = self.options.identity, "leading");
         }
     }
 
     fn follow(&mut self, why: &str) {
         self.renewed = None;
-        if self.leading.send_replace(false) {
+        if self.leading.send_if_modified(|leading| std::mem::replace(leading, false)) {
             info!(identity = self.options.identity, why, "no longer leading");
         }
     }
@@ -181,7 +192,7 @@ impl Candidate {
     /// An attempt failed: a leader goes on for a while, on the lease it has.
     fn endure(&mut self, why: &str) {
         debug!(why, "could not reach the lease");
-        if self.renewed.is_some_and(|renewed| renewed.elapsed() > self.options.renew_deadline) {
+        if self.renewed.is_some_and(|renewed| renewed.elapsed() >= self.options.renew_deadline) {
             warn!(why, "could not renew leadership in time");
             self.follow(why);
         }
@@ -287,4 +298,25 @@ async fn lease_changes(api: &Api<Lease>) -> Option<BoxStream<'static, ()>> {
 /// Whether the watch goes on.
 fn is_news(event: kube::Result<WatchEvent<Lease>>) -> bool {
     event.is_ok_and(|event| !matches!(event, WatchEvent::Error(_)))
+}
+
+/// Refuses settings under which watchers that all lead would not know of each other: the memory of one process can't be
+/// shared. The error names the key and says what to do.
+pub fn insist_on_election(settings: &Settings, elected: bool) -> Result<(), String> {
+    let in_memory = match &settings.driver {
+        DriverSettings::Memory(_) => Some("concurrency-driver: memory"),
+        DriverSettings::Etcd(etcd) => match etcd.mode {
+            EtcdMode::Etcd => None,
+            EtcdMode::Memory => Some("etcd-mode: memory"),
+            EtcdMode::Mock => Some("etcd-mode: mock"),
+        },
+        DriverSettings::PostgreSql(_) => None,
+    };
+    match in_memory.filter(|_| settings.enabled && !elected) {
+        Some(setting) => Err(format!(
+            "{setting} needs leader election, since two watchers can't share a memory and each would admit up to the \
+             limit; drop --leader-elect=false or choose another concurrency-driver"
+        )),
+        None => Ok(()),
+    }
 }

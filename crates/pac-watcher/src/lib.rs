@@ -16,6 +16,7 @@
 //!
 //! # What is where
 //!
+//! [`cluster`] has the way to the API server, and how long its silence is borne; `list_watch` hears what [`watch`] takes in.
 //! [`supervise`] goes from settings ([`reload`]) to an engine and from one store to the next; [`health`] is what `/ready`
 //! and the log say; [`http`] has the ports. Only [`patch`] writes PipelineRuns; only [`convert`] knows both Kubernetes and
 //! the domain. This crate knows no driver: [`supervise::Connect`] makes them.
@@ -35,6 +36,7 @@ pub mod health;
 pub mod http;
 pub mod index;
 pub mod leader;
+mod list_watch;
 pub mod live_read;
 pub mod metrics;
 pub mod options;

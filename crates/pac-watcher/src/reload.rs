@@ -8,11 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::core::NamespaceResourceScope;
-use kube::runtime::watcher;
 use kube::{Client, Resource};
 use pac_config::{Disk, Problems, Resolved, Settings, Sources, resolve};
 use pac_metrics::catalogue;
@@ -22,6 +20,8 @@ use tracing::{info, warn};
 
 use crate::error::{WatcherError, with_causes};
 use crate::health::{Health, Part};
+use crate::leader::insist_on_election;
+use crate::list_watch::{ListWatch, News};
 use crate::options::SettingsPlace;
 use crate::{backoff, cluster};
 
@@ -123,8 +123,8 @@ impl SettingsSource {
         }
     }
 
-    /// Follows the settings for ever, into `settings`.
-    pub async fn follow(self, settings: watch::Sender<Arc<Settings>>, health: Arc<Health>) {
+    /// Follows the settings for ever, into `settings`; `elected` is whether one of several watchers leads.
+    pub async fn follow(self, settings: watch::Sender<Arc<Settings>>, health: Arc<Health>, elected: bool) {
         let changed = Arc::new(Notify::new());
         let watching = self.clone().watch(Arc::clone(&changed));
         let reading = async {
@@ -136,10 +136,13 @@ impl SettingsSource {
                 }
                 // A cluster that can't be asked keeps what it said last; so does one whose ConfigMap is being replaced.
                 match self.read_existing().await {
-                    Ok(Some(Ok(resolved))) => {
-                        reported = None;
-                        take_in(&resolved, &settings, &health);
-                    }
+                    Ok(Some(Ok(resolved))) => match insist_on_election(&resolved.settings, elected) {
+                        Ok(()) => {
+                            reported = None;
+                            take_in(&resolved, &settings, &health);
+                        }
+                        Err(why) => report_once(&mut reported, why, &health),
+                    },
                     Ok(Some(Err(problems))) => report_once(&mut reported, problems.to_string(), &health),
                     Ok(None) => report_once(&mut reported, "their ConfigMap is gone".to_owned(), &health),
                     Err(_) => {}
@@ -152,15 +155,10 @@ impl SettingsSource {
     async fn watch(self, changed: Arc<Notify>) {
         let Self::Cluster { client, namespace, config_map, .. } = self else { return };
         let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
-        let mut versions = Box::pin(watcher::watch_object(api, &config_map));
-        let mut failures = 0;
-        while let Some(version) = versions.next().await {
-            if version.is_ok() {
-                failures = 0;
+        let mut versions = ListWatch::new(api).fields(&format!("metadata.name={config_map}"));
+        loop {
+            if let Ok(News::ListEnded | News::Applied(_) | News::Deleted(_)) = versions.next().await {
                 changed.notify_one();
-            } else {
-                failures += 1;
-                tokio::time::sleep(backoff::wait(Duration::from_millis(200), READ_EVERY, failures)).await;
             }
         }
     }

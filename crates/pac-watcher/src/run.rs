@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 use kube::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_concurrency::RepositoryKey;
-use pac_config::{DriverSettings, Settings};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -18,7 +17,7 @@ use crate::events::{self, Publisher};
 use crate::health::{Health, Part};
 use crate::http::{Told, serve_admin, serve_metrics, serve_probes};
 use crate::index::Index;
-use crate::leader::{Candidate, LeaderOptions};
+use crate::leader::{Candidate, LeaderOptions, insist_on_election};
 use crate::metrics::Measured;
 use crate::options::WatcherOptions;
 use crate::queue::plot::Plot;
@@ -85,11 +84,12 @@ pub async fn run(
     let source = SettingsSource::cluster(client.clone(), &options.place);
     let Some(settings) = stop.run_until_cancelled(source.read_first(&health)).await else { return Ok(()) };
     let settings = settings?;
-    insist_on_leadership(&options, &settings)?;
+    insist_on_election(&settings, options.leader_elect).map_err(WatcherError::Settings)?;
     let (sender, receiver) = watch::channel(Arc::new(settings));
     // Set once: this is where settings begin.
     let _ = settings_in_force.set(receiver.clone());
-    let following = tokio::spawn(vital("the settings", source.follow(sender, Arc::clone(&health))));
+    let following =
+        tokio::spawn(vital("the settings", source.follow(sender, Arc::clone(&health), options.leader_elect)));
 
     let campaign_over = CancellationToken::new();
     let campaign = tokio::spawn(vital("the election", campaign(candidate, campaign_over.clone())));
@@ -139,13 +139,16 @@ fn always() -> watch::Receiver<bool> {
     leading
 }
 
+/// What keeps a watcher from admitting rightly, whoever leads. One that is deaf doesn't see who is done or new.
+const VITAL: [Part; 4] = [Part::Start, Part::Store, Part::RunWatch, Part::RepositoryWatch];
+
 /// Whether this watcher could admit if it led, now and from now on.
 fn could_admit(health: Arc<Health>) -> watch::Receiver<bool> {
     let (could, told) = watch::channel(false);
     tokio::spawn(async move {
         let mut news = health.news();
         loop {
-            let can = ![Part::Start, Part::Store].into_iter().any(|part| health.is_troubled(part));
+            let can = !VITAL.into_iter().any(|part| health.is_troubled(part));
             could.send_if_modified(|could| std::mem::replace(could, can) != can);
             tokio::select! {
                 () = could.closed() => return,
@@ -160,19 +163,4 @@ async fn campaign(candidate: Option<Candidate>, over: CancellationToken) {
     let Some(mut candidate) = candidate else { return };
     let _ = over.run_until_cancelled(candidate.run()).await;
     candidate.resign().await;
-}
-
-/// The memory of one process can't be shared, so that no two may admit.
-fn insist_on_leadership(options: &WatcherOptions, settings: &Settings) -> Result<(), WatcherError> {
-    let in_memory = match &settings.driver {
-        DriverSettings::Memory(_) => true,
-        DriverSettings::Etcd(etcd) => etcd.mode != pac_config::EtcdMode::Etcd,
-        DriverSettings::PostgreSql(_) => false,
-    };
-    if in_memory && settings.enabled && !options.leader_elect {
-        let why = "the memory driver needs leader election, since two watchers would not know of each other; drop \
-                   --leader-elect=false or choose another concurrency-driver";
-        return Err(WatcherError::Settings(why.to_owned()));
-    }
-    Ok(())
 }

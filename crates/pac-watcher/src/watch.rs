@@ -1,6 +1,6 @@
 //! The watches: what the API server shows goes into the index, and the repositories it touches into the queue of work.
 //!
-//! kube's watcher lists, watches, and lists again when it has to. An object that can't be read is reported with its name
+//! What is listed and watched, and whether it is heard at all, [`list_watch`](crate::list_watch) sees to. An object that can't be read is reported with its name
 //! and skipped; the stream goes on (P10). What a list no longer shows is taken out of the index, which by itself frees
 //! nothing (P5).
 
@@ -8,14 +8,9 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use futures::{Stream, StreamExt};
 use kube::api::Api;
 use kube::core::ObjectMeta;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource};
 use pac_concurrency::{RepositoryKey, Scope};
 use pac_metrics::catalogue;
@@ -23,11 +18,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 use tracing::{debug, warn};
 
-use crate::api::{PipelineRun, Read, Readable, Repository, labels};
+use crate::api::{PipelineRun, Readable, Repository, labels};
 use crate::convert::{self, ConvertError, RepositoryMetadata};
-use crate::error::with_causes;
 use crate::health::{Health, Part};
 use crate::index::{Index, OwnLimit};
+use crate::list_watch::{Deaf, ListWatch, News};
 use crate::work_queue::WorkQueue;
 
 /// Where the watches put what they see.
@@ -47,23 +42,24 @@ pub struct Sink {
 pub async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
     let api: Api<Readable<PipelineRun>> = Api::all(client);
     let mut listed = HashSet::new();
-    let mut events = watch(api, watcher::Config::default().labels(labels::SELECTOR));
+    let mut watch = ListWatch::new(api).labels(labels::SELECTOR);
     loop {
-        let Some(event) = next(&mut events, &sink, Part::RunWatch).await else { continue };
-        match event {
-            Event::Init => listed.clear(),
-            Event::InitApply(run) => {
+        let Some(news) = next(&mut watch, &sink, Part::RunWatch).await else { continue };
+        match news {
+            News::ListBegan => listed.clear(),
+            News::Listed(run) => {
                 listed.insert(path(run.meta()));
                 sink.run(run);
             }
-            Event::Apply(run) => sink.run(run),
-            Event::Delete(run) => sink.run_gone(&path(run.meta())),
-            Event::InitDone => {
+            News::Applied(run) => sink.run(run),
+            News::Deleted(run) => sink.run_gone(&path(run.meta())),
+            News::ListEnded => {
                 let vanished = sink.index.run_paths();
                 vanished.iter().filter(|path| !listed.contains(*path)).for_each(|path| sink.run_gone(path));
                 listed = HashSet::new();
                 synced.send_replace(true);
             }
+            News::Alive => {}
         }
     }
 }
@@ -72,59 +68,48 @@ pub async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
 pub async fn watch_repositories(client: Client, sink: Sink, synced: Sender<bool>) {
     let api: Api<Readable<Repository>> = Api::all(client);
     let mut listed = HashSet::new();
-    let mut events = watch(api, watcher::Config::default());
+    let mut watch = ListWatch::new(api);
     loop {
-        let Some(event) = next(&mut events, &sink, Part::RepositoryWatch).await else { continue };
-        match event {
-            Event::Init => listed.clear(),
-            Event::InitApply(repository) => {
+        let Some(news) = next(&mut watch, &sink, Part::RepositoryWatch).await else { continue };
+        match news {
+            News::ListBegan => listed.clear(),
+            News::Listed(repository) => {
                 listed.insert(path(repository.meta()));
                 sink.repository(repository);
             }
-            Event::Apply(repository) => sink.repository(repository),
-            Event::Delete(repository) => sink.repository_gone(&path(repository.meta())),
-            Event::InitDone => {
+            News::Applied(repository) => sink.repository(repository),
+            News::Deleted(repository) => sink.repository_gone(&path(repository.meta())),
+            News::ListEnded => {
                 let vanished = sink.index.existing_repositories();
                 let vanished = vanished.iter().map(RepositoryKey::as_str).filter(|path| !listed.contains(*path));
                 vanished.for_each(|path| sink.repository_gone(path));
                 listed = HashSet::new();
                 synced.send_replace(true);
             }
+            News::Alive => {}
         }
     }
 }
 
-fn watch<K>(
-    api: Api<Readable<K>>,
-    config: watcher::Config,
-) -> impl Stream<Item = watcher::Result<Event<Readable<K>>>> + Unpin
+/// What is heard next; nothing if there was a failure instead.
+async fn next<K>(watch: &mut ListWatch<K>, sink: &Sink, part: Part) -> Option<News<K>>
 where
-    K: Resource<DynamicType = ()> + Read + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    Box::pin(watcher::watcher(api, config).backoff(Retry::default()))
-}
-
-/// The next event; nothing if there was a failure instead, or all was quiet for a while.
-async fn next<E>(events: &mut (impl Stream<Item = watcher::Result<E>> + Unpin), sink: &Sink, part: Part) -> Option<E> {
-    let Ok(event) = tokio::time::timeout(QUIET, events.next()).await else {
-        // It would have failed again by now: a watch that was resumed says nothing until there is something to say.
-        sink.health.fine(part);
-        return None;
-    };
-    match event? {
-        Ok(event) => {
-            sink.health.fine(part);
-            Some(event)
+    match watch.next().await {
+        Ok(news) => {
+            // A list alone is of the past: what happens from then on is heard once there is a watch.
+            if matches!(news, News::Applied(_) | News::Deleted(_) | News::Alive) {
+                sink.health.fine(part);
+            }
+            Some(news)
         }
-        Err(error) => {
+        Err(deaf) => {
             let watch = if part == Part::RunWatch { "pipelineruns" } else { "repositories" };
             catalogue::WATCH_RESTARTS.count(&[watch], 1);
-            match error {
-                // A watch is closed by the server now and then, and resumed.
-                watcher::Error::WatchFailed(_) | watcher::Error::WatchError(_) => {
-                    debug!(part = part.name(), error = with_causes(&error), "resuming");
-                }
-                error => sink.health.trouble(part, with_causes(&error)),
+            match deaf {
+                Deaf::Broken(why) => debug!(part = part.name(), why, "resuming"),
+                Deaf::Failed(why) => sink.health.trouble(part, why),
             }
             None
         }
@@ -214,33 +199,4 @@ impl Sink {
 fn path(meta: &ObjectMeta) -> Box<str> {
     let part = |part: &Option<String>| part.clone().unwrap_or_default();
     format!("{}/{}", part(&meta.namespace), part(&meta.name)).into()
-}
-
-/// Longest wait before a failed list or watch is tried again.
-const RETRY_MOST: Duration = Duration::from_secs(5);
-/// How long nothing is heard of a failing watch before it is taken to work again: more than any wait and request take.
-const QUIET: Duration = Duration::from_secs(12);
-
-/// How long to wait before a failed list or watch is tried again: from 50 ms, doubling, with jitter.
-#[derive(Debug, Default)]
-struct Retry {
-    failures: u32,
-}
-
-// === impl Retry ===
-
-impl Iterator for Retry {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let wait = crate::backoff::wait(Duration::from_millis(50), RETRY_MOST, self.failures);
-        self.failures += 1;
-        Some(wait)
-    }
-}
-
-impl Backoff for Retry {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
 }

@@ -91,6 +91,25 @@ impl Engine {
         }
     }
 
+    /// Tries everything again as soon as PipelineRuns are watched again: what failed meanwhile waits for longer and longer.
+    pub(super) async fn follow_api_server(self: Arc<Self>) {
+        let mut news = self.health.news();
+        loop {
+            let was_away = self.health.is_troubled(Part::RunWatch);
+            if news.changed().await.is_err() {
+                return;
+            }
+            if was_away && !self.health.is_troubled(Part::RunWatch) {
+                self.reads.forget_failures();
+                let now = Instant::now();
+                for repository in self.index.repositories() {
+                    self.index.with(&repository, |state| state.hurry_starts(now));
+                    self.queue.add(repository, Scope::Head);
+                }
+            }
+        }
+    }
+
     /// Has the slots audited again and again.
     pub(super) async fn audit(self: Arc<Self>, audit: Arc<Audit>) {
         loop {

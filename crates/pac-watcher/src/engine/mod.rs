@@ -148,6 +148,7 @@ impl Engine {
         keepers.spawn(vital("the lease", Arc::clone(self).keep_term(term)));
         keepers.spawn(vital("news of the store", Arc::clone(self).follow_changes()));
         keepers.spawn(vital("the check of the servers", Arc::clone(self).check_health()));
+        keepers.spawn(vital("the return of the API server", Arc::clone(self).follow_api_server()));
         keepers.spawn(vital("the resync", Arc::clone(self).resync()));
         keepers.spawn(vital("the audit", Arc::clone(self).audit(Arc::clone(&self.audit))));
         keepers.spawn(Arc::clone(self).keep_pasts());

@@ -82,6 +82,11 @@ impl Reads {
         ReadUnderWay { reads: self, read: (purpose, run.clone()) }
     }
 
+    /// Has everything that failed tried again as soon as somebody asks.
+    pub(super) fn forget_failures(&self) {
+        self.lock().failed.clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -156,6 +156,12 @@ impl Run {
         until
     }
 
+    /// Has a start of unknown outcome tried again now.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.start = StartState::Unknown(now);
+        self.failures = 0;
+    }
+
     /// Notes that its final state could not be written; says when to try again.
     pub(super) fn unmark(&mut self, now: Instant) -> Instant {
         let failures = self.unmarked.map_or(0, |(failures, _)| failures);

@@ -9,23 +9,40 @@ use pac_devcluster::{DevCluster, Faults, Options};
 pub struct Cluster {
     development: Option<DevCluster>,
     kubeconfig: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Cluster {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         if let Ok(real) = std::env::var("PAC_TEST_KUBECONFIG") {
-            return Self { development: None, kubeconfig: real.into(), _folder: folder };
+            return Self { development: None, kubeconfig: real.into(), folder };
         }
         let development = DevCluster::start(Options::default()).await.unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, development.kubeconfig()).unwrap();
-        Self { development: Some(development), kubeconfig, _folder: folder }
+        Self { development: Some(development), kubeconfig, folder }
     }
 
     pub fn kubeconfig_file(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// The development cluster by way of another port, and asked with a name for rules of faults to go by.
+    pub fn kubeconfig_of(&self, caller: &str, port: u16) -> PathBuf {
+        let known = std::fs::read_to_string(&self.kubeconfig).unwrap();
+        let changed = known
+            .replace(&format!(":{}", self.port()), &format!(":{port}"))
+            .replace("user: {}", &format!("user: {{token: {caller}}}"));
+        let file = self.folder.path().join(caller);
+        std::fs::write(&file, changed).unwrap();
+        file
+    }
+
+    /// Where the development cluster listens.
+    pub fn port(&self) -> u16 {
+        let url = self.development.as_ref().unwrap().url();
+        url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap()
     }
 
     pub async fn client(&self) -> Client {

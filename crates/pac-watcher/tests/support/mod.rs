@@ -26,6 +26,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use pac_devcluster::FaultId;
+use pac_devservers::proxy::Proxy;
 use serde_json::{Value, json};
 
 pub use cluster::Cluster;
@@ -105,6 +106,14 @@ impl World {
     pub fn start_watcher(&mut self) {
         assert!(self.watcher.is_none());
         self.watcher = Some(Watcher::start(self.cluster.kubeconfig_file()));
+    }
+
+    /// Starts the watcher, whose way to the cluster is the proxy.
+    pub fn start_remote_watcher(&mut self) -> Proxy {
+        assert!(self.watcher.is_none());
+        let way = Proxy::start(self.cluster.port()).unwrap();
+        self.watcher = Some(Watcher::start(&self.cluster.kubeconfig_of("remote", way.port())));
+        way
     }
 
     pub fn watcher(&self) -> &Watcher {

@@ -70,6 +70,15 @@ impl Watcher {
     }
 
     pub fn start_as(kubeconfig: &Path, identity: &str) -> Self {
+        Self::start_with(kubeconfig, identity, true)
+    }
+
+    /// One of several that all lead.
+    pub fn start_without_election(kubeconfig: &Path, identity: &str) -> Self {
+        Self::start_with(kubeconfig, identity, false)
+    }
+
+    fn start_with(kubeconfig: &Path, identity: &str, leader_elect: bool) -> Self {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -101,7 +110,7 @@ impl Watcher {
             global_repository: "pipelines-as-code".to_owned(),
             mode: Mode::Standalone,
             identity: identity.to_owned(),
-            leader_elect: true,
+            leader_elect,
             leader_lease: Duration::from_secs(15),
         };
         let (probe_addr, admin_addr, metrics_addr) = (options.probe_addr, options.admin_addr, options.metrics_addr);

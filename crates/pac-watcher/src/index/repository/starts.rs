@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::RepositoryState;
 use crate::index::StartState;
+use crate::index::run::Run;
 
 /// How long a live read stands for a run being pending: long enough for the pass that asked.
 const UNSTARTED_STANDS: Duration = Duration::from_secs(2);
@@ -59,6 +60,15 @@ impl RepositoryState {
         self.on_run(run, |run| run.doubt(now))
     }
 
+    /// Has every start of unknown outcome tried again at once: the API server is back.
+    pub fn hurry_starts(&mut self, now: Instant) {
+        let is_in_doubt = |run: &&Run| matches!(run.start, StartState::Unknown(_));
+        let runs: Vec<RunKey> = self.runs.iter().filter(is_in_doubt).map(|run| run.view.key.clone()).collect();
+        for run in runs {
+            self.on_run(&run, |run| run.hurry(now));
+        }
+    }
+
     /// Notes that the start of `run` was not sent after all.
     pub fn abandon_start(&mut self, run: &RunKey) {
         self.on_run(run, |run| run.start = StartState::Idle);
@@ -72,6 +82,16 @@ mod tests {
     use super::*;
     use crate::convert::Phase;
     use crate::index::repository::tests::shown;
+
+    #[test]
+    fn a_start_in_doubt_is_tried_again_at_once_when_the_api_server_is_back() {
+        let (mut state, run, now) = shown(Phase::Waiting);
+        let waits: Vec<Duration> = (0..10).map(|_| state.doubt_start(&run, now).unwrap() - now).collect();
+        assert!(waits[9] > Duration::from_secs(10) && !state.begin_start(&run, now), "{waits:?}");
+        state.hurry_starts(now);
+        assert!(state.begin_start(&run, now));
+        assert!(state.doubt_start(&run, now).unwrap() - now < Duration::from_secs(1), "it waits from the beginning");
+    }
 
     #[test]
     fn a_claimed_run_is_not_given_back_while_its_former_holders_start_may_arrive() {

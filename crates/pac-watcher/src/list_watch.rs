@@ -1,0 +1,246 @@
+//! Lists the objects of a kind and then watches them, for ever, and says at each moment whether it is being told the truth.
+//!
+//! A watch says nothing while nothing happens, and a dead one says nothing, either. So a watch is asked for a short time
+//! only: before it is over the server says how far it has come, and then closes it. One that is silent for longer is given
+//! up, and so is a request for one that isn't answered; both begin again where they were.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use kube::api::{Api, ListParams, WatchEvent, WatchParams};
+use kube::{Error, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
+
+use crate::backoff;
+use crate::error::with_causes;
+
+/// How long one watch lasts, in seconds. Two seconds before its end an API server says how far it has come.
+const WATCH_LASTS: u32 = 10;
+/// Longest silence of a watch. A watch of [`WATCH_LASTS`] is never silent for so long.
+const SILENT_FOR: Duration = Duration::from_secs(12);
+/// How long a request for a watch waits for its answer, which comes at once however much there is to tell.
+const OPENED_WITHIN: Duration = Duration::from_secs(5);
+/// A watch that ends sooner than this and told nothing isn't begun again at once.
+const SHORT: Duration = Duration::from_secs(1);
+/// First and longest wait before a failed list or watch is tried again: a server that is back is found within seconds.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MOST: Duration = Duration::from_secs(2);
+/// Objects of one page of a list.
+const PAGE: u32 = 500;
+
+/// What was heard.
+#[derive(Debug)]
+pub(crate) enum News<K> {
+    /// A full list begins: what it doesn't have is gone.
+    ListBegan,
+    /// It has this.
+    Listed(K),
+    /// It is complete.
+    ListEnded,
+    /// This is new, or changed.
+    Applied(K),
+    /// This is gone.
+    Deleted(K),
+    /// There is nothing new, and whatever comes will be heard.
+    Alive,
+}
+
+/// Why nothing is heard for now. It is tried again.
+#[derive(Debug)]
+pub(crate) enum Deaf {
+    /// A watch broke off, as it does when a server restarts. If it can't be resumed, that is what is said next.
+    Broken(String),
+    /// There is no list or watch to be had, or the one there was fell silent.
+    Failed(String),
+}
+
+/// See the [module](self).
+pub(crate) struct ListWatch<K> {
+    api: Api<K>,
+    list: ListParams,
+    watch: WatchParams,
+    state: State<K>,
+    failures: u32,
+}
+
+enum State<K> {
+    /// Nothing is known, or nothing any more.
+    Unlisted,
+    Listing {
+        page: std::vec::IntoIter<K>,
+        next: Next,
+    },
+    /// All is known up to a version.
+    Listed(String),
+    Watching(Watch<K>),
+}
+
+enum Next {
+    First,
+    Page(String),
+    /// There are no more pages; all of them are of this version.
+    Watch(String),
+}
+
+struct Watch<K> {
+    version: String,
+    events: BoxStream<'static, kube::Result<WatchEvent<K>>>,
+    began: Instant,
+    told: bool,
+}
+
+// === impl ListWatch ===
+
+impl<K> ListWatch<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    /// Everything that `api` shows.
+    pub(crate) fn new(api: Api<K>) -> Self {
+        let (list, watch) = (ListParams::default().limit(PAGE), WatchParams::default().timeout(WATCH_LASTS));
+        Self { api, list, watch, state: State::Unlisted, failures: 0 }
+    }
+
+    /// Only what has these labels.
+    pub(crate) fn labels(self, selector: &str) -> Self {
+        Self { list: self.list.labels(selector), watch: self.watch.labels(selector), ..self }
+    }
+
+    /// Only what has these fields.
+    pub(crate) fn fields(self, selector: &str) -> Self {
+        Self { list: self.list.fields(selector), watch: self.watch.fields(selector), ..self }
+    }
+
+    /// What is heard next, or why nothing is. It waits for no longer than silence is borne, and what failed is tried again
+    /// after a moment.
+    pub(crate) async fn next(&mut self) -> Result<News<K>, Deaf> {
+        let heard = self.step().await;
+        if heard.is_err() {
+            self.failures += 1;
+        }
+        heard
+    }
+
+    async fn step(&mut self) -> Result<News<K>, Deaf> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Unlisted) {
+                State::Unlisted => {
+                    self.state = State::Listing { page: Vec::new().into_iter(), next: Next::First };
+                    return Ok(News::ListBegan);
+                }
+                State::Listing { mut page, next } => {
+                    if let Some(object) = page.next() {
+                        self.state = State::Listing { page, next };
+                        return Ok(News::Listed(object));
+                    }
+                    let token = match next {
+                        Next::Watch(version) => {
+                            self.state = State::Listed(version);
+                            return Ok(News::ListEnded);
+                        }
+                        Next::First => None,
+                        Next::Page(token) => Some(token),
+                    };
+                    self.state = self.page(token).await?;
+                }
+                State::Listed(version) => return self.open(version).await,
+                State::Watching(watch) => {
+                    if let Some(news) = self.hear(watch).await? {
+                        return Ok(news);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next page of a list. A failure has it begin anew.
+    async fn page(&mut self, token: Option<String>) -> Result<State<K>, Deaf> {
+        pause(self.failures).await;
+        let asked = ListParams { continue_token: token, ..self.list.clone() };
+        // How long its connection may be silent is seen to by the client: a long list may take its time.
+        let found = self.api.list(&asked).await.map_err(|error| Deaf::Failed(with_causes(&error)))?;
+        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let next = match (filled(found.metadata.continue_), filled(found.metadata.resource_version)) {
+            (Some(token), _) => Next::Page(token),
+            (None, Some(version)) => Next::Watch(version),
+            (None, None) => return Err(Deaf::Failed("a list without a resourceVersion".to_owned())),
+        };
+        self.failures = 0;
+        Ok(State::Listing { page: found.items.into_iter(), next })
+    }
+
+    /// Begins a watch where the list, or the watch before, ended.
+    async fn open(&mut self, version: String) -> Result<News<K>, Deaf> {
+        pause(self.failures).await;
+        let opened = timeout(OPENED_WITHIN, self.api.watch(&self.watch, &version)).await;
+        let why = match opened {
+            Ok(Ok(events)) => {
+                self.state =
+                    State::Watching(Watch { version, events: events.boxed(), began: Instant::now(), told: false });
+                return Ok(News::Alive);
+            }
+            // What happened since is not known any more.
+            Ok(Err(Error::Api(status))) if status.code == 410 => return Err(Deaf::Broken(status.message.clone())),
+            Ok(Err(error)) => with_causes(&error),
+            Err(_) => format!("a watch was asked for, and there is no answer within {} s", OPENED_WITHIN.as_secs()),
+        };
+        self.state = State::Listed(version);
+        Err(Deaf::Failed(why))
+    }
+
+    /// The next word of a watch; none if it was closed in good order.
+    async fn hear(&mut self, mut watch: Watch<K>) -> Result<Option<News<K>>, Deaf> {
+        let heard = timeout(SILENT_FOR, watch.events.next()).await;
+        let (news, version) = match heard {
+            Ok(Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)))) => {
+                let version = object.resource_version();
+                (News::Applied(object), version)
+            }
+            Ok(Some(Ok(WatchEvent::Deleted(object)))) => {
+                let version = object.resource_version();
+                (News::Deleted(object), version)
+            }
+            Ok(Some(Ok(WatchEvent::Bookmark(bookmark)))) => (News::Alive, Some(bookmark.metadata.resource_version)),
+            Ok(None) => {
+                let too_short = !watch.told && watch.began.elapsed() < SHORT;
+                self.state = State::Listed(watch.version);
+                if too_short {
+                    return Err(Deaf::Broken("closed at once".to_owned()));
+                }
+                self.failures = 0;
+                return Ok(None);
+            }
+            Ok(Some(Ok(WatchEvent::Error(status)))) => {
+                // At 410 what happened since is not known any more.
+                if status.code != 410 {
+                    self.state = State::Listed(watch.version);
+                }
+                return Err(Deaf::Broken(format!("{} {}", status.code, status.message)));
+            }
+            Ok(Some(Err(error))) => {
+                self.state = State::Listed(watch.version);
+                return Err(Deaf::Broken(with_causes(&error)));
+            }
+            Err(_) => {
+                self.state = State::Listed(watch.version);
+                return Err(Deaf::Failed(format!("nothing was heard for {} s", SILENT_FOR.as_secs())));
+            }
+        };
+        let Some(version) = version.filter(|version| !version.is_empty()) else {
+            return Err(Deaf::Failed("an object without a resourceVersion".to_owned()));
+        };
+        self.failures = 0;
+        self.state = State::Watching(Watch { version, told: true, ..watch });
+        Ok(Some(news))
+    }
+}
+
+/// Waits until what failed so often in a row may be tried again.
+async fn pause(failures: u32) {
+    if let Some(before) = failures.checked_sub(1) {
+        tokio::time::sleep(backoff::wait(RETRY_FIRST, RETRY_MOST, before)).await;
+    }
+}
