@@ -125,7 +125,7 @@ pub(crate) struct CheckConfig {
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) patience: Patience,
-    /// Also try to reach the server.
+    /// Also try to reach the server: what is there, and whether the user may write. Nothing is changed there.
     #[arg(long)]
     pub(crate) connect: bool,
 }

@@ -41,7 +41,9 @@ fn moves(from: &Store, to: &Store, arguments: &[&str]) {
     watcher.stop();
     let dry = migrate(&world, &[arguments, &["--dry-run"]].concat());
     assert!(dry.status.success() && text(&dry).contains("nothing was changed"), "{}", text(&dry));
-    assert!(text(&dry).contains("team-0/repo-0") && to.is_empty(), "{}", text(&dry));
+    assert!(text(&dry).contains("team-0/repo-0") && to.is_untouched(), "{}", text(&dry));
+    let creates = text(&dry).contains("postgresql (--to): a move would create the schema, at version ");
+    assert_eq!(creates, matches!(to, Store::Postgres(_)), "{}", text(&dry));
     let moved = migrate(&world, arguments);
     assert!(moved.status.success() && text(&moved).contains("moved"), "{}", text(&moved));
     assert!(!to.is_empty() && !from.is_empty());
@@ -89,4 +91,17 @@ fn wrong_words_and_servers_that_are_away_are_told() {
     assert!(text(&away).contains("connection refused") && text(&away).contains("etcd-endpoints"), "{}", text(&away));
     let memory = migrate(&world, &["--from", "memory", "--to", "etcd"]);
     assert_eq!(memory.status.code(), Some(2), "{}", text(&memory));
+}
+
+#[test]
+fn who_may_not_write_is_told_so_before_anything_is_moved() {
+    let (etcd, postgresql) = (Store::etcd(), Store::postgresql());
+    let Store::Postgres(server) = &postgresql else { unreachable!() };
+    server.administer("CREATE USER reader WITH PASSWORD 'x'").unwrap();
+    let world = World::new(&both(&etcd, &postgresql));
+    world.settings(&json!({"postgresql-username": "reader", "postgresql-password": "x"}));
+    let refused = migrate(&world, &["--from", "etcd", "--to", "postgresql", "--dry-run"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("postgresql (--to) can't be written to: permission denied"), "{}", text(&refused));
+    assert!(text(&refused).contains("GRANT CREATE, CONNECT ON DATABASE") && postgresql.is_untouched());
 }

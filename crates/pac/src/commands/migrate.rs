@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use pac_concurrency::{Delta, Driver, Holder, RepositoryKey, TakenOver, Version, Window, relocate};
+use pac_concurrency::{
+    Delta, Driver, DriverError, Holder, Inspection, RepositoryKey, Schema, TakenOver, Version, Window, relocate,
+};
 use pac_config::{Disk, DriverSettings, EtcdMode, problems_report, resolve};
 use pac_watcher::error::with_causes;
 use pac_watcher::reload::SettingsSource;
@@ -14,6 +16,20 @@ use super::{Failure, exit_code, failure, say, settings_place};
 use crate::cli::{DurableDriver, Migrate};
 use crate::driver::Drivers;
 use crate::logging;
+
+/// One of the two stores, by its settings.
+struct Store {
+    name: &'static str,
+    /// The flag that names it.
+    flag: &'static str,
+    settings: DriverSettings,
+}
+
+/// A store as it is, and a way to read it that changes nothing there.
+struct Inspected {
+    found: Inspection,
+    driver: Arc<dyn Driver>,
+}
 
 /// What is to be moved of one repository.
 struct Row {
@@ -39,26 +55,33 @@ async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
     if migrate.from == migrate.to {
         return Err((2, "--from and --to are the same".to_owned()));
     }
-    let from = connect(migrate, migrate.from, "--from").await?;
-    let to = connect(migrate, migrate.to, "--to").await?;
-    let mut rows = Vec::new();
-    for (driver, is_source) in [(&from, true), (&to, false)] {
-        let found = look(&**driver, migrate.force).await?;
-        if is_source {
-            rows = found;
-        }
-    }
-    let left = left_by_an_earlier_version(migrate, &*from).await?;
+    let (from, to) = (store(migrate, migrate.from, "--from").await?, store(migrate, migrate.to, "--to").await?);
+    // Until all that can be known is known, nothing is written anywhere.
+    let (source, target) = (from.inspect().await?, to.inspect().await?);
+    let rows = look(&*source.driver, migrate.force).await?;
+    look(&*target.driver, migrate.force).await?;
+    let left = left_by_an_earlier_version(migrate, &*source.driver).await?;
     print_rows(&rows, left.as_ref())?;
+    if target.found.schema != Schema::Unneeded {
+        tell(format!("{} ({}): a move {}", to.name, to.flag, target.found.schema))?;
+    }
+    to.must_write(&target)?;
+    if left.is_some() {
+        from.must_write(&source)?;
+    }
     if migrate.dry_run {
         return tell("nothing was changed (--dry-run)".to_owned());
     }
+    carry_out(&*from.connect().await?, &*to.connect().await?, left.as_ref()).await
+}
+
+async fn carry_out(from: &dyn Driver, to: &dyn Driver, left: Option<&Left>) -> Result<(), Failure> {
     let explain = |error| failure(with_causes(&error));
-    if let Some(left) = &left {
-        take_over(left, &*to).await?;
+    if let Some(left) = left {
+        take_over(left, to).await?;
         from.note_legacy_taken_over(&left.taken).await.map_err(explain)?;
     }
-    let moved = relocate(&*from, &*to).await.map_err(explain)?;
+    let moved = relocate(from, to).await.map_err(explain)?;
     tell(format!(
         "moved {} slots and {} waiting runs of {} repositories from {} to {}; {} keeps what it has",
         moved.slots,
@@ -70,7 +93,8 @@ async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
     ))
 }
 
-async fn connect(migrate: &Migrate, driver: DurableDriver, flag: &'static str) -> Result<Arc<dyn Driver>, Failure> {
+/// The settings of one of the two.
+async fn store(migrate: &Migrate, driver: DurableDriver, flag: &'static str) -> Result<Store, Failure> {
     let source =
         SettingsSource::at(&settings_place(&migrate.place, migrate.patience.request_timeout)).await.map_err(failure)?;
     let sources = source.sources().await.map_err(failure)?.with_driver(driver.name(), flag);
@@ -78,8 +102,29 @@ async fn connect(migrate: &Migrate, driver: DurableDriver, flag: &'static str) -
     if matches!(&resolved.settings.driver, DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd) {
         return Err((2, "etcd-mode is not etcd: there is no server to move from or to".to_owned()));
     }
-    let connected = Drivers.connect(&resolved.settings.driver).await;
-    connected.map_err(|error| failure(format!("{} ({flag}): {}", driver.name(), with_causes(&error))))
+    Ok(Store { name: driver.name(), flag, settings: resolved.settings.driver })
+}
+
+// === impl Store ===
+
+impl Store {
+    async fn inspect(&self) -> Result<Inspected, Failure> {
+        let inspected = Drivers::inspect(&self.settings).await;
+        inspected.map(|(found, driver)| Inspected { found, driver }).map_err(|error| self.failed(&error))
+    }
+
+    async fn connect(&self) -> Result<Arc<dyn Driver>, Failure> {
+        Drivers.connect(&self.settings).await.map_err(|error| self.failed(&error))
+    }
+
+    fn must_write(&self, inspected: &Inspected) -> Result<(), Failure> {
+        let why = inspected.found.cannot_write.as_ref();
+        why.map_or(Ok(()), |why| Err(failure(format!("{} ({}) can't be written to: {why}", self.name, self.flag))))
+    }
+
+    fn failed(&self, error: &DriverError) -> Failure {
+        failure(format!("{} ({}): {}", self.name, self.flag, with_causes(error)))
+    }
 }
 
 /// What a store has; an error if a watcher is at work on it.

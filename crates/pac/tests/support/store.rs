@@ -14,6 +14,9 @@ pub(crate) enum Store {
 const ROWS: &str =
     "SELECT (SELECT count(*) FROM pac_concurrency.slots) + (SELECT count(*) FROM pac_concurrency.waiting)";
 
+/// How many schemas of ours there are in PostgreSQL.
+const SCHEMAS: &str = "SELECT count(*) FROM pg_namespace WHERE nspname = 'pac_concurrency'";
+
 // === impl Store ===
 
 impl Store {
@@ -31,6 +34,9 @@ impl Store {
             Self::Etcd(server) => server.port(),
         }
     }
+
+    /// How many schemas of ours there are in PostgreSQL.
+    const SCHEMAS: &str = "SELECT count(*) FROM pg_namespace WHERE nspname = 'pac_concurrency'";
 
     /// What a ConfigMap says to have a watcher use it.
     pub(crate) fn settings(&self) -> Value {
@@ -58,6 +64,14 @@ impl Store {
         match self {
             Self::Postgres(server) => server.restart().unwrap(),
             Self::Etcd(server) => server.restart().unwrap(),
+        }
+    }
+
+    /// Whether there is nothing of ours, be it empty.
+    pub(crate) fn is_untouched(&self) -> bool {
+        match self {
+            Self::Postgres(server) => server.administer_in("pac_concurrency", SCHEMAS).unwrap() == "0",
+            Self::Etcd(server) => server.control(&["get", "--prefix", "--keys-only", "/pac/"]).unwrap().is_empty(),
         }
     }
 

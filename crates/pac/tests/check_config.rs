@@ -1,0 +1,55 @@
+//! `pac-watcher check-config` as a person runs it, on a laptop and in the watcher's pod.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use serde_json::json;
+use support::{Said, Store, World, command, said};
+
+fn check(world: &World, arguments: &[&str]) -> Said {
+    said(&mut command(world, &[&["check-config"], arguments].concat()))
+}
+
+#[test]
+fn to_look_at_the_server_changes_nothing_there() {
+    let store = Store::postgresql();
+    let world = World::new(&store.settings());
+    let looked = check(&world, &["--connect"]);
+    assert!(looked.code == 0 && looked.out.contains("\nconnected: postgresql at 127.0.0.1:"), "{looked:?}");
+    assert!(looked.out.contains("\na watcher: would create the schema, at version "), "{looked:?}");
+    assert!(store.is_untouched());
+    let mut watcher = world.watcher("watcher");
+    watcher.becomes_ready(true);
+    watcher.stop();
+    let looked = check(&world, &["--connect"]);
+    assert!(looked.code == 0 && looked.out.contains("\na watcher: finds the schema as it needs it"), "{looked:?}");
+    let Store::Postgres(server) = &store else { unreachable!() };
+    let older = "DELETE FROM pac_concurrency.migrations WHERE version > 2";
+    server.administer_in("pac_concurrency", older).unwrap();
+    let looked = check(&world, &["--connect"]);
+    assert!(looked.out.contains("\na watcher: would migrate the schema from version 2 to "), "{looked:?}");
+    let count = "SELECT max(version) FROM pac_concurrency.migrations";
+    assert_eq!(server.administer_in("pac_concurrency", count).unwrap(), "2");
+}
+
+#[test]
+fn who_may_only_read_is_told_which_grant_is_missing() {
+    let store = Store::postgresql();
+    let Store::Postgres(server) = &store else { unreachable!() };
+    let world = World::new(&store.settings());
+    let mut watcher = world.watcher("watcher");
+    watcher.becomes_ready(true);
+    watcher.stop();
+    server.administer("CREATE USER reader WITH PASSWORD 'x'").unwrap();
+    let rights = "GRANT USAGE ON SCHEMA pac_concurrency TO reader;
+                  GRANT SELECT ON ALL TABLES IN SCHEMA pac_concurrency TO reader";
+    server.administer_in("pac_concurrency", rights).unwrap();
+    world.settings(&json!({"postgresql-username": "reader", "postgresql-password": "x"}));
+    let looked = check(&world, &["--connect"]);
+    assert!(looked.code == 1 && looked.out.contains("\nconnected: postgresql at"), "{looked:?}");
+    assert!(
+        looked.err.starts_with("error: can't write: ") && looked.err.contains("GRANT SELECT, INSERT"),
+        "{looked:?}"
+    );
+}
