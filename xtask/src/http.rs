@@ -20,3 +20,9 @@ pub(crate) fn create(url: &str, object: &Value) -> Result<()> {
     ureq::post(url).send_json(object).with_context(|| format!("POST {url} {}", object["metadata"]["name"]))?;
     Ok(())
 }
+
+/// DELETEs an object of Kubernetes.
+pub(crate) fn delete(url: &str) -> Result<()> {
+    ureq::delete(url).call().with_context(|| format!("DELETE {url}"))?;
+    Ok(())
+}

@@ -8,6 +8,7 @@ mod stage;
 mod summary;
 mod table;
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -21,6 +22,8 @@ use table::Table;
 
 /// How long nothing may happen before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the cluster is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DemoOptions {
@@ -42,7 +45,7 @@ pub(crate) struct DemoOptions {
     /// Build with optimizations: takes longer to build, and shows how fast it is.
     #[arg(long)]
     pub(crate) release: bool,
-    /// Keep everything up at the end, to look at it with kubectl; Ctrl-C ends it.
+    /// Say how to look at it with kubectl and a browser, and keep new runs coming until Ctrl-C.
     #[arg(long)]
     pub(crate) serve: bool,
 }
@@ -67,10 +70,32 @@ impl DemoOptions {
 pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
     let stop = interrupted()?;
     let mut stage = Stage::set(options)?;
-    let scene = Scene::new(options);
+    let mut scene = Scene::new(options);
     scene.create_objects(&stage)?;
     stage.start_watcher()?;
     let mut table = Table::new();
+    let verdict = if options.serve {
+        print!("{}", stage.invitation());
+        keep_up(&mut stage, &mut scene, &mut table, &stop)?;
+        let verdict: Verdict = stage.verdict_so_far()?;
+        print!("\n{}", verdict.text(None));
+        verdict
+    } else {
+        show_to_the_end(&mut stage, options, &mut table, &stop)?;
+        let verdict: Verdict = stage.verdict()?;
+        print!("\n{}", verdict.text(Some(options.ideal())));
+        verdict
+    };
+    stage.end()?;
+    if verdict.is_broken() {
+        stage.keep_logs();
+        bail!("a promise was broken; the watcher's log is {}", stage.watcher_log());
+    }
+    Ok(())
+}
+
+/// Until every run is done.
+fn show_to_the_end(stage: &mut Stage, options: &DemoOptions, table: &mut Table, stop: &AtomicBool) -> Result<()> {
     let mut last = (Vec::new(), Instant::now());
     let all = u64::from(options.repositories) * u64::from(options.runs);
     loop {
@@ -80,9 +105,9 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
             last = (rows, Instant::now());
         }
         if last.0.iter().map(|row| row.done).sum::<u64>() >= all {
-            break;
+            return Ok(());
         }
-        if is_set(&stop) {
+        if is_set(stop) {
             bail!("interrupted");
         }
         stage.check_alive()?;
@@ -90,21 +115,23 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
             stage.keep_logs();
             bail!("nothing has happened for {} s; see {}", last.1.elapsed().as_secs(), stage.watcher_log());
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(LOOK_EVERY);
     }
-    let verdict: Verdict = stage.verdict()?;
-    print!("{}", verdict.text(options.ideal()));
-    if options.serve {
-        print!("{}", stage.invitation());
-        while !is_set(&stop) {
-            stage.check_alive()?;
-            std::thread::sleep(Duration::from_millis(200));
+}
+
+/// Until Ctrl-C, with new runs all the while. Whoever looks on may pause, release, delete and do what else they like.
+fn keep_up(stage: &mut Stage, scene: &mut Scene, table: &mut Table, stop: &AtomicBool) -> Result<()> {
+    let mut last = Vec::new();
+    while !is_set(stop) {
+        stage.check_alive()?;
+        let mut rows: Vec<RepositoryRow> = stage.summary()?;
+        scene.keep_coming(stage, &rows);
+        scene.add_removed(&mut rows);
+        if rows != last {
+            table.show(&rows)?;
+            last = rows;
         }
-    }
-    stage.end()?;
-    if verdict.is_broken() {
-        stage.keep_logs();
-        bail!("a promise was broken; the watcher's log is {}", stage.watcher_log());
+        std::thread::sleep(LOOK_EVERY);
     }
     Ok(())
 }

@@ -195,11 +195,18 @@ impl Stage {
         http::get_json(&format!("{}/_dev/verdict", self.url))
     }
 
+    /// The same of what is still going on.
+    pub(super) fn verdict_so_far(&self) -> Result<Verdict> {
+        http::get_json(&format!("{}/_dev/verdict?underway=true", self.url))
+    }
+
     /// How to look at what is there.
     pub(super) fn invitation(&self) -> String {
         let kubeconfig = self.path.join("kubeconfig");
-        let mut text =
-            format!("\nStill up; Ctrl-C ends it. In another shell:\n\n  export KUBECONFIG={}\n", kubeconfig.display());
+        let mut text = format!(
+            "\nNew runs keep coming until Ctrl-C. In another shell:\n\n  export KUBECONFIG={}\n",
+            kubeconfig.display()
+        );
         text += "  kubectl get pipelineruns --all-namespaces\n";
         if let Ok(watcher) = self.programs.find("pac-watcher") {
             text += &format!("  {} queue list\n", watcher.display());
@@ -208,7 +215,7 @@ impl Stage {
         if let Some(look) = self.store.look() {
             text += &format!("  {look}\n");
         }
-        text += &format!("\nIn a browser: http://127.0.0.1:{}/\n", self.admin_port);
+        text += &format!("\nIn a browser: http://127.0.0.1:{}/\n\n", self.admin_port);
         text
     }
 

@@ -55,18 +55,17 @@ impl Verdict {
         self.promises.iter().any(|promise| !promise.held)
     }
 
-    /// The summary, against the `ideal` time.
-    pub(super) fn text(&self, ideal: Duration) -> String {
-        let (ideal, took) = (ideal.as_secs_f64(), self.makespan / 1000.0);
+    /// The summary; against the `ideal` time if all is over.
+    pub(super) fn text(&self, ideal: Option<Duration>) -> String {
+        let took = self.makespan / 1000.0;
         let mut text = format!(
-            "\n{} Repositories, {} PipelineRuns: {} started, {} done in {took:.2} s from the first one's creation; \
-             ideal {ideal:.2} s, that is {:.2} times the ideal\n",
-            self.repositories,
-            self.runs,
-            self.started,
-            self.done,
-            took / ideal,
+            "{} Repositories, {} PipelineRuns: {} started, {} done in {took:.2} s from the first one's creation",
+            self.repositories, self.runs, self.started, self.done,
         );
+        if let Some(ideal) = ideal.map(|ideal| ideal.as_secs_f64()) {
+            let _ = write!(text, "; ideal {ideal:.2} s, that is {:.2} times the ideal", took / ideal);
+        }
+        text.push('\n');
         let hand_off = &self.hand_off;
         let _ = writeln!(
             text,

@@ -1,6 +1,5 @@
 //! The live table: redrawn in place on a terminal, plain lines elsewhere.
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write, stdout};
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,12 @@ use anyhow::Result;
 
 use super::summary::RepositoryRow;
 
-/// Rows shown at once; more are summed up.
+/// Rows shown at once where the terminal is high enough; more are summed up.
 const ROWS: usize = 20;
+/// Lines of the terminal that the table leaves alone: its titles, its last line, and the cursor's.
+const OTHER_LINES: usize = 3;
+/// Taken for a terminal that doesn't say how large it is.
+const SIZE: (usize, usize) = (80, 24);
 /// How often a plain line is written at most.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
@@ -31,7 +34,8 @@ impl Table {
     pub(super) fn show(&mut self, rows: &[RepositoryRow]) -> Result<()> {
         let mut output = stdout().lock();
         if self.in_place {
-            let text = table(rows);
+            let (columns, lines) = size();
+            let text = table(rows, columns, lines.saturating_sub(OTHER_LINES).clamp(1, ROWS));
             // Up to where the last one began, and everything below gone.
             let back = if self.lines_drawn > 0 { format!("\x1b[{}A\x1b[J", self.lines_drawn) } else { String::new() };
             self.lines_drawn = text.lines().count();
@@ -53,17 +57,44 @@ fn totals(rows: &[RepositoryRow]) -> String {
     format!("repositories {}  running {running}  waiting {waiting}  done {done}{next}", rows.len())
 }
 
-fn table(rows: &[RepositoryRow]) -> String {
-    let mut text =
-        format!("{:<28} {:>6} {:>8} {:>8} {:>6}  {}\n", "REPOSITORY", "LIMIT", "RUNNING", "WAITING", "DONE", "NEXT");
-    for row in rows.iter().take(ROWS) {
-        let name = format!("{}/{}", row.namespace, row.name);
+/// Columns and lines of the terminal.
+fn size() -> (usize, usize) {
+    let size = terminal_size::terminal_size_of(stdout());
+    size.map_or(SIZE, |(width, height)| (usize::from(width.0), usize::from(height.0)))
+}
+
+/// No line is wider than `columns`: one that went on in the next would be drawn over at the wrong place.
+fn table(rows: &[RepositoryRow], columns: usize, shown: usize) -> String {
+    let name = |row: &RepositoryRow| format!("{}/{}", row.namespace, row.name);
+    let shown_rows = rows.get(..shown).unwrap_or(rows);
+    let width = shown_rows.iter().map(|row| name(row).chars().count()).max().unwrap_or(0).max("REPOSITORY".len());
+    let mut lines =
+        vec![line("REPOSITORY", width, ["LIMIT", "RUNNING", "WAITING", "DONE"].map(str::to_owned)) + "  NEXT"];
+    for row in shown_rows {
         let limit = row.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
-        let next = row.next.join(" ");
-        let _ = writeln!(text, "{name:<28} {limit:>6} {:>8} {:>8} {:>6}  {next}", row.running, row.waiting, row.done);
+        let numbers = [limit, row.running.to_string(), row.waiting.to_string(), row.done.to_string()];
+        let text = line(&name(row), width, numbers);
+        lines.push(with_next(text, &row.next, columns));
     }
-    if rows.len() > ROWS {
-        let _ = writeln!(text, "… and {} more; all: {}", rows.len() - ROWS, totals(rows));
+    if rows.len() > shown {
+        lines.push(format!("… and {} more; all: {}", rows.len() - shown, totals(rows)));
+    }
+    lines.into_iter().map(|line| line.chars().take(columns).chain(['\n']).collect::<String>()).collect()
+}
+
+fn line(name: &str, width: usize, [limit, running, waiting, done]: [String; 4]) -> String {
+    format!("{name:<width$}  {limit:>5}  {running:>7}  {waiting:>7}  {done:>5}")
+}
+
+/// The names of those that are next, as far as there is room for whole ones.
+fn with_next(mut text: String, next: &[String], columns: usize) -> String {
+    let mut gap = "  ";
+    for name in next {
+        if text.chars().count() + gap.len() + name.chars().count() > columns {
+            break;
+        }
+        text = text + gap + name;
+        gap = " ";
     }
     text
 }
@@ -79,15 +110,27 @@ mod tests {
 
     #[test]
     fn a_row_says_who_is_next() {
-        let text = table(&[row("repo", 5)]);
+        let text = table(&[row("repo", 5)], 80, ROWS);
         assert_eq!(text.lines().count(), 2);
-        assert!(text.contains("ns/repo") && text.contains("run-0 run-1 run-2"), "{text}");
+        assert!(text.contains("ns/repo") && text.ends_with("  run-0 run-1 run-2\n"), "{text}");
+    }
+
+    #[test]
+    fn no_line_goes_on_in_the_next_one() {
+        let rows: Vec<_> = (0..25).map(|number| row(&format!("demo-000/repo-{number:03}"), 3)).collect();
+        for columns in [40, 60, 80, 120] {
+            let text = table(&rows, columns, 4);
+            assert_eq!(text.lines().count(), 6);
+            assert!(text.lines().all(|line| line.chars().count() <= columns), "{columns}:\n{text}");
+        }
+        let text = table(&rows, 62, 4);
+        assert!(text.lines().nth(1).unwrap().ends_with("1  run-0"), "whole names, or none:\n{text}");
     }
 
     #[test]
     fn many_rows_are_summed_up() {
         let rows: Vec<_> = (0..25).map(|number| row(&format!("repo-{number}"), 1)).collect();
-        let text = table(&rows);
+        let text = table(&rows, 200, ROWS);
         assert_eq!(text.lines().count(), ROWS + 2);
         assert!(text.contains("… and 5 more; all: repositories 25  running 50  waiting 25  done 25"), "{text}");
     }

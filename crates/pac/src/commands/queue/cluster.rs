@@ -27,7 +27,12 @@ pub(super) struct Cluster {
 impl Cluster {
     /// The one the kubeconfig names. Nobody is asked yet.
     pub(super) async fn of(reach: &Reach) -> Result<Self, Failure> {
-        let failed = |error: &dyn std::error::Error| Failure::Local(with_causes(error));
+        let failed = |error: &dyn std::error::Error| {
+            let why = with_causes(error);
+            Failure::Local(format!(
+                "which cluster to ask can't be told: {why}; see --kubeconfig, --context, --admin-url"
+            ))
+        };
         let chosen = KubeConfigOptions { context: reach.context.clone(), ..KubeConfigOptions::default() };
         let config = match &reach.kubeconfig {
             Some(path) => {
