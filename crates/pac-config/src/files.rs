@@ -15,6 +15,11 @@ pub trait ReadFile {
     ///
     /// Whatever kept it from being read: missing, no permission, a folder, too large.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Whether the settings are those of another machine: what they name and isn't here may well be there.
+    fn may_be_elsewhere(&self) -> bool {
+        false
+    }
 }
 
 /// The real file system. Files larger than 1 MiB are refused.

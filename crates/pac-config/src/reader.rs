@@ -1,5 +1,7 @@
 //! Reads typed values out of the collected texts, and checks the files that settings name.
 
+use std::io::ErrorKind;
+
 use crate::collect::{Collected, path_of};
 use crate::files::{ReadFile, reason};
 use crate::keys::find_key;
@@ -67,13 +69,17 @@ impl Reader<'_> {
         Some(Secret::new(text))
     }
 
-    /// Checks that the file a key names can be read and holds what it should.
+    /// Checks that the file a key names can be read and holds what it should, if it is to be here.
     pub(crate) fn check_file(&mut self, name: &str, pem: Pem, files: &dyn ReadFile) {
         let (Some(key), Some(path)) = (find_key(name), path_of(self.collected, name)) else {
             return;
         };
         let shown = path.to_string_lossy();
         let message = match files.read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && files.may_be_elsewhere() => {
+                let message = format!("{} is not on this machine, and was not checked", quoted(&shown));
+                return self.findings.warn(name, message);
+            }
             Err(error) => format!("{} can't be read: {}", quoted(&shown), reason(&error)),
             Ok(content) if pem.is_in(&content) => return,
             Ok(_) => format!("{} holds no {}", quoted(&shown), pem.words()),

@@ -22,6 +22,8 @@ pub struct Sources {
     pub(crate) environment: BTreeMap<String, OsString>,
     /// What was wrong with a local file, kept so that it is reported together with everything else.
     pub(crate) findings: Findings,
+    /// Objects that were looked for in vain.
+    missing: Vec<String>,
 }
 
 /// A value as it was found.
@@ -89,6 +91,18 @@ impl Sources {
         }
         self.findings = content.findings;
         self
+    }
+
+    /// Notes that an object such as `Secret namespace/name` isn't there. Nothing is decided by it.
+    #[must_use]
+    pub fn with_missing(mut self, object: String) -> Self {
+        self.missing.push(object);
+        self
+    }
+
+    /// The objects that aren't there.
+    pub fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// The same with another driver, whatever `concurrency-driver` says: for a command that works on two.

@@ -81,7 +81,12 @@ impl SettingsSource {
     /// What settings are made from; an error says why the cluster could not be asked. A ConfigMap that is missing is an
     /// empty one.
     pub async fn sources(&self) -> Result<Sources, String> {
-        Ok(self.existing_sources().await?.unwrap_or_else(environment))
+        Ok(self.existing_sources().await?.unwrap_or_else(|| match self {
+            Self::Cluster { namespace, config_map, .. } => {
+                environment().with_missing(format!("ConfigMap {namespace}/{config_map}"))
+            }
+            Self::File(_) => environment(),
+        }))
     }
 
     /// Reads everything; nothing if the ConfigMap is missing.
@@ -97,10 +102,14 @@ impl SettingsSource {
                 let Some(ConfigMap { data, .. }) = found else { return Ok(None) };
                 let sources =
                     environment().with_config_map(&format!("{namespace}/{config_map}"), data.unwrap_or_default());
-                let found: Option<Secret> = answer(client, namespace, secret, *request_timeout).await?;
-                let data = found.and_then(|found| found.data).unwrap_or_default();
-                sources
-                    .with_secret(&format!("{namespace}/{secret}"), data.into_iter().map(|(key, value)| (key, value.0)))
+                let name = format!("{namespace}/{secret}");
+                match answer::<Secret>(client, namespace, secret, *request_timeout).await? {
+                    None => sources.with_missing(format!("Secret {name}")),
+                    Some(found) => {
+                        let data = found.data.unwrap_or_default().into_iter();
+                        sources.with_secret(&name, data.map(|(key, value)| (key, value.0)))
+                    }
+                }
             }
         }))
     }

@@ -53,3 +53,42 @@ fn who_may_only_read_is_told_which_grant_is_missing() {
         "{looked:?}"
     );
 }
+
+#[test]
+fn files_of_the_pod_need_not_be_on_the_laptop() {
+    let settings =
+        json!({"concurrency-driver": "etcd", "etcd-endpoints": "https://127.0.0.1:1", "etcd-ca-file": "/none/ca.crt"});
+    let world = World::new(&settings);
+    let laptop = check(&world, &[]);
+    assert!(laptop.code == 0 && laptop.out.contains("etcd-endpoints "), "{laptop:?}");
+    let warning = "  etcd-ca-file: \"/none/ca.crt\" is not on this machine, and was not checked\n";
+    assert!(laptop.out.contains(warning), "{laptop:?}");
+    let untried = check(&world, &["--connect"]);
+    assert!(untried.code == 1 && untried.err.contains("kubectl exec -n pipelines-as-code "), "{untried:?}");
+    let pod = said(command(&world, &["check-config"]).env("KUBERNETES_SERVICE_HOST", "127.0.0.1"));
+    assert!(pod.code == 2 && pod.out.contains("\"/none/ca.crt\" can't be read: no such file"), "{pod:?}");
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    let world = World::new(&json!({"concurrency-driver": "memory"}));
+    let found = check(&world, &[]);
+    assert!(found.code == 0, "{found:?}");
+    assert!(
+        found.out.starts_with("There is no Secret pipelines-as-code/pac-concurrency-secret.\nSETTING"),
+        "{found:?}"
+    );
+    for wrong in [["--namespace", "elsewhere"], ["--configmap", "none"]] {
+        let said = check(&world, &wrong);
+        assert!(
+            said.code == 2 && said.out.is_empty() && said.err.contains("there are no settings: ConfigMap "),
+            "{said:?}"
+        );
+    }
+    let moved =
+        said(&mut command(&world, &["migrate", "--from", "etcd", "--to", "postgresql", "--namespace", "elsewhere"]));
+    assert!(moved.code == 2 && moved.err.contains("ConfigMap elsewhere/pipelines-as-code is not there"), "{moved:?}");
+    let given =
+        said(command(&world, &["check-config", "--namespace", "elsewhere"]).env("PAC_CONCURRENCY_ENABLED", "true"));
+    assert!(given.code == 0 && given.out.starts_with("There is no ConfigMap elsewhere/"), "{given:?}");
+}

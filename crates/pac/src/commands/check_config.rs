@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use pac_concurrency::Schema;
-use pac_config::{Resolved, problems_report, report};
+use pac_config::{Resolved, Sources, problems_report, report, resolve};
 use pac_watcher::error::with_causes;
-use pac_watcher::reload::SettingsSource;
 
-use super::{Failure, exit_code, failure, say, settings_place};
+use super::settings::{self, Files};
+use super::{Failure, exit_code, failure, say};
 use crate::cli::CheckConfig;
 use crate::driver::Drivers;
 use crate::logging;
@@ -20,18 +20,30 @@ pub(crate) async fn check_config(check: &CheckConfig) -> ExitCode {
 
 async fn try_to_check(check: &CheckConfig) -> Result<(), Failure> {
     logging::start(&check.place).map_err(|why| (2, why))?;
-    let place = settings_place(&check.place, check.patience.request_timeout);
-    let source = SettingsSource::at(&place).await.map_err(failure)?;
-    match source.read().await.map_err(failure)? {
-        Ok(resolved) => {
-            say::print(&report(&resolved)).map_err(failure)?;
-            if check.connect { try_server(&resolved).await } else { Ok(()) }
-        }
+    let (sources, files) = (settings::read(&check.place, check.patience).await?, Files::new());
+    let resolved = match resolve(&sources, &files) {
+        Ok(resolved) => resolved,
         Err(problems) => {
-            say::print(&problems_report(&problems)).map_err(failure)?;
-            Err((2, "the settings can't be used".to_owned()))
+            say::print(&(not_there(&sources) + &problems_report(&problems))).map_err(failure)?;
+            return Err((2, "the settings can't be used".to_owned()));
         }
+    };
+    settings::insist_on_any(&sources, &resolved)?;
+    say::print(&(not_there(&sources) + &report(&resolved))).map_err(failure)?;
+    let namespace = &check.place.namespace;
+    match (check.connect, files.missing().first()) {
+        (false, _) => Ok(()),
+        (true, None) => try_server(&resolved).await,
+        (true, Some(file)) => Err(failure(format!(
+            "the server was not tried: {} is not on this machine. Ask where the watcher runs: kubectl exec -n {namespace} \
+             deployment/pac-concurrency-watcher -- pac-watcher check-config --namespace {namespace} --connect",
+            file.display(),
+        ))),
     }
+}
+
+fn not_there(sources: &Sources) -> String {
+    sources.missing().iter().map(|object| format!("There is no {object}.\n")).collect()
 }
 
 /// Looks at the server, and changes nothing there.

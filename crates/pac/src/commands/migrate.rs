@@ -8,11 +8,10 @@ use pac_concurrency::{
 };
 use pac_config::{Disk, DriverSettings, EtcdMode, problems_report, resolve};
 use pac_watcher::error::with_causes;
-use pac_watcher::reload::SettingsSource;
 use pac_watcher::survey::survey;
 use pac_watcher::{Connect, cluster};
 
-use super::{Failure, exit_code, failure, say, settings_place};
+use super::{Failure, exit_code, failure, say, settings, settings_place};
 use crate::cli::{DurableDriver, Migrate};
 use crate::driver::Drivers;
 use crate::logging;
@@ -95,10 +94,9 @@ async fn carry_out(from: &dyn Driver, to: &dyn Driver, left: Option<&Left>) -> R
 
 /// The settings of one of the two.
 async fn store(migrate: &Migrate, driver: DurableDriver, flag: &'static str) -> Result<Store, Failure> {
-    let source =
-        SettingsSource::at(&settings_place(&migrate.place, migrate.patience.request_timeout)).await.map_err(failure)?;
-    let sources = source.sources().await.map_err(failure)?.with_driver(driver.name(), flag);
+    let sources = settings::read(&migrate.place, migrate.patience).await?.with_driver(driver.name(), flag);
     let resolved = resolve(&sources, &Disk).map_err(|problems| (2, problems_report(&problems)))?;
+    settings::insist_on_any(&sources, &resolved)?;
     if matches!(&resolved.settings.driver, DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd) {
         return Err((2, "etcd-mode is not etcd: there is no server to move from or to".to_owned()));
     }

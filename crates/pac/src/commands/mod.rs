@@ -6,6 +6,7 @@ pub(crate) mod migrate;
 pub(crate) mod queue;
 pub(crate) mod run;
 mod say;
+mod settings;
 
 use std::process::ExitCode;
 use std::time::Duration;
