@@ -4,13 +4,14 @@
 //! rules on port-forward guard it; and what an operator wants changed goes through the API server, never through here.
 
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use pac_concurrency::{KeyError, RepositoryKey, RunKey};
 use serde::Deserialize;
 
+use super::page;
 use crate::queue::Onlooker;
 use crate::queue::view::Queues;
 
@@ -25,25 +26,12 @@ struct WhichRun {
 }
 
 pub(super) fn routes(onlooker: Onlooker) -> Router {
-    Router::new()
-        .route("/", get(page))
+    page::routes()
         .route("/debug/queue", get(queue))
         .route("/debug/queue/plot", get(plot))
         .route("/debug/queue/summary", get(|State(onlooker): State<Onlooker>| async move { Json(onlooker.overview()) }))
         .route("/debug/queue/explain", get(explain))
         .with_state(onlooker)
-}
-
-/// The page for those who would rather look. It may ask this port and nothing else, and no other page may frame it.
-async fn page() -> impl IntoResponse {
-    const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
-                          base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let headers = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    (headers, Html(include_str!("page.html")))
 }
 
 async fn plot(State(onlooker): State<Onlooker>, Query(which): Query<WhichRepository>) -> Response {

@@ -13,7 +13,9 @@
     reason = "tests; each file uses a part of it"
 )]
 
+pub mod browser;
 mod cluster;
+pub mod readable;
 mod recorder;
 mod treacherous;
 mod watcher;
