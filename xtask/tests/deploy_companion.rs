@@ -66,7 +66,7 @@ fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled
     let page = Page::read("companion.md");
     let follow = |heading: &str| run(&cluster, cluster.folder.path(), &page.commands(heading));
     let api = furnish(&cluster);
-    let node = Node::start(&cluster, LIMIT as usize);
+    let node = Node::start(&cluster);
     push(&api, 0..12);
     until_done(&api, 2);
 
@@ -107,7 +107,7 @@ fn switched_on_beside_pacs_memory_both_start_runs_and_exceed_the_limit() {
     let cluster = Cluster::start();
     let page = Page::read("companion.md");
     let api = furnish(&cluster);
-    let node = Node::start(&cluster, LIMIT as usize);
+    let node = Node::start(&cluster);
     run(&cluster, cluster.folder.path(), &page.commands("Installing"));
     push(&api, 0..60);
     until_done(&api, 1);

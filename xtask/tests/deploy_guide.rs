@@ -123,7 +123,7 @@ fn the_guides_commands_lead_to_a_working_system() {
     let folder = cluster.folder.path();
     let postgres = prepare_store(&page);
     let api = install_pac(&cluster);
-    let node = Node::start(&cluster, LIMIT as usize);
+    let node = Node::start(&cluster);
     let follow = |heading: &str| run(&cluster, folder, &page.commands(heading));
     let config = copy_config(folder);
 
@@ -145,7 +145,7 @@ fn one_command_and_the_secret_lead_to_a_working_system() {
     let page = Page::read(PAGE);
     let postgres = prepare_store(&page);
     let api = install_pac(&cluster);
-    let node = Node::start(&cluster, LIMIT as usize);
+    let node = Node::start(&cluster);
     run(&cluster, cluster.folder.path(), &filled_in(&page.commands("In one go"), &postgres));
     assert_at_work(&cluster, &node, &api);
     check(&cluster, cluster.folder.path(), &page);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use pac_devcluster::verdict::{Verdict, VerdictOptions};
-use pac_devcluster::{DevCluster, Options, Store, TektonPlayer};
+use pac_devcluster::{DevCluster, Options, PacEvent, PacRun, Store, TektonPlayer};
 use pac_devservers::postgres::PASSWORD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,9 +14,6 @@ use crate::store::Server;
 
 const NAMESPACE: &str = "pipelines-as-code";
 const SECRET: &str = "pac-concurrency-secret";
-const STATE: &str = "pipelinesascode.tekton.dev/state";
-const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
-const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -134,8 +131,6 @@ pub(crate) fn repository_object(number: usize, limit: u32) -> Value {
 
 /// With what Pipelines-as-Code writes onto a run and with a pipeline in it: some 3.5 KiB.
 pub(crate) fn queued_run(namespace: &str, of: usize, number: usize, duration: Duration) -> Value {
-    let (repository, run) = (repository(of), run(number));
-    let pac = |name: &str| format!("pipelinesascode.tekton.dev/{name}");
     let sha = format!("{:040x}", of * 1_000_003 + number);
     let task = |name: &str| {
         let script = "#!/usr/bin/env bash\nset -euo pipefail\nmake \"$(params.target)\" VERBOSE=1\n".repeat(3);
@@ -145,32 +140,19 @@ pub(crate) fn queued_run(namespace: &str, of: usize, number: usize, duration: Du
         }})
     };
     let tasks = ["fetch", "build", "test", "publish"].map(task);
-    json!({
-        "metadata": {
-            "name": run,
-            "labels": {
-                STATE: "queued", REPOSITORY: repository, "app.kubernetes.io/managed-by": "pipelinesascode.tekton.dev",
-                pac("sha"): sha, pac("event-type"): "pull_request", pac("url-org"): "bench",
-                pac("url-repository"): repository, pac("original-prname"): "on-pull-request",
-            },
-            "annotations": {
-                STATE: "queued", REPOSITORY: repository, EXECUTION_ORDER: format!("{namespace}/{run}"),
-                "devcluster/duration": format!("{}ms", duration.as_millis()),
-                pac("sha"): sha, pac("sha-title"): "Make it so", pac("branch"): "main", pac("source-branch"): "topic",
-                pac("sha-url"): format!("https://git.example.com/bench/{repository}/commit/{sha}"),
-                pac("repo-url"): format!("https://git.example.com/bench/{repository}"),
-                pac("max-keep-runs"): "5", pac("on-event"): "[pull_request]", pac("on-target-branch"): "[main]",
-                pac("sender"): "somebody", pac("git-provider"): "github", pac("pull-request"): number.to_string(),
-                pac("log-url"): format!("https://console.example.com/{namespace}/{run}"),
-            },
-        },
-        "spec": {
-            "status": "PipelineRunPending",
-            "params": [{"name": "revision", "value": sha}, {"name": "repo_url", "value": "https://git.example.com"}],
-            "pipelineSpec": {"tasks": tasks},
-            "workspaces": [{"name": "source", "volumeClaimTemplate": {"spec": {
-                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
-            }}}],
-        },
-    })
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    let spec = [
+        (
+            "params",
+            json!([{"name": "revision", "value": sha}, {"name": "repo_url", "value": "https://git.example.com"}]),
+        ),
+        ("pipelineSpec", json!({ "tasks": tasks })),
+        ("workspaces", json!([{"name": "source", "volumeClaimTemplate": {"spec": claim}}])),
+    ];
+    let mut run = PacRun::exactly(&run(number))
+        .annotated("devcluster/duration", &format!("{}ms", duration.as_millis()))
+        .annotated("pipelinesascode.tekton.dev/max-keep-runs", "5");
+    run.spec.extend(spec.map(|(key, value)| (key.to_owned(), value)));
+    let event = PacEvent { sha, ..PacEvent::new(namespace, &repository(of), [run]) };
+    event.of_pull_request(number as u64).settled().remove(0)
 }

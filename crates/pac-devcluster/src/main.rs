@@ -34,6 +34,15 @@ struct Serve {
     /// Play Pipelines-as-Code, so far; `POST /_dev/pac` has it make the runs of an event.
     #[arg(long, value_enum, value_name = "PART")]
     pac: Option<Part>,
+    /// Who makes the Secrets of runs, if not the watcher, or the controller where there is none.
+    #[arg(long, value_enum, requires = "pac", value_name = "WHO")]
+    pac_secrets: Option<Maker>,
+    /// How many requests a second the controller and the watcher of Pipelines-as-Code make.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pac_requests_per_second: u32,
+    /// Leave it to `POST /_dev/pac` to start the watcher of Pipelines-as-Code.
+    #[arg(long, requires = "pac")]
+    watcher_later: bool,
     /// How long the Git provider of Pipelines-as-Code takes to answer.
     #[arg(long, default_value = "30ms", value_parser = duration)]
     provider_latency: Duration,
@@ -53,17 +62,34 @@ enum Part {
     Queue,
 }
 
+/// Who makes the Secrets of runs.
+#[derive(Clone, Copy, ValueEnum)]
+enum Maker {
+    /// The watcher, after the run.
+    Watcher,
+    /// The controller, before the run, as formerly.
+    Controller,
+    /// Nobody: `secret-auto-create` is false.
+    Nobody,
+}
+
 // === impl Serve ===
 
 impl Serve {
     fn pac(&self) -> Option<PacPlayer> {
-        let (watcher, queue, secrets) = match self.pac? {
-            Part::Controller => (false, false, Secrets::ByController),
-            Part::Reports => (true, false, Secrets::ByWatcher),
-            Part::Queue => (true, true, Secrets::ByWatcher),
+        let (watcher, queue, maker) = match self.pac? {
+            Part::Controller => (false, false, Maker::Controller),
+            Part::Reports => (true, false, Maker::Watcher),
+            Part::Queue => (true, true, Maker::Watcher),
         };
-        let provider_latency = self.provider_latency;
-        Some(PacPlayer { watcher, queue, secrets, provider_latency, ..PacPlayer::default() })
+        let secrets = match self.pac_secrets.unwrap_or(maker) {
+            Maker::Watcher => Secrets::ByWatcher,
+            Maker::Controller => Secrets::ByController,
+            Maker::Nobody => Secrets::Off,
+        };
+        let (watcher, provider_latency) = (watcher && !self.watcher_later, self.provider_latency);
+        let requests_per_second = self.pac_requests_per_second;
+        Some(PacPlayer { requests_per_second, watcher, queue, secrets, provider_latency, ..PacPlayer::default() })
     }
 }
 

@@ -72,7 +72,7 @@ fn starts(world: &World) -> HashMap<String, f64> {
 #[test]
 fn nine_of_ten_runs_start_when_the_watcher_said_they_would() {
     let player = TektonPlayer { duration: RunDuration::By(Arc::new(duration)), ..TektonPlayer::default() };
-    let world = World::played_by(Some(player), &json!({"concurrency-driver": "memory"}));
+    let world = World::played_by(player, &json!({"concurrency-driver": "memory"}));
     world.work(REPOSITORIES, RUNS, LIMIT);
     let mut watcher = world.watcher("watcher");
     let mut said = Vec::new();

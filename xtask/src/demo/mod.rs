@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: the main job, for all to see.
 //!
-//! A development cluster with sample Repositories and PipelineRuns, the watcher beside it as a process of its own, and a
-//! table of what the API server shows. In the end the API server's own history is checked against the promises.
+//! A development cluster with sample Repositories, for which Pipelines-as-Code, which it plays, makes PipelineRuns; the watcher
+//! beside it as a process of its own; and a table of what the API server shows. In the end the API server's own history is checked against the promises.
 
 mod scene;
 mod stage;
@@ -9,9 +9,10 @@ mod summary;
 mod table;
 
 use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use crate::interrupt::{interrupted, is_set};
@@ -71,8 +72,9 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
     let stop = interrupted()?;
     let mut stage = Stage::set(options)?;
     let mut scene = Scene::new(options);
-    scene.create_objects(&stage)?;
+    scene.create_repositories(&stage)?;
     stage.start_watcher()?;
+    let pushing = scene.push(&stage);
     let mut table = Table::new();
     let verdict = if options.serve {
         print!("{}", stage.invitation());
@@ -81,7 +83,7 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
         print!("\n{}", verdict.text(None));
         verdict
     } else {
-        show_to_the_end(&mut stage, options, &mut table, &stop)?;
+        show_to_the_end(&mut stage, options, pushing, &mut table, &stop)?;
         let verdict: Verdict = stage.verdict()?;
         print!("\n{}", verdict.text(Some(options.ideal())));
         verdict
@@ -95,8 +97,15 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
 }
 
 /// Until every run is done.
-fn show_to_the_end(stage: &mut Stage, options: &DemoOptions, table: &mut Table, stop: &AtomicBool) -> Result<()> {
+fn show_to_the_end(
+    stage: &mut Stage,
+    options: &DemoOptions,
+    pushing: JoinHandle<Result<()>>,
+    table: &mut Table,
+    stop: &AtomicBool,
+) -> Result<()> {
     let mut last = (Vec::new(), Instant::now());
+    let mut pushing = Some(pushing);
     let all = u64::from(options.repositories) * u64::from(options.runs);
     loop {
         let rows: Vec<RepositoryRow> = stage.summary()?;
@@ -111,6 +120,9 @@ fn show_to_the_end(stage: &mut Stage, options: &DemoOptions, table: &mut Table, 
             bail!("interrupted");
         }
         stage.check_alive()?;
+        if let Some(pushed) = pushing.take_if(|pushing| pushing.is_finished()) {
+            pushed.join().map_err(|_| anyhow!("the thread that pushes panicked"))??;
+        }
         if last.1.elapsed() > PATIENCE + options.duration {
             stage.keep_logs();
             bail!("nothing has happened for {} s; see {}", last.1.elapsed().as_secs(), stage.watcher_log());

@@ -1,8 +1,8 @@
-//! The objects of the demo: Repositories, and PipelineRuns as Pipelines-as-Code leaves them.
+//! The objects of the demo: Repositories, and PipelineRuns that Pipelines-as-Code makes for webhook events.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
@@ -14,8 +14,6 @@ use super::summary::RepositoryRow;
 use crate::http;
 
 const STATE: &str = "pipelinesascode.tekton.dev/state";
-const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
-const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
 /// Runs of one webhook event.
 const EVENT: u32 = 4;
 /// Requests at once.
@@ -52,21 +50,27 @@ impl Scene {
         }
     }
 
-    /// Creates everything, before the watcher is there.
-    pub(super) fn create_objects(&self, stage: &Stage) -> Result<()> {
-        eprintln!("creating {} Repositories with {} PipelineRuns each", self.repositories, self.runs);
+    /// The Repositories.
+    pub(super) fn create_repositories(&self, stage: &Stage) -> Result<()> {
+        eprintln!("creating {} Repositories, and {} PipelineRuns for each", self.repositories, self.runs);
         let url = stage.url();
-        let write = |first: u32| {
-            (first..self.repositories).step_by(WRITERS as usize).try_for_each(|number| self.create(url, number))
-        };
-        thread::scope(|scope| {
-            let writers: Vec<_> = (0..WRITERS).map(|first| scope.spawn(move || write(first))).collect();
-            writers.into_iter().try_for_each(|writer| writer.join().map_err(|_| anyhow!("a writer panicked"))?)
+        for_each_repository(self.repositories, &|number| self.create(url, number))
+    }
+
+    /// The webhook events, in a thread of their own: Pipelines-as-Code takes its time over many.
+    pub(super) fn push(&self, stage: &Stage) -> JoinHandle<Result<()>> {
+        let (url, repositories, runs) = (stage.url().to_owned(), self.repositories, self.runs);
+        thread::spawn(move || {
+            for_each_repository(repositories, &|number| {
+                let starts = (0..runs).step_by(EVENT as usize);
+                let mut events = starts.map(|first| first..(first + EVENT).min(runs));
+                events.try_for_each(|numbers| push_event(&url, &namespace(number), &repository(number), numbers))
+            })
         })
     }
 
     fn create(&self, url: &str, number: u32) -> Result<()> {
-        let (namespace, repository) = (namespace(number), format!("repo-{number:03}"));
+        let (namespace, repository) = (namespace(number), repository(number));
         http::create(&format!("{url}/api/v1/namespaces"), &json!({"metadata": {"name": namespace}}))?;
         let object = json!({
             "apiVersion": "pipelinesascode.tekton.dev/v1alpha1", "kind": "Repository", "metadata": {"name": repository},
@@ -74,8 +78,7 @@ impl Scene {
         });
         let repositories =
             format!("{url}/apis/pipelinesascode.tekton.dev/v1alpha1/namespaces/{namespace}/repositories");
-        http::create(&repositories, &object)?;
-        create_runs(url, &namespace, &repository, 0..self.runs)
+        http::create(&repositories, &object)
     }
 
     /// Now and then the runs of one more event, where the fewest wait, and fewer of those that are done.
@@ -90,9 +93,11 @@ impl Scene {
         let idlest = ours.filter(|row| row.waiting < WAITING_MOST).min_by_key(|row| row.waiting + row.running);
         let Some(row) = idlest else { return };
         let Some((next, removed)) = self.made.get_mut(&row.namespace) else { return };
-        if create_runs(stage.url(), &row.namespace, &row.name, *next..*next + EVENT).is_ok() {
-            *next += EVENT;
-        }
+        let (url, namespace, repository) = (stage.url().to_owned(), row.namespace.clone(), row.name.clone());
+        let numbers = *next..*next + EVENT;
+        // What has been pushed before may take Pipelines-as-Code a while yet.
+        thread::spawn(move || push_event(&url, &namespace, &repository, numbers));
+        *next += EVENT;
         let too_many = row.done.saturating_sub(DONE_KEPT);
         *removed += remove_done(stage.url(), &row.namespace, too_many as usize).unwrap_or_default();
     }
@@ -109,19 +114,31 @@ fn namespace(number: u32) -> String {
     format!("demo-{number:03}")
 }
 
+fn repository(number: u32) -> String {
+    format!("repo-{number:03}")
+}
+
 fn runs_url(url: &str, namespace: &str) -> String {
     format!("{url}/apis/tekton.dev/v1/namespaces/{namespace}/pipelineruns")
 }
 
-/// Runs with these numbers, the runs of one event together.
-fn create_runs(url: &str, namespace: &str, repository: &str, numbers: Range<u32>) -> Result<()> {
-    let names: Vec<String> = numbers.map(|run| format!("run-{run:03}")).collect();
-    for event in names.chunks(EVENT as usize) {
-        let order = event.iter().map(|name| format!("{namespace}/{name}")).collect::<Vec<_>>().join(",");
-        let create = |name: &String| http::create(&runs_url(url, namespace), &queued_run(repository, name, &order));
-        event.iter().try_for_each(create)?;
-    }
-    Ok(())
+/// Writes for several at once.
+fn for_each_repository(repositories: u32, write: &(dyn Fn(u32) -> Result<()> + Sync)) -> Result<()> {
+    let write_from = |first: u32| (first..repositories).step_by(WRITERS as usize).try_for_each(write);
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS).map(|first| scope.spawn(move || write_from(first))).collect();
+        writers.into_iter().try_for_each(|writer| writer.join().map_err(|_| anyhow!("a writer panicked"))?)
+    })
+}
+
+/// A push, for which runs with these numbers are made.
+fn push_event(url: &str, namespace: &str, repository: &str, numbers: Range<u32>) -> Result<()> {
+    let steps = json!([{"name": "build", "image": "busybox", "script": "sleep 2"}]);
+    let pipeline = json!({"tasks": [{"name": "build", "taskSpec": {"steps": steps}}]});
+    let run = |number| json!({"name": format!("run-{number:03}"), "exactly": true, "spec": {"pipelineSpec": pipeline}});
+    let runs: Vec<Value> = numbers.map(run).collect();
+    let event = json!({"namespace": namespace, "repository": repository, "runs": runs});
+    http::create(&format!("{url}/_dev/pac"), &json!({"push": event}))
 }
 
 /// Deletes the first so many runs that are done; how many that were.
@@ -133,21 +150,4 @@ fn remove_done(url: &str, namespace: &str, many: usize) -> Result<u64> {
     let done: Value = http::get_json(&format!("{runs}?labelSelector={STATE}+in+(completed,failed)&limit={many}"))?;
     let names = done["items"].as_array().into_iter().flatten().filter_map(|run| run["metadata"]["name"].as_str());
     names.map(|name| http::delete(&format!("{runs}/{name}")).map(|()| 1)).sum()
-}
-
-fn queued_run(repository: &str, name: &str, order: &str) -> Value {
-    json!({
-        "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
-        "metadata": {
-            "name": name,
-            "labels": {STATE: "queued", REPOSITORY: repository},
-            "annotations": {STATE: "queued", REPOSITORY: repository, EXECUTION_ORDER: order},
-        },
-        "spec": {
-            "status": "PipelineRunPending",
-            "pipelineSpec": {"tasks": [{"name": "build", "taskSpec": {"steps": [
-                {"name": "build", "image": "busybox", "script": "sleep 2"},
-            ]}}]},
-        },
-    })
 }

@@ -106,6 +106,7 @@ impl Stage {
         let mut command = Command::new(programs.find("pac-devcluster")?);
         command.args(["serve", "--address", "127.0.0.1:0", "--run-duration"]);
         command.arg(format!("{}ms", options.duration.as_millis()));
+        command.args(["--pac", "controller", "--pac-requests-per-second", &requests_per_second(options).to_string()]);
         command.arg("--kubeconfig").arg(path.join("kubeconfig")).stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::create(path.join("devcluster.log"))?);
         let mut cluster = Child::spawn("the development cluster", command)?;
@@ -240,6 +241,13 @@ impl Stage {
             let _ = folder.keep();
         }
     }
+}
+
+/// How quick Pipelines-as-Code is: as quick as it is, or where that would take longer than a minute as quick as it must be.
+fn requests_per_second(options: &DemoOptions) -> u64 {
+    const PACS_OWN: u64 = 50;
+    const REQUESTS_OF_A_RUN: u64 = 4;
+    (u64::from(options.repositories) * u64::from(options.runs) * REQUESTS_OF_A_RUN / 60).max(PACS_OWN)
 }
 
 fn first_line(child: &mut Child) -> Result<String> {

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 pub(crate) const STATE: &str = "pipelinesascode.tekton.dev/state";
-pub(crate) const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
 pub(crate) const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
 const RUNS: &str = "/apis/tekton.dev/v1/namespaces/ci/pipelineruns";
 
@@ -56,19 +55,19 @@ impl Api {
         self.create("/apis/pipelinesascode.tekton.dev/v1alpha1/namespaces/ci/repositories", &repository);
     }
 
-    /// A webhook event, as PAC's controller answers it: its runs are created, said to be queued, then given their order.
+    /// A webhook event; returns when PAC's controller has written all that it writes of the runs.
     pub(crate) fn push(&self, names: &[String]) {
-        for name in names {
-            let labels = json!({STATE: "started", REPOSITORY: "repo"});
-            let metadata = json!({"name": name, "labels": labels, "annotations": {REPOSITORY: "repo"}});
-            self.create(RUNS, &json!({"metadata": metadata, "spec": {"status": "PipelineRunPending"}}));
-            let queued = json!({STATE: "queued"});
-            self.patch_run(name, &json!({"metadata": {"labels": queued, "annotations": queued}}));
-        }
-        let order: Vec<String> = names.iter().map(|name| format!("ci/{name}")).collect();
-        for name in names {
-            self.patch_run(name, &json!({"metadata": {"annotations": {EXECUTION_ORDER: order.join(",")}}}));
-        }
+        let runs: Vec<Value> = names.iter().map(|name| json!({"name": name, "exactly": true})).collect();
+        self.tell_pac(&json!({"push": {"namespace": "ci", "repository": "repo", "runs": runs}}));
+    }
+
+    /// PAC's own watcher starts with an empty memory, or ends and forgets.
+    pub(crate) fn run_pacs_watcher(&self, run: bool) {
+        self.tell_pac(&json!(if run { "watcher_starts" } else { "watcher_stops" }));
+    }
+
+    fn tell_pac(&self, command: &Value) {
+        self.create("/_dev/pac", command);
     }
 
     /// How many runs are in this state, by the annotation.

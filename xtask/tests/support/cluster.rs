@@ -55,7 +55,9 @@ impl Cluster {
     pub(crate) fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let mut command = Command::new(program("pac-devcluster"));
-        command.args(["serve", "--address", "127.0.0.1:0", "--run-duration", "300ms", "--kubeconfig"]);
+        command.args(["serve", "--address", "127.0.0.1:0", "--run-duration", "300ms"]);
+        // Whether PAC's watcher runs is what tests are about, so that its Secrets can't be left to it.
+        command.args(["--pac", "queue", "--pac-secrets", "controller", "--watcher-later", "--kubeconfig"]);
         command.arg(folder.path().join("kubeconfig")).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Child::spawn("the development cluster", command).unwrap();
         let mut url = String::new();

@@ -8,7 +8,6 @@ pub(crate) mod cluster;
 pub(crate) mod guard;
 pub(crate) mod monitoring;
 pub(crate) mod node;
-pub(crate) mod pac_queue;
 pub(crate) mod page;
 pub(crate) mod rules;
 pub(crate) mod typed;

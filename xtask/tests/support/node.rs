@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::cluster::{Cluster, PACS_NAME};
-use super::pac_queue::PacQueue;
 use super::program;
 
 const NAMESPACE: &str = "/api/v1/namespaces/pipelines-as-code";
@@ -36,8 +35,6 @@ struct Player {
     kubeconfig: PathBuf,
     folder: PathBuf,
     log: PathBuf,
-    /// The Repository's limit, which PAC's watcher would read.
-    limit: usize,
     pod: Option<Pod>,
     count: usize,
 }
@@ -47,13 +44,12 @@ struct Pod {
     name: String,
     template: Value,
     ours: Option<Child>,
-    pacs: Option<PacQueue>,
 }
 
 // === impl Node ===
 
 impl Node {
-    pub(crate) fn start(cluster: &Cluster, limit: usize) -> Self {
+    pub(crate) fn start(cluster: &Cluster) -> Self {
         let folder = cluster.folder.path().to_owned();
         let log = folder.join("log");
         File::create(&log).unwrap();
@@ -63,7 +59,6 @@ impl Node {
             kubeconfig: cluster.kubeconfig(),
             folder,
             log: log.clone(),
-            limit,
             pod: None,
             count: 0,
         };
@@ -130,8 +125,8 @@ impl Player {
         let ours = containers.iter().find(|container| container["name"] == OURS);
         let ours = ours.map(|container| self.begin_ours(container));
         self.api.create(&format!("{NAMESPACE}/pods"), &json!({"metadata": metadata, "spec": template["spec"]}));
-        let pacs = Some(PacQueue::start(self.api.clone(), self.limit));
-        self.pod = Some(Pod { name, template: template.clone(), ours, pacs });
+        self.api.run_pacs_watcher(true);
+        self.pod = Some(Pod { name, template: template.clone(), ours });
     }
 
     fn begin_ours(&self, container: &Value) -> Child {
@@ -158,7 +153,7 @@ impl Player {
 
     fn end_pod(&mut self) {
         let Some(mut pod) = self.pod.take() else { return };
-        drop(pod.pacs.take());
+        self.api.run_pacs_watcher(false);
         if let Some(mut ours) = pod.ours.take() {
             let ended = ours.stop().unwrap();
             assert!(ended.success(), "{ended}");

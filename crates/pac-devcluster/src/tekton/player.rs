@@ -16,6 +16,7 @@ use super::{
     step::{Course, Step},
 };
 use crate::{
+    admission::Policies,
     faults::Control,
     object,
     resource::{self, ResourceType},
@@ -136,13 +137,15 @@ impl Player {
             let next = Course::new(current, &self.settings).next();
             object::meta_text(current, "uid") == timer.uid && next.is_some_and(|(step, _)| step == timer.step)
         };
+        let policies = Policies::of(&self.store, self.runs, "UPDATE");
         let mut label = |current: &Value| {
             let mut desired = current.clone();
-            if is_due(current) && object::label(current, PIPELINE_LABEL).is_none() {
-                let labels = object::meta_mut(&mut desired).entry("labels").or_insert_with(|| json!({}));
-                labels[PIPELINE_LABEL] = json!(pipeline_of(current));
+            if !is_due(current) || object::label(current, PIPELINE_LABEL).is_some() {
+                return Ok(desired);
             }
-            Ok(desired)
+            let labels = object::meta_mut(&mut desired).entry("labels").or_insert_with(|| json!({}));
+            labels[PIPELINE_LABEL] = json!(pipeline_of(current));
+            policies.mutate(desired, Some(current))
         };
         // Tekton writes labels and status one after the other. A run that is gone needs neither.
         let _ = self.store.update_object(self.runs, &key, Part::Main, false, &mut label);

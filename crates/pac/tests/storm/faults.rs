@@ -1,4 +1,4 @@
-//! What fails: watchers, the store, the network between them, the API server.
+//! What fails: watchers, the store, the network between them, the API server, Tekton.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{Storm, Undo};
 impl Storm {
     /// Strikes one blow and says which; none if what it was meant for is down already.
     pub(super) fn something_fails(&mut self) -> Option<&'static str> {
-        match self.random.random_range(0..14) {
+        match self.random.random_range(0..15) {
             0 => self.kill_watcher(),
             1 => self.stop_watcher(),
             2 => self.freeze_watcher(),
@@ -22,6 +22,7 @@ impl Storm {
             5 => self.cut_network(Passage::Closed, "network closed"),
             6 => self.cut_answers(),
             7 => self.slow_network(),
+            14 => self.tekton_leaves(),
             number => {
                 // What nobody ran into by then strikes nobody.
                 self.undo_after(Undo::ApiServer, 500, 6_000);
@@ -87,6 +88,15 @@ impl Storm {
         self.network.as_ref()?.slow_down(Duration::from_millis(self.random.random_range(5..300)));
         self.undo_after(Undo::Slowness, 500, 10_000);
         Some("network slowed")
+    }
+
+    fn tekton_leaves(&mut self) -> Option<&'static str> {
+        if self.is_to_be_undone(Undo::Tekton) {
+            return None;
+        }
+        self.world.cluster.faults().tekton_leaves();
+        self.undo_after(Undo::Tekton, 500, 6_000);
+        Some("Tekton away")
     }
 
     fn cut_answers(&mut self) -> Option<&'static str> {

@@ -43,7 +43,10 @@ enum Undo {
     Slowness,
     Watches,
     ApiServer,
+    Tekton,
     Repository(usize),
+    /// A run of a Repository was deleted, to be made again.
+    Run(usize, usize),
 }
 
 /// What storms that broke no promise amounted to.
@@ -86,7 +89,7 @@ impl Storm {
             settings[key] = "10s".into();
         }
         settings["postgresql-connection-timeout"] = "5s".into();
-        let world = World::new(&settings);
+        let world = World::with_pac(&settings);
         let mut storm = Self {
             options,
             world,
@@ -162,6 +165,12 @@ impl Storm {
             }
             Undo::Watches => self.world.cluster.faults().resume_watches(),
             Undo::ApiServer => self.world.cluster.faults().clear(),
+            Undo::Tekton => self.world.cluster.faults().tekton_returns(),
+            Undo::Run(number, run) => {
+                if !self.users.make_again(&self.world, number, run) {
+                    self.undo_after(undo, 500, 1_000);
+                }
+            }
             Undo::Repository(number) => self.users.create_repository(&self.world, number, &mut self.random),
         }
     }
@@ -179,10 +188,9 @@ impl Storm {
     /// As a new pod: under a name of its own.
     fn start_watcher(&mut self, number: usize) {
         self.incarnations += 1;
-        self.watchers[number] = Some(
-            self.world
-                .watcher_with(&format!("watcher-{number}-{}", self.incarnations), &["--leader-lease", LEADER_LEASE]),
-        );
+        let identity = format!("watcher-{number}-{}", self.incarnations);
+        let arguments = ["--mode", "companion", "--leader-lease", LEADER_LEASE];
+        self.watchers[number] = Some(self.world.watcher_with(&identity, &arguments));
     }
 
     /// Everything is undone, and all work is done.
@@ -191,7 +199,7 @@ impl Storm {
         self.world.cluster.faults().clear();
         self.world.cluster.faults().resume_watches();
         let mut last = (self.world.unfinished(), Instant::now());
-        while last.0 > 0 {
+        while last.0 > 0 || !self.users.are_served() {
             assert!(
                 last.1.elapsed() < PATIENCE,
                 "{} runs are not done, and nothing happens\n{:#?}",

@@ -22,7 +22,7 @@ pub(crate) use self::command::{Said, command, json_of, queue, run, said};
 pub(crate) use self::process::Watcher;
 pub(crate) use self::scrape::Scrape;
 pub(crate) use self::store::{Store, postgresql_settings};
-pub(crate) use self::work::World;
+pub(crate) use self::work::{World, event};
 
 /// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

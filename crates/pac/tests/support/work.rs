@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pac_devcluster::verdict::{Verdict, VerdictOptions};
-use pac_devcluster::{DevCluster, Options, RunDuration, TektonPlayer};
+use pac_devcluster::{DevCluster, Options, PacEvent, PacPlayer, PacRun, RunDuration, TektonPlayer};
 use pac_devservers::proxy::Proxy;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -13,8 +14,8 @@ use tokio::runtime::Runtime;
 use super::{Watcher, eventually};
 
 const STATE: &str = "pipelinesascode.tekton.dev/state";
-const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
-const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
+/// Keeps PAC's own queue away from what it makes.
+const POLICY: &str = include_str!("../../../../config/companion-memory/execution-order-policy.yaml");
 const SETTINGS: &str = "pipelines-as-code";
 /// Runs of one webhook event.
 const EVENT: usize = 4;
@@ -33,19 +34,35 @@ pub(crate) struct World {
 impl World {
     /// A cluster whose runs take between a tenth and half a second, with these settings in its ConfigMap.
     pub(crate) fn new(settings: &Value) -> Self {
-        let duration = RunDuration::Between(Duration::from_millis(100), Duration::from_millis(500));
-        Self::played_by(Some(TektonPlayer { duration, ..TektonPlayer::default() }), settings)
+        Self::played_by(short_runs(), settings)
     }
 
-    /// A cluster without Tekton: runs go on until the test says that they are done.
+    /// The same, in which PAC makes the runs, with its watcher and its queue beside watchers in companion mode.
+    pub(crate) fn with_pac(settings: &Value) -> Self {
+        let pac = PacPlayer { queue: true, ..PacPlayer::default() };
+        let world = Self::of(Options { tekton: Some(short_runs()), pac: Some(pac), ..Options::default() }, settings);
+        for document in serde_yaml::Deserializer::from_str(POLICY) {
+            let object = Value::deserialize(document).unwrap();
+            let plural = object["kind"].as_str().unwrap().to_lowercase();
+            let plural = plural.strip_suffix('y').map_or_else(|| format!("{plural}s"), |stem| format!("{stem}ies"));
+            world.cluster.store().create(&plural, "", object).unwrap();
+        }
+        world
+    }
+
+    /// A cluster whose runs wait as Tekton's do, and where the test says what becomes of those that were started.
     pub(crate) fn by_hand(settings: &Value) -> Self {
-        Self::played_by(None, settings)
+        Self::played_by(TektonPlayer { pending_only: true, ..TektonPlayer::default() }, settings)
     }
 
     /// A cluster with this Tekton.
-    pub(crate) fn played_by(tekton: Option<TektonPlayer>, settings: &Value) -> Self {
+    pub(crate) fn played_by(tekton: TektonPlayer, settings: &Value) -> Self {
+        Self::of(Options { tekton: Some(tekton), ..Options::default() }, settings)
+    }
+
+    fn of(options: Options, settings: &Value) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let cluster = runtime.block_on(DevCluster::start(Options { tekton, ..Options::default() })).unwrap();
+        let cluster = runtime.block_on(DevCluster::start(options)).unwrap();
         let folder = TempDir::new().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, cluster.kubeconfig()).unwrap();
@@ -132,22 +149,20 @@ impl World {
 
     /// More runs in one of the Repositories, with these numbers.
     pub(crate) fn more_work(&self, repository: usize, runs: std::ops::Range<usize>) {
-        let namespace = format!("team-{repository}");
         let names: Vec<String> = runs.map(|run| format!("run-{run:03}")).collect();
-        for event in names.chunks(EVENT) {
-            let order: Vec<String> = event.iter().map(|name| format!("{namespace}/{name}")).collect();
-            for name in event {
-                let run = queued_run(name, &format!("repo-{repository}"), &order.join(","));
-                self.cluster.store().create("pipelineruns", &namespace, run).unwrap();
-            }
-        }
+        names.chunks(EVENT).for_each(|event| self.queue(repository, event));
     }
 
     /// One run that waits, as an event of its own.
     pub(crate) fn queue_run(&self, repository: usize, name: &str) {
-        let namespace = format!("team-{repository}");
-        let run = queued_run(name, &format!("repo-{repository}"), &format!("{namespace}/{name}"));
-        self.cluster.store().create("pipelineruns", &namespace, run).unwrap();
+        self.queue(repository, &[name]);
+    }
+
+    /// The runs of an event that wait.
+    fn queue(&self, repository: usize, names: &[impl AsRef<str>]) {
+        for run in event(repository, names).settled() {
+            self.cluster.store().create("pipelineruns", &format!("team-{repository}"), run).unwrap();
+        }
     }
 
     /// The names of one Repository's runs that are not done.
@@ -178,13 +193,12 @@ impl World {
 
     /// A run that already runs, and goes on for so long.
     pub(crate) fn running(&self, repository: usize, name: &str, duration: Duration) {
-        let namespace = format!("team-{repository}");
-        let mut run = queued_run(name, &format!("repo-{repository}"), &format!("{namespace}/{name}"));
+        let mut run = event(repository, &[name]).settled().remove(0);
         run["metadata"]["labels"][STATE] = "started".into();
         run["metadata"]["annotations"][STATE] = "started".into();
         run["metadata"]["annotations"]["devcluster/duration"] = format!("{}ms", duration.as_millis()).into();
         run["spec"].as_object_mut().unwrap().remove("status");
-        self.cluster.store().create("pipelineruns", &namespace, run).unwrap();
+        self.cluster.store().create("pipelineruns", &format!("team-{repository}"), run).unwrap();
     }
 
     /// The names of the runs that were started from the queue, in the order the API server saw it.
@@ -254,13 +268,14 @@ fn is_done(run: &Value) -> bool {
     matches!(run.pointer("/status/conditions/0/status").and_then(Value::as_str), Some("True" | "False"))
 }
 
-fn queued_run(name: &str, repository: &str, order: &str) -> Value {
-    json!({
-        "metadata": {
-            "name": name,
-            "labels": {STATE: "queued", REPOSITORY: repository},
-            "annotations": {STATE: "queued", REPOSITORY: repository, EXECUTION_ORDER: order},
-        },
-        "spec": {"status": "PipelineRunPending", "pipelineRef": {"name": "build"}},
-    })
+/// A webhook event with these runs.
+pub(crate) fn event(repository: usize, names: &[impl AsRef<str>]) -> PacEvent {
+    let runs = names.iter().map(|name| PacRun::exactly(name.as_ref()));
+    PacEvent::new(&format!("team-{repository}"), &format!("repo-{repository}"), runs)
+}
+
+/// Runs that take between a tenth and half a second.
+fn short_runs() -> TektonPlayer {
+    let duration = RunDuration::Between(Duration::from_millis(100), Duration::from_millis(500));
+    TektonPlayer { duration, ..TektonPlayer::default() }
 }
