@@ -81,6 +81,6 @@ fn impatient(config: Config) -> Result<Client, WatcherError> {
     Ok(Client::new(service, config.default_namespace))
 }
 
-fn no_way(error: &dyn std::error::Error) -> WatcherError {
+fn no_way(error: &(dyn std::error::Error + 'static)) -> WatcherError {
     WatcherError::Cluster(with_causes(error))
 }

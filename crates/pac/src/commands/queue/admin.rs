@@ -64,7 +64,7 @@ impl Admin {
     }
 
     async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<(StatusCode, Bytes), Failure> {
-        let failed = |error: &dyn std::error::Error| self.unreachable(with_causes(error));
+        let failed = |error: &(dyn std::error::Error + 'static)| self.unreachable(with_causes(error));
         let stream: Box<dyn Stream> = match &self.way {
             Way::Straight(address) => Box::new(TcpStream::connect(address).await.map_err(|error| failed(&error))?),
             Way::Forwarded { pods, pod, port, .. } => {

@@ -27,7 +27,7 @@ pub(super) struct Cluster {
 impl Cluster {
     /// The one the kubeconfig names. Nobody is asked yet.
     pub(super) async fn of(reach: &Reach) -> Result<Self, Failure> {
-        let failed = |error: &dyn std::error::Error| {
+        let failed = |error: &(dyn std::error::Error + 'static)| {
             let why = with_causes(error);
             Failure::Local(format!(
                 "which cluster to ask can't be told: {why}; see --kubeconfig, --context, --admin-url"
