@@ -200,10 +200,11 @@ catalogue! {
         .labelled(&[closed("reason", &["unusable", "unreachable"])]);
     EVENTS = counter(Group::Watcher, "pac_concurrency_events_total", "Events")
         .says(
-            "Kubernetes Events. written: published, or counted on one; failed: the API server would not; dropped: it was \
-             too slow for them.",
+            "Kubernetes Events. written: published, or counted on one; retried: it could not be written then; failed: the API \
+             server won't have it; superseded: there was newer news of that run before it was written; dropped: too many \
+             waited to be written.",
         )
-        .labelled(&[closed("outcome", &["written", "failed", "dropped"])]);
+        .labelled(&[closed("outcome", &["written", "retried", "failed", "superseded", "dropped"])]);
     CONFIG_RELOADS = counter(Group::Watcher, "pac_concurrency_config_reloads_total", "times")
         .says("Changes of the settings. applied: taken up; refused: they can't be used.")
         .labelled(&[closed("outcome", &["applied", "refused"])]);

@@ -13,7 +13,7 @@ use crate::at_work::AtWork;
 use crate::cluster;
 use crate::engine::EngineOptions;
 use crate::error::WatcherError;
-use crate::events::{self, Publisher};
+use crate::events::{News, Places, Publisher};
 use crate::health::{Health, Part};
 use crate::http::{Told, serve_admin, serve_metrics, serve_probes};
 use crate::index::Index;
@@ -59,11 +59,19 @@ pub async fn run(
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(keep_tidy(counted)));
     serve_metrics(options.metrics_addr, measured, serving.clone()).await?;
-    let (news, to_publish) = events::channel();
+    let news = News::default();
     let publisher = Publisher { client: client.clone(), index: Arc::clone(&index), identity: options.identity.clone() };
     let told_all = CancellationToken::new();
     let _told_all = told_all.clone().drop_guard();
-    let publishing = tokio::spawn(publisher.run(to_publish, told_all.clone()));
+    let publishing = tokio::spawn(publisher.run(news.clone(), told_all.clone()));
+    let places = Places {
+        every: Places::EVERY,
+        news: news.clone(),
+        at_work: Arc::clone(&at_work),
+        index: Arc::clone(&index),
+        leading: leading.clone(),
+    };
+    tokio::spawn(serving.clone().run_until_cancelled_owned(places.run()));
     let chronicle = Arc::new(Chronicle::new(news));
     let plot = Arc::new(Plot::default());
     tokio::spawn(serving.clone().run_until_cancelled_owned(Arc::clone(&plot).follow(Arc::clone(&index))));

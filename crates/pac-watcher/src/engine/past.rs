@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pac_concurrency::DriverError;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
@@ -57,11 +58,18 @@ impl Engine {
     }
 
     async fn write_pasts(&self) {
-        for (repository, past) in self.chronicle.take_changed() {
-            if let Err(error) = self.manager.keep_past(&repository, &past.text()).await {
-                self.chronicle.changed(&repository);
-                warn!(%repository, error = with_causes(&error), "could not write what happened lately; tried again later");
-                return;
+        for (repository, past) in self.chronicle.unwritten() {
+            match self.manager.keep_past(&repository, &past.text()).await {
+                Ok(()) => self.chronicle.written(&repository, &past),
+                Err(error @ (DriverError::Unavailable(_) | DriverError::Indeterminate(_))) => {
+                    return debug!(%repository, error = with_causes(&error), "could not write what happened");
+                }
+                // One that the store won't have keeps no other from being written.
+                Err(error) if self.chronicle.refused_by_store(&repository) => {
+                    warn!(%repository, error = with_causes(&error), "could not write what happened lately in {repository}; \
+                           tried again with what happens next, and nothing but its history is missing");
+                }
+                Err(_) => {}
             }
         }
     }

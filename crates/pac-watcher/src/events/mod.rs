@@ -1,31 +1,32 @@
 //! Kubernetes Events: what happens in the queues, told on the PipelineRun and on its Repository, where `kubectl describe`
 //! shows it.
 //!
-//! They are for people. What makes them puts a record into a queue of bounded length and goes on; where the API server is
-//! slow they are dropped, and counted. On a Repository the same news about many runs is one Event with a count, as
-//! Kubernetes calls it a series.
+//! They are for people. What makes them puts a record where the publisher finds it and goes on. Where the API server is slow
+//! or away they wait, and of much that happened to a run the newest is told. The place of a run that waits is told anew as the
+//! queue moves. On a Repository the same news about many runs is one Event with a count, as Kubernetes calls it a series.
 
+mod mailbox;
+mod places;
 mod publish;
 mod series;
 
-use pac_concurrency::RepositoryKey;
-use pac_metrics::catalogue;
-use tokio::sync::mpsc;
+use std::sync::Arc;
 
+use pac_concurrency::RepositoryKey;
+
+use self::mailbox::{Draft, Mailbox, Subject};
 use crate::queue::history::{Happened, Record};
 
+pub use places::Places;
 pub use publish::Publisher;
 
-/// So many are kept while the API server is slow.
-const KEPT: usize = 1000;
+/// Where news are put. Never waits. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct News(Arc<Mailbox>);
 
-/// Where news are put. Never waits.
-#[derive(Debug, Clone)]
-pub struct News(mpsc::Sender<(RepositoryKey, Record)>);
-
-/// An Event to be.
+/// What an Event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
+struct EventText {
     /// In a word, for machines.
     reason: &'static str,
     /// What was done, in a word.
@@ -36,35 +37,65 @@ struct Told {
     note: String,
 }
 
-/// Where news are put, and where they come out.
-pub fn channel() -> (News, mpsc::Receiver<(RepositoryKey, Record)>) {
-    let (sender, receiver) = mpsc::channel(KEPT);
-    (News(sender), receiver)
-}
-
 // === impl News ===
 
 impl News {
-    /// Has `record` of `repository` told, if there is room.
+    /// Has `record` of `repository` told.
     pub fn tell(&self, repository: &RepositoryKey, record: &Record) {
-        if of_run(record).is_none() && of_repository(record).is_none() {
-            return;
+        let draft = |subject, text| Draft {
+            subject,
+            repository: repository.clone(),
+            text,
+            at: record.at,
+            count: 1,
+            name: None,
+        };
+        if let (Some(path), Some(uid)) = (&record.run, &record.uid) {
+            match &record.what {
+                Happened::Queued { position } => self.0.note_place(uid, *position),
+                _ => self.0.forget_place(uid),
+            }
+            self.0.note_moved(repository);
+            if let Some(text) = of_run(record) {
+                self.0.put(draft(Subject::Run { path: path.clone(), uid: uid.clone() }, text));
+            }
         }
-        if self.0.try_send((repository.clone(), record.clone())).is_err() {
-            catalogue::EVENTS.count(&["dropped"], 1);
+        if let Some(text) = of_repository(record) {
+            self.0.put(draft(Subject::Repository(repository.clone()), text));
         }
+    }
+
+    /// To be called when this watcher begins to lead: it doesn't know what the one before it told.
+    pub fn begin(&self) {
+        self.0.begin_places();
     }
 }
 
+// === impl EventText ===
+
+impl EventText {
+    /// Whether it says at which place a run waits.
+    fn is_place(&self) -> bool {
+        self.reason == WAITING
+    }
+}
+
+/// Why there is an Event that says where a run waits.
+const WAITING: &str = "Waiting";
+
+/// What is told on a run that waits at this place, from 1 on.
+fn waiting(place: usize) -> EventText {
+    let note = format!("waits for a slot of its Repository, at place {place}");
+    EventText { reason: WAITING, action: "Queue", warns: false, note }
+}
+
 /// What is told on the run it happened to.
-fn of_run(record: &Record) -> Option<Told> {
+fn of_run(record: &Record) -> Option<EventText> {
     record.run.as_ref()?;
-    let normal = |reason, action, note: String| Some(Told { reason, action, warns: false, note });
-    let warning = |reason, action, note: String| Some(Told { reason, action, warns: true, note });
+    let normal = |reason, action, note: String| Some(EventText { reason, action, warns: false, note });
+    let warning = |reason, action, note: String| Some(EventText { reason, action, warns: true, note });
     match &record.what {
-        Happened::Queued { position } => {
-            normal("Waiting", "Queue", format!("waits for a slot of its Repository, at place {position}"))
-        }
+        Happened::Queued { position } => Some(waiting(*position)),
         Happened::Admitted { .. } => normal("Admitted", "Admit", "was given a slot of its Repository".to_owned()),
         Happened::Adopted { .. } => {
             normal("Counted", "Count", "runs without having been given a slot, and is counted from now on".to_owned())
@@ -87,14 +118,14 @@ fn of_run(record: &Record) -> Option<Told> {
 }
 
 /// What is told on the Repository. What is about a run doesn't name it, so that many such are one Event.
-fn of_repository(record: &Record) -> Option<Told> {
-    let told = |reason, action, note: String| Some(Told { reason, action, warns: false, note });
+fn of_repository(record: &Record) -> Option<EventText> {
+    let told = |reason, action, note: String| Some(EventText { reason, action, warns: false, note });
     match &record.what {
         Happened::LimitChanged { .. } => told("LimitChanged", "Limit", record.what.to_string()),
         Happened::Paused { .. } => told("Paused", "Pause", record.what.to_string()),
         Happened::Resumed { .. } => told("Resumed", "Resume", record.what.to_string()),
-        Happened::Queued { .. } => told("Waiting", "Queue", "a PipelineRun waits for a slot".to_owned()),
-        _ => of_run(record).map(|told| Told { note: format!("a PipelineRun {}", told.note), ..told }),
+        Happened::Queued { .. } => told(WAITING, "Queue", "a PipelineRun waits for a slot".to_owned()),
+        _ => of_run(record).map(|told| EventText { note: format!("a PipelineRun {}", told.note), ..told }),
     }
 }
 
@@ -123,16 +154,5 @@ mod tests {
         let changed = record(None, Happened::LimitChanged { from: "2".to_owned(), to: "3".to_owned() });
         assert_eq!(of_run(&changed), None);
         assert_eq!(of_repository(&changed).unwrap().note, "limit changed from 2 to 3");
-    }
-
-    #[test]
-    fn where_the_api_server_is_slow_news_are_dropped_and_nobody_waits() {
-        let (news, mut receiver) = channel();
-        let repository = RepositoryKey::new("ns", "repo").unwrap();
-        for _ in 0..KEPT + 10 {
-            news.tell(&repository, &record(Some("ns/a"), Happened::Started));
-        }
-        let kept = std::iter::from_fn(|| receiver.try_recv().ok()).count();
-        assert_eq!(kept, KEPT);
     }
 }

@@ -1,29 +1,31 @@
 //! Writes Events, one request after the other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{Event as CoreEvent, ObjectReference};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
-use pac_concurrency::RepositoryKey;
 use pac_metrics::catalogue;
-use serde_json::json;
-use tokio::sync::mpsc;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
+use super::mailbox::{Draft, Subject};
 use super::series::{Key, Series};
-use super::{Told, of_repository, of_run};
+use super::{EventText, News};
 use crate::api::{PipelineRun, Repository};
-use crate::error::with_causes;
+use crate::backoff;
+use crate::error::{answered, with_causes};
 use crate::index::Index;
 use crate::patch::{REQUEST_DEADLINE, STARTS_FIRST};
-use crate::queue::history::Record;
 
 /// Who says so.
 const REPORTER: &str = "pac-concurrency-watcher";
@@ -31,6 +33,10 @@ const REPORTER: &str = "pac-concurrency-watcher";
 const COUNTS_EVERY: Duration = Duration::from_secs(5);
 /// How long the end of this watcher is held up by what is yet to be told.
 const AT_THE_END: Duration = Duration::from_secs(1);
+/// Longest wait before an Event that could not be written is tried again.
+const RETRY_MOST: Duration = Duration::from_secs(15);
+/// After so many failed tries one after the other it is said.
+const COMPLAIN_AFTER: u32 = 4;
 /// What Kubernetes takes.
 const INSTANCE_MAX: usize = 128;
 const NOTE_MAX: usize = 1024;
@@ -48,133 +54,198 @@ pub struct Publisher {
     pub identity: String,
 }
 
+/// What was published lately.
+#[derive(Debug, Default)]
+struct Published {
+    series: Series,
+    /// The Event that says where a run waits, by the run's uid.
+    places: HashMap<String, PlaceEvent>,
+}
+
+#[derive(Debug)]
+struct PlaceEvent {
+    namespace: String,
+    name: String,
+    /// How often it was told.
+    count: i32,
+}
+
+/// Why an Event was not written.
+#[derive(Debug)]
+enum Unwritten {
+    /// The API server won't have it, now or later.
+    Refused(String),
+    /// Another try may help.
+    Failed(String),
+}
+
 // === impl Publisher ===
 
 impl Publisher {
-    /// Publishes what comes out of `news`, until `over`; then what is left, for a second at most.
-    pub async fn run(self, mut news: mpsc::Receiver<(RepositoryKey, Record)>, over: CancellationToken) {
-        let mut series = Series::default();
-        let publishing = tokio::select! {
-            () = self.publish(&mut news, &mut series, &over) => true,
+    /// Publishes `news`, until `over`; then what is left, for a second at most.
+    pub async fn run(self, news: News, over: CancellationToken) {
+        let mut published = Published::default();
+        tokio::select! {
+            () = self.publish(&news, &mut published, &over) => {}
             // A request that gets no answer must not hold up the end.
-            () = async { over.cancelled().await; sleep(AT_THE_END).await } => false,
-        };
-        if !publishing || !news.is_empty() {
+            () = async { over.cancelled().await; sleep(AT_THE_END).await } => {}
+        }
+        if !news.0.is_empty() {
             debug!("not all that happened lately could be told as Events");
         }
     }
 
-    async fn publish(
-        &self,
-        news: &mut mpsc::Receiver<(RepositoryKey, Record)>,
-        series: &mut Series,
-        over: &CancellationToken,
-    ) {
+    async fn publish(&self, news: &News, published: &mut Published, over: &CancellationToken) {
         let mut counts = interval(COUNTS_EVERY);
         counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut complained = false;
+        let (mut failures, mut refused) = (0, false);
         loop {
-            let all_told = news.is_empty();
-            let written = tokio::select! {
-                told = news.recv() => match told {
-                    Some((repository, record)) => {
-                        if all_told {
-                            over.run_until_cancelled(sleep(STARTS_FIRST)).await;
-                        }
-                        self.tell(&repository, &record, series).await
+            let is_all = news.0.is_empty();
+            tokio::select! {
+                mut draft = news.0.next() => {
+                    if is_all {
+                        over.run_until_cancelled(sleep(STARTS_FIRST)).await;
                     }
-                    None => return,
+                    match self.write(&mut draft, published).await {
+                        Ok(()) => {
+                            if std::mem::take(&mut refused) || failures >= COMPLAIN_AFTER {
+                                info!("Events are written again");
+                            }
+                            failures = 0;
+                        }
+                        // Once, not for each: nothing but people depends on them.
+                        Err(Unwritten::Refused(why)) => {
+                            if !std::mem::replace(&mut refused, true) {
+                                warn!(why, "could not write an Event; what happens in the queues may not be told on PipelineRuns");
+                            }
+                        }
+                        Err(Unwritten::Failed(why)) => {
+                            failures += 1;
+                            match failures {
+                                COMPLAIN_AFTER => warn!(why, "could not write Events; they are kept and tried again"),
+                                _ => debug!(why, "could not write an Event; it is kept and tried again"),
+                            }
+                            news.0.put_back(draft);
+                            let wait = backoff::wait(Duration::from_millis(100), RETRY_MOST, failures - 1);
+                            over.run_until_cancelled(sleep(wait)).await;
+                        }
+                    }
                 },
-                () = over.cancelled(), if all_told => return,
-                _ = counts.tick() => self.tell_counts(series).await,
-            };
-            let Err(why) = written else {
-                complained = false;
-                continue;
-            };
-            // Once, not for each: nothing but people depends on them.
-            if std::mem::replace(&mut complained, true) {
-                debug!(why, "could not write an Event");
-            } else {
-                warn!(why, "could not write an Event; what happens in the queues may not be told on PipelineRuns");
+                () = over.cancelled(), if is_all => return,
+                _ = counts.tick() => self.tell_counts(&mut published.series).await,
             }
         }
     }
 
-    async fn tell(&self, repository: &RepositoryKey, record: &Record, series: &mut Series) -> Result<(), String> {
-        let mut outcome = Ok(());
-        if let (Some(told), Some(regarding)) = (of_run(record), run_reference(record)) {
-            outcome = self.write(&told, regarding, Some(self.repository_reference(repository)), series).await;
+    async fn write(&self, draft: &mut Draft, published: &mut Published) -> Result<(), Unwritten> {
+        if let Subject::Run { uid, .. } = &draft.subject {
+            if !draft.text.is_place() {
+                published.places.remove(uid);
+            } else if let Some(known) = published.places.get_mut(uid) {
+                match self.move_place(known, &draft.text.note).await {
+                    // Gone, or this watcher has the roles of a version that told no places anew.
+                    Err(Unwritten::Refused(why)) => {
+                        debug!(why, "could not change the Event that says where a run waits")
+                    }
+                    told => return told,
+                }
+            }
         }
-        if let Some(told) = of_repository(record) {
-            outcome = outcome.and(self.write(&told, self.repository_reference(repository), None, series).await);
-        }
-        outcome
-    }
-
-    async fn write(
-        &self,
-        told: &Told,
-        regarding: ObjectReference,
-        related: Option<ObjectReference>,
-        series: &mut Series,
-    ) -> Result<(), String> {
-        let key = Key::new(&regarding, told.reason, &told.note);
-        if series.count(&key, Instant::now()) {
+        let regarding = self.reference(&draft.subject);
+        let key = Key::new(&regarding, draft.text.reason, &draft.text.note);
+        if published.series.count(&key, draft.count, Instant::now()) {
             return Ok(());
         }
-        let (namespace, event) = self.event(told, regarding, related);
-        let name = event.metadata.name.clone().unwrap_or_default();
+        let (namespace, name) = (regarding.namespace.clone().unwrap_or_default(), self.name(draft, &regarding));
+        let event = self.event(draft, &name, regarding);
         let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        counted(timeout(REQUEST_DEADLINE, events.create(&PostParams::default(), &event)).await)?;
-        series.remember(key, namespace, name, Instant::now());
+        outcome(timeout(REQUEST_DEADLINE, events.create(&PostParams::default(), &event)).await)?;
+        match &draft.subject {
+            Subject::Run { uid, .. } if draft.text.is_place() => {
+                let event = PlaceEvent { namespace, name, count: 1 };
+                published.places.insert(uid.clone(), event);
+            }
+            _ => published.series.remember(key, namespace, name, draft.count, Instant::now()),
+        }
+        Ok(())
+    }
+
+    /// Has the Event that says where a run waits say where it waits now. As an Event of `v1`: of `events.k8s.io` no more than
+    /// the count can be changed.
+    async fn move_place(&self, known: &mut PlaceEvent, note: &str) -> Result<(), Unwritten> {
+        let series = json!({"count": known.count + 1, "lastObservedTime": MicroTime(Timestamp::now())});
+        self.patch::<CoreEvent>(&known.namespace, &known.name, json!({"message": note, "series": series})).await?;
+        known.count += 1;
         Ok(())
     }
 
     /// Tells how often what was told has happened since.
-    async fn tell_counts(&self, series: &mut Series) -> Result<(), String> {
-        let mut outcome = Ok(());
-        for (namespace, name, count) in series.take_untold(Instant::now()) {
-            let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-            let now = MicroTime(Timestamp::now());
-            let patch = Patch::Merge(json!({"series": {"count": count, "lastObservedTime": now}}));
-            let patched = timeout(REQUEST_DEADLINE, events.patch(&name, &PatchParams::default(), &patch)).await;
-            outcome = outcome.and(counted(patched));
+    async fn tell_counts(&self, series: &mut Series) {
+        for (key, namespace, name, count) in series.untold(Instant::now()) {
+            let told = json!({"series": {"count": count, "lastObservedTime": MicroTime(Timestamp::now())}});
+            match self.patch::<Event>(&namespace, &name, told).await {
+                Ok(()) => series.told(&key, count),
+                // The Event went before its count was told: what comes is told by a new one.
+                Err(Unwritten::Refused(_)) => series.forget(&key),
+                Err(Unwritten::Failed(why)) => return debug!(why, "could not tell how often something happened"),
+            }
         }
-        outcome
     }
 
-    fn event(&self, told: &Told, regarding: ObjectReference, related: Option<ObjectReference>) -> (String, Event) {
-        let now = Timestamp::now();
-        let namespace = regarding.namespace.clone().unwrap_or_default();
+    async fn patch<E>(&self, namespace: &str, name: &str, patch: Value) -> Result<(), Unwritten>
+    where
+        E: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let events: Api<E> = Api::namespaced(self.client.clone(), namespace);
+        let patch = Patch::Merge(patch);
+        outcome(timeout(REQUEST_DEADLINE, events.patch(name, &PatchParams::default(), &patch)).await)
+    }
+
+    /// What `draft` is published as: the same name at every try.
+    fn name(&self, draft: &mut Draft, regarding: &ObjectReference) -> String {
         let of: String = regarding.name.iter().flat_map(|name| name.chars()).take(NAME_MAX).collect();
-        let name = format!("{}.{:x}", of.trim_end_matches(['-', '.']), now.as_nanosecond());
+        let new = || format!("{}.{:x}", of.trim_end_matches(['-', '.']), Timestamp::now().as_nanosecond());
+        draft.name.get_or_insert_with(new).clone()
+    }
+
+    fn event(&self, draft: &Draft, name: &str, regarding: ObjectReference) -> Event {
+        let EventText { reason, action, warns, note } = &draft.text;
         let cut = |text: &str, most: usize| text.chars().take(most / 4).collect::<String>();
         let fit = |text: &str, most: usize| if text.len() <= most { text.to_owned() } else { cut(text, most) };
-        let event = Event {
-            metadata: ObjectMeta { name: Some(name), namespace: Some(namespace.clone()), ..ObjectMeta::default() },
-            event_time: Some(MicroTime(now)),
+        let related = matches!(draft.subject, Subject::Run { .. })
+            .then(|| self.reference(&Subject::Repository(draft.repository.clone())));
+        Event {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                namespace: regarding.namespace.clone(),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(draft.at)),
             reporting_controller: Some(REPORTER.to_owned()),
             reporting_instance: Some(fit(&self.identity, INSTANCE_MAX)),
-            action: Some(told.action.to_owned()),
-            reason: Some(told.reason.to_owned()),
-            type_: Some(if told.warns { "Warning" } else { "Normal" }.to_owned()),
-            note: Some(fit(&told.note, NOTE_MAX)),
+            action: Some((*action).to_owned()),
+            reason: Some((*reason).to_owned()),
+            type_: Some(if *warns { "Warning" } else { "Normal" }.to_owned()),
+            note: Some(fit(note, NOTE_MAX)),
             regarding: Some(regarding),
             related,
             ..Event::default()
-        };
-        (namespace, event)
+        }
     }
 
-    fn repository_reference(&self, repository: &RepositoryKey) -> ObjectReference {
-        reference::<Repository>(repository.namespace(), repository.name(), self.index.uid(repository))
+    fn reference(&self, subject: &Subject) -> ObjectReference {
+        match subject {
+            Subject::Run { path, uid } => {
+                let (namespace, name) = path.split_once('/').unwrap_or_default();
+                reference::<PipelineRun>(namespace, name, Some(uid.clone()))
+            }
+            Subject::Repository(key) => reference::<Repository>(key.namespace(), key.name(), self.index.uid(key)),
+        }
     }
-}
-
-fn run_reference(record: &Record) -> Option<ObjectReference> {
-    let (namespace, name) = record.run.as_deref()?.split_once('/')?;
-    Some(reference::<PipelineRun>(namespace, name, record.uid.clone()))
 }
 
 fn reference<K: Resource<DynamicType = ()>>(namespace: &str, name: &str, uid: Option<String>) -> ObjectReference {
@@ -188,14 +259,23 @@ fn reference<K: Resource<DynamicType = ()>>(namespace: &str, name: &str, uid: Op
     }
 }
 
-fn counted(written: Result<kube::Result<Event>, tokio::time::error::Elapsed>) -> Result<(), String> {
+fn outcome<T>(written: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> Result<(), Unwritten> {
     let outcome = match written {
         Ok(Ok(_)) => Ok(()),
-        // Its namespace is going, or the Event went before its count was told: nobody is left to read it.
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
-        Ok(Err(error)) => Err(with_causes(&error)),
-        Err(_) => Err(format!("no answer within {} s", REQUEST_DEADLINE.as_secs())),
+        Ok(Err(kube::Error::Api(status))) => match status.code {
+            // It was written by a try whose answer was lost.
+            409 if status.reason == "AlreadyExists" => Ok(()),
+            408 | 409 | 429 | 500.. => Err(Unwritten::Failed(answered(&status))),
+            _ => Err(Unwritten::Refused(answered(&status))),
+        },
+        Ok(Err(error)) => Err(Unwritten::Failed(with_causes(&error))),
+        Err(_) => Err(Unwritten::Failed(format!("no answer within {} s", REQUEST_DEADLINE.as_secs()))),
     };
-    catalogue::EVENTS.count(&[if outcome.is_ok() { "written" } else { "failed" }], 1);
+    let counted = match &outcome {
+        Ok(()) => "written",
+        Err(Unwritten::Refused(_)) => "failed",
+        Err(Unwritten::Failed(_)) => "retried",
+    };
+    catalogue::EVENTS.count(&[counted], 1);
     outcome
 }

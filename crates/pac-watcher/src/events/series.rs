@@ -55,29 +55,38 @@ impl Key {
 
 impl Series {
     /// Counts the news if they are known; says whether they are.
-    pub(super) fn count(&mut self, key: &Key, now: Instant) -> bool {
+    pub(super) fn count(&mut self, key: &Key, count: i32, now: Instant) -> bool {
         let Some(known) = self.0.get_mut(key).filter(|known| now - known.last < LASTS) else { return false };
-        known.count = known.count.saturating_add(1);
+        known.count = known.count.saturating_add(count);
         known.last = now;
         known.told = false;
         true
     }
 
-    /// Remembers what was published under this name.
-    pub(super) fn remember(&mut self, key: Key, namespace: String, name: String, now: Instant) {
+    /// Remembers what was published under this name, and how often it had happened by then.
+    pub(super) fn remember(&mut self, key: Key, namespace: String, name: String, count: i32, now: Instant) {
         if self.0.len() < MOST {
-            self.0.insert(key, Published { namespace, name, count: 1, last: now, told: true });
+            self.0.insert(key, Published { namespace, name, count, last: now, told: count == 1 });
         }
     }
 
-    /// What the API server has yet to be told the count of, and forgets what is long past.
-    pub(super) fn take_untold(&mut self, now: Instant) -> Vec<(String, String, i32)> {
+    /// What the API server has yet to be told the count of. Forgets what is long past.
+    pub(super) fn untold(&mut self, now: Instant) -> Vec<(Key, String, String, i32)> {
         self.0.retain(|_, known| now - known.last < LASTS || !known.told);
-        let untold = self.0.values_mut().filter(|known| !known.told).map(|known| {
-            known.told = true;
-            (known.namespace.clone(), known.name.clone(), known.count)
-        });
-        untold.collect()
+        let untold = self.0.iter().filter(|(_, known)| !known.told);
+        untold.map(|(key, known)| (key.clone(), known.namespace.clone(), known.name.clone(), known.count)).collect()
+    }
+
+    /// The API server knows that it happened so often; since then it may have happened again.
+    pub(super) fn told(&mut self, key: &Key, count: i32) {
+        if let Some(known) = self.0.get_mut(key) {
+            known.told = known.count == count;
+        }
+    }
+
+    /// Forgets what is no more.
+    pub(super) fn forget(&mut self, key: &Key) {
+        self.0.remove(key);
     }
 }
 
@@ -91,14 +100,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_same_news_are_counted_and_told_in_one() {
+    async fn the_same_news_are_counted_until_their_count_is_told() {
         let (mut series, now) = (Series::default(), Instant::now());
-        assert!(!series.count(&key("a"), now));
-        series.remember(key("a"), "ns".to_owned(), "repo.1".to_owned(), now);
-        assert!(series.take_untold(now).is_empty());
-        assert!(series.count(&key("a"), now) && series.count(&key("a"), now) && !series.count(&key("b"), now));
-        assert_eq!(series.take_untold(now), [("ns".to_owned(), "repo.1".to_owned(), 3)]);
-        assert!(series.take_untold(now).is_empty());
-        assert!(!series.count(&key("a"), now + LASTS), "that is long past");
+        let untold = |series: &mut Series| -> Vec<(String, i32)> {
+            series.untold(now).into_iter().map(|(_, _, name, count)| (name, count)).collect()
+        };
+        let (none, three) = (Vec::new(), vec![("repo.1".to_owned(), 3)]);
+        assert!(!series.count(&key("a"), 1, now));
+        series.remember(key("a"), "ns".to_owned(), "repo.1".to_owned(), 1, now);
+        assert_eq!(untold(&mut series), none);
+        assert!(series.count(&key("a"), 2, now) && !series.count(&key("b"), 1, now));
+        assert_eq!(untold(&mut series), three);
+        assert_eq!(untold(&mut series), three, "nobody said that it was told");
+        series.told(&key("a"), 3);
+        assert_eq!(untold(&mut series), none);
+        assert!(!series.count(&key("a"), 1, now + LASTS), "that is long past");
     }
 }

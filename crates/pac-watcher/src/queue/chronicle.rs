@@ -29,6 +29,8 @@ struct Kept {
     taken_up: bool,
     /// Whether the store is yet to be told something.
     changed: bool,
+    /// Whether it would not have it when it was last told.
+    refused: bool,
     /// Since when each run has had its slot.
     slots: HashMap<RunKey, Timestamp>,
     /// What limit and pause were when last looked at.
@@ -130,6 +132,7 @@ impl Chronicle {
 
     /// To be called when this watcher begins to lead: another may have freed slots and made history meanwhile.
     pub fn begin(&self) {
+        self.news.begin();
         for kept in self.kept().values_mut() {
             kept.slots.clear();
             let former = std::mem::take(&mut kept.former);
@@ -154,21 +157,24 @@ impl Chronicle {
         kept.taken_up = true;
     }
 
-    /// What the store is yet to be told, and from now on counts as told.
-    pub fn take_changed(&self) -> Vec<(RepositoryKey, History)> {
-        let mut all = self.kept();
-        let changed = all.iter_mut().filter_map(|(key, kept)| {
-            let is_due = kept.taken_up && std::mem::take(&mut kept.changed);
-            is_due.then(|| (key.clone(), kept.history.clone()))
-        });
-        changed.collect()
+    /// What the store is yet to be told.
+    pub fn unwritten(&self) -> Vec<(RepositoryKey, History)> {
+        let all = self.kept();
+        let unwritten = all.iter().filter(|(_, kept)| kept.taken_up && kept.changed);
+        unwritten.map(|(key, kept)| (key.clone(), kept.history.clone())).collect()
     }
 
-    /// The store was not told after all.
-    pub fn changed(&self, repository: &RepositoryKey) {
+    /// The store was told `past` of `repository`; what happened since is yet to be told.
+    pub fn written(&self, repository: &RepositoryKey, past: &History) {
         if let Some(kept) = self.kept().get_mut(repository) {
-            kept.changed = true;
+            kept.changed = kept.history != *past;
+            kept.refused = false;
         }
+    }
+
+    /// The store would not have what happened in `repository`; whether that is news.
+    pub fn refused_by_store(&self, repository: &RepositoryKey) -> bool {
+        self.kept().get_mut(repository).is_some_and(|kept| !std::mem::replace(&mut kept.refused, true))
     }
 
     fn add(&self, repository: &RepositoryKey, run: &RunKey, what: Happened) {

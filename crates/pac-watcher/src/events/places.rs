@@ -1,0 +1,102 @@
+//! The places of runs that wait, told anew as their queue moves: whoever asks `kubectl describe` is told where a run is, not
+//! where it was when it joined the queue.
+//!
+//! Every start moves everybody behind it, so that not every move can be told at once: a bounded number in each round, those
+//! first of whom it was told longest ago.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pac_concurrency::{Manager, RepositoryKey, RunKey};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::debug;
+
+use super::News;
+use super::mailbox::DuePlace;
+use crate::at_work::AtWork;
+use crate::error::with_causes;
+use crate::index::Index;
+use crate::queue::history::now;
+
+/// How many in each round: five a second.
+const IN_A_ROUND: usize = 150;
+/// After so many rounds all are looked at, moved or not: the API server drops Events that are an hour old.
+const FULL_ROUND: usize = 40;
+
+/// See the [module](self).
+pub struct Places {
+    /// How often they are told; of one run hardly more often than that.
+    pub every: Duration,
+    /// Where it is put.
+    pub news: News,
+    /// Which has the store.
+    pub at_work: Arc<AtWork>,
+    /// Which knows who waits.
+    pub index: Arc<Index>,
+    /// Whether this watcher leads: another one knows no better.
+    pub leading: watch::Receiver<bool>,
+}
+
+// === impl Places ===
+
+impl Places {
+    /// How often is often enough for people.
+    pub const EVERY: Duration = Duration::from_secs(30);
+
+    /// Tells, for ever.
+    pub async fn run(self) {
+        let mut rounds = interval(self.every);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for round in 1.. {
+            rounds.tick().await;
+            if round % FULL_ROUND == 0 {
+                self.news.0.note_all_moved();
+            }
+            let leads = *self.leading.borrow();
+            if let Some(manager) = self.at_work.manager().filter(|_| leads) {
+                self.tell(&manager).await;
+            }
+        }
+    }
+
+    async fn tell(&self, manager: &Manager) {
+        let mut due = Vec::new();
+        for repository in self.moved() {
+            match self.due(manager, &repository).await {
+                Ok(of_it) => due.extend(of_it.into_iter().map(|due| (repository.clone(), due))),
+                Err(why) => {
+                    debug!(%repository, why, "could not look who waits where");
+                    self.news.0.note_moved(&repository);
+                }
+            }
+        }
+        // None, which is nothing told yet, comes before every time.
+        due.sort_by_key(|(_, (told, _, _))| *told);
+        for (number, (repository, (_, run, place))) in due.into_iter().enumerate() {
+            if number < IN_A_ROUND {
+                self.news.0.tell_place(&repository, &run, place, now());
+            } else {
+                self.news.0.note_moved(&repository);
+            }
+        }
+    }
+
+    /// The repositories with somebody waiting whose queue moved.
+    fn moved(&self) -> Vec<RepositoryKey> {
+        let moved = self.news.0.take_moved();
+        let tallies = self.index.tallies().into_iter();
+        let waits = tallies.filter(|(_, (_, tally))| tally.waiting > 0).map(|(repository, _)| repository);
+        waits.filter(|repository| moved.as_ref().is_none_or(|moved| moved.contains(repository))).collect()
+    }
+
+    async fn due(&self, manager: &Manager, repository: &RepositoryKey) -> Result<Vec<DuePlace>, String> {
+        let snapshot = manager.look(repository).await.map_err(|error| with_causes(&error))?;
+        let places: Vec<(RunKey, usize)> = snapshot.waiting.iter().map(|entry| entry.run.clone()).zip(1..).collect();
+        let (due, too_soon) = self.news.0.due(places, self.every * 3 / 4, Instant::now());
+        if too_soon {
+            self.news.0.note_moved(repository);
+        }
+        Ok(due)
+    }
+}
