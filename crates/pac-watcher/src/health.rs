@@ -1,13 +1,22 @@
 //! What is wrong at the moment, in one place: `/ready` answers from it, and the log tells each problem when it comes, when
 //! it changes, and when it is over. Not once per failed call.
+//!
+//! One cause has many ways to show: of a server that is frozen one call says that it doesn't answer, another that it can't be
+//! connected to, and both again and again. So each wording is told once in each outage, the page shows the latest that was news,
+//! and what one part has told already no other part tells again.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
+
+/// How long a wording stands against others that were told before it, since it last came: then it is the past.
+const STANDS_FOR: Duration = Duration::from_secs(30);
+/// So many wordings of one outage are remembered as told. More have something in them that never repeats.
+const WORDINGS: usize = 32;
 
 /// What can be in trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,22 +35,40 @@ pub enum Part {
     Start,
 }
 
+/// Why the settings there are now may not be in force, while former ones are: nobody waits because of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotInForce {
+    /// They can't be used.
+    Unusable,
+    /// The store they ask for can't be reached.
+    Unreachable,
+}
+
 /// The problems there are; see the [module](self).
 #[derive(Debug, Default)]
 pub struct Health {
-    parts: Mutex<Parts>,
+    state: Mutex<State>,
     news: watch::Sender<()>,
-    /// Whether the settings there are now can't be used, and so former ones stay in force.
-    settings_unusable: AtomicBool,
-    /// Whether the store that the settings ask for can't be reached, and so the former one stays in use.
-    new_store_unreachable: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct Parts {
-    problems: BTreeMap<Part, String>,
+struct State {
+    problems: BTreeMap<Part, Problem>,
+    not_in_force: BTreeMap<NotInForce, Problem>,
     /// When each was last seen to work.
     worked: BTreeMap<Part, Instant>,
+}
+
+/// What is wrong with something, in its latest wording.
+#[derive(Debug)]
+struct Problem {
+    why: String,
+    /// When it last came in this wording.
+    came: Instant,
+    /// Every wording it came in since all was well.
+    told: HashSet<String>,
+    /// Whether all that is known is that a call about one thing among many failed.
+    of_one: bool,
 }
 
 // === impl Part ===
@@ -76,20 +103,75 @@ impl Part {
     }
 }
 
+// === impl NotInForce ===
+
+impl NotInForce {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Unusable, Self::Unreachable];
+
+    /// Its name as the value of a metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unusable => "unusable",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+// === impl Problem ===
+
+impl Problem {
+    fn new(why: String, now: Instant) -> Self {
+        Self { told: HashSet::from([why.clone()]), why, came: now, of_one: false }
+    }
+
+    /// Whether this cause was told, behind whatever it is the cause of.
+    fn has_told(&self, why: &str) -> bool {
+        self.told.iter().any(|told| why.ends_with(told.as_str()))
+    }
+
+    /// It came again, in these words; says whether nobody has read them yet.
+    fn again(&mut self, why: String, now: Instant) -> bool {
+        let is_the_same = self.why == why;
+        if !is_the_same && self.told.contains(&why) && now - self.came < STANDS_FOR {
+            return false;
+        }
+        self.came = now;
+        if is_the_same {
+            return false;
+        }
+        if self.told.len() >= WORDINGS {
+            self.told.clear();
+        }
+        self.why.clone_from(&why);
+        self.told.insert(why)
+    }
+}
+
 // === impl Health ===
 
 impl Health {
     /// Notes that `part` is in trouble, and why.
     pub fn trouble(&self, part: Part, why: impl Into<String>) {
-        let why = why.into();
-        let mut parts = self.parts();
-        if parts.problems.get(&part) != Some(&why) {
-            match part {
-                // To have a beginning is no trouble.
-                Part::Start => info!(part = part.name(), "{}: {why}", part.name()),
-                _ => warn!(part = part.name(), "{}: {why}", part.name()),
+        let (why, now) = (why.into(), Instant::now());
+        let mut state = self.state();
+        let is_told_elsewhere = state.problems.iter().any(|(other, known)| *other != part && known.has_told(&why));
+        let before = state.problems.get(&part).map(|known| known.why.clone());
+        let is_news = match state.problems.get_mut(&part) {
+            Some(known) => {
+                known.of_one = false;
+                known.again(why.clone(), now)
             }
-            parts.problems.insert(part, why);
+            None => state.problems.insert(part, Problem::new(why.clone(), now)).is_none(),
+        };
+        match part {
+            _ if !is_news => {}
+            _ if is_told_elsewhere => debug!(part = part.name(), "{}: {why}", part.name()),
+            // To have a beginning is no trouble.
+            Part::Start => info!(part = part.name(), "{}: {why}", part.name()),
+            _ => warn!(part = part.name(), "{}: {why}", part.name()),
+        }
+        if before != state.problems.get(&part).map(|known| known.why.clone()) {
             self.news.send_replace(());
         }
     }
@@ -97,22 +179,54 @@ impl Health {
     /// Notes that a call to `part` failed that began at `began`. If `part` was seen to work since, the failure is of the
     /// past: the last calls of an outage fail when it is over.
     pub fn trouble_of_call(&self, part: Part, began: Instant, why: impl Into<String>) {
-        if self.parts().worked.get(&part).is_none_or(|worked| *worked < began) {
+        if self.state().worked.get(&part).is_none_or(|worked| *worked < began) {
             self.trouble(part, why);
+        }
+    }
+
+    /// The same for a call about one thing among many, which `why` names: where `part` is known to be in trouble, each that
+    /// fails because of it says no more.
+    pub fn trouble_of_one(&self, part: Part, began: Instant, why: impl Into<String>) {
+        if let Some(known) = self.state().problems.get_mut(&part) {
+            known.came = Instant::now();
+            return;
+        }
+        self.trouble_of_call(part, began, why);
+        if let Some(known) = self.state().problems.get_mut(&part) {
+            known.of_one = true;
+        }
+    }
+
+    /// Notes that a call about one thing among many came to something: others that failed were the only sign of trouble.
+    pub fn fine_of_one(&self, part: Part) {
+        if self.state().problems.get(&part).is_some_and(|problem| problem.of_one) {
+            self.fine(part);
+        }
+    }
+
+    /// Notes that `part` as such works, which says nothing of one thing among many that failed just now.
+    pub fn fine_as_such(&self, part: Part) {
+        let fails = |problem: &Problem| problem.of_one && problem.came.elapsed() < STANDS_FOR;
+        if !self.state().problems.get(&part).is_some_and(fails) {
+            self.fine(part);
         }
     }
 
     /// Notes that `part` works; whether it didn't before.
     pub fn fine(&self, part: Part) -> bool {
-        let mut parts = self.parts();
-        parts.worked.insert(part, Instant::now());
-        let was_troubled = parts.problems.remove(&part).is_some();
-        if was_troubled {
-            let how = if part == Part::Start { "done" } else { "fine again" };
+        let mut state = self.state();
+        state.worked.insert(part, Instant::now());
+        let Some(problem) = state.problems.remove(&part) else { return false };
+        // Whoever told what was wrong tells the end of it.
+        let told_elsewhere = state.problems.values().any(|other| other.has_told(&problem.why));
+        let how = if part == Part::Start { "done" } else { "fine again" };
+        if told_elsewhere {
+            debug!(part = part.name(), "{}: {how}", part.name());
+        } else {
             info!(part = part.name(), "{}: {how}", part.name());
-            self.news.send_replace(());
         }
-        was_troubled
+        self.news.send_replace(());
+        true
     }
 
     /// Changes whenever the problems do.
@@ -120,39 +234,62 @@ impl Health {
         self.news.subscribe()
     }
 
-    /// Notes whether the settings there are now can be used; if not, former ones stay in force.
-    pub fn note_settings_unusable(&self, unusable: bool) {
-        self.settings_unusable.store(unusable, Ordering::Relaxed);
+    /// Notes why the settings there are now are not in force; says so when it is news.
+    pub fn settings_not_in_force(&self, reason: NotInForce, why: impl Into<String>) {
+        let (why, now) = (why.into(), Instant::now());
+        let mut state = self.state();
+        let is_news = match state.not_in_force.get_mut(&reason) {
+            Some(known) => known.again(why.clone(), now),
+            None => state.not_in_force.insert(reason, Problem::new(why.clone(), now)).is_none(),
+        };
+        if is_news {
+            warn!(reason = reason.label(), "settings: {why}");
+        }
     }
 
-    /// Notes whether the store that new settings ask for can be reached; if not, the former one stays in use.
-    pub fn note_new_store_unreachable(&self, unreachable: bool) {
-        self.new_store_unreachable.store(unreachable, Ordering::Relaxed);
+    /// Notes that `reason` keeps no settings from being in force.
+    pub fn settings_in_force(&self, reason: NotInForce) {
+        if self.state().not_in_force.remove(&reason).is_some() {
+            info!(reason = reason.label(), "settings: fine again");
+        }
     }
 
-    /// The reasons for which settings may not be in force, and whether they are.
-    pub fn settings_not_in_force(&self) -> [(&'static str, bool); 2] {
-        let unreachable = self.new_store_unreachable.load(Ordering::Relaxed);
-        [("unusable", self.settings_unusable.load(Ordering::Relaxed)), ("unreachable", unreachable)]
+    /// Whether `reason` keeps the settings there are now from being in force.
+    pub fn is_not_in_force(&self, reason: NotInForce) -> bool {
+        self.state().not_in_force.contains_key(&reason)
     }
 
     /// Whether `part` is in trouble.
     pub fn is_troubled(&self, part: Part) -> bool {
-        self.parts().problems.contains_key(&part)
+        self.state().problems.contains_key(&part)
     }
 
     /// What is wrong with `part`, if anything is.
     pub fn trouble_of(&self, part: Part) -> Option<String> {
-        self.parts().problems.get(&part).cloned()
+        self.state().problems.get(&part).map(|problem| problem.why.clone())
     }
 
-    /// Every problem there is, a line each; none when all is well.
+    /// Whether this watcher admits, or would if it led.
+    pub fn is_ready(&self) -> bool {
+        self.state().problems.is_empty()
+    }
+
+    /// Every problem there is, a line each, those of one cause in one; none when all is well.
     pub fn problems_text(&self) -> Vec<String> {
-        self.parts().problems.iter().map(|(part, why)| format!("{}: {why}", part.name())).collect()
+        let state = self.state();
+        let mut causes: Vec<(String, &str)> = Vec::new();
+        for (part, problem) in &state.problems {
+            match causes.iter_mut().find(|(_, why)| problem.why.ends_with(*why)) {
+                Some((parts, _)) => *parts = format!("{parts}, {}", part.name()),
+                None => causes.push((part.name().to_owned(), &problem.why)),
+            }
+        }
+        let settings = state.not_in_force.values().map(|problem| format!("settings: {}", problem.why));
+        causes.into_iter().map(|(parts, why)| format!("{parts}: {why}")).chain(settings).collect()
     }
 
-    fn parts(&self) -> MutexGuard<'_, Parts> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,7 +304,7 @@ mod tests {
         health.trouble(Part::Store, "connection refused");
         assert_eq!(health.problems_text(), ["store: connection refused"]);
         health.fine(Part::Store);
-        assert!(health.problems_text().is_empty());
+        assert!(health.problems_text().is_empty() && health.is_ready());
     }
 
     #[test]
@@ -179,5 +316,59 @@ mod tests {
         assert!(!health.is_troubled(Part::Store));
         health.trouble_of_call(Part::Store, Instant::now(), "connection refused");
         assert!(health.is_troubled(Part::Store));
+    }
+
+    #[test]
+    fn two_wordings_that_take_turns_are_each_read_once() {
+        let mut problem = Problem::new("it broke".to_owned(), Instant::now());
+        let mut comes = |why: &str, seconds| {
+            let is_news = problem.again(why.to_owned(), Instant::now() + Duration::from_secs(seconds));
+            (is_news, problem.why.clone())
+        };
+        assert_eq!(comes("refused", 1), (true, "refused".to_owned()));
+        for seconds in 2..100 {
+            assert_eq!(comes("it broke", seconds), (false, "refused".to_owned()));
+            assert_eq!(comes("refused", seconds), (false, "refused".to_owned()));
+        }
+        assert_eq!(comes("it broke", 200), (false, "it broke".to_owned()), "what hasn't come for long is the past");
+        assert_eq!(comes("another", 201), (true, "another".to_owned()));
+    }
+
+    #[test]
+    fn one_cause_of_several_parts_is_one_line() {
+        let health = Health::default();
+        health.trouble(Part::ApiServer, "connection refused");
+        health.trouble(Part::RunWatch, "can't be listed: connection refused");
+        health.trouble(Part::RepositoryWatch, "connection refused");
+        health.trouble(Part::Store, "away");
+        let parts = "API server, watch of PipelineRuns, watch of Repositories: connection refused";
+        assert_eq!(health.problems_text(), ["store: away", parts]);
+    }
+
+    #[test]
+    fn one_of_many_that_fail_speaks_for_all() {
+        let (health, began) = (Health::default(), Instant::now());
+        health.trouble_of_one(Part::ApiServer, began, "a: no answer");
+        health.trouble_of_one(Part::ApiServer, began, "b: no answer");
+        assert_eq!(health.problems_text(), ["API server: a: no answer"]);
+        health.fine_as_such(Part::ApiServer);
+        assert!(health.is_troubled(Part::ApiServer), "that it answers others doesn't help this one");
+        health.fine_of_one(Part::ApiServer);
+        assert!(!health.is_troubled(Part::ApiServer));
+        health.trouble(Part::ApiServer, "connection refused");
+        health.fine_of_one(Part::ApiServer);
+        assert!(health.is_troubled(Part::ApiServer));
+        health.fine_as_such(Part::ApiServer);
+        assert!(!health.is_troubled(Part::ApiServer));
+    }
+
+    #[test]
+    fn settings_that_are_not_in_force_are_shown_and_stop_nobody() {
+        let health = Health::default();
+        health.settings_not_in_force(NotInForce::Unusable, "a port that is none");
+        assert_eq!(health.problems_text(), ["settings: a port that is none"]);
+        assert!(health.is_ready() && health.is_not_in_force(NotInForce::Unusable));
+        health.settings_in_force(NotInForce::Unusable);
+        assert!(health.problems_text().is_empty());
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::at_work::AtWork;
-use crate::health::{Health, Part};
+use crate::health::{Health, NotInForce, Part};
 use crate::index::{Index, Tally};
 use crate::options::Mode;
 use crate::work_queue::WorkQueue;
@@ -128,7 +128,7 @@ impl Measured {
         exposition.whole(&catalogue::LEADER, [(Vec::new(), yes(*self.leading.borrow()))]);
         let parts = Part::ALL.map(|part| (vec![part.label()], yes(self.health.is_troubled(part))));
         exposition.whole(&catalogue::TROUBLE, parts);
-        let reasons = self.health.settings_not_in_force().map(|(reason, is_so)| (vec![reason], yes(is_so)));
+        let reasons = NotInForce::ALL.map(|reason| (vec![reason.label()], yes(self.health.is_not_in_force(reason))));
         exposition.whole(&catalogue::SETTINGS_NOT_IN_FORCE, reasons);
         exposition.whole(&catalogue::BUILD, [(vec![env!("CARGO_PKG_VERSION")], 1.0)]);
     }

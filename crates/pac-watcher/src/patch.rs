@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::api::PipelineRun;
 use crate::api::labels::{STARTED, STATE};
 use crate::convert::FinalState;
+use crate::error::{answered, with_causes};
 
 /// Longest one request to the API server may take.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -29,11 +30,13 @@ pub const STARTS_FIRST: Duration = Duration::from_millis(200);
 pub enum StartOutcome {
     /// The run goes.
     Started,
-    /// It can't be started as it is: look at it.
-    LookAgain,
+    /// It can't be started as it is, in the API server's words: look at it.
+    LookAgain(String),
     /// The API server would not: with its reason.
     Refused(String),
-    /// It may have been started, or not: look at it.
+    /// It was answered like this, and may have been started all the same: look at it.
+    Failed(String),
+    /// There was no answer, for this reason; it may have been started, or not: look at it.
     Unknown(String),
 }
 
@@ -53,10 +56,10 @@ pub async fn start(client: &Client, run: &RunKey) -> StartOutcome {
         Ok(()) => StartOutcome::Started,
         Err(Failure::Answer(status)) => match status.code {
             // A failed test is 422, and so may be other things; a missing run is 404. What it is, a read tells.
-            404 | 409 | 422 => StartOutcome::LookAgain,
+            404 | 409 | 422 => StartOutcome::LookAgain(answered(&status)),
             400 | 403 | 405 | 406 | 413 | 415 => StartOutcome::Refused(status.message.clone()),
             // Not this run's fault, or nobody knows whether it took effect.
-            _ => StartOutcome::Unknown(format!("{} {}", status.code, status.message)),
+            _ => StartOutcome::Failed(answered(&status)),
         },
         Err(Failure::NoAnswer(why)) => StartOutcome::Unknown(why),
     }
@@ -73,7 +76,7 @@ pub async fn mark_done(client: &Client, run: &RunKey, state: FinalState) -> Resu
         Ok(()) => Ok(()),
         // Gone, or another run by now.
         Err(Failure::Answer(status)) if matches!(status.code, 404 | 422) => Ok(()),
-        Err(Failure::Answer(status)) => Err(format!("{} {}", status.code, status.message)),
+        Err(Failure::Answer(status)) => Err(answered(&status)),
         Err(Failure::NoAnswer(why)) => Err(why),
     }
 }
@@ -91,7 +94,7 @@ async fn send(client: &Client, run: &RunKey, patch: json_patch::Patch) -> Result
     match tokio::time::timeout(REQUEST_DEADLINE, request).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(Error::Api(status))) => Err(Failure::Answer(status)),
-        Ok(Err(error)) => Err(Failure::NoAnswer(crate::error::with_causes(&error))),
+        Ok(Err(error)) => Err(Failure::NoAnswer(with_causes(&error))),
         Err(_) => Err(Failure::NoAnswer(format!("no answer within {} s", REQUEST_DEADLINE.as_secs()))),
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::error::{WatcherError, with_causes};
-use crate::health::{Health, Part};
+use crate::health::{Health, NotInForce, Part};
 use crate::leader::insist_on_election;
 use crate::list_watch::{ListWatch, News};
 use crate::options::SettingsPlace;
@@ -175,7 +175,7 @@ impl SettingsSource {
 
 fn take_in(resolved: &Resolved, settings: &watch::Sender<Arc<Settings>>, health: &Health) {
     health.fine(Part::Settings);
-    health.note_settings_unusable(false);
+    health.settings_in_force(NotInForce::Unusable);
     let before = Arc::clone(&settings.borrow());
     if *before != resolved.settings {
         catalogue::CONFIG_RELOADS.count(&["applied"], 1);
@@ -185,12 +185,15 @@ fn take_in(resolved: &Resolved, settings: &watch::Sender<Arc<Settings>>, health:
     }
 }
 
-/// Says that new settings are not used, when it is news.
+/// Says that new settings are not used, and counts it when it is news.
 fn report_once(reported: &mut Option<String>, why: String, health: &Health) {
-    health.note_settings_unusable(true);
+    let in_a_line = why.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    health.settings_not_in_force(
+        NotInForce::Unusable,
+        format!("they can't be used any more, and the last good ones stay in force: {in_a_line}"),
+    );
     if reported.as_ref() != Some(&why) {
         catalogue::CONFIG_RELOADS.count(&["refused"], 1);
-        warn!("the settings can't be used any more, and the last good ones stay:\n{why}");
         *reported = Some(why);
     }
 }

@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::at_work::AtWork;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::with_causes;
-use crate::health::{Health, Part};
+use crate::health::{Health, NotInForce, Part};
 use crate::index::Index;
 use crate::options::Mode;
 use crate::queue::Chronicle;
@@ -35,6 +35,10 @@ use crate::{backlog, backoff};
 /// How long a watcher that is stopped has to finish what is in flight: less than the grace of 30 s that a pod has, and so
 /// little that a rolling update doesn't wait for a store that is away.
 const STOP_WITHIN: Duration = Duration::from_secs(6);
+
+/// What a watcher that begins is waiting for, one after the other.
+const START_LISTS: &str = "waiting for the first full lists of Repositories and PipelineRuns";
+const START_STORE: &str = "waiting for the store: a connection, a lease, and what an earlier version left there";
 
 /// Makes drivers of settings. The binary knows them all; this crate knows none.
 #[async_trait]
@@ -105,7 +109,7 @@ impl Supervisor {
         settings: &mut watch::Receiver<Arc<Settings>>,
         stop: &CancellationToken,
     ) {
-        self.health.trouble(Part::Start, "waiting for the first full lists of Repositories and PipelineRuns");
+        self.health.trouble(Part::Start, START_LISTS);
         let sink = Sink {
             index: Arc::clone(&self.index),
             queue: Arc::new(WorkQueue::default()),
@@ -123,11 +127,20 @@ impl Supervisor {
         let repository_watch = vital("the watch of Repositories", repository_watch);
         watches.spawn(watching.clone().run_until_cancelled_owned(run_watch));
         watches.spawn(watching.clone().run_until_cancelled_owned(repository_watch));
+        let (listed, complete) = watch::channel(false);
+        let (index, health) = (Arc::clone(&self.index), Arc::clone(&self.health));
+        watches.spawn(watching.clone().run_until_cancelled_owned(async move {
+            all_true([runs, repositories]).await;
+            index.note_complete();
+            health.trouble(Part::Start, START_STORE);
+            listed.send_replace(true);
+            listed.closed().await;
+        }));
         watches.close();
 
         let mut next = self.connect_until_changed(current, settings, stop).await;
         while let Next::Go(driver, current) = next {
-            next = self.work_on(driver, current, settings, stop, &sink, [runs.clone(), repositories.clone()]).await;
+            next = self.work_on(driver, current, settings, stop, &sink, complete.clone()).await;
         }
         watching.cancel();
         watches.wait().await;
@@ -143,7 +156,7 @@ impl Supervisor {
         settings: &mut watch::Receiver<Arc<Settings>>,
         stop: &CancellationToken,
         sink: &Sink,
-        synced: [watch::Receiver<bool>; 2],
+        mut complete: watch::Receiver<bool>,
     ) -> Next {
         info!("Initialized concurrency system with driver: {}", driver.name());
         let manager = Arc::new(Manager::new(Arc::clone(&driver), ManagerOptions::new(&self.identity)));
@@ -153,10 +166,10 @@ impl Supervisor {
         let stop_engine = CancellationToken::new();
         let running = {
             let (engine, stop_engine, leading) = (Arc::clone(&engine), stop_engine.clone(), self.leading.clone());
-            let index = Arc::clone(&self.index);
             tokio::spawn(async move {
-                if stop_engine.run_until_cancelled(all_true(synced)).await.is_some() {
-                    index.note_complete();
+                // A sender that is gone means that the watches were stopped: so will be this engine.
+                let listed = async { complete.wait_for(|complete| *complete).await.is_ok() };
+                if stop_engine.run_until_cancelled(listed).await == Some(true) {
                     vital("the engine", engine.run(leading, stop_engine)).await;
                 }
             })
@@ -190,7 +203,7 @@ impl Supervisor {
             match current.change_to(&new) {
                 Change::None | Change::Telling => {
                     self.health.fine(Part::Settings);
-                    self.health.note_new_store_unreachable(false);
+                    self.health.settings_in_force(NotInForce::Unreachable);
                     failures = 0;
                     continue;
                 }
@@ -212,15 +225,14 @@ impl Supervisor {
             match connected {
                 Ok(driver) => {
                     self.health.fine(Part::Settings);
-                    self.health.note_new_store_unreachable(false);
+                    self.health.settings_in_force(NotInForce::Unreachable);
                     return Next::Go(driver, new);
                 }
                 Err(error) => {
                     failures += 1;
-                    self.health.note_new_store_unreachable(true);
                     let why =
-                        format!("still on the former connection, the new settings don't work: {}", with_causes(&error));
-                    warn!("{why}");
+                        format!("their store can't be had, and the former one stays in use: {}", with_causes(&error));
+                    self.health.settings_not_in_force(NotInForce::Unreachable, why);
                 }
             }
         }

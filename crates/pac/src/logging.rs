@@ -7,9 +7,13 @@ use tracing_subscriber::fmt::SubscriberBuilder;
 
 use crate::cli::{LogFormat, Place};
 
+/// Libraries that say of every failed request that it failed, without saying which: whoever sent it says that, once. A level
+/// asked for by name, as in `info,kube_client=debug`, comes later and wins.
+const QUIET: &str = "kube_client=off,kube_runtime=off,tower_http=off";
+
 /// Starts logging to standard error; an error says what is wrong with the level asked for.
 pub(crate) fn start(place: &Place) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&place.log_level)
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", place.log_level))
         .map_err(|error| format!("--log-level {:?} is neither a level nor a filter: {error}", place.log_level))?;
     let terminal = std::io::stderr().is_terminal();
     let format = place.log_format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::Engine;
 use crate::backoff;
+use crate::error::with_causes;
 
 // === impl Engine ===
 
@@ -40,14 +41,29 @@ impl Engine {
         for record in &legacy.corrupt {
             warn!(place = %record.place, why = %record.why, "skipped an unreadable record that an earlier version left");
         }
+        let mut is_complete = true;
         for left in &legacy.repositories {
             let (delta, taken) = left.take_over(&|run| self.index.find(&left.repository, run));
-            if !delta.is_empty() {
-                self.manager.take_in(&left.repository, &delta).await?;
+            let imported = if delta.is_empty() { Ok(()) } else { self.manager.take_in(&left.repository, &delta).await };
+            match imported {
+                Ok(()) => all = all.and(taken),
+                // Nobody else's runs wait for what is wrong with this one (P10).
+                Err(error @ (DriverError::Corrupt(_) | DriverError::Rejected(_))) => {
+                    is_complete = false;
+                    warn!(
+                        repository = %left.repository,
+                        error = with_causes(&error),
+                        "what an earlier version left of {} can't be taken over: its runs that wait are queued by their creation; \
+                         what is left is looked at again at the next start of a watcher",
+                        left.repository
+                    );
+                }
+                Err(error) => return Err(error),
             }
-            all = all.and(taken);
         }
-        self.manager.note_legacy_taken_over(&all).await?;
+        if is_complete {
+            self.manager.note_legacy_taken_over(&all).await?;
+        }
         info!(
             source = legacy.source,
             repositories = all.repositories,

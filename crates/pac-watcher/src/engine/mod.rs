@@ -73,6 +73,7 @@ pub struct Engine {
     marks: Requests,
     failures: Mutex<HashMap<RepositoryKey, u32>>,
     lanes: starts::Lanes,
+    complaints: starts::Complaints,
     in_flight: TaskTracker,
     audit: Arc<Audit>,
 }
@@ -131,6 +132,7 @@ impl Engine {
             marks: Requests::new(MARKS.0, MARKS.1),
             failures: Mutex::default(),
             lanes: starts::Lanes::default(),
+            complaints: starts::Complaints::default(),
             in_flight: TaskTracker::new(),
             audit: Arc::default(),
         })
@@ -195,7 +197,7 @@ impl Engine {
         workers.close();
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = leading.wait_for(|leading| !*leading) => info!("no longer leading"),
+            _ = leading.wait_for(|leading| !*leading) => debug!("admitting nobody any more"),
         }
         until.cancel();
         workers.wait().await;

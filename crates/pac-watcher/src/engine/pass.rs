@@ -180,6 +180,7 @@ impl Engine {
         let (engine, repository) = (Arc::clone(self), repository.clone());
         self.in_flight.spawn(async move {
             let read = engine.reads.begin(purpose, &run);
+            let began = Instant::now();
             let found = {
                 let _permit = engine.requests.acquire(&repository).await;
                 live_read::confirm(&engine.client, &repository, &run).await
@@ -187,11 +188,12 @@ impl Engine {
             match found {
                 Ok(confirmed) => {
                     read.told();
+                    engine.health.fine_of_one(Part::ApiServer);
                     then(&engine, &repository, &run, confirmed);
                 }
                 Err(why) => {
                     let failed = read.failed(Instant::now());
-                    engine.could_not_read(&run, &why, failed.times == 1);
+                    engine.could_not_read(&run, &why, began, failed.times == 1);
                     engine.queue.add_later(repository, Scope::Head, failed.until);
                 }
             }
@@ -199,10 +201,11 @@ impl Engine {
     }
 
     /// Tells that nobody knows what became of `run`, which keeps what it has.
-    pub(super) fn could_not_read(&self, run: &RunKey, why: &Untold, is_news: bool) {
+    pub(super) fn could_not_read(&self, run: &RunKey, why: &Untold, began: Instant, is_news: bool) {
         match why {
             Untold::NoAnswer(why) => {
-                self.health.trouble(Part::ApiServer, format!("could not read PipelineRun {run}: {why}"));
+                let why = format!("reading PipelineRun {run}: {why}");
+                self.health.trouble_of_one(Part::ApiServer, began, why);
             }
             Untold::Unreadable(why) if is_news => {
                 warn!(%run, why, "PipelineRun {run} can't be read; it keeps its slot or place until it can, or is gone");

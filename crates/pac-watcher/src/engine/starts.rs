@@ -16,6 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use super::Engine;
 use crate::convert::Phase;
+use crate::health::Part;
 use crate::index::Confirmed;
 use crate::live_read;
 use crate::patch::{self, StartOutcome};
@@ -29,10 +30,28 @@ const PROOF_LASTS: Duration = Duration::from_secs(4);
 /// rest.
 const IN_ORDER_FOR: Duration = Duration::from_millis(250);
 
+/// How long after it was last heard the same complaint is no news: longer than a start that fails waits for its next try.
+const COMPLAINT_STANDS: Duration = Duration::from_secs(300);
+
 /// Starts that are yet to be sent, by repository: runs and when their slots were proven ours. A repository with an entry
 /// has a task that sends them.
 #[derive(Debug, Default)]
 pub(super) struct Lanes(Mutex<HashMap<RepositoryKey, VecDeque<(RunKey, Instant)>>>);
+
+/// What was said of starts that failed, so that it isn't said again for every run.
+#[derive(Debug, Default)]
+pub(super) struct Complaints(Mutex<HashMap<String, Instant>>);
+
+// === impl Complaints ===
+
+impl Complaints {
+    /// Whether nobody has read this in the last minutes.
+    fn is_news(&self, why: &str, now: Instant) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.retain(|_, last| now - *last < COMPLAINT_STANDS);
+        said.insert(why.to_owned(), now).is_none()
+    }
+}
 
 // === impl Lanes ===
 
@@ -88,21 +107,43 @@ impl Engine {
     }
 
     async fn try_start(&self, repository: &RepositoryKey, run: &RunKey, proven: Instant) {
+        let began = Instant::now();
         let outcome = patch::start(&self.client, run).await;
         match outcome {
             StartOutcome::Started => {
                 catalogue::START.observe(&[], proven.elapsed());
+                self.health.fine_of_one(Part::ApiServer);
                 self.started(repository, run);
             }
-            StartOutcome::Refused(why) => self.look_again(repository, run, Some(&why)).await,
-            StartOutcome::LookAgain => {
-                self.look_again(repository, run, Some("the API server refused the change")).await;
+            StartOutcome::Refused(why) | StartOutcome::LookAgain(why) => {
+                self.look_again(repository, run, Some(&why)).await;
+            }
+            StartOutcome::Failed(why) => {
+                self.start_failed(repository, run, &why);
+                self.look_again(repository, run, None).await;
             }
             StartOutcome::Unknown(why) => {
                 debug!(%repository, %run, why, "the outcome of a start is unknown; its slot stays, reading the run");
                 count_failure(repository, "unknown");
+                self.health.trouble_of_one(Part::ApiServer, began, format!("starting PipelineRun {run}: {why}"));
                 self.look_again(repository, run, None).await;
             }
+        }
+    }
+
+    /// Says how the API server answered a start that may have taken effect all the same: a webhook that it asked and that is
+    /// away, for example. In the log once for all runs that fare so, on each run it can be seen.
+    fn start_failed(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
+        count_failure(repository, "unknown");
+        let (name, namespace) = (run.name(), run.namespace());
+        if self.health.is_troubled(Part::ApiServer) || !self.complaints.is_news(why, Instant::now()) {
+            debug!(%repository, run = name, namespace, why, "starting {run} failed; it keeps its slot and is tried again");
+        } else {
+            warn!(%repository, run = name, namespace, uid = run.uid(), "starting {run}: {why}; it keeps its slot and is tried again, \
+                   and so is every other run that is answered like this");
+        }
+        if self.index.with(repository, |state| state.note_failed_start(run, why)) {
+            self.chronicle.refused(repository, run, why);
         }
     }
 
@@ -111,6 +152,7 @@ impl Engine {
     /// A refusal alone frees no slot: an earlier start, whose answer was lost, may have taken effect, and who isn't allowed
     /// to change a run is told so whatever state it is in.
     async fn look_again(&self, repository: &RepositoryKey, run: &RunKey, refused: Option<&str>) {
+        let began = Instant::now();
         match live_read::confirm(&self.client, repository, run).await {
             Ok(Confirmed::Is(view)) if view.is_pending() => match refused {
                 Some(why) if !self.may_be_started_by_another(repository, run) => self.refused(repository, run, why),
@@ -123,7 +165,7 @@ impl Engine {
                 self.take_in(repository, confirmed);
             }
             Err(why) => {
-                self.could_not_read(run, &why, true);
+                self.could_not_read(run, &why, began, true);
                 self.doubt(repository, run);
             }
         }
@@ -134,7 +176,7 @@ impl Engine {
     }
 
     fn started(&self, repository: &RepositoryKey, run: &RunKey) {
-        info!(%repository, uid = run.uid(), "started {run}");
+        info!(%repository, run = run.name(), namespace = run.namespace(), uid = run.uid(), "started {run}");
         let named = (repository.namespace(), repository.name());
         self.chronicle.started(repository, run);
         if let Some(started) = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now())) {
@@ -147,7 +189,8 @@ impl Engine {
 
     fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
         count_failure(repository, "refused");
-        warn!(%repository, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
+        let (name, namespace) = (run.name(), run.namespace());
+        warn!(%repository, run = name, namespace, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
         self.chronicle.refused(repository, run, why);
         self.index.with(repository, |state| state.refuse_start(run, why, Instant::now()));
     }

@@ -1,7 +1,8 @@
 //! `/live` and `/ready`.
 //!
 //! Live says that the process answers: nothing that is wrong elsewhere is mended by a restart (P8). Ready says that runs
-//! are being admitted, or would be if this watcher led; when not, the body says why.
+//! are being admitted, or would be if this watcher led; when not, the body says why. What is wrong and keeps nobody waiting,
+//! such as new settings that can't be used, is in the body, too.
 
 use std::sync::Arc;
 
@@ -17,10 +18,8 @@ pub(super) fn routes(health: Arc<Health>) -> Router {
 }
 
 async fn ready(State(health): State<Arc<Health>>) -> (StatusCode, String) {
-    let problems = health.problems_text();
-    if problems.is_empty() {
-        (StatusCode::OK, "ok\n".to_owned())
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n")
-    }
+    let (status, first) =
+        if health.is_ready() { (StatusCode::OK, Some("ok")) } else { (StatusCode::SERVICE_UNAVAILABLE, None) };
+    let lines = first.map(str::to_owned).into_iter().chain(health.problems_text());
+    (status, lines.map(|line| line + "\n").collect())
 }

@@ -162,6 +162,11 @@ impl Run {
         self.failures = 0;
     }
 
+    /// Notes what was said when a start of it failed; whether that is news.
+    pub(super) fn note_failure(&mut self, why: &str) -> bool {
+        self.refusal.replace(why.to_owned()).as_deref() != Some(why)
+    }
+
     /// Notes that its final state could not be written; says when to try again.
     pub(super) fn unmark(&mut self, now: Instant) -> Instant {
         let failures = self.unmarked.map_or(0, |(failures, _)| failures);

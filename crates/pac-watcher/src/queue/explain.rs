@@ -178,7 +178,10 @@ fn judge_waiting(run: &ShownRun, told: &Explanation, limit: Limit) -> Verdict {
         _ => {}
     }
     if told.holders.iter().any(|slot| slot.uid == run.entry.run.uid()) {
-        return (Answer::Starting, "it has a slot, and is being started".to_owned());
+        let failed =
+            run.refusal.as_ref().filter(|_| matches!(run.start, StartState::Unknown(_) | StartState::UnderWay));
+        let failed = failed.map(|why| format!("; the last try came to nothing: {why}")).unwrap_or_default();
+        return (Answer::Starting, format!("it has a slot, and is being started{failed}"));
     }
     if run.phase == Phase::Arriving {
         let why = "Pipelines-as-Code has not said yet that it is queued (annotation pipelinesascode.tekton.dev/state)";

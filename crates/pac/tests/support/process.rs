@@ -18,7 +18,7 @@ use super::eventually;
 /// See the [module](self). Its readiness is looked at all the time, as a kubelet does.
 pub(crate) struct Watcher {
     process: Child,
-    probe_port: u16,
+    pub(crate) probe_port: u16,
     pub(crate) metrics_port: u16,
     pub(crate) admin_port: u16,
     log: PathBuf,

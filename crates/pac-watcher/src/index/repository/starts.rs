@@ -69,6 +69,11 @@ impl RepositoryState {
         }
     }
 
+    /// Notes how a start of `run` was answered that may have taken effect all the same; whether that is news.
+    pub fn note_failed_start(&mut self, run: &RunKey, why: &str) -> bool {
+        self.on_run(run, |run| run.note_failure(why)).unwrap_or(false)
+    }
+
     /// Notes that the start of `run` was not sent after all.
     pub fn abandon_start(&mut self, run: &RunKey) {
         self.on_run(run, |run| run.start = StartState::Idle);
