@@ -65,6 +65,6 @@ pub use limit::Limit;
 pub use manager::{Manager, ManagerOptions, Passed, Scope, Standings};
 pub use order::{Entry, OrderKey};
 pub use plan::{Observation, Plan, Seen, plan};
-pub use relocate::{Relocated, relocate};
+pub use relocate::{RelocateError, Relocated, bring, relocate};
 pub use slot::{Slot, Standing};
 pub use snapshot::{CorruptRecord, Snapshot, Version, Window};

@@ -16,7 +16,6 @@ use pac_concurrency::{CorruptRecord, DriverError, Legacy, LegacyRepository, Repo
 use serde::Serialize;
 use tracing::warn;
 
-use crate::error::reason;
 use crate::load::corrupt;
 use crate::records;
 use crate::store::Store;
@@ -54,21 +53,11 @@ pub(crate) async fn legacy(store: &Store) -> Result<Option<Legacy>, DriverError>
         return Ok(None);
     }
     let mut legacy = Legacy { source: format!("etcd keys under {LEASES} and {QUEUES}"), ..Legacy::default() };
-    let running = match left(store, &[(LEASES, "/pac/leases0")], lease_key, &mut legacy.corrupt).await {
-        // A user of ours alone may not read them; an administrator who made such a user knows whether there are any.
-        Err(DriverError::Rejected(fault)) => {
-            warn!(
-                why = reason(&DriverError::Rejected(fault)),
-                "could not look for what an earlier version left under {LEASES} and {QUEUES}; if it was in use here, grant \
-                 the etcd user read there, and restart"
-            );
-            return Ok(None);
-        }
-        running => running?,
-    };
     // All but our own, of which there may be many.
     let queues = [(QUEUES, "/pac/concurrency/v2/"), ("/pac/concurrency/v20", "/pac/concurrency0")];
-    let queued = left(store, &queues, queue_key, &mut legacy.corrupt).await?;
+    let running = readable(left(store, &[(LEASES, "/pac/leases0")], lease_key, &mut legacy.corrupt).await, LEASES)?;
+    let queued = readable(left(store, &queues, queue_key, &mut legacy.corrupt).await, QUEUES)?;
+    let (Some(running), Some(queued)) = (running, queued) else { return Ok(None) };
     let mut repositories: BTreeMap<RepositoryKey, LegacyRepository> = BTreeMap::new();
     let mut of = |left: LeftRun, list: fn(&mut LegacyRepository) -> &mut Vec<String>| {
         let key = left.repository;
@@ -80,6 +69,22 @@ pub(crate) async fn legacy(store: &Store) -> Result<Option<Legacy>, DriverError>
     legacy.repositories = repositories.into_values().collect();
     let nothing = legacy.repositories.is_empty() && legacy.corrupt.is_empty();
     Ok((!nothing).then_some(legacy))
+}
+
+/// What was left under `prefix`; none if we may not read there. A user of ours alone may not, and an administrator who made
+/// such a user knows whether there is anything.
+fn readable(left: Result<Vec<LeftRun>, DriverError>, prefix: &str) -> Result<Option<Vec<LeftRun>>, DriverError> {
+    match left {
+        Err(DriverError::Rejected(_)) => {
+            warn!(
+                "the etcd user may not read what an earlier version left under {prefix}, if there is anything, and so it is not taken \
+                 over; if it was in use here, stop the watchers, and before they start again run: etcdctl role grant-permission \
+                 ROLE --prefix=true read {prefix}"
+            );
+            Ok(None)
+        }
+        left => left.map(Some),
+    }
 }
 
 /// Notes that it was taken over.

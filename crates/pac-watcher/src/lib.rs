@@ -32,6 +32,7 @@ pub mod engine;
 pub mod error;
 pub mod events;
 pub mod execution_order;
+pub mod former_store;
 pub mod health;
 pub mod http;
 pub mod index;

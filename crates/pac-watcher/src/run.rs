@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use kube::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_concurrency::RepositoryKey;
+use pac_config::{Disk, DriverSettings, Settings, other_store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -14,6 +15,7 @@ use crate::cluster;
 use crate::engine::EngineOptions;
 use crate::error::WatcherError;
 use crate::events::{News, Places, Publisher};
+use crate::former_store::FormerStore;
 use crate::health::{Health, Part};
 use crate::http::{Told, serve_admin, serve_metrics, serve_probes};
 use crate::index::Index;
@@ -93,6 +95,7 @@ pub async fn run(
     let Some(settings) = stop.run_until_cancelled(source.read_first(&health)).await else { return Ok(()) };
     let settings = settings?;
     insist_on_election(&settings, options.leader_elect).map_err(WatcherError::Settings)?;
+    let former = FormerStore::new(former_store(&source, &settings).await);
     let (sender, receiver) = watch::channel(Arc::new(settings));
     // Set once: this is where settings begin.
     let _ = settings_in_force.set(receiver.clone());
@@ -103,7 +106,8 @@ pub async fn run(
     let campaign = tokio::spawn(vital("the election", campaign(candidate, campaign_over.clone())));
     let engine = EngineOptions::new(options.mode, options.leader_elect);
     let identity = options.identity;
-    let supervisor = Supervisor { client, connect, index, at_work, health, chronicle, identity, engine, leading };
+    let supervisor =
+        Supervisor { client, connect, index, at_work, health, chronicle, identity, engine, leading, former };
     supervisor.run(receiver, stop).await;
     // Only now: leadership given up earlier would let another start what this one has in hand.
     campaign_over.cancel();
@@ -117,6 +121,16 @@ pub async fn run(
     }
     info!("stopped");
     Ok(())
+}
+
+/// The server of the other driver, if the settings name one.
+async fn former_store(source: &SettingsSource, settings: &Settings) -> Option<DriverSettings> {
+    let sources = source.sources().await.ok()?;
+    other_store(&sources, settings, &Disk).unwrap_or_else(|problems| {
+        let why = problems.to_string().lines().collect::<Vec<_>>().join("; ");
+        warn!("what may be left on the server of the driver that is not in use is not looked for, since its settings can't be used: {why}");
+        None
+    })
 }
 
 async fn keep_tidy(counted: PrometheusHandle) {

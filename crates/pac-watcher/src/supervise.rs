@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kube::Client;
-use pac_concurrency::{Driver, DriverError, Manager, ManagerOptions, relocate};
+use pac_concurrency::{Driver, DriverError, Manager, ManagerOptions, RelocateError, relocate};
 use pac_config::{Change, DriverSettings, Settings};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 use crate::at_work::AtWork;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::with_causes;
+use crate::former_store::FormerStore;
 use crate::health::{Health, NotInForce, Part};
 use crate::index::Index;
 use crate::options::Mode;
@@ -45,6 +46,11 @@ const START_STORE: &str = "waiting for the store: a connection, a lease, and wha
 pub trait Connect: Send + Sync + 'static {
     /// A driver for `settings`, connected and fit for use.
     async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError>;
+
+    /// A driver for `settings` that is for reading: connecting changes nothing there.
+    async fn look(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
+        self.connect(settings).await
+    }
 }
 
 /// See the [module](self).
@@ -67,6 +73,8 @@ pub struct Supervisor {
     pub engine: EngineOptions,
     /// Whether this watcher leads.
     pub leading: watch::Receiver<bool>,
+    /// The server of the other driver, if the settings name one: what is left there is taken over before anybody is admitted.
+    pub former: FormerStore,
 }
 
 /// Why an engine was stopped.
@@ -166,10 +174,13 @@ impl Supervisor {
         let stop_engine = CancellationToken::new();
         let running = {
             let (engine, stop_engine, leading) = (Arc::clone(&engine), stop_engine.clone(), self.leading.clone());
+            let import = self.former.import(&self.connect, &driver, &self.index, &self.health);
             tokio::spawn(async move {
                 // A sender that is gone means that the watches were stopped: so will be this engine.
                 let listed = async { complete.wait_for(|complete| *complete).await.is_ok() };
-                if stop_engine.run_until_cancelled(listed).await == Some(true) {
+                if stop_engine.run_until_cancelled(listed).await == Some(true)
+                    && stop_engine.run_until_cancelled(import).await.is_some()
+                {
                     vital("the engine", engine.run(leading, stop_engine)).await;
                 }
             })
@@ -179,7 +190,7 @@ impl Supervisor {
         finish(running, matches!(next, Next::Stop)).await;
         self.at_work.work_with(None, None);
         match next {
-            Next::Go(new_driver, new) => self.move_over(driver, new_driver, &current, new, stop).await,
+            Next::Go(new_driver, new) => self.move_over([driver, new_driver], current, new, settings, stop).await,
             other => other,
         }
     }
@@ -238,13 +249,14 @@ impl Supervisor {
         }
     }
 
-    /// Copies what the old store holds, if the new one is another.
+    /// Copies what the old store holds, if the new one is another. While the new one takes nothing, other settings may have it
+    /// left alone.
     async fn move_over(
         &self,
-        old: Arc<dyn Driver>,
-        new_driver: Arc<dyn Driver>,
-        current: &Settings,
+        [old, new_driver]: [Arc<dyn Driver>; 2],
+        current: Arc<Settings>,
         new: Arc<Settings>,
+        settings: &mut watch::Receiver<Arc<Settings>>,
         stop: &CancellationToken,
     ) -> Next {
         let same_store = current.change_to(&new) != Change::Driver && old.capabilities().durable;
@@ -259,18 +271,27 @@ impl Supervisor {
             };
             match moved {
                 Ok(moved) => {
-                    info!(?moved, "moved slots and queues to driver {}", new_driver.name());
+                    let (from, to) = (old.name(), new_driver.name());
+                    info!(slots = moved.slots, waiting = moved.waiting, "moved {moved} from driver {from} to {to}");
                     break;
                 }
                 // What the old store can't tell any more, the cluster still can: everything that runs is adopted.
-                Err(error) if failures >= 3 => {
+                Err(error @ RelocateError::Old(_)) if failures >= 3 => {
                     warn!(error = with_causes(&error), "could not copy the old store; going on from the cluster alone");
                     break;
                 }
-                Err(error) => {
-                    failures += 1;
-                    self.health.trouble(Part::Store, with_causes(&error));
-                    tokio::time::sleep(retry_wait(failures)).await;
+                Err(error) => self.health.trouble(Part::Store, with_causes(&error)),
+            }
+            failures += 1;
+            tokio::select! {
+                () = stop.cancelled() => return Next::Stop,
+                () = tokio::time::sleep(retry_wait(failures)) => {}
+                changed = settings.changed() => {
+                    if changed.is_err() {
+                        return Next::Stop;
+                    }
+                    settings.mark_changed();
+                    return Next::Go(old, current);
                 }
             }
         }

@@ -31,6 +31,10 @@ impl Connect for Drivers {
             DriverSettings::Etcd(etcd) => Arc::new(EtcdDriver::connect(etcd).await?),
         })
     }
+
+    async fn look(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
+        Ok(Self::inspect(settings).await?.1)
+    }
 }
 
 // === impl Drivers ===

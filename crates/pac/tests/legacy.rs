@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pac_devservers::etcd::Etcd;
 use pac_devservers::postgres::Postgres;
+use serde_json::{Value, json};
 use support::{Store, World, eventually};
 
 const TABLE: &str = "
@@ -78,30 +79,34 @@ fn runs_left(order: &[String]) -> Vec<(String, Left)> {
     runs
 }
 
-fn slots_and_order_are_taken_over_and_nobody_is_admitted_before(store: &Store) {
-    let world = World::new(&store.settings());
+/// Makes a world with what was left in `old`, and the order in which it has to start.
+fn left_behind(old: &Store, settings: &Value) -> (World, Vec<String>) {
+    let world = World::new(settings);
     world.work(1, QUEUED, 3);
     let order: Vec<String> = (0..QUEUED).rev().map(|number| format!("run-{number:03}")).collect();
-    match store {
+    match old {
         Store::Postgres(server) => left_in_postgresql(server, &runs_left(&order)),
         Store::Etcd(server) => left_in_etcd(server, &runs_left(&order)),
     }
     // When all that takes its time is done: they are to run still when the watchers look.
     for number in 0..3 {
-        world.running(0, &format!("old-{number}"), Duration::from_secs(4));
+        world.running(0, &format!("old-{number}"), Duration::from_secs(12));
     }
-    // Two at once, as in a rolling update.
-    let mut watchers = [world.watcher("one"), world.watcher("two")];
+    (world, order)
+}
+
+fn all_start_in_order(world: &World, order: &[String]) {
     world.until_done(QUEUED + 3);
     assert_eq!(world.starts(), order, "P3");
     let verdict = world.verdict(Duration::ZERO);
     for promise in ["P1", "P2", "P4"] {
         assert!(verdict.promise(promise).is_some_and(|promise| promise.held), "{verdict:#?}");
     }
-    let said = |log: String| log.contains("took over what an earlier version left");
-    eventually("one of them says so", || watchers.iter().any(|watcher| said(watcher.log())));
-    // The old state is as it was, with a note beside it.
-    match store {
+}
+
+/// The old state is as it was, with a note beside it.
+fn is_noted(old: &Store) {
+    match old {
         Store::Postgres(server) => {
             let ask = |statement: &str| server.administer_in("pac_concurrency", statement).unwrap();
             assert_eq!(ask("SELECT count(*) FROM public.concurrency_slots"), (3 + 2 * QUEUED).to_string());
@@ -117,6 +122,35 @@ fn slots_and_order_are_taken_over_and_nobody_is_admitted_before(store: &Store) {
             assert_eq!(note, format!("{{\"slots\":2,\"waiting\":{QUEUED},\"ghosts\":{QUEUED}}}"));
         }
     }
+}
+
+fn slots_and_order_are_taken_over_and_nobody_is_admitted_before(store: &Store) {
+    let (world, order) = left_behind(store, &store.settings());
+    // Two at once, as in a rolling update.
+    let mut watchers = [world.watcher("one"), world.watcher("two")];
+    all_start_in_order(&world, &order);
+    let said = |log: String| log.contains("took over what an earlier version left");
+    eventually("one of them says so", || watchers.iter().any(|watcher| said(watcher.log())));
+    is_noted(store);
+    watchers.iter_mut().for_each(support::Watcher::stop);
+}
+
+/// The settings of both, with the driver of the first.
+fn both(first: &Store, second: &Store) -> Value {
+    let mut settings = second.settings();
+    settings.as_object_mut().unwrap().extend(first.settings().as_object().unwrap().clone());
+    settings
+}
+
+fn what_is_left_on_the_other_drivers_server_is_taken_over(old: &Store, new: &Store) {
+    let (world, order) = left_behind(old, &both(new, old));
+    let mut watchers = [world.watcher("one"), world.watcher("two")];
+    all_start_in_order(&world, &order);
+    eventually("one of them says so", || {
+        watchers
+            .iter()
+            .any(|watcher| watcher.log().contains("took over 3 slots") || watcher.log().contains("took over 2 slots"))
+    });
     watchers.iter_mut().for_each(support::Watcher::stop);
 }
 
@@ -128,4 +162,60 @@ fn postgresql() {
 #[test]
 fn etcd() {
     slots_and_order_are_taken_over_and_nobody_is_admitted_before(&Store::etcd());
+}
+
+#[test]
+fn in_etcd_by_a_watcher_on_postgresql() {
+    let (old, new) = (Store::etcd(), Store::postgresql());
+    what_is_left_on_the_other_drivers_server_is_taken_over(&old, &new);
+    is_noted(&old);
+}
+
+#[test]
+fn in_postgresql_by_a_watcher_on_etcd() {
+    what_is_left_on_the_other_drivers_server_is_taken_over(&Store::postgresql(), &Store::etcd());
+}
+
+#[test]
+fn places_of_a_watcher_whose_driver_was_changed_while_it_was_down_are_kept() {
+    let (old, new) = (Store::etcd(), Store::postgresql());
+    let Store::Etcd(server) = &old else { unreachable!() };
+    let world = World::by_hand(&old.settings());
+    world.work(1, 4, 1);
+    // Places that the cluster doesn't suggest.
+    for run in ["run-003", "run-001", "run-002", "run-000"] {
+        server.control(&["put", &format!("/pac/concurrency/team-0/repo-0/queue/team-0/{run}"), run]).unwrap();
+    }
+    let mut before = world.watcher("before");
+    world.is_started(0, "run-003");
+    before.stop();
+    // What tells the places is in the records of the watcher alone now.
+    server.control(&["del", "--prefix", "/pac/concurrency/team-0/"]).unwrap();
+    world.settings(&both(&new, &old));
+    let mut after = world.watcher("after");
+    let said = "took over 1 slot and 3 waiting runs of 1 Repository from etcd";
+    eventually(said, || after.log().contains(said));
+    for run in ["run-003", "run-001", "run-002", "run-000"] {
+        world.is_started(0, run);
+        world.finish(0, run, true);
+    }
+    assert_eq!(world.starts(), ["run-003", "run-001", "run-002", "run-000"]);
+    after.stop();
+}
+
+#[test]
+fn a_former_server_that_is_away_keeps_nobody_waiting_and_is_named_with_the_command() {
+    let store = Store::postgresql();
+    let mut settings = store.settings();
+    settings["etcd-endpoints"] = json!("127.0.0.1:1");
+    let world = World::new(&settings);
+    world.work(1, 3, 1);
+    let mut watcher = world.watcher("watcher");
+    world.until_done(3);
+    let log = watcher.log();
+    assert!(
+        log.contains("pac-watcher migrate --from etcd --to postgresql") && log.contains("connection refused"),
+        "{log}"
+    );
+    watcher.stop();
 }

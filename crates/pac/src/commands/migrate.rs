@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use pac_concurrency::{
-    Delta, Driver, DriverError, Holder, Inspection, RepositoryKey, Schema, TakenOver, Version, Window, relocate,
+    Delta, Driver, DriverError, Inspection, RepositoryKey, Schema, TakenOver, Window, bring, relocate,
 };
 use pac_config::{Disk, DriverSettings, EtcdMode, problems_report, resolve};
 use pac_watcher::error::with_causes;
@@ -80,16 +80,8 @@ async fn carry_out(from: &dyn Driver, to: &dyn Driver, left: Option<&Left>) -> R
         take_over(left, to).await?;
         from.note_legacy_taken_over(&left.taken).await.map_err(explain)?;
     }
-    let moved = relocate(from, to).await.map_err(explain)?;
-    tell(format!(
-        "moved {} slots and {} waiting runs of {} repositories from {} to {}; {} keeps what it has",
-        moved.slots,
-        moved.waiting,
-        moved.repositories,
-        from.name(),
-        to.name(),
-        from.name()
-    ))
+    let moved = relocate(from, to).await.map_err(|error| failure(with_causes(&error)))?;
+    tell(format!("moved {moved} from {} to {}; {} keeps what it has", from.name(), to.name(), from.name()))
 }
 
 /// The settings of one of the two.
@@ -168,11 +160,8 @@ async fn left_by_an_earlier_version(migrate: &Migrate, from: &dyn Driver) -> Res
 }
 
 async fn take_over(left: &Left, to: &dyn Driver) -> Result<(), Failure> {
-    let explain = |error| failure(with_causes(&error));
-    let mover = Holder::new("migration");
-    for (repository, delta) in left.deltas.iter().filter(|(_, delta)| !delta.is_empty()) {
-        let version: Version = to.load(repository, Window::First(0)).await.map_err(explain)?.version;
-        to.commit(repository, version, &mover, delta).await.map_err(explain)?;
+    for (repository, delta) in &left.deltas {
+        bring(repository, delta, to).await.map_err(|error| failure(with_causes(&error)))?;
     }
     Ok(())
 }
