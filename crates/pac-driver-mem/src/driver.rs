@@ -195,7 +195,7 @@ impl Driver for MemDriver {
     }
 
     async fn check(&self) -> Result<ServerInfo, DriverError> {
-        Ok(ServerInfo { server: "memory of this process".to_owned(), address: "in process".to_owned() })
+        Ok(ServerInfo { server: "no server".to_owned(), address: "the memory of this process".to_owned() })
     }
 }
 

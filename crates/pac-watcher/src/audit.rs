@@ -57,7 +57,7 @@ impl Audit {
                 let since = *known.entry(run.clone()).or_insert(now);
                 // Once: at the first look after it.
                 if (LEAKED_AFTER..LEAKED_AFTER + AUDIT_EVERY).contains(&(now - since)) {
-                    warn!(%repository, uid = run.uid(), "the slot of {run} is still taken, and nothing of it is left in the cluster");
+                    warn!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "the slot of {run} is still taken, and nothing of it is left in the cluster");
                 }
             }
         }
@@ -82,7 +82,7 @@ impl Audit {
 
 fn tell_over(repository: &RepositoryKey, run: &RunKey, after: Duration) {
     if after >= LEAKED_AFTER {
-        info!(%repository, uid = run.uid(), "the slot of {run} is no longer leaked, after {} s", after.as_secs());
+        info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "the slot of {run} is no longer leaked, after {} s", after.as_secs());
     }
 }
 

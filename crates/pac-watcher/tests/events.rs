@@ -14,11 +14,13 @@ use kube::{Client, Config};
 use pac_concurrency::{Delta, Driver, Entry, Holder, Manager, ManagerOptions, OrderKey, RepositoryKey, RunKey, Window};
 use pac_devcluster::{DevCluster, FaultAction, FaultRule, Options};
 use pac_driver_mem::MemDriver;
+use pac_watcher::api::labels::{QUEUED, REPOSITORY, STATE};
 use pac_watcher::at_work::AtWork;
-use pac_watcher::convert::{Phase, RunView};
+use pac_watcher::convert::run_view;
 use pac_watcher::events::{News, Places, Publisher};
 use pac_watcher::index::Index;
 use pac_watcher::queue::history::{Happened, Record};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -122,16 +124,15 @@ async fn a_run_that_waits_is_told_at_the_place_where_it_is_now() {
     };
     commit(Delta { enqueue: (1..=3).map(entry).collect(), ..Delta::default() }).await;
     for number in 1..=3 {
-        let view = RunView {
-            key: run(number),
-            repository: repository(),
-            created: 0,
-            phase: Phase::Waiting,
-            begun: None,
-            release_reason: None,
-            place: None,
-            complaint: None,
-        };
+        let run = serde_json::from_value(json!({
+            "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
+            "metadata": {
+                "namespace": "ns", "name": run(number).name(), "uid": run(number).uid(),
+                "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {REPOSITORY: "repo", STATE: QUEUED},
+            },
+            "spec": {"status": "PipelineRunPending"},
+        }));
+        let view = run_view(&run.unwrap(), None).unwrap();
         stage.index.apply_run(view);
     }
     let manager = Arc::new(Manager::new(driver.clone(), ManagerOptions::new("watcher-0")));

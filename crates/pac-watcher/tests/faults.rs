@@ -265,7 +265,7 @@ async fn a_change_of_lease_moves_over_without_losing_a_place() {
     world.event("repo", &["c", "a", "b"]).await;
     world.running(&["c"]).await;
     world.settings(json!({"concurrency-enabled": "true", "memory-lease-ttl": "45m"})).await;
-    world.watcher().log_says("moved slots and queues").await;
+    world.watcher().log_says("from driver memory to memory").await;
     assert_eq!(world.drain(&["a", "b", "c"]).await, ["c", "a", "b"]);
 }
 

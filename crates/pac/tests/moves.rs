@@ -46,7 +46,7 @@ fn a_driver_that_can_not_be_reached_is_not_moved_to() {
     world.settings(&postgresql_settings(free_port().unwrap()));
     eventually("it says so", || {
         let log = watcher.log();
-        log.contains("still on the former connection") && log.contains("connection refused")
+        log.contains("the former one stays in use") && log.contains("connection refused")
     });
     world.all_is_well(5 * RUNS, Duration::ZERO);
     watcher.stop();

@@ -74,6 +74,8 @@ fn cluster_rules() -> Vec<PolicyRule> {
         rule("pipelinesascode.tekton.dev", "repositories", &["list", "watch"], &[]),
         // What happened, told on the PipelineRun and its Repository; patch counts what happens again.
         rule("events.k8s.io", "events", &["create", "patch"], &[]),
+        // The place of a run that waits, as it is now: of an Event of events.k8s.io only the count may be changed.
+        rule("", "events", &["patch"], &[]),
         // Whether the API server answers. Clusters that were not hardened let everybody ask.
         PolicyRule {
             non_resource_urls: Some(vec!["/version".to_owned()]),

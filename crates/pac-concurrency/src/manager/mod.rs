@@ -348,20 +348,20 @@ async fn timed<T>(
 }
 
 fn log_committed(repository: &RepositoryKey, plan: &Plan) {
-    for entry in &plan.granted {
-        info!(%repository, uid = entry.run.uid(), "acquired concurrency slot for {}", entry.run);
+    for run in plan.granted.iter().map(|entry| &entry.run) {
+        info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "acquired concurrency slot for {run}");
     }
-    for entry in &plan.adopted {
-        info!(%repository, uid = entry.run.uid(), "counting {}, which runs without a slot", entry.run);
+    for run in plan.adopted.iter().map(|entry| &entry.run) {
+        info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "counting {run}, which runs without a slot");
     }
-    for entry in &plan.claimed {
-        info!(%repository, uid = entry.run.uid(), "took over the slot of {}", entry.run);
+    for run in plan.claimed.iter().map(|entry| &entry.run) {
+        info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "took over the slot of {run}");
     }
     for run in &plan.given_back {
-        info!(%repository, uid = run.uid(), "gave back the slot of {}, which could not be started", run);
+        info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "gave back the slot of {run}, which could not be started");
     }
     for run in &plan.released {
-        debug!(%repository, uid = run.uid(), "released {}", run);
+        debug!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "released {run}");
     }
 }
 

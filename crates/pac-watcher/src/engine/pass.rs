@@ -123,7 +123,7 @@ impl Engine {
         for (run, end) in &ends {
             per_repository::count(&catalogue::RELEASES, (repository.namespace(), repository.name()), &[end.name()], 1);
             if let End::ByOperator(reason) = end {
-                warn!(%repository, uid = run.uid(), reason, "an operator released {run}: it counts no more, though it may still run");
+                warn!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), reason, "an operator released {run}: it counts no more, though it may still run");
             }
         }
         self.chronicle.passed(repository, passed, &self.manager.holder(), ends);

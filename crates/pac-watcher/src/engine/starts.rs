@@ -139,7 +139,7 @@ impl Engine {
         if self.health.is_troubled(Part::ApiServer) || !self.complaints.is_news(why, Instant::now()) {
             debug!(%repository, run = name, namespace, why, "starting {run} failed; it keeps its slot and is tried again");
         } else {
-            warn!(%repository, run = name, namespace, uid = run.uid(), "starting {run}: {why}; it keeps its slot and is tried again, \
+            warn!(%repository, namespace, run = name, uid = run.uid(), "starting {run}: {why}; it keeps its slot and is tried again, \
                    and so is every other run that is answered like this");
         }
         if self.index.with(repository, |state| state.note_failed_start(run, why)) {
@@ -176,7 +176,7 @@ impl Engine {
     }
 
     fn started(&self, repository: &RepositoryKey, run: &RunKey) {
-        info!(%repository, run = run.name(), namespace = run.namespace(), uid = run.uid(), "started {run}");
+        info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "started {run}");
         let named = (repository.namespace(), repository.name());
         self.chronicle.started(repository, run);
         if let Some(started) = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now())) {
@@ -190,7 +190,7 @@ impl Engine {
     fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
         count_failure(repository, "refused");
         let (name, namespace) = (run.name(), run.namespace());
-        warn!(%repository, run = name, namespace, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
+        warn!(%repository, namespace, run = name, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
         self.chronicle.refused(repository, run, why);
         self.index.with(repository, |state| state.refuse_start(run, why, Instant::now()));
     }
