@@ -47,8 +47,9 @@ fn decided(
         limit,
         running: running.clone(),
         waiting: fresh.to_vec(),
+        moved: Vec::new(),
         departed: Vec::new(),
-        unsettled_since: None,
+        settled: &|_| true,
         seen: &seen,
         standing: &|_| Standing::Mine,
     };

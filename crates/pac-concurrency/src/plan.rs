@@ -2,9 +2,10 @@
 //!
 //! `plan` is pure. It has no clock, does no I/O and remembers nothing, and it is the only place that knows:
 //!
-//! - running in the cluster without a slot: **adopt**, whatever the limit says;
+//! - running in the cluster without a slot, or being started by us without one: **adopt**, whatever the limit says;
 //! - a slot or an entry whose run is over: **release**;
 //! - waiting in the cluster, unknown to the store: **enqueue** at its place;
+//! - waiting at a place that its event's order has since contradicted: **move** to the right one;
 //! - a slot held by a watcher that is gone: **claim**;
 //! - a slot of ours whose start was refused: **give back**, and the run keeps its place;
 //! - slots held < limit, and someone waits: **grant** to the head;
@@ -15,7 +16,7 @@
 //! What it is not sure of it doesn't decide: a run the cache doesn't show is listed in [`Plan::confirm`], keeps what it
 //! has, and is decided when a live read has told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::delta::Delta;
 use crate::key::RunKey;
@@ -36,13 +37,19 @@ pub enum Seen {
     /// doesn't count, since its former holder may have started the run since; nor does one from so soon after that a start of
     /// that holder may still be under way.
     HeldBack,
-    /// Pending, and our own start of it is under way.
+    /// Pending, and free to be started but for something it needs, which is still to be made: it keeps its place, and nobody
+    /// passes it meanwhile.
+    Unready,
+    /// Pending, and our own start of it is under way, or may have taken effect.
     Starting,
     /// Started and not done.
     Running,
     /// Pending, but on its way out: cancelled or being deleted. Without a slot it is over; with one, its start may just
     /// be happening, and only a live read tells.
     Withdrawn,
+    /// Never started, and asked to stop gracefully: whoever runs it may yet run its last tasks. In the queue it is over; a slot
+    /// it has counts until it is done, or was given long enough to begin.
+    Stopping,
     /// Over: done, or confirmed gone, or confirmed cancelled before it started.
     Over,
     /// The cache has no such run. That alone means nothing (P5).
@@ -53,17 +60,19 @@ pub enum Seen {
 pub struct Observation<'a> {
     /// The effective limit.
     pub limit: Limit,
-    /// Every run that runs, with the place it would have.
+    /// Every run that runs, or that this watcher is starting or may have started, with the place it would have.
     pub running: Vec<Entry>,
     /// Runs that must be in the queue: every waiting one, or at least those not known to be there.
     pub waiting: Vec<Entry>,
+    /// Runs known to be in the queue at another place than this one, which their event's order gave them since.
+    pub moved: Vec<Entry>,
     /// Runs known to be in the queue that have left the cluster's, or may have: looked at wherever in the queue they are.
     pub departed: Vec<RunKey>,
-    /// Runs whose event began at this time (seconds, the API server's) or later are not admitted yet: a run created then
-    /// may still be told its place before theirs.
-    pub unsettled_since: Option<i64>,
     /// What the cluster shows of a run.
     pub seen: &'a dyn Fn(&RunKey) -> Seen,
+    /// Whether a run may be admitted when its turn comes: not yet while another one, which is there or still to be created, may be
+    /// told its place before it.
+    pub settled: &'a dyn Fn(&Entry) -> bool,
     /// What a slot is to this watcher.
     pub standing: &'a dyn Fn(&Slot) -> Standing,
 }
@@ -71,7 +80,7 @@ pub struct Observation<'a> {
 /// What to do, and what was found out on the way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Running runs that get a slot, over the limit or not.
+    /// Runs that run, or are being started, and get a slot, over the limit or not.
     pub adopted: Vec<Entry>,
     /// Slots taken over from a holder that is gone or did not act.
     pub claimed: Vec<Entry>,
@@ -85,6 +94,8 @@ pub struct Plan {
     pub given_back: Vec<RunKey>,
     /// Runs new to the queue.
     pub enqueued: Vec<Entry>,
+    /// Runs that get another place in the queue.
+    pub moved: Vec<Entry>,
     /// Runs of slots of ours that are still pending: to be started again, if the snapshot is fresh.
     pub resume: Vec<RunKey>,
     /// Runs of slots of ours that seem to be pending when not all fit any longer: a live read must tell whether they were started.
@@ -93,7 +104,7 @@ pub struct Plan {
     pub confirm: Vec<RunKey>,
     /// Whether another watcher holds a slot whose run it has yet to start: look again after a while.
     pub foreign_pending: bool,
-    /// Whether a run was kept from being admitted only because a younger one may still turn out to be before it.
+    /// Whether a run was kept from being admitted only because it, or one that may turn out to be before it, isn't ready yet.
     pub unsettled: bool,
     /// Whether the window was too small to tell who is next: load more.
     pub starved: bool,
@@ -120,7 +131,7 @@ impl Plan {
     /// Whether there is nothing to write into the store. There may be runs to start or to confirm.
     pub fn commits_nothing(&self) -> bool {
         let runs = [&self.released, &self.given_back];
-        let entries = [&self.adopted, &self.claimed, &self.granted, &self.enqueued];
+        let entries = [&self.adopted, &self.claimed, &self.granted, &self.enqueued, &self.moved];
         runs.into_iter().all(Vec::is_empty) && entries.into_iter().all(Vec::is_empty)
     }
 
@@ -128,10 +139,13 @@ impl Plan {
     pub fn delta(&self) -> Delta {
         // Who is admitted at once need not be written into the queue first.
         let admitted: BTreeSet<&RunKey> = self.granted.iter().map(|entry| &entry.run).collect();
+        let waits = |entry: &&Entry| !admitted.contains(&entry.run);
+        // A place once given stays: who moves leaves the queue, and joins it again.
+        let moved = self.moved.iter().filter(waits);
         Delta {
-            release: self.released.clone(),
+            release: self.released.iter().chain(moved.clone().map(|entry| &entry.run)).cloned().collect(),
             give_back: self.given_back.clone(),
-            enqueue: self.enqueued.iter().filter(|entry| !admitted.contains(&entry.run)).cloned().collect(),
+            enqueue: self.enqueued.iter().filter(waits).chain(moved).cloned().collect(),
             hold: [&self.adopted, &self.claimed, &self.granted].into_iter().flatten().cloned().collect(),
         }
     }
@@ -153,18 +167,19 @@ impl Plan {
                 // Its holder may have a start of it on its way, and learns from the answer what became of it.
                 Seen::Withdrawn if standing == Standing::Foreign => self.foreign_pending = true,
                 Seen::Missing | Seen::Withdrawn => self.confirm.push(run.clone()),
-                Seen::Waiting | Seen::Unstarted if standing == Standing::Mine => {
+                // What it needs was waited for before it got its slot.
+                Seen::Waiting | Seen::Unready | Seen::Unstarted if standing == Standing::Mine => {
                     pending.insert(slot.entry.clone());
                     continue;
                 }
-                Seen::Waiting | Seen::Unstarted | Seen::HeldBack => match standing {
+                Seen::Waiting | Seen::Unready | Seen::Unstarted | Seen::HeldBack => match standing {
                     Standing::Mine | Standing::Foreign => self.foreign_pending = true,
                     // Claimed with this commit, started by the next pass: by then the slot is provably ours. What we know of
                     // an earlier refusal says nothing about what its holder did since.
                     Standing::Stalled | Standing::Lapsed => self.claimed.push(slot.entry.clone()),
                 },
-                Seen::Running if standing == Standing::Lapsed => self.claimed.push(slot.entry.clone()),
-                Seen::Running | Seen::Starting => {}
+                Seen::Running | Seen::Stopping if standing == Standing::Lapsed => self.claimed.push(slot.entry.clone()),
+                Seen::Running | Seen::Stopping | Seen::Starting => {}
             }
             self.held += 1;
         }
@@ -214,16 +229,33 @@ impl Plan {
         // Each run is looked at once, however often it is named.
         let mut unknown: BTreeSet<&RunKey> = observation.waiting.iter().map(|entry| &entry.run).collect();
         unknown.extend(&observation.departed);
+        let mut moved: BTreeMap<&RunKey, &Entry> = observation.moved.iter().map(|entry| (&entry.run, entry)).collect();
+        moved.retain(|run, _| !snapshot.slots.contains_key(run));
         for entry in &snapshot.waiting {
             unknown.remove(&entry.run);
             match (observation.seen)(&entry.run) {
-                Seen::Waiting | Seen::Unstarted => candidates.push(entry),
-                Seen::Over | Seen::Withdrawn => self.released.push(entry.run.clone()),
+                Seen::Waiting | Seen::Unready | Seen::Unstarted => match moved.get(&entry.run) {
+                    Some(new) if *new != entry => {}
+                    _ => {
+                        moved.remove(&entry.run);
+                        candidates.push(entry);
+                    }
+                },
+                Seen::Over | Seen::Withdrawn | Seen::Stopping => self.released.push(entry.run.clone()),
                 Seen::Missing => self.confirm.push(entry.run.clone()),
-                Seen::HeldBack | Seen::Starting => {}
-                // Started by someone else. Adopted above, which takes it from the queue; without a limit it just goes.
-                Seen::Running if observation.limit.is_limited() => {}
+                Seen::HeldBack => {}
+                // Started by someone else, or by us, and the store forgot. Adopted above, which takes it from the queue; without
+                // a limit it just goes.
+                Seen::Running | Seen::Starting if observation.limit.is_limited() => {}
+                Seen::Starting => {}
                 Seen::Running => self.released.push(entry.run.clone()),
+            }
+        }
+        for entry in moved.into_values() {
+            if may_be_admitted((observation.seen)(&entry.run)) {
+                unknown.remove(&entry.run);
+                self.moved.push(entry.clone());
+                candidates.push(entry);
             }
         }
         for entry in &observation.waiting {
@@ -231,7 +263,7 @@ impl Plan {
                 continue;
             }
             self.enqueued.push(entry.clone());
-            if matches!((observation.seen)(&entry.run), Seen::Waiting | Seen::Unstarted) {
+            if may_be_admitted((observation.seen)(&entry.run)) {
                 candidates.push(entry);
             }
         }
@@ -240,12 +272,12 @@ impl Plan {
                 continue;
             }
             match (observation.seen)(run) {
-                Seen::Over | Seen::Withdrawn => self.released.push(run.clone()),
+                Seen::Over | Seen::Withdrawn | Seen::Stopping => self.released.push(run.clone()),
                 Seen::Missing => self.confirm.push(run.clone()),
-                Seen::Waiting | Seen::Unstarted | Seen::HeldBack | Seen::Starting | Seen::Running => {}
+                Seen::Waiting | Seen::Unready | Seen::Unstarted | Seen::HeldBack | Seen::Starting | Seen::Running => {}
             }
         }
-        if !self.enqueued.is_empty() {
+        if !self.enqueued.is_empty() || !self.moved.is_empty() {
             candidates.sort();
         }
         candidates
@@ -266,7 +298,7 @@ impl Plan {
                 self.at_limit = observation.limit != Limit::Held;
                 return;
             }
-            if observation.unsettled_since.is_some_and(|since| entry.order.event_created >= since) {
+            if !(observation.settled)(entry) || (observation.seen)(&entry.run) == Seen::Unready {
                 self.unsettled = true;
                 return;
             }
@@ -278,4 +310,9 @@ impl Plan {
         self.starved = horizon.is_some() && free > 0;
         self.at_limit = horizon.is_some() && free == 0 && observation.limit != Limit::Held;
     }
+}
+
+/// Whether a run that waits and is seen so is one to admit when its turn comes.
+fn may_be_admitted(seen: Seen) -> bool {
+    matches!(seen, Seen::Waiting | Seen::Unready | Seen::Unstarted)
 }

@@ -4,7 +4,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,18 +12,31 @@ use futures::stream::BoxStream;
 use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{
     Capabilities, Change, Delta, Driver, DriverError, Entry, Fault, Holder, Limit, Manager, ManagerOptions,
-    Observation, OrderKey, Passed, Renewal, Repositories, RepositoryKey, RunKey, Scope, Seen, ServerInfo, Snapshot,
-    Standings, Version, Window, plan,
+    Observation, OrderKey, Passed, Plan, Renewal, Repositories, RepositoryKey, RunKey, Scope, Seen, ServerInfo,
+    Snapshot, Standings, Version, Window, plan, relocate,
 };
 use pac_driver_mem::MemDriver;
 
 const LEASE: Duration = Duration::from_secs(60);
 
-/// A store whose next commit takes effect and whose answer is lost.
+/// A store whose next commit takes effect and whose answer is lost, and that answers renewals late. It counts what is loaded.
 #[derive(Debug)]
 struct Lossy {
     store: MemDriver,
     loses_next: AtomicBool,
+    renews_in: Duration,
+    loads: AtomicU32,
+}
+
+impl Lossy {
+    fn new(store: &MemDriver) -> Self {
+        Self {
+            store: store.peer(),
+            loses_next: AtomicBool::new(false),
+            renews_in: Duration::ZERO,
+            loads: AtomicU32::new(0),
+        }
+    }
 }
 
 #[async_trait]
@@ -41,6 +54,7 @@ impl Driver for Lossy {
     }
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
         self.store.load(repository, window).await
     }
 
@@ -63,7 +77,10 @@ impl Driver for Lossy {
     }
 
     async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError> {
-        self.store.renew(holder).await
+        let renewed = self.store.renew(holder).await;
+        // As a store that is slow, on a clock that is paused.
+        tokio::time::sleep(self.renews_in).await;
+        renewed
     }
 
     async fn end(&self, holder: &Holder) -> Result<(), DriverError> {
@@ -97,15 +114,16 @@ fn entry(number: i64) -> Entry {
 
 /// A pass over a repository with a limit of 1, in which runs 1 and 2 wait.
 async fn pass(manager: &Manager) -> Result<Passed, DriverError> {
-    let decide = |snapshot: &Snapshot, standings: &Standings<'_>| {
+    let decide = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| {
         plan(
             snapshot,
             &Observation {
                 limit: Limit::AtMost(NonZeroU32::MIN),
                 running: Vec::new(),
                 waiting: vec![entry(1), entry(2)],
+                moved: Vec::new(),
                 departed: Vec::new(),
-                unsettled_since: None,
+                settled: &|_| true,
                 seen: &|_| Seen::Waiting,
                 standing: &|slot| standings.of(slot),
             },
@@ -121,7 +139,7 @@ fn manager(store: &MemDriver) -> Manager {
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_looked_up_and_its_run_started() {
     let store = MemDriver::new(LEASE);
-    let lossy = Lossy { store: store.peer(), loses_next: AtomicBool::new(true) };
+    let lossy = Lossy { loses_next: AtomicBool::new(true), ..Lossy::new(&store) };
     let manager = Manager::new(Arc::new(lossy), ManagerOptions::new("watcher"));
     manager.keep_term().await.unwrap();
     let passed = pass(&manager).await.unwrap();
@@ -159,4 +177,78 @@ async fn a_lost_lease_is_followed_by_a_new_term_that_claims_what_the_old_one_hel
     let passed = pass(&manager).await.unwrap();
     assert_eq!((passed.plan.claimed, passed.start), (vec![entry(1)], vec![]), "claimed first");
     assert_eq!(pass(&manager).await.unwrap().start, [entry(1).run], "P4: started by the next pass");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_trusted_from_when_its_renewal_was_asked_for() {
+    let store = MemDriver::new(LEASE);
+    let slow = Lossy { renews_in: LEASE / 2, ..Lossy::new(&store) };
+    let manager = Manager::new(Arc::new(slow), ManagerOptions::new("watcher"));
+    manager.keep_term().await.unwrap();
+    let asked = tokio::time::Instant::now();
+    assert_eq!(manager.keep_term().await.unwrap(), TermEvent::Renewed);
+    assert_eq!(asked.elapsed(), LEASE / 2);
+    assert!(pass(&manager).await.is_ok());
+    tokio::time::advance(LEASE / 4).await;
+    assert!(pass(&manager).await.is_err(), "P7: the store may have begun to count when it was asked");
+}
+
+#[tokio::test]
+async fn what_changes_during_a_pass_is_loaded_by_the_next() {
+    let store = MemDriver::new(LEASE);
+    let driver = Arc::new(Lossy::new(&store));
+    let manager = Manager::new(Arc::clone(&driver) as Arc<dyn Driver>, ManagerOptions::new("watcher"));
+    manager.keep_term().await.unwrap();
+    let loads = || driver.loads.load(Ordering::Relaxed);
+    let look = async |happens: &(dyn Fn() + Sync)| {
+        let decide = |_: &Snapshot, _: Scope, _: &Standings<'_>| {
+            happens();
+            Plan::default()
+        };
+        manager.pass(&repository(), Scope::Head, &decide).await.unwrap();
+    };
+    look(&|| {}).await;
+    look(&|| {}).await;
+    assert_eq!(loads(), 1, "it is remembered");
+    look(&|| manager.invalidate(&repository())).await;
+    look(&|| {}).await;
+    assert_eq!(loads(), 2, "what the pass before put back is stale");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_holder_is_given_its_own_time_to_start_a_run() {
+    let store = MemDriver::new(LEASE);
+    let manager = manager(&store);
+    manager.keep_term().await.unwrap();
+    let holders = [Holder::new("first"), Holder::new("second")];
+    let hold = Delta { hold: vec![entry(1)], ..Delta::default() };
+    let mut claimed = Vec::new();
+    for holder in &holders {
+        store.begin(holder).await.unwrap();
+        let version = store.load(&repository(), Window::Whole).await.unwrap().version;
+        store.commit(&repository(), version, holder, &hold).await.unwrap();
+        manager.invalidate(&repository());
+        claimed.extend(pass(&manager).await.unwrap().plan.claimed);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        claimed.extend(pass(&manager).await.unwrap().plan.claimed);
+    }
+    assert_eq!(claimed, [], "P7: the second one may have a start of it under way");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(pass(&manager).await.unwrap().plan.claimed, [entry(1)], "P4");
+}
+
+#[tokio::test]
+async fn what_is_moved_to_another_store_has_its_slots_and_its_places() {
+    let (from, to) = (MemDriver::new(LEASE), MemDriver::new(LEASE));
+    let holder = Holder::new("watcher");
+    from.begin(&holder).await.unwrap();
+    let delta = Delta { hold: vec![entry(1), entry(2)], enqueue: vec![entry(3), entry(4)], ..Delta::default() };
+    from.commit(&repository(), Version::NONE, &holder, &delta).await.unwrap();
+    let moved = relocate(&from, &to).await.unwrap();
+    assert_eq!((moved.repositories, moved.slots, moved.waiting), (1, 2, 2));
+    let found = to.load(&repository(), Window::Whole).await.unwrap();
+    assert_eq!(found.slots.values().map(|slot| slot.entry.clone()).collect::<Vec<_>>(), [entry(1), entry(2)], "P1");
+    assert_eq!(found.waiting.into_iter().collect::<Vec<_>>(), [entry(3), entry(4)], "P6");
+    relocate(&from, &to).await.unwrap();
+    assert_eq!(to.load(&repository(), Window::Whole).await.unwrap().waiting_count, 2, "made again, it changes nothing");
 }

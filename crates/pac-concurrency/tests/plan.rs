@@ -15,7 +15,8 @@ struct Scene {
     snapshot: Snapshot,
     cluster: BTreeMap<RunKey, Seen>,
     standing: Standing,
-    unsettled_since: Option<i64>,
+    unsettled_from: Option<OrderKey>,
+    moved: Vec<Entry>,
     departed: Vec<RunKey>,
 }
 
@@ -30,7 +31,8 @@ impl Scene {
             snapshot: Snapshot { version: Version::new(1), ..Snapshot::empty() },
             cluster: BTreeMap::new(),
             standing: Standing::Mine,
-            unsettled_since: None,
+            unsettled_from: None,
+            moved: Vec::new(),
             departed: Vec::new(),
         }
     }
@@ -61,10 +63,11 @@ impl Scene {
             &self.snapshot,
             &Observation {
                 limit: self.limit,
-                running: of(Seen::Running),
-                waiting: of(Seen::Waiting),
+                running: [of(Seen::Running), of(Seen::Starting)].concat(),
+                waiting: [of(Seen::Waiting), of(Seen::Unready)].concat(),
+                moved: self.moved.clone(),
                 departed: self.departed.clone(),
-                unsettled_since: self.unsettled_since,
+                settled: &|entry| self.unsettled_from.is_none_or(|from| entry.order < from),
                 seen: &|run| self.cluster.get(run).copied().unwrap_or(Seen::Missing),
                 standing: &|_| self.standing,
             },
@@ -181,8 +184,9 @@ fn a_run_named_twice_takes_one_slot() {
         limit: Limit::AtMost(NonZeroU32::new(2).unwrap()),
         running: Vec::new(),
         waiting: entries(&[1, 1, 2]),
+        moved: Vec::new(),
         departed: Vec::new(),
-        unsettled_since: None,
+        settled: &|_| true,
         seen: &|_| Seen::Waiting,
         standing: &|_| Standing::Mine,
     };
@@ -278,7 +282,7 @@ fn a_held_repository_admits_nobody_and_still_releases() {
 #[test]
 fn nobody_passes_a_run_whose_place_is_still_to_come() {
     let mut scene = Scene::new(2).queued(4, Seen::Waiting).queued(6, Seen::Waiting);
-    scene.unsettled_since = Some(5);
+    scene.unsettled_from = Some(OrderKey::alone(5));
     let plan = scene.plan();
     assert_eq!(plan.granted, entries(&[4]), "P3");
     assert!(plan.unsettled);
@@ -314,4 +318,66 @@ fn runs_that_left_from_behind_the_window_are_released() {
 fn a_settled_repository_needs_no_commit() {
     let plan = Scene::new(1).slot(1, Seen::Running).queued(2, Seen::Waiting).plan();
     assert!(plan.commits_nothing() && plan.delta().is_empty() && plan.at_limit);
+}
+
+#[test]
+fn what_is_being_started_counts_though_the_store_has_lost_its_slot() {
+    for forgotten in [Scene::new(1).seen(1, Seen::Starting), Scene::new(1).queued(1, Seen::Starting)] {
+        let plan = forgotten.queued(2, Seen::Waiting).plan();
+        assert_eq!((plan.adopted, plan.granted), (entries(&[1]), vec![]), "P1: a fail-over lost the last commits");
+    }
+}
+
+#[test]
+fn a_run_asked_to_stop_keeps_its_slot_and_leaves_the_queue() {
+    let plan = Scene::new(1).slot(1, Seen::Stopping).queued(2, Seen::Stopping).queued(3, Seen::Waiting).plan();
+    assert_eq!((plan.released, plan.granted), (runs(&[2]), vec![]), "P1: its last tasks may still run");
+    assert!(plan.confirm.is_empty());
+}
+
+#[test]
+fn nobody_passes_a_run_that_waits_for_what_it_needs() {
+    let plan = Scene::new(2).queued(1, Seen::Waiting).queued(2, Seen::Unready).queued(3, Seen::Waiting).plan();
+    assert_eq!(plan.granted, entries(&[1]), "P3");
+    assert!(plan.unsettled);
+    let plan = Scene::new(2).seen(4, Seen::Unready).plan();
+    assert_eq!((plan.enqueued, plan.granted), (entries(&[4]), vec![]), "it has its place all the same");
+}
+
+#[test]
+fn a_run_whose_place_has_changed_is_moved_and_admitted_in_its_new_one() {
+    let at = |number: i64, place: i64| Entry::new(entry(number).run, OrderKey::alone(place));
+    let mut scene = Scene::new(1).slot(9, Seen::Running).queued(1, Seen::Waiting).queued(2, Seen::Waiting);
+    scene.moved = vec![at(1, 5)];
+    let plan = scene.plan();
+    assert_eq!(plan.moved, [at(1, 5)]);
+    let delta = plan.delta();
+    assert_eq!((delta.release, delta.enqueue), (runs(&[1]), vec![at(1, 5)]));
+    scene = Scene::new(1).queued(1, Seen::Waiting).queued(2, Seen::Waiting);
+    scene.moved = vec![at(1, 5)];
+    assert_eq!(scene.plan().granted, entries(&[2]), "P3");
+    scene.moved = vec![at(2, 0)];
+    let plan = scene.plan();
+    assert_eq!(plan.granted, [at(2, 0)], "P3");
+    assert!(plan.delta().release.is_empty(), "whoever gets a slot leaves the queue by that");
+    scene.moved = entries(&[1]);
+    assert!(scene.plan().moved.is_empty(), "it is there already");
+}
+
+#[test]
+fn a_run_with_a_slot_is_not_moved() {
+    let mut scene = Scene::new(1).slot(1, Seen::Waiting);
+    scene.moved = vec![Entry::new(entry(1).run, OrderKey::alone(7))];
+    let plan = scene.plan();
+    assert!(plan.moved.is_empty() && plan.commits_nothing());
+}
+
+#[test]
+fn a_slot_whose_run_is_being_started_counts() {
+    for standing in [Standing::Mine, Standing::Foreign, Standing::Stalled, Standing::Lapsed] {
+        let mut scene = Scene::new(1).slot(1, Seen::Starting).queued(2, Seen::Waiting);
+        scene.standing = standing;
+        let plan = scene.plan();
+        assert_eq!((plan.held, plan.granted), (1, vec![]), "P1: {standing:?}");
+    }
 }

@@ -51,8 +51,9 @@ fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> 
             limit: Limit::AtMost(NonZeroU32::new(LIMIT).unwrap()),
             running: of(Seen::Running),
             waiting: of(Seen::Waiting),
+            moved: Vec::new(),
             departed: Vec::new(),
-            unsettled_since: None,
+            settled: &|_| true,
             seen: &|run| seen.get(run).copied().unwrap_or(Seen::Over),
             standing: &|slot| standings.of(slot),
         },
@@ -64,7 +65,7 @@ async fn work(manager: Arc<Manager>, repository: RepositoryKey, cluster: Cluster
     while !cluster.lock().unwrap().is_empty() {
         manager.keep_term().await.unwrap();
         manager.invalidate(&repository);
-        let deciding = |snapshot: &Snapshot, standings: &Standings<'_>| decide(&cluster, snapshot, standings);
+        let deciding = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| decide(&cluster, snapshot, standings);
         let start = match manager.pass(&repository, Scope::Head, &deciding).await {
             Ok(passed) => passed.start,
             Err(DriverError::Conflict) => continue,

@@ -194,7 +194,10 @@ catalogue! {
         .says("1 while this watcher leads, and so admits runs if the system is switched on; without election, always.");
     TROUBLE = gauge(Group::Watcher, "pac_concurrency_trouble", "1 or 0")
         .says("1 for each part that is in trouble now; the log and /ready say why.")
-        .labelled(&[closed("part", &["settings", "store", "api_server", "run_watch", "repository_watch", "start"])]);
+        .labelled(&[closed(
+            "part",
+            &["settings", "store", "api_server", "run_watch", "repository_watch", "pacs_queue", "start"],
+        )]);
     SETTINGS_NOT_IN_FORCE = gauge(Group::Watcher, "pac_concurrency_settings_not_in_force", "1 or 0")
         .says("1 while former settings stay in force. unusable: the new ones are wrong; unreachable: their store can't be had.")
         .labelled(&[closed("reason", &["unusable", "unreachable"])]);

@@ -100,7 +100,9 @@ mod tests {
             phase,
             begun: None,
             release_reason: None,
+            event: None,
             place: None,
+            awaits_secret: false,
             open_to_pacs_queue: false,
             complaint: None,
         }

@@ -1,13 +1,15 @@
 //! Kubernetes to domain. Nothing else knows both.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use pac_concurrency::{KeyError, RepositoryKey, RunKey};
 
 use crate::api::labels::{
-    COMPLETED, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, FAILED, PAUSED, PAUSED_UNTIL, QUEUED, RELEASED, RELEASED_REASON,
-    REPOSITORY, RESUMED, STATE,
+    COMPLETED, EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, FAILED, PAUSED, PAUSED_UNTIL, QUEUED, RELEASED,
+    RELEASED_REASON, REPOSITORY, RESUMED, SECRET_CREATED, STATE,
 };
 use crate::api::{PipelineRun, Repository};
 use crate::execution_order::{self, EventPlace};
@@ -22,6 +24,9 @@ pub enum Phase {
     Waiting,
     /// Never started, and never to be: cancelled or being deleted while pending.
     Withdrawn,
+    /// Never started by us, and asked to stop gracefully while pending. Tekton takes that for a beginning, too: it runs the last
+    /// tasks of the pipeline (`finally`), if there are any.
+    Stopping,
     /// Not pending and not done.
     Running,
     /// Running, and by an operator's word counted no more.
@@ -54,9 +59,13 @@ pub struct RunView {
     pub begun: Option<i64>,
     /// Why an operator released it, if one did.
     pub release_reason: Option<String>,
+    /// Tells the webhook event it is of from others of its Repository, where that is known.
+    pub event: Option<u64>,
     /// Its place among the runs of its event, where that is known.
     pub place: Option<EventPlace>,
-    /// Whether PAC's own watcher, where one runs, would take it into its queue and start it from there.
+    /// Whether the Secret with which it clones its Git repository is still to be made.
+    pub awaits_secret: bool,
+    /// Whether it waits, and PAC's own watcher, where one runs, would take it into its queue and start it from there.
     pub open_to_pacs_queue: bool,
     /// What is wrong with it, though not enough to ignore it.
     pub complaint: Option<String>,
@@ -123,17 +132,28 @@ pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunVi
         Ok(place) => (place, None),
         Err(problem) => (None, Some(problem.to_string())),
     };
+    let phase = phase(run);
     Ok(RunView {
         key: RunKey::new(namespace, name, uid)?,
         repository: repository(run, namespace, home)?,
         created: created.0.as_second(),
-        phase: phase(run),
+        phase,
         begun: begun(run),
         release_reason: is_released(run).then(|| annotations.get(RELEASED_REASON).cloned().unwrap_or_default()),
+        event: event(run),
         place,
-        open_to_pacs_queue: pacs_queue_may_start(run),
+        awaits_secret: annotations.get(SECRET_CREATED).is_some_and(|created| created == "false"),
+        open_to_pacs_queue: phase == Phase::Waiting && annotations.contains_key(EXECUTION_ORDER),
         complaint,
     })
+}
+
+/// What all runs have in common that Pipelines-as-Code makes for one event: commit, kind of event, pull request.
+fn event(run: &PipelineRun) -> Option<u64> {
+    let [sha, kind, pull_request] = EVENT.map(|annotation| run.annotations().get(annotation));
+    let mut hasher = DefaultHasher::new();
+    (sha?, kind?, pull_request).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 fn repository(run: &PipelineRun, namespace: &str, home: Option<&RepositoryKey>) -> Result<RepositoryKey, ConvertError> {
@@ -147,11 +167,6 @@ pub fn repository_limit(repository: &Repository) -> Result<(RepositoryKey, Optio
     let namespace = repository.metadata.namespace.as_deref().ok_or(ConvertError::NoMetadata("namespace"))?;
     let name = repository.metadata.name.as_deref().ok_or(ConvertError::NoMetadata("name"))?;
     Ok((RepositoryKey::new(namespace, name)?, repository.spec.concurrency_limit))
-}
-
-/// Whether PAC's own watcher, where one runs, would take this run into its queue and start it from there.
-pub fn pacs_queue_may_start(run: &PipelineRun) -> bool {
-    phase(run) == Phase::Waiting && run.annotations().contains_key(EXECUTION_ORDER)
 }
 
 /// What a Repository's metadata say, whether or not the rest of it can be read.
@@ -183,9 +198,8 @@ fn phase(run: &PipelineRun) -> Phase {
         Some("PipelineRunPending") => Phase::Arriving,
         // Our start sets the annotation with the same patch that makes the run go; while it still says queued, and Tekton
         // has not begun, the run was stopped while it waited.
-        Some("Cancelled" | "CancelledRunFinally" | "StoppedRunFinally") if queued && !has_begun(run) => {
-            Phase::Withdrawn
-        }
+        Some("Cancelled") if queued && !has_begun(run) => Phase::Withdrawn,
+        Some("CancelledRunFinally" | "StoppedRunFinally") if queued && !has_begun(run) => Phase::Stopping,
         _ if is_released(run) => Phase::Released,
         _ => Phase::Running,
     }
@@ -248,11 +262,12 @@ mod tests {
 
     #[test]
     fn cancelled_while_it_waited_is_withdrawn_and_after_its_start_still_runs() {
-        for wish in ["Cancelled", "CancelledRunFinally", "StoppedRunFinally"] {
-            assert_eq!(phase_of(json!({"spec": {"status": wish}})), Phase::Withdrawn);
+        let wishes = ["Cancelled", "CancelledRunFinally", "StoppedRunFinally"];
+        for (wish, expected) in wishes.into_iter().zip([Phase::Withdrawn, Phase::Stopping, Phase::Stopping]) {
+            assert_eq!(phase_of(json!({"spec": {"status": wish}})), expected);
             let pending = json!([{"type": "Succeeded", "status": "Unknown", "reason": "PipelineRunPending"}]);
             let told_to_be_pending = json!({"spec": {"status": wish}, "status": {"conditions": pending}});
-            assert_eq!(phase_of(told_to_be_pending), Phase::Withdrawn, "as Tekton says of every run that waits");
+            assert_eq!(phase_of(told_to_be_pending), expected, "as Tekton says of every run that waits");
             let begun = json!({"spec": {"status": wish}, "status": {"startTime": "2026-01-01T00:00:09Z"}});
             assert_eq!(phase_of(begun), Phase::Running);
             let started = json!({"spec": {"status": wish}, "metadata": {"annotations": {STATE: "started"}}});
@@ -294,11 +309,38 @@ mod tests {
 
     #[test]
     fn pacs_queue_takes_what_waits_with_its_own_name_of_the_order() {
-        let may = |change: serde_json::Value| pacs_queue_may_start(&run(change));
+        let may = |change: Value| run_view(&run(change), None).unwrap().open_to_pacs_queue;
         assert!(may(json!({"metadata": {"annotations": {EXECUTION_ORDER: "ns/a"}}})));
         assert!(!may(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/a"}}})));
         let started = json!({"metadata": {"annotations": {EXECUTION_ORDER: "ns/a"}}, "spec": {"status": null}});
         assert!(!may(started));
+    }
+
+    #[test]
+    fn an_event_is_known_by_commit_kind_and_pull_request() {
+        let of = |sha: &str, kind: &str, pull_request: Option<&str>| {
+            let annotations = json!({EVENT[0]: sha, EVENT[1]: kind, EVENT[2]: pull_request});
+            run_view(&run(json!({"metadata": {"annotations": annotations}})), None).unwrap().event
+        };
+        assert_eq!(of("1", "push", None), of("1", "push", None));
+        let events = [
+            of("1", "push", None),
+            of("2", "push", None),
+            of("1", "pull_request", Some("7")),
+            of("1", "push", Some("7")),
+        ];
+        let different: std::collections::BTreeSet<_> = events.iter().collect();
+        assert_eq!(different.len(), events.len());
+        assert_eq!(run_view(&run(json!({})), None).unwrap().event, None, "nothing is guessed");
+    }
+
+    #[test]
+    fn only_false_says_that_a_secret_is_still_to_be_made() {
+        let awaits = |value: Value| {
+            run_view(&run(json!({"metadata": {"annotations": {SECRET_CREATED: value}}})), None).unwrap().awaits_secret
+        };
+        assert!(awaits(json!("false")));
+        assert!(!awaits(json!("true")) && !awaits(Value::Null) && !awaits(json!("")));
     }
 
     #[test]

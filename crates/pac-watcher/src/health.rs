@@ -31,6 +31,8 @@ pub enum Part {
     RunWatch,
     /// The watch of Repositories.
     RepositoryWatch,
+    /// What keeps PAC's own queue from starting runs beside ours.
+    PacsQueue,
     /// What comes before this watcher could admit: the first full lists, a lease in the store, what an earlier version left.
     Start,
 }
@@ -75,8 +77,15 @@ struct Problem {
 
 impl Part {
     /// All there are.
-    pub const ALL: [Self; 6] =
-        [Self::Settings, Self::Store, Self::ApiServer, Self::RunWatch, Self::RepositoryWatch, Self::Start];
+    pub const ALL: [Self; 7] = [
+        Self::Settings,
+        Self::Store,
+        Self::ApiServer,
+        Self::RunWatch,
+        Self::RepositoryWatch,
+        Self::PacsQueue,
+        Self::Start,
+    ];
 
     /// Its name as the value of a metric's label.
     pub fn label(self) -> &'static str {
@@ -86,6 +95,7 @@ impl Part {
             Self::ApiServer => "api_server",
             Self::RunWatch => "run_watch",
             Self::RepositoryWatch => "repository_watch",
+            Self::PacsQueue => "pacs_queue",
             Self::Start => "start",
         }
     }
@@ -98,6 +108,7 @@ impl Part {
             Self::ApiServer => "API server",
             Self::RunWatch => "watch of PipelineRuns",
             Self::RepositoryWatch => "watch of Repositories",
+            Self::PacsQueue => "PAC's queue",
             Self::Start => "start",
         }
     }

@@ -34,8 +34,8 @@ pub async fn confirm(client: &Client, repository: &RepositoryKey, run: &RunKey) 
     // Without a name of its own it is of the repository that has a slot or a place for it.
     match convert::run_view(&found, Some(repository)) {
         Ok(view) if view.repository == *repository => Ok(Confirmed::Is(view)),
-        // It belongs to another repository now: nothing of it is this one's.
-        Ok(_) => gone,
+        // Nothing of it is this one's.
+        Ok(_) => Ok(Confirmed::Elsewhere(run.clone())),
         Err(error) => Err(Untold::Unreadable(error.to_string())),
     }
 }

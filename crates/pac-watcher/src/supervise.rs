@@ -29,7 +29,7 @@ use crate::index::Index;
 use crate::options::Mode;
 use crate::queue::Chronicle;
 use crate::vital::vital;
-use crate::watch::{Sink, watch_repositories, watch_runs};
+use crate::watch::{BesidePac, Sink, watch_repositories, watch_runs};
 use crate::work_queue::WorkQueue;
 use crate::{backlog, backoff};
 
@@ -122,7 +122,8 @@ impl Supervisor {
             index: Arc::clone(&self.index),
             queue: Arc::new(WorkQueue::default()),
             health: Arc::clone(&self.health),
-            heeds_pacs_queue: Arc::new(AtomicBool::new(self.engine.mode == Mode::Companion)),
+            beside_pac: (self.engine.mode == Mode::Companion)
+                .then(|| BesidePac { makes_secrets: Arc::new(AtomicBool::new(true)) }),
         };
         self.at_work.begin(&sink.queue);
         let watches = TaskTracker::new();

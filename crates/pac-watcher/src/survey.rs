@@ -21,7 +21,7 @@ pub async fn survey(client: Client, global_repository: RepositoryKey) -> Result<
         index: Arc::new(Index::new(global_repository)),
         queue: Arc::new(WorkQueue::default()),
         health: Arc::new(Health::default()),
-        heeds_pacs_queue: Arc::default(),
+        beside_pac: None,
     };
     let (synced, mut listed) = watch::channel(false);
     let complete = tokio::select! {

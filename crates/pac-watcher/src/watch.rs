@@ -34,8 +34,15 @@ pub struct Sink {
     pub queue: Arc<WorkQueue>,
     /// What is wrong.
     pub health: Arc<Health>,
-    /// Beside PAC's own watcher, until it was said that its queue may start runs, too.
-    pub heeds_pacs_queue: Arc<AtomicBool>,
+    /// What PAC's own watcher does beside this one; none where it must not run.
+    pub beside_pac: Option<BesidePac>,
+}
+
+/// What PAC's own watcher does, as far as it matters to this one.
+#[derive(Debug, Clone)]
+pub struct BesidePac {
+    /// Whether it makes the Secret with which a run clones its Git repository (PAC's setting `secret-auto-create`).
+    pub makes_secrets: Arc<AtomicBool>,
 }
 
 /// Watches PipelineRuns that aren't history, for ever; `synced` becomes true with the first full list.
@@ -122,10 +129,7 @@ impl Sink {
     fn run(&self, run: Readable<PipelineRun>) {
         let name = path(run.meta());
         let view = match run.0 {
-            Ok(run) => {
-                self.heed_pacs_queue(&name, &run);
-                convert::run_view(&run, self.index.home_of(&name, run.metadata.uid.as_deref()).as_ref())
-            }
+            Ok(run) => convert::run_view(&run, self.index.home_of(&name, run.metadata.uid.as_deref()).as_ref()),
             Err(unreadable) => {
                 warn!(run = %name, error = %unreadable, "skipped a PipelineRun that can't be read");
                 // What it was before says nothing of what it is now; if it has a slot, a live read is asked.
@@ -133,11 +137,16 @@ impl Sink {
             }
         };
         match view {
-            Ok(view) => {
+            Ok(mut view) => {
+                let makes_secrets = |pac: &BesidePac| pac.makes_secrets.load(Ordering::Relaxed);
+                view.awaits_secret &= self.beside_pac.as_ref().is_some_and(makes_secrets);
+                view.open_to_pacs_queue &= self.beside_pac.is_some();
                 if let Some(complaint) = &view.complaint {
                     debug!(run = %name, complaint, "a PipelineRun is queued by its creation time alone");
                 }
-                self.look_at(self.index.apply_run(view));
+                let touched = self.index.apply_run(view);
+                self.heed_pacs_queue();
+                self.look_at(touched);
             }
             // The label says it is PAC's, the annotation doesn't say whose.
             Err(error @ ConvertError::NoRepository) => debug!(run = %name, %error, "skipped a PipelineRun"),
@@ -145,21 +154,29 @@ impl Sink {
         }
     }
 
-    /// Once: it is so for all runs, or for none.
-    fn heed_pacs_queue(&self, name: &str, run: &PipelineRun) {
-        let heeds = self.heeds_pacs_queue.load(Ordering::Relaxed) && convert::pacs_queue_may_start(run);
-        if heeds && self.heeds_pacs_queue.swap(false, Ordering::Relaxed) {
-            warn!(
-                run = name,
-                "PAC's own queue may start runs beside the limit: {name} waits and has {}; is the admission policy \
-                 pac-concurrency-execution-order there, and was the system switched on as docs/companion.md says?",
-                labels::EXECUTION_ORDER
-            );
+    /// Tells whether PAC's own queue may start runs, too: then the limit can't be kept by holding back ours alone.
+    fn heed_pacs_queue(&self) {
+        if self.beside_pac.is_none() {
+            return;
+        }
+        match self.index.open_to_pacs_queue() {
+            Some((repository, run)) => self.health.trouble(
+                Part::PacsQueue,
+                format!(
+                    "PAC's own queue may start runs beside the limit, so none of {repository} is admitted: {run} waits and has \
+                     {}; is the admission policy pac-concurrency-execution-order there, and was the system switched on as \
+                     docs/companion.md says?",
+                    labels::EXECUTION_ORDER
+                ),
+            ),
+            None => _ = self.health.fine(Part::PacsQueue),
         }
     }
 
     fn run_gone(&self, path: &str) {
-        self.look_at(self.index.remove_run(path));
+        let touched = self.index.remove_run(path);
+        self.heed_pacs_queue();
+        self.look_at(touched);
     }
 
     fn repository(&self, repository: Readable<Repository>) {

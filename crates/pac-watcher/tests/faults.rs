@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pac_devcluster::{FaultAction, FaultRule};
 use serde_json::json;
-use support::{SILENT_PORT, TREACHEROUS, World};
+use support::{SILENT_PORT, World};
 
 fn start_of(name: &str, action: FaultAction) -> FaultRule {
     FaultRule::new(action).verb("patch").resource("pipelineruns").name(name)
@@ -301,21 +301,6 @@ async fn the_ports_tell_what_is_so() {
     world.delete_repository("repo").await;
     // No gauge outlives its repository.
     watcher.metrics_have(&labels, false).await;
-}
-
-/// The worker that had it in hand goes on, too.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pass_that_panics_is_tried_again_and_stops_nobody_else() {
-    let world = World::new().await;
-    world.repository(TREACHEROUS, Some(1)).await;
-    world.repository("repo", Some(1)).await;
-    world.event(TREACHEROUS, &["a", "b"]).await;
-    world.event("repo", &["c", "d"]).await;
-    world.running(&["a", "c"]).await;
-    assert_eq!(world.watcher().log_count("a pass panicked"), 3);
-    world.finish("a").await;
-    world.finish("c").await;
-    world.running(&["b", "d"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,62 @@ async fn a_waiting_run_that_is_cancelled_or_deleted_leaves_the_queue() {
     assert_eq!(world.recorder.now()["b"].wish, "Cancelled");
 }
 
+/// Tekton writes a condition onto whatever is pending.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_run_that_tekton_calls_pending_leaves_the_queue_when_it_is_cancelled() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b", "c"]).await;
+    world.running(&["a"]).await;
+    let pending = json!([{"type": "Succeeded", "status": "Unknown", "reason": "PipelineRunPending"}]);
+    for name in ["b", "c"] {
+        world.patch_run_status(name, json!({"status": {"conditions": pending}})).await;
+    }
+    world.patch_run("b", json!({"spec": {"status": "CancelledRunFinally"}})).await;
+    world.finish("a").await;
+    world.started("c").await;
+    assert_eq!(world.recorder.now()["b"].wish, "CancelledRunFinally");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_stopped_between_grant_and_start_counts_as_long_as_its_last_tasks_may_run() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    faults.add(slow_patch_of("a"));
+    world.event("repo", &["a", "b"]).await;
+    world.watcher().log_says(&format!("acquired concurrency slot for {}/a", world.namespace)).await;
+    world.patch_run("a", json!({"spec": {"status": "StoppedRunFinally"}})).await;
+    world.watcher().log_says(NOT_STARTED).await;
+    world.settled().await;
+    assert!(world.recorder.now()["b"].is_pending(), "P1: Tekton may begin with the last tasks of a");
+    world.patch_run_status("a", json!({"status": {"startTime": "2026-01-01T00:00:09Z"}})).await;
+    world.report("a", "Unknown").await;
+    world.settled().await;
+    assert!(world.recorder.now()["b"].is_pending(), "P1: they run");
+    world.report("a", "False").await;
+    world.running(&["b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_stopped_before_its_start_that_never_begins_gives_way_and_counts_should_it_begin_after_all() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(1)).await;
+    faults.add(slow_patch_of("a"));
+    world.event("repo", &["a", "b", "c"]).await;
+    world.watcher().log_says(&format!("acquired concurrency slot for {}/a", world.namespace)).await;
+    world.patch_run("a", json!({"spec": {"status": "StoppedRunFinally"}})).await;
+    world.started("b").await;
+    world.patch_run_status("a", json!({"status": {"startTime": "2026-01-01T00:00:09Z"}})).await;
+    world.watcher().log_says(&format!("counting {}/a, which runs without a slot", world.namespace)).await;
+    world.finish("b").await;
+    world.settled().await;
+    assert!(world.recorder.now()["c"].is_pending(), "P1");
+    world.report("a", "False").await;
+    world.started("c").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_run_that_is_cancelled_keeps_its_slot_until_it_is_done() {
     let world = World::new().await;

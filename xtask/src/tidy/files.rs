@@ -55,7 +55,9 @@ fn is_crate_root(path: &str) -> bool {
 }
 
 fn is_test_root(path: &str) -> bool {
-    path.rsplit_once('/').is_some_and(|(folder, _)| folder.ends_with("/tests"))
+    // A test is a file, or a folder with a `main.rs`.
+    let test = path.strip_suffix("/main.rs").unwrap_or(path);
+    test.rsplit_once('/').is_some_and(|(folder, _)| folder.ends_with("/tests"))
 }
 
 /// A test waits for the thing itself; where it can't, it says why.

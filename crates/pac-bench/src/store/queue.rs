@@ -89,7 +89,7 @@ impl Queue {
 
     async fn pass(&mut self) -> Result<()> {
         let (fresh, runs, limit) = (std::mem::take(&mut self.fresh), &self.runs, self.limit);
-        let decide = |snapshot: &Snapshot, standings: &Standings<'_>| {
+        let decide = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| {
             let running = runs.iter().filter(|(_, run)| run.seen == Seen::Running);
             plan(
                 snapshot,
@@ -97,8 +97,9 @@ impl Queue {
                     limit,
                     running: running.map(|(key, run)| Entry::new(key.clone(), OrderKey::alone(run.place))).collect(),
                     waiting: fresh.clone(),
+                    moved: Vec::new(),
                     departed: Vec::new(),
-                    unsettled_since: None,
+                    settled: &|_| true,
                     seen: &|run| runs.get(run).map_or(Seen::Over, |run| run.seen),
                     standing: &|slot| standings.of(slot),
                 },

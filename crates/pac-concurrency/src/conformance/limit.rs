@@ -28,8 +28,9 @@ fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> 
             limit: Limit::AtMost(NonZeroU32::new(LIMIT).unwrap()),
             running: of(Seen::Running),
             waiting: of(Seen::Waiting),
+            moved: Vec::new(),
             departed: Vec::new(),
-            unsettled_since: None,
+            settled: &|_| true,
             seen: &|run| seen.get(run).copied().unwrap_or(Seen::Over),
             standing: &|slot| standings.of(slot),
         },
@@ -55,7 +56,7 @@ pub(super) async fn racing_managers_stay_within_the_limit(suite: Suite) {
                     Err(DriverError::Unavailable(_)) => continue,
                     Err(error) => panic!("{error}"),
                 }
-                let deciding = |snapshot: &Snapshot, standings: &Standings<'_>| {
+                let deciding = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| {
                     assert!(snapshot.slots.len() <= LIMIT as usize, "P1: {} slots", snapshot.slots.len());
                     decide(&cluster, snapshot, standings)
                 };

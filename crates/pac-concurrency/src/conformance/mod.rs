@@ -56,6 +56,9 @@ const CASES: &[(&str, Case)] = &[
     ("the_queue_is_in_order", |suite| order::the_queue_is_in_order(suite).boxed()),
     ("a_window_shows_the_head_and_counts_all", |suite| order::a_window_shows_the_head_and_counts_all(suite).boxed()),
     ("a_place_once_given_stays", |suite| order::a_place_once_given_stays(suite).boxed()),
+    ("a_run_released_and_enqueued_in_one_change_gets_its_new_place", |suite| {
+        order::a_run_released_and_enqueued_in_one_change_gets_its_new_place(suite).boxed()
+    }),
     ("a_lease_is_renewed", |suite| leases::a_lease_is_renewed(suite).boxed()),
     ("a_lapsed_lease_frees_no_slot", |suite| leases::a_lapsed_lease_frees_no_slot(suite).boxed()),
     ("an_ended_term_stays_ended", |suite| leases::an_ended_term_stays_ended(suite).boxed()),

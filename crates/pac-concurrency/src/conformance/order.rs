@@ -57,3 +57,14 @@ pub(super) async fn a_place_once_given_stays(suite: Suite) {
     suite.one().commit(&repository, version, &holder, &delta).await.unwrap();
     assert_stored(suite.other(), &repository, &[], &[1, 2]).await;
 }
+
+pub(super) async fn a_run_released_and_enqueued_in_one_change_gets_its_new_place(suite: Suite) {
+    let (repository, holder) = (suite.repository(), suite.holder().await);
+    let version = suite.one().commit(&repository, Version::NONE, &holder, &enqueue([1, 2, 3])).await.unwrap();
+    let elsewhere = Entry::new(entry(1).run, OrderKey::alone(9));
+    let delta = Delta { release: vec![entry(1).run], enqueue: vec![elsewhere.clone()], ..Delta::default() };
+    suite.one().commit(&repository, version, &holder, &delta).await.unwrap();
+    let snapshot = load(suite.other(), &repository).await;
+    assert_eq!(snapshot.waiting.into_iter().collect::<Vec<_>>(), [entry(2), entry(3), elsewhere]);
+    assert_eq!(snapshot.waiting_count, 3);
+}

@@ -12,11 +12,13 @@ use crate::key::{RepositoryKey, RunKey};
 use crate::lease::Holder;
 use crate::metrics;
 use crate::slot::{Slot, Standing};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Version};
 
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) snapshot: Option<Snapshot>,
+    /// The version this watcher last saw or made.
+    pub(super) version: Option<Version>,
     foreign_since: HashMap<RunKey, (Holder, Instant)>,
     at_limit: bool,
 }

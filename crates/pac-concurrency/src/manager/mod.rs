@@ -55,7 +55,8 @@ pub struct ManagerOptions {
     pub identity: String,
     /// How many waiting entries to load and remember per repository.
     pub window: usize,
-    /// How long another living watcher has to start a run it gave a slot.
+    /// How long another living watcher has to start a run it has a slot for. Longer than the 15 s for which, having claimed that slot
+    /// itself, it knows nothing of its former holder's start: else two watchers could claim it from each other for ever.
     pub stall_after: Duration,
     /// How often to load and decide again within one pass before leaving it to the next.
     pub attempts: u32,
@@ -98,15 +99,16 @@ pub struct Manager {
     known: Arc<KnownRepositories>,
 }
 
-/// What decides about a snapshot: usually [`crate::plan()`] and what the watcher has seen.
-pub type Decide<'a> = &'a (dyn Fn(&Snapshot, &Standings<'_>) -> Plan + Send + Sync);
+/// What decides about a snapshot: usually [`crate::plan()`] and what the watcher has seen. With [`Scope::Whole`] the snapshot
+/// is all that the store has, and nothing that was committed before is to be taken for granted.
+pub type Decide<'a> = &'a (dyn Fn(&Snapshot, Scope, &Standings<'_>) -> Plan + Send + Sync);
 
 // === impl ManagerOptions ===
 
 impl ManagerOptions {
     /// The defaults, for a watcher called `identity`.
     pub fn new(identity: impl Into<String>) -> Self {
-        Self { identity: identity.into(), window: 128, stall_after: Duration::from_secs(15), attempts: 8 }
+        Self { identity: identity.into(), window: 128, stall_after: Duration::from_secs(20), attempts: 8 }
     }
 }
 
@@ -199,7 +201,7 @@ impl Manager {
     async fn attempt(
         &self,
         repository: &RepositoryKey,
-        scope: Scope,
+        mut scope: Scope,
         decide: Decide<'_>,
         holder: &Holder,
         known: &mut Known,
@@ -216,10 +218,23 @@ impl Manager {
                 Some(snapshot) => snapshot,
                 None => {
                     (fresh, asked) = (true, true);
-                    self.load(repository, window).await?
+                    let loaded = self.load(repository, window).await?;
+                    // Others were here, or the store lost its last commits, as after a fail-over: then what was committed may
+                    // have to be once more.
+                    if known.version.replace(loaded.version).is_some_and(|before| before != loaded.version)
+                        && scope == Scope::Head
+                    {
+                        scope = Scope::Whole;
+                        if !loaded.whole {
+                            window = Window::Whole;
+                            continue;
+                        }
+                    }
+                    loaded
                 }
             };
-            let plan = decide(&snapshot, &known.standings(&snapshot, holder, self.options.stall_after, &self.known));
+            let standings = known.standings(&snapshot, holder, self.options.stall_after, &self.known);
+            let plan = decide(&snapshot, scope, &standings);
             if plan.starved && !snapshot.whole {
                 window = Window::First(snapshot.waiting.len().max(self.options.window).saturating_mul(8));
                 continue;
@@ -234,6 +249,7 @@ impl Manager {
             attempts += 1;
             match self.commit(repository, snapshot.version, holder, &delta).await {
                 Ok(version) => {
+                    known.version = Some(version);
                     snapshot.advance(version, holder, &delta);
                     metrics::committed(repository, &plan);
                     log_committed(repository, &plan);

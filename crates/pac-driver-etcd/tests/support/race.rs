@@ -48,7 +48,7 @@ impl Race {
                 continue;
             }
             manager.invalidate(&self.repository);
-            let deciding = |snapshot: &Snapshot, standings: &Standings<'_>| self.decide(snapshot, standings);
+            let deciding = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| self.decide(snapshot, standings);
             match manager.pass(&self.repository, Scope::Head, &deciding).await {
                 Ok(passed) => self.run(passed.start).await,
                 Err(DriverError::Rejected(fault) | DriverError::Corrupt(fault)) => panic!("{fault}"),
@@ -88,8 +88,9 @@ impl Race {
                 limit: Limit::AtMost(NonZeroU32::new(LIMIT).unwrap()),
                 running: of(Seen::Running),
                 waiting: of(Seen::Waiting),
+                moved: Vec::new(),
                 departed: Vec::new(),
-                unsettled_since: None,
+                settled: &|_| true,
                 seen: &|run| seen.get(run).copied().unwrap_or(Seen::Over),
                 standing: &|slot| standings.of(slot),
             },

@@ -10,6 +10,14 @@ pub const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
 pub const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
 /// The same annotation where it is kept out of sight of PAC's own queue.
 pub const EXECUTION_ORDER_KEPT: &str = "concurrency.pipelinesascode.tekton.dev/execution-order";
+/// Annotations by which Pipelines-as-Code tells, when it creates a run, which webhook event the run is of.
+pub const EVENT: [&str; 3] = [
+    "pipelinesascode.tekton.dev/sha",
+    "pipelinesascode.tekton.dev/event-type",
+    "pipelinesascode.tekton.dev/pull-request",
+];
+/// Annotation: `false` until Pipelines-as-Code's watcher has made the Secret with which the run clones its Git repository.
+pub const SECRET_CREATED: &str = "pipelinesascode.tekton.dev/secret-created";
 
 /// Annotation on a Repository: none of its runs is admitted as long as it is there; its value is the reason.
 pub const PAUSED: &str = "concurrency.pipelinesascode.tekton.dev/paused";

@@ -4,7 +4,9 @@ use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
 use super::fields::Fields::{self, All, Only};
-use super::labels::{EXECUTION_ORDER, EXECUTION_ORDER_KEPT, RELEASED, RELEASED_REASON, REPOSITORY, STATE};
+use super::labels::{
+    EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, RELEASED, RELEASED_REASON, REPOSITORY, SECRET_CREATED, STATE,
+};
 use super::readable::Read;
 
 /// What is wanted of a run; of its many fields only whether it is to wait, go or stop.
@@ -70,6 +72,10 @@ impl Read for PipelineRun {
                         (EXECUTION_ORDER_KEPT, All),
                         (RELEASED, All),
                         (RELEASED_REASON, All),
+                        (EVENT[0], All),
+                        (EVENT[1], All),
+                        (EVENT[2], All),
+                        (SECRET_CREATED, All),
                     ]),
                 ),
             ]),

@@ -7,15 +7,19 @@ use futures::StreamExt;
 use kube::Client;
 use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{Change, Scope};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::Engine;
+use super::store_health::{Failure, StoreCall};
 use crate::audit::{AUDIT_EVERY, Audit};
 use crate::backoff;
 use crate::error::with_causes;
 use crate::health::Part;
+
+/// How often the store is asked how it is at the most, however many repositories give reason to.
+const DOUBT_EVERY: Duration = Duration::from_secs(1);
 
 // === impl Engine ===
 
@@ -25,23 +29,24 @@ impl Engine {
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            let wait = match self.manager.keep_term().await {
+            let kept = self.manager.keep_term().await;
+            self.note_answer(StoreCall::Term, began, kept.as_ref().map(|_| ()).map_err(|error| with_causes(error)))
+                .await;
+            let wait = match kept {
                 Ok(event) => {
                     failures = 0;
-                    self.store_answered().await;
                     if event == TermEvent::Began {
                         has_term.send_replace(true);
                         self.look_at_everything().await;
                     }
                     self.manager.renewal_interval()
                 }
-                Err(error) => {
-                    self.note_store_failure(&error, began);
+                Err(_) => {
                     failures += 1;
                     backoff::wait(Duration::from_millis(100), Duration::from_secs(5), failures - 1)
                 }
             };
-            tokio::time::sleep(wait).await;
+            sleep_unless(wait, &self.renew_now, began).await;
         }
     }
 
@@ -58,27 +63,45 @@ impl Engine {
 
     /// Asks the store and the API server how they are, so that `/ready` tells the truth while nothing happens, too.
     pub(super) async fn check_health(self: Arc<Self>) {
+        let mut began = Instant::now();
         loop {
-            tokio::time::sleep(backoff::wait(self.options.check_every, self.options.check_every, 0)).await;
+            let wait = backoff::wait(self.options.check_every, self.options.check_every, 0);
+            sleep_unless(wait, &self.check_now, began).await;
+            began = Instant::now();
             // Neither is asked later because the other is slow to say what is wrong with it.
-            tokio::join!(self.check_store(), self.check_api_server());
+            tokio::join!(self.check_store(began), self.check_api_server());
         }
     }
 
-    async fn check_store(&self) {
-        let began = Instant::now();
+    async fn check_store(&self, began: Instant) {
         // Within the driver's own deadline, and in its own words, which name the server and the settings.
-        match self.manager.check().await {
-            Ok(_) => self.store_answered().await,
-            Err(error) => self.note_store_failure(&error, began),
-        }
-    }
-
-    /// Takes note that the store works. What failed while it didn't is waiting for its next try; now is better.
-    pub(super) async fn store_answered(&self) {
-        if self.health.fine(Part::Store) {
+        let outcome = self.manager.check().await.map(|_| ()).map_err(|error| with_causes(&error));
+        let is_well = outcome.is_ok();
+        self.note_answer(StoreCall::Check, began, outcome).await;
+        if is_well && self.store_health().is_list_missing() {
             self.look_at_everything().await;
         }
+        for Failure { repository, why } in self.store_health().take_untold(began) {
+            warn!(
+                %repository,
+                "none of {repository} is admitted, and no slot of it freed: {why}; it is tried again and again, and others are not \
+                 affected"
+            );
+        }
+    }
+
+    /// Takes note of what a call came to that concerns no repository. If the store works again with it: what failed while it didn't
+    /// is waiting for its next try; now is better.
+    async fn note_answer(&self, call: StoreCall, began: Instant, outcome: Result<(), String>) {
+        if self.note_store_call(call, began, outcome) {
+            self.look_at_everything().await;
+        }
+    }
+
+    /// Has the store asked at once how it is, by a read and by a write.
+    pub(super) fn doubt_store(&self) {
+        self.check_now.notify_one();
+        self.renew_now.notify_one();
     }
 
     async fn check_api_server(&self) {
@@ -124,6 +147,18 @@ impl Engine {
             tokio::time::sleep(backoff::wait(self.options.resync_every, self.options.resync_every, 0)).await;
             self.look_at_everything().await;
         }
+    }
+}
+
+/// Waits for `wait`, or until `now` is notified; that at the earliest [`DOUBT_EVERY`] after `began`.
+async fn sleep_unless(wait: Duration, now: &Notify, began: Instant) {
+    let notified = async {
+        now.notified().await;
+        tokio::time::sleep_until(began + DOUBT_EVERY).await;
+    };
+    tokio::select! {
+        () = tokio::time::sleep(wait) => {}
+        () = notified => {}
     }
 }
 

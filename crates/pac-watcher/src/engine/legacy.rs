@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Engine;
+use super::store_health::StoreCall;
 use crate::backoff;
 use crate::error::with_causes;
 
@@ -21,9 +22,11 @@ impl Engine {
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            match self.try_to_take_over_legacy().await {
-                Ok(()) => return,
-                Err(error) => self.note_store_failure(&error, began),
+            let taken_over = self.try_to_take_over_legacy().await;
+            let outcome = taken_over.as_ref().map_err(|error| with_causes(error)).copied();
+            self.note_store_call(StoreCall::Legacy, began, outcome);
+            if taken_over.is_ok() {
+                return;
             }
             failures += 1;
             tokio::time::sleep(backoff::wait(Duration::from_millis(100), Duration::from_secs(5), failures - 1)).await;

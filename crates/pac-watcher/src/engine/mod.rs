@@ -10,16 +10,16 @@ mod past;
 mod reads;
 mod requests;
 mod starts;
+mod store_health;
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use kube::Client;
-use pac_concurrency::{DriverError, Manager, RepositoryKey, Scope};
-use tokio::sync::watch;
+use pac_concurrency::{Manager, Scope};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +27,7 @@ use tracing::{debug, error, info, warn};
 
 use self::reads::Reads;
 use self::requests::Requests;
+use self::store_health::{StoreCall, StoreHealth};
 use crate::audit::Audit;
 use crate::error::with_causes;
 use crate::health::{Health, Part};
@@ -71,7 +72,10 @@ pub struct Engine {
     // Starts and the reads they depend on; marks, on which nothing depends, queue up elsewhere.
     requests: Requests,
     marks: Requests,
-    failures: Mutex<HashMap<RepositoryKey, u32>>,
+    store_health: Mutex<StoreHealth>,
+    // Somebody has reason to doubt what is known of the store: whoever checks it, and whoever keeps the lease, looks at once.
+    check_now: Notify,
+    renew_now: Notify,
     lanes: starts::Lanes,
     complaints: starts::Complaints,
     in_flight: TaskTracker,
@@ -130,7 +134,9 @@ impl Engine {
             reads: Reads::default(),
             requests: Requests::new(REQUESTS.0, REQUESTS.1),
             marks: Requests::new(MARKS.0, MARKS.1),
-            failures: Mutex::default(),
+            store_health: Mutex::default(),
+            check_now: Notify::new(),
+            renew_now: Notify::new(),
             lanes: starts::Lanes::default(),
             complaints: starts::Complaints::default(),
             in_flight: TaskTracker::new(),
@@ -209,7 +215,7 @@ impl Engine {
             let pass = Box::pin(self.pass(&repository, scope));
             if AssertUnwindSafe(pass).catch_unwind().await.is_err() {
                 error!(%repository, "a pass panicked, which is a bug of the watcher; it is tried again, and others go on");
-                self.try_later(&repository, scope);
+                self.note_pass_failure(&repository, scope, "a bug of the watcher (see the log)".to_owned());
             }
             self.queue.done(&repository);
         }
@@ -221,22 +227,29 @@ impl Engine {
             self.queue.add(repository, Scope::Whole);
         }
         let began = Instant::now();
-        match self.manager.repositories().await {
-            Ok(listed) => {
-                for record in &listed.corrupt {
-                    warn!(place = %record.place, why = %record.why, "skipped an unreadable record of the store");
-                }
-                listed.keys.into_iter().for_each(|repository| self.queue.add(repository, Scope::Whole));
-            }
-            Err(error) => self.note_store_failure(&error, began),
+        let listed = self.manager.repositories().await;
+        let outcome = listed.as_ref().map(|_| ()).map_err(|error| with_causes(error));
+        self.note_store_call(StoreCall::List, began, outcome);
+        let Ok(listed) = listed else { return };
+        for record in &listed.corrupt {
+            warn!(place = %record.place, why = %record.why, "skipped an unreadable record of the store");
         }
+        listed.keys.into_iter().for_each(|repository| self.queue.add(repository, Scope::Whole));
     }
 
-    /// Takes note of a failed call to the store that began at `began`; conflicts are no failure.
-    fn note_store_failure(&self, error: &DriverError, began: Instant) {
-        match error {
-            DriverError::Conflict => debug!("another watcher was faster"),
-            error => self.health.trouble_of_call(Part::Store, began, with_causes(error)),
+    /// Takes note of what a call to the store came to that concerns no repository and began at `began`; says whether the store is
+    /// well again with it.
+    fn note_store_call(&self, call: StoreCall, began: Instant, outcome: Result<(), String>) -> bool {
+        let failed = outcome.is_err();
+        match self.store_health().note_call(call, outcome) {
+            Some(why) if failed => self.health.trouble_of_call(Part::Store, began, why),
+            Some(why) => self.health.trouble(Part::Store, why),
+            None => return self.health.fine(Part::Store),
         }
+        false
+    }
+
+    fn store_health(&self) -> MutexGuard<'_, StoreHealth> {
+        self.store_health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,15 +4,15 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use pac_concurrency::{Passed, RepositoryKey, RunKey, Scope, Snapshot, Standings};
+use pac_concurrency::{DriverError, Passed, RepositoryKey, RunKey, Scope, Snapshot, Standings};
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Engine;
 use super::reads::{Planned, Purpose};
-use crate::backoff;
 use crate::convert::FinalState;
+use crate::error::with_causes;
 use crate::health::Part;
 use crate::index::{Confirmed, End};
 use crate::live_read::{self, Untold};
@@ -21,6 +21,9 @@ use crate::patch;
 
 /// How soon to look again at a run another watcher has yet to start.
 const FOREIGN_LOOK: Duration = Duration::from_secs(5);
+
+/// How soon to look again at a repository that others change all the time.
+const CONFLICT_WAIT: Duration = Duration::from_millis(100);
 
 /// How soon to look again at a pause's end at the latest: clocks are set now and then.
 const LONGEST_NAP: Duration = Duration::from_secs(3600);
@@ -32,7 +35,7 @@ impl Engine {
     pub(super) async fn pass(self: &Arc<Self>, repository: &RepositoryKey, scope: Scope) {
         let began = Instant::now();
         let state = self.index.repository(repository);
-        let decide = |snapshot: &Snapshot, standings: &Standings<'_>| {
+        let decide = |snapshot: &Snapshot, scope: Scope, standings: &Standings<'_>| {
             // Looked up as late as can be: a limit may be lowered while a snapshot is loaded.
             let limit = self.index.limit_now(repository);
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,16 +46,20 @@ impl Engine {
         catalogue::PASS.observe(&[outcome], began.elapsed());
         match passed {
             Ok(passed) => {
-                self.failures().remove(repository);
-                if passed.store_answered {
-                    self.store_answered().await;
+                if self.store_health().note_success(repository) {
+                    info!(%repository, "{repository}: fine again");
+                }
+                // Sooner than the next check would find it out.
+                if passed.store_answered && self.health.is_troubled(Part::Store) {
+                    self.doubt_store();
                 }
                 self.follow_up(repository, passed).await;
             }
-            Err(error) => {
-                self.note_store_failure(&error, began);
-                self.try_later(repository, scope);
+            Err(DriverError::Conflict) => {
+                debug!(%repository, "other watchers were faster again and again");
+                self.queue.add_later(repository.clone(), scope, Instant::now() + CONFLICT_WAIT);
             }
+            Err(error) => self.note_pass_failure(repository, scope, with_causes(&error)),
         }
     }
 
@@ -98,14 +105,13 @@ impl Engine {
             self.chronicle.forget(repository);
         }
         if passed.is_blank && unknown_to_cluster {
-            let began = Instant::now();
             match self.manager.forget(repository).await {
                 Ok(true) => {
                     self.chronicle.forget(repository);
                     info!(%repository, "forgot a Repository that is gone, and of which nothing runs or waits");
                 }
                 Ok(false) => {}
-                Err(error) => self.note_store_failure(&error, began),
+                Err(error) => self.note_pass_failure(repository, Scope::Head, with_causes(&error)),
             }
         }
     }
@@ -132,16 +138,13 @@ impl Engine {
         }
     }
 
-    /// Looks at `repository` again after a while that grows with each failure.
-    pub(super) fn try_later(&self, repository: &RepositoryKey, scope: Scope) {
-        let failures = {
-            let mut failures = self.failures();
-            let count = failures.entry(repository.clone()).or_default();
-            *count += 1;
-            *count
-        };
-        let wait = backoff::wait(Duration::from_millis(100), Duration::from_secs(15), failures - 1);
-        self.queue.add_later(repository.clone(), scope, Instant::now() + wait);
+    /// Looks at `repository` again after a while that grows with each failure in a row, and has it found out whether it is the
+    /// store's.
+    pub(super) fn note_pass_failure(&self, repository: &RepositoryKey, scope: Scope, why: String) {
+        debug!(%repository, why, "a pass failed");
+        let when = self.store_health().note_failure(repository, why, Instant::now());
+        self.queue.add_later(repository.clone(), scope, when);
+        self.doubt_store();
     }
 
     /// Reads `run` from the API server, and looks again with what that says.
@@ -237,9 +240,5 @@ impl Engine {
                 engine.queue.add_later(repository.clone(), Scope::Head, when);
             }
         });
-    }
-
-    fn failures(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<RepositoryKey, u32>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

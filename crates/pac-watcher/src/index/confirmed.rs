@@ -2,13 +2,15 @@
 
 use pac_concurrency::RunKey;
 
-use crate::convert::{Phase, RunView};
+use crate::convert::RunView;
 
 /// What a live read found out about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Confirmed {
-    /// There is no such run (any more, or of this repository).
+    /// There is no such run any more.
     Gone(RunKey),
+    /// There is, and it names another repository as its own.
+    Elsewhere(RunKey),
     /// The run as it is.
     Is(RunView),
 }
@@ -19,24 +21,8 @@ impl Confirmed {
     /// Which run.
     pub fn run(&self) -> &RunKey {
         match self {
-            Self::Gone(run) => run,
+            Self::Gone(run) | Self::Elsewhere(run) => run,
             Self::Is(view) => &view.key,
-        }
-    }
-
-    /// Where it is in its life; none if there is no such run.
-    pub fn phase(&self) -> Option<Phase> {
-        match self {
-            Self::Gone(_) => None,
-            Self::Is(view) => Some(view.phase),
-        }
-    }
-
-    /// Whether the run can never run (again), for certain.
-    pub fn is_over(&self) -> bool {
-        match self {
-            Self::Gone(_) => true,
-            Self::Is(view) => matches!(view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Released),
         }
     }
 }

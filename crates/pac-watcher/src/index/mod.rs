@@ -8,7 +8,7 @@ mod repository;
 mod run;
 mod runs;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -46,12 +46,15 @@ pub struct Index {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     repositories: HashMap<RepositoryKey, Arc<Mutex<RepositoryState>>>,
     // Which repository a run was last seen under: its annotation may change, and deletions don't have to name it.
     homes: HashMap<Box<str>, RepositoryKey>,
-    global_limit: Option<i64>,
+    // What the global Repository last said that could be read, or that none of that is known.
+    global_limit: OwnLimit,
+    // Those of whose runs PAC's own queue may start some.
+    open_to_pacs_queue: BTreeSet<RepositoryKey>,
     // Whether the first full lists were taken in whole.
     is_complete: bool,
 }
@@ -59,10 +62,12 @@ struct State {
 // === impl OwnLimit ===
 
 impl OwnLimit {
-    fn effective(self, global: Option<i64>) -> Limit {
-        match self {
-            Self::Missing | Self::Unreadable => Limit::Held,
-            Self::Says(own) => Limit::effective(own, global),
+    /// The limit, where the global Repository says `global`. One that can't be read must not lift the limits it may have.
+    fn effective(self, global: Self) -> Limit {
+        match (self, global) {
+            (Self::Missing | Self::Unreadable, _) | (Self::Says(None), Self::Unreadable) => Limit::Held,
+            (Self::Says(own), Self::Says(global)) => Limit::effective(own, global),
+            (Self::Says(own), Self::Missing | Self::Unreadable) => Limit::effective(own, None),
         }
     }
 }
@@ -85,13 +90,22 @@ impl Index {
         let before = state.homes.insert(view.key.path().into(), repository.clone());
         let mut touched = vec![repository.clone()];
         if let Some(before) = before.filter(|before| *before != repository) {
-            state.locked(&before).remove_run(view.key.path());
+            state.remove_run(&before, view.key.path());
             touched.push(before);
         }
         // What comes later comes when it happens; what was there before is as old as it says.
         let age = if state.is_complete { Duration::ZERO } else { age(view.created) };
         state.locked(&repository).apply_run(view, Instant::now(), age);
+        state.note_pacs_queue(&repository);
         touched
+    }
+
+    /// The first of the Repositories that are held because PAC's own queue may start runs of theirs, and one such run.
+    pub fn open_to_pacs_queue(&self) -> Option<(RepositoryKey, String)> {
+        let state = self.state();
+        let first = state.open_to_pacs_queue.first()?;
+        let run = locked(state.repositories.get(first)?).open_to_pacs_queue().map(str::to_owned)?;
+        Some((first.clone(), run))
     }
 
     /// Takes in that the first full lists are in the index, whole.
@@ -105,7 +119,7 @@ impl Index {
     pub fn remove_run(&self, path: &str) -> Option<RepositoryKey> {
         let mut state = self.state();
         let repository = state.homes.remove(path)?;
-        state.locked(&repository).remove_run(path);
+        state.remove_run(&repository, path);
         Some(repository)
     }
 
@@ -122,11 +136,10 @@ impl Index {
             state.note_limit(key);
             return vec![key.clone()];
         }
-        let global_limit = match own {
-            OwnLimit::Says(limit) => limit,
-            // Without it nobody has a limit from it; one that can't be read must not silently lift what it said before.
-            OwnLimit::Missing => None,
-            OwnLimit::Unreadable => state.global_limit,
+        let global_limit = match (own, state.global_limit) {
+            // It goes on saying what it said before.
+            (OwnLimit::Unreadable, before @ OwnLimit::Says(_)) => before,
+            (own, _) => own,
         };
         let changed = state.global_limit != global_limit;
         state.global_limit = global_limit;
@@ -262,7 +275,34 @@ impl Index {
 
 // === impl State ===
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            repositories: HashMap::new(),
+            homes: HashMap::new(),
+            global_limit: OwnLimit::Missing,
+            open_to_pacs_queue: BTreeSet::new(),
+            is_complete: false,
+        }
+    }
+}
+
 impl State {
+    fn remove_run(&mut self, repository: &RepositoryKey, path: &str) {
+        self.locked(repository).remove_run(path);
+        self.note_pacs_queue(repository);
+    }
+
+    /// Takes note of whether PAC's own queue may start runs of `repository`.
+    fn note_pacs_queue(&mut self, repository: &RepositoryKey) {
+        let may = self.repositories.get(repository).is_some_and(|one| locked(one).open_to_pacs_queue().is_some());
+        if may {
+            self.open_to_pacs_queue.insert(repository.clone());
+        } else {
+            self.open_to_pacs_queue.remove(repository);
+        }
+    }
+
     fn entry(&mut self, repository: &RepositoryKey) -> Arc<Mutex<RepositoryState>> {
         Arc::clone(self.repositories.entry(repository.clone()).or_default())
     }
@@ -296,78 +336,4 @@ fn locked(state: &Mutex<RepositoryState>) -> MutexGuard<'_, RepositoryState> {
 }
 
 #[cfg(test)]
-mod tests {
-    use pac_concurrency::{Scope, Snapshot, Standing};
-
-    use super::*;
-    use crate::convert::Phase;
-
-    pub(super) fn view(phase: Phase) -> RunView {
-        RunView {
-            key: RunKey::new("ns", "run", "uid").unwrap(),
-            repository: RepositoryKey::new("ns", "repo").unwrap(),
-            created: 0,
-            phase,
-            begun: None,
-            release_reason: None,
-            place: None,
-            open_to_pacs_queue: false,
-            complaint: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_shown_again_is_no_reason_to_look() {
-        let key = |name| RepositoryKey::new("ns", name).unwrap();
-        let index = Index::new(key("global"));
-        assert_eq!(index.apply_run(view(Phase::Waiting)), [key("repo")]);
-        assert_eq!(index.apply_run(view(Phase::Waiting)), [], "somebody changed a label");
-        assert_eq!(index.apply_run(view(Phase::Running)), [key("repo")]);
-        let moved = || RunView { repository: key("other"), ..view(Phase::Running) };
-        assert_eq!(index.apply_run(moved()), [key("other"), key("repo")]);
-        assert_eq!(index.apply_run(moved()), []);
-        let again = || RunView { key: RunKey::new("ns", "run", "uid2").unwrap(), ..moved() };
-        assert_eq!(index.apply_run(again()), [key("other")], "another run of that name");
-        index.remove_run("ns/run");
-        assert_eq!(index.apply_run(again()), [key("other")], "it was gone meanwhile");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_look_that_comes_due_during_a_pass_is_asked_for_all_the_same() {
-        let key = |name| RepositoryKey::new("ns", name).unwrap();
-        let (index, settles) = (Index::new(key("global")), Duration::from_secs(SETTLE_SECONDS.into()));
-        index.apply_run(view(Phase::Waiting));
-        let seen = Instant::now();
-        tokio::time::advance(settles - Duration::from_millis(1)).await;
-        index.with(&key("repo"), |state| {
-            let limit = Limit::Unlimited;
-            let plan = state.decide(limit, Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, Instant::now());
-            assert_eq!(plan.enqueued, [], "its place may still be to come");
-        });
-        // So long did the commit take.
-        tokio::time::advance(Duration::from_millis(5)).await;
-        assert_eq!(index.with(&key("repo"), |state| state.next_look()), Some(seen + settles), "P4");
-    }
-
-    #[test]
-    fn to_ask_for_a_limit_makes_no_repository_known() {
-        let key = |name| RepositoryKey::new("ns", name).unwrap();
-        let index = Index::new(key("global"));
-        assert_eq!(index.limit(&key("repo")), Limit::Held);
-        assert!(index.repositories().is_empty() && index.tallies().is_empty());
-    }
-
-    #[test]
-    fn a_repository_that_can_not_be_read_holds_and_lifts_no_limit() {
-        let key = |name| RepositoryKey::new("ns", name).unwrap();
-        let index = Index::new(key("global"));
-        index.apply_repository(&key("global"), OwnLimit::Says(Some(2)));
-        index.apply_repository(&key("repo"), OwnLimit::Says(None));
-        let inherited = index.limit(&key("repo"));
-        assert_eq!(inherited.free(0), 2);
-        index.apply_repository(&key("global"), OwnLimit::Unreadable);
-        assert_eq!(index.limit(&key("repo")), inherited, "what it said before stays");
-        index.apply_repository(&key("repo"), OwnLimit::Unreadable);
-        assert_eq!(index.limit(&key("repo")), Limit::Held, "P10");
-    }
-}
+mod tests;

@@ -1,28 +1,33 @@
 //! One repository as the watches and live reads have shown it.
 
+mod live_reads;
 mod marks;
 mod measured;
+mod places;
 mod shown;
 mod starts;
 mod told;
+mod webhook_events;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pac_concurrency::{Entry, Limit, Observation, OrderKey, Plan, RunKey, Scope, Seen, Slot, Snapshot, Standing, plan};
+use pac_concurrency::{Limit, Observation, OrderKey, Plan, RunKey, Scope, Seen, Slot, Snapshot, Standing, plan};
 use tokio::time::Instant;
 
 pub use self::measured::{Started, Tally};
-use self::shown::Over;
+use self::places::Orders;
 pub use self::shown::{End, Shown, ShownRun};
+use self::shown::{Over, OverBy};
+use self::webhook_events::WebhookEvents;
+use super::OwnLimit;
 use super::run::{Mark, Run, StartState};
 use super::runs::Runs;
-use super::{Confirmed, OwnLimit, SETTLE_SECONDS};
 use crate::convert::{Phase, RepositoryMetadata, RunView};
 
-/// How long a live read stands for a run the watch doesn't show.
-const LIVE_READ_STANDS: Duration = Duration::from_secs(30);
+/// How long after a slot was claimed its former holder's start may still arrive: longer than one may be under way.
+const ANOTHERS_START_LASTS: Duration = Duration::from_secs(15);
 
 /// One repository's runs, and what its next pass needs to know of them.
 #[derive(Debug)]
@@ -39,12 +44,21 @@ pub struct RepositoryState {
     attempted: BTreeSet<Arc<str>>,
     // Done, and their final state is yet to be written.
     unmarked: BTreeSet<Arc<str>>,
+    // With something that ends at a time: they wait for a Secret, or stop without having been started.
+    timed: BTreeSet<Arc<str>>,
+    // Waiting where PAC's own queue may take them.
+    open_to_pacs_queue: BTreeSet<Arc<str>>,
+    // In the store at a place that their event's order contradicts.
+    misplaced: BTreeSet<Arc<str>>,
+    events: WebhookEvents,
     // Known to be in the store's queue, and no longer waiting.
     departed: HashSet<RunKey>,
     // Over for certain, by a live read or because another run bears the name, and since when.
     over: HashMap<RunKey, Over>,
     // Not shown by the watch, though a live read found them.
     outsiders: HashMap<RunKey, (Run, Instant)>,
+    // Whose slots were claimed, and until when a start of the former holder may still arrive.
+    claimed: HashMap<RunKey, Instant>,
     // When it was last decided what to do.
     decided_at: Option<Instant>,
     // The limit as last told, and who ran by then: they may run over it.
@@ -64,9 +78,14 @@ impl Default for RepositoryState {
             fresh: BTreeSet::new(),
             attempted: BTreeSet::new(),
             unmarked: BTreeSet::new(),
+            timed: BTreeSet::new(),
+            open_to_pacs_queue: BTreeSet::new(),
+            misplaced: BTreeSet::new(),
+            events: WebhookEvents::default(),
             departed: HashSet::new(),
             over: HashMap::new(),
             outsiders: HashMap::new(),
+            claimed: HashMap::new(),
             decided_at: None,
             limit: Limit::Held,
             tolerated: BTreeSet::new(),
@@ -89,19 +108,41 @@ impl RepositoryState {
     pub(super) fn apply_run(&mut self, view: RunView, now: Instant, age: Duration) {
         let name: Arc<str> = view.key.name().into();
         self.outsiders.remove(&view.key);
+        if self.over.get_mut(&view.key).is_some_and(|over| !over.outlasts(view.phase)) {
+            self.over.remove(&view.key);
+        }
+        let known = self.runs.named(&name).map(|run| (run.view.key == view.key, run.view.event));
+        if known.is_none_or(|known| known != (true, view.event)) {
+            if let Some((_, Some(before))) = known {
+                self.events.leave(before, &name);
+            }
+            if let Some(event) = view.event {
+                self.events.join(event, &name, view.created, now);
+            }
+        }
+        if let Some(event) = view.event.filter(|_| view.place.is_some()) {
+            self.events.note_ordered(event, &name);
+        }
         match self.runs.named_mut(&name) {
             Some(run) if run.view.key == view.key => {
                 if !matches!(view.phase, Phase::Arriving | Phase::Waiting) {
                     run.start = StartState::Idle;
                 }
+                if run.stored.is_some() && run.view.place != view.place {
+                    self.misplaced.insert(Arc::clone(&name));
+                }
                 run.show(view, now);
             }
             other => {
-                let replaced = other.map(|run| (run.view.key.clone(), run.stored));
+                let replaced = other.map(|run| (run.view.key.clone(), run.stored.is_some()));
+                // It was of another repository for a while.
+                if self.over.get(&view.key).is_some_and(|over| over.by == OverBy::Elsewhere) {
+                    self.over.remove(&view.key);
+                }
                 self.runs.insert(Arc::clone(&name), Run::new(view, now, age));
                 if let Some((replaced, stored)) = replaced {
                     // A name is free only once its object is gone, so the old run certainly is.
-                    self.note_over(replaced.clone(), now, None);
+                    self.note_over(replaced.clone(), now, OverBy::Gone);
                     self.leave(replaced, stored);
                 }
             }
@@ -112,16 +153,17 @@ impl RepositoryState {
     pub(super) fn remove_run(&mut self, path: &str) {
         let Some((_, name)) = path.split_once('/') else { return };
         if let Some(run) = self.runs.remove(name) {
-            self.running.remove(name);
-            self.fresh.remove(name);
-            self.attempted.remove(name);
-            self.unmarked.remove(name);
-            self.tolerated.remove(name);
+            let sets = [&mut self.running, &mut self.fresh, &mut self.attempted, &mut self.unmarked, &mut self.timed];
+            let more = [&mut self.open_to_pacs_queue, &mut self.misplaced, &mut self.tolerated];
+            sets.into_iter().chain(more).for_each(|set| _ = set.remove(name));
+            if let Some(event) = run.view.event {
+                self.events.leave(event, name);
+            }
             if matches!(run.view.phase, Phase::Done(_)) {
                 let since = run.over_since.unwrap_or_else(Instant::now);
-                self.note_over(run.view.key.clone(), since, Some(run.view.phase));
+                self.note_over(run.view.key.clone(), since, OverBy::Phase(run.view.phase));
             }
-            self.leave(run.view.key, run.stored);
+            self.leave(run.view.key, run.stored.is_some());
         }
     }
 
@@ -133,8 +175,8 @@ impl RepositoryState {
         }
     }
 
-    fn note_over(&mut self, run: RunKey, since: Instant, phase: Option<Phase>) {
-        self.over.entry(run).or_insert(Over { since, phase });
+    fn note_over(&mut self, run: RunKey, since: Instant, by: OverBy) {
+        self.over.entry(run).or_insert(Over::new(since, by));
     }
 
     /// Puts a run into the sets it belongs to now.
@@ -146,34 +188,15 @@ impl RepositoryState {
             self.tolerated.remove(name);
         }
         put(&mut self.running, name, current && run.is_running());
-        put(&mut self.fresh, name, current && run.is_pending() && !run.stored);
+        put(&mut self.fresh, name, current && run.is_pending() && run.stored.is_none());
         put(&mut self.attempted, name, current && run.is_pending() && run.start != StartState::Idle);
         put(&mut self.unmarked, name, matches!(run.view.phase, Phase::Done(_)) && run.mark == Mark::None);
-        let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Released);
-        if over && run.stored {
+        put(&mut self.timed, name, current && (run.stopping_since.is_some() || run.unready_until().is_some()));
+        put(&mut self.open_to_pacs_queue, name, current && run.is_pending() && run.view.open_to_pacs_queue);
+        let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Stopping | Phase::Released);
+        if over && run.stored.is_some() {
             self.departed.insert(run.view.key.clone());
         }
-    }
-
-    /// Takes in what a live read found.
-    pub fn confirm(&mut self, confirmed: Confirmed, now: Instant) {
-        let run = confirmed.run().clone();
-        if confirmed.is_over() {
-            self.outsiders.remove(&run);
-            self.note_over(run.clone(), now, confirmed.phase());
-            self.sort_in(&run.name().into());
-            return;
-        }
-        let Confirmed::Is(view) = confirmed else { return };
-        match self.run_mut(&run) {
-            // The watch is behind: someone started it.
-            Some(known) if view.phase == Phase::Running => known.acknowledge(),
-            Some(_) => {}
-            None => {
-                drop(self.outsiders.insert(run.clone(), (Run::new(view, now, Duration::ZERO), now + LIVE_READ_STANDS)))
-            }
-        }
-        self.sort_in(&run.name().into());
     }
 
     /// Until when the live reads of runs the watch doesn't show stand, if there are any.
@@ -202,16 +225,19 @@ impl RepositoryState {
             self.compare_with(snapshot);
         }
         self.outsiders.retain(|_, (_, until)| *until > now);
-        let unsettled = self.fresh.iter().filter_map(|name| self.runs.named(name)).filter(|run| !run.is_settled(now));
-        let unsettled_since = unsettled.map(|run| run.view.created - i64::from(SETTLE_SECONDS)).min();
+        self.claimed.retain(|_, until| *until > now);
+        let mut orders = Orders::default();
+        let moved = self.moved_entries(&mut orders);
+        let unsettled = self.unsettled(now, &mut orders);
         plan(
             snapshot,
             &Observation {
                 limit,
-                running: self.entries(&self.running),
-                waiting: self.settled_entries(now),
+                running: self.running_entries(&mut orders),
+                waiting: self.settled_entries(now, &mut orders),
+                moved,
                 departed: self.departed.iter().cloned().collect(),
-                unsettled_since,
+                settled: &|entry| !unsettled.holds(entry, self.event_of(&entry.run)),
                 seen: &|run| self.seen(run, now),
                 standing,
             },
@@ -220,11 +246,13 @@ impl RepositoryState {
 
     /// Which runs the store has, now that all of it was loaded.
     fn compare_with(&mut self, snapshot: &Snapshot) {
-        let queued: HashSet<&RunKey> = snapshot.waiting.iter().map(|entry| &entry.run).collect();
+        let queued: HashMap<&RunKey, OrderKey> =
+            snapshot.waiting.iter().map(|entry| (&entry.run, entry.order)).collect();
+        let held = |run: &RunKey| snapshot.slots.get(run).map(|slot| slot.entry.order);
         let names: Vec<Arc<str>> = self.runs.names().cloned().collect();
         for name in names {
             if let Some(run) = self.runs.named_mut(&name) {
-                run.stored = queued.contains(&run.view.key) || snapshot.slots.contains_key(&run.view.key);
+                run.stored = queued.get(&run.view.key).copied().or_else(|| held(&run.view.key));
                 // A full pass takes nothing on trust: what was done may be done once more, to no effect.
                 if run.mark == Mark::Written {
                     run.mark = Mark::None;
@@ -235,22 +263,24 @@ impl RepositoryState {
             }
             self.sort_in(&name);
         }
-        self.departed.retain(|run| queued.contains(run));
+        self.departed.retain(|run| queued.contains_key(run));
         let shown = |run: &RunKey| self.runs.get(run).is_some();
-        self.over.retain(|run, _| queued.contains(run) || snapshot.slots.contains_key(run) || shown(run));
+        self.over.retain(|run, _| queued.contains_key(run) || snapshot.slots.contains_key(run) || shown(run));
     }
 
     /// Takes in what was committed.
     pub fn committed(&mut self, plan: &Plan, now: Instant) {
-        let stored = [&plan.enqueued, &plan.granted, &plan.adopted, &plan.claimed];
+        let stored = [&plan.enqueued, &plan.moved, &plan.granted, &plan.adopted, &plan.claimed];
         for entry in stored.into_iter().flatten() {
-            self.on_run(&entry.run, |run| run.stored = true);
+            self.misplaced.remove(entry.run.name());
+            self.on_run(&entry.run, |run| run.stored = Some(entry.order));
         }
         for entry in &plan.claimed {
-            self.on_run(&entry.run, |run| run.claim(now));
+            self.claimed.insert(entry.run.clone(), now + ANOTHERS_START_LASTS);
+            self.on_run(&entry.run, Run::claim);
         }
         for run in &plan.released {
-            if self.on_run(run, |run| run.stored = false).is_none() {
+            if self.on_run(run, |run| run.stored = None).is_none() {
                 self.over.remove(run);
             }
             self.departed.remove(run);
@@ -259,15 +289,19 @@ impl RepositoryState {
 
     /// When there is next a reason to look again that no event will bring. It may have come since the last decision, which
     /// didn't know of it then (P4).
-    pub fn next_look(&self) -> Option<Instant> {
+    pub fn next_look<'a>(&'a self) -> Option<Instant> {
         let is_to_come = |at: &Instant| self.decided_at.is_none_or(|decided_at| *at > decided_at);
         let of_run = |run: &Run| match run.start {
             StartState::Unknown(until) | StartState::Refused(until) => Some(until),
-            _ => run.unsettled_until(),
+            _ => self.unsettled_until(run),
         };
-        let shown = self.fresh.iter().chain(&self.attempted).filter_map(|name| self.runs.named(name));
+        let named = |names: &'a BTreeSet<Arc<str>>| names.iter().filter_map(|name| self.runs.named(name));
         let outsiders = self.outsiders.values().map(|(run, _)| run);
-        shown.chain(outsiders).filter_map(of_run).chain(self.live_reads_stand_until()).filter(is_to_come).min()
+        let looks = named(&self.fresh).chain(named(&self.attempted)).chain(outsiders).filter_map(of_run);
+        let timed = named(&self.timed).flat_map(|run| [run.unready_until(), run.stopping_until()]).flatten();
+        let unmarked = named(&self.unmarked).filter_map(Run::unmarked_until);
+        let others = timed.chain(unmarked).chain(self.live_reads_stand_until());
+        looks.chain(others).filter(is_to_come).min()
     }
 
     fn seen(&self, run: &RunKey, now: Instant) -> Seen {
@@ -275,54 +309,21 @@ impl RepositoryState {
             return Seen::Over;
         }
         let Some(known) = self.run(run) else { return Seen::Missing };
-        match (seen_phase(known.view.phase), known.start) {
+        let seen = seen_phase(known.view.phase);
+        if matches!(seen, Seen::Waiting | Seen::Stopping)
+            && let Some(until) = known.stopping_until()
+        {
+            return if until > now { Seen::Stopping } else { Seen::Withdrawn };
+        }
+        match (seen, known.start) {
             (Seen::Waiting, StartState::Acknowledged) => Seen::Running,
             (Seen::Waiting, StartState::UnderWay) => Seen::Starting,
             (Seen::Waiting, StartState::Unknown(until)) if until > now => Seen::Starting,
             (Seen::Waiting, StartState::Unstarted(until)) if until > now => Seen::Unstarted,
             (Seen::Waiting, StartState::Refused(until)) if until > now => Seen::HeldBack,
+            (Seen::Waiting, _) if known.unready_until().is_some_and(|until| until > now) => Seen::Unready,
             (seen, _) => seen,
         }
-    }
-
-    fn settled_entries(&self, now: Instant) -> Vec<Entry> {
-        let fresh = self.fresh.iter().filter_map(|name| self.runs.named(name));
-        let settled = fresh.filter(|run| run.view.phase == Phase::Waiting && run.is_settled(now));
-        self.in_place(settled)
-    }
-
-    fn entries(&self, names: &BTreeSet<Arc<str>>) -> Vec<Entry> {
-        self.in_place(names.iter().filter_map(|name| self.runs.named(name)))
-    }
-
-    fn in_place<'a>(&self, runs: impl Iterator<Item = &'a Run>) -> Vec<Entry> {
-        let mut events = None;
-        runs.map(|run| Entry::new(run.view.key.clone(), self.order(&run.view, &mut events))).collect()
-    }
-
-    /// The run's place: by its event if it has one, by its own creation otherwise.
-    fn order(&self, view: &RunView, events: &mut Option<HashMap<u64, i64>>) -> OrderKey {
-        let Some(place) = &view.place else { return OrderKey::alone(view.created) };
-        // The event's first run must be of the event by its own word, lest a run names an old one to get before others.
-        let first = self.runs.named(&place.first).map(|run| &run.view);
-        let first = first.filter(|first| first.place.as_ref().is_some_and(|other| other.event == place.event));
-        let event_created = match first {
-            Some(first) => first.created,
-            // It is done and gone: the oldest of those left stands for it.
-            None => *events.get_or_insert_with(|| self.oldest_by_event()).get(&place.event).unwrap_or(&view.created),
-        };
-        OrderKey { event_created, position: place.position, created: view.created }
-    }
-
-    fn oldest_by_event(&self) -> HashMap<u64, i64> {
-        let mut oldest = HashMap::new();
-        for run in self.runs.iter() {
-            if let Some(place) = &run.view.place {
-                let created = oldest.entry(place.event).or_insert(run.view.created);
-                *created = run.view.created.min(*created);
-            }
-        }
-        oldest
     }
 
     /// What is known of `run`, by the watch or by a live read.
@@ -340,6 +341,7 @@ fn seen_phase(phase: Phase) -> Seen {
     match phase {
         Phase::Arriving | Phase::Waiting => Seen::Waiting,
         Phase::Withdrawn => Seen::Withdrawn,
+        Phase::Stopping => Seen::Stopping,
         Phase::Running => Seen::Running,
         // An operator took its slot although it runs: it is over as far as slots go.
         Phase::Done(_) | Phase::Released => Seen::Over,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use pac_concurrency::OrderKey;
 use tokio::time::Instant;
 
-use super::SETTLE_SECONDS;
 use crate::backoff;
 use crate::convert::{Phase, RunView};
 
@@ -17,8 +17,12 @@ const UNKNOWN_WAIT_MOST: Duration = Duration::from_secs(15);
 /// First wait after a final state that could not be written; doubles with each further one.
 const UNMARKED_WAIT: Duration = Duration::from_millis(100);
 const UNMARKED_WAIT_MOST: Duration = Duration::from_secs(15);
-/// How long after a slot was claimed its former holder's start may still arrive: longer than one may be under way.
-const ANOTHERS_START_LASTS: Duration = Duration::from_secs(15);
+/// How long a run that was asked to stop gracefully before it was started is given to begin with its last tasks. Tekton does at
+/// once, where it is there at all; what begins later is counted, too, from then on.
+const STOPPING_LASTS: Duration = Duration::from_secs(30);
+/// How long a run is kept waiting for the Secret that PAC's watcher makes for it. Runs of PAC's own queue find it there; in a
+/// burst it takes seconds, and where PAC's watcher is away a start without it is better than none.
+const SECRET_WITHIN: Duration = Duration::from_secs(15);
 
 /// What became of our own attempts to start a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,14 +64,14 @@ pub(super) struct Run {
     pub(super) over_since: Option<Instant>,
     /// Since when the slot it was given was nobody's, if it was another run's before.
     pub(super) slot_idle_since: Option<Instant>,
-    /// Whether it is known to be in the store, queued or with a slot.
-    pub(super) stored: bool,
+    /// Its place in the store, queued or with a slot; none if it isn't known to be there.
+    pub(super) stored: Option<OrderKey>,
+    /// Since when it has been seen to be stopping before it was started, by the watch or a live read.
+    pub(super) stopping_since: Option<Instant>,
     pub(super) start: StartState,
     pub(super) mark: Mark,
     /// How often its final state could not be written, and when to try again.
     unmarked: Option<(u32, Instant)>,
-    /// Until when another watcher's start of it may arrive, whose slot we claimed.
-    another_may_start_until: Option<Instant>,
     /// What the API server said when it last refused a start.
     pub(super) refusal: Option<String>,
     /// Whether it was told that others passed it since.
@@ -81,17 +85,18 @@ impl Run {
     /// A run seen for the first time, after it has been there for `age`.
     pub(super) fn new(view: RunView, now: Instant, age: Duration) -> Self {
         let over_since = matches!(view.phase, Phase::Done(_)).then_some(now);
+        let stopping_since = (view.phase == Phase::Stopping).then_some(now);
         Self {
             view,
             seen_since: now,
             age,
             over_since,
             slot_idle_since: None,
-            stored: false,
+            stored: None,
+            stopping_since,
             start: StartState::Idle,
             mark: Mark::None,
             unmarked: None,
-            another_may_start_until: None,
             refusal: None,
             passed_over: false,
             failures: 0,
@@ -102,6 +107,12 @@ impl Run {
     pub(super) fn show(&mut self, mut view: RunView, now: Instant) {
         if matches!(view.phase, Phase::Done(_)) {
             self.over_since.get_or_insert(now);
+        }
+        match view.phase {
+            Phase::Stopping => _ = self.stopping_since.get_or_insert(now),
+            // What the watch shows may be older than what a live read found.
+            Phase::Arriving | Phase::Waiting => {}
+            Phase::Withdrawn | Phase::Running | Phase::Released | Phase::Done(_) => self.stopping_since = None,
         }
         // Snapshots share the key's text: it is kept once.
         std::mem::swap(&mut self.view.key, &mut view.key);
@@ -126,18 +137,18 @@ impl Run {
         match self.view.phase {
             Phase::Running => true,
             Phase::Arriving | Phase::Waiting => self.start == StartState::Acknowledged,
-            Phase::Withdrawn | Phase::Released | Phase::Done(_) => false,
+            Phase::Withdrawn | Phase::Stopping | Phase::Released | Phase::Done(_) => false,
         }
     }
 
-    /// Until when its place is still to come: an order annotation may yet be written.
-    pub(super) fn unsettled_until(&self) -> Option<Instant> {
-        let unplaced = self.is_pending() && self.view.place.is_none() && !self.stored;
-        unplaced.then(|| self.seen_since + Duration::from_secs(SETTLE_SECONDS.into()))
+    /// Until when it isn't to be started for want of its Secret.
+    pub(super) fn unready_until(&self) -> Option<Instant> {
+        (self.is_pending() && self.view.awaits_secret).then(|| self.seen_since + SECRET_WITHIN)
     }
 
-    pub(super) fn is_settled(&self, now: Instant) -> bool {
-        self.unsettled_until().is_none_or(|until| until <= now)
+    /// Until when it may begin with its last tasks, though it was never started.
+    pub(super) fn stopping_until(&self) -> Option<Instant> {
+        self.stopping_since.map(|since| since + STOPPING_LASTS)
     }
 
     /// Notes that a start was refused; says until when the run is held back.
@@ -175,20 +186,14 @@ impl Run {
         until
     }
 
-    /// Whether its final state may be written now.
-    pub(super) fn is_to_be_marked(&self, now: Instant) -> bool {
-        self.unmarked.is_none_or(|(_, until)| until <= now)
-    }
-
-    /// Until when it may still be started by another watcher, whatever we are told of our own start.
-    pub(super) fn another_may_start_until(&self, now: Instant) -> Option<Instant> {
-        self.another_may_start_until.filter(|until| *until > now)
+    /// When its final state may be written, after it could not be.
+    pub(super) fn unmarked_until(&self) -> Option<Instant> {
+        self.unmarked.map(|(_, until)| until)
     }
 
     /// Notes that its slot was claimed from another watcher. What is known of a refusal counts no more: what that watcher did
     /// since is not known, and its start may still be under way.
-    pub(super) fn claim(&mut self, now: Instant) {
-        self.another_may_start_until = Some(now + ANOTHERS_START_LASTS);
+    pub(super) fn claim(&mut self) {
         if matches!(self.start, StartState::Refused(_) | StartState::Unstarted(_)) {
             self.start = StartState::Idle;
         }

@@ -108,7 +108,7 @@ impl Onlooker {
         match run.phase {
             Phase::Done(state) => return (Answer::Done, done(state)),
             Phase::Released => return released(run),
-            Phase::Withdrawn => {
+            Phase::Withdrawn | Phase::Stopping => {
                 let why = "it was cancelled or is being deleted, and is not going to be started";
                 return (Answer::Withdrawn, why.to_owned());
             }
@@ -130,6 +130,9 @@ impl Onlooker {
                 _ => Answer::LimitUnreadable,
             };
             return Some((answer, format!("{why}; none of its runs is admitted until that is mended")));
+        }
+        if let Some(why) = self.health.trouble_of(Part::PacsQueue).filter(|_| shown.open_to_pacs_queue) {
+            return Some((Answer::PacsQueue, why));
         }
         if let Some(pause) = lasting(shown.pause.as_ref(), Timestamp::now()) {
             let until = match (pause.until, pause.complaint) {
@@ -183,14 +186,24 @@ fn judge_waiting(run: &ShownRun, told: &Explanation, limit: Limit) -> Verdict {
         let failed = failed.map(|why| format!("; the last try came to nothing: {why}")).unwrap_or_default();
         return (Answer::Starting, format!("it has a slot, and is being started{failed}"));
     }
+    if !run.is_ours {
+        let why = "its Repository has no limit and Pipelines-as-Code gave it no order (annotation \
+                   pipelinesascode.tekton.dev/execution-order): somebody else made it wait, such as Kueue, and is to start it";
+        return (Answer::Foreign, why.to_owned());
+    }
     if run.phase == Phase::Arriving {
         let why = "Pipelines-as-Code has not said yet that it is queued (annotation pipelinesascode.tekton.dev/state)";
         return (Answer::Arriving, why.to_owned());
     }
     if run.settles.is_some_and(|settles| settles > now) {
         let why = "its place among the runs of its event is still to come (annotation \
-                   pipelinesascode.tekton.dev/execution-order); without one it is queued by its creation time in a few seconds";
+                   pipelinesascode.tekton.dev/execution-order); without one it is queued by what is known in a few seconds";
         return (Answer::PlaceToCome, why.to_owned());
+    }
+    if run.awaits_secret_until.is_some_and(|until| until > now) && told.ahead.is_empty() {
+        let why = "it is next, and Pipelines-as-Code is still to make the Secret with which it clones its Git repository \
+                   (annotation pipelinesascode.tekton.dev/secret-created); without it, it is started a few seconds later";
+        return (Answer::Waiting, why.to_owned());
     }
     let ahead = match told.ahead.len() {
         0 => "it is next".to_owned(),

@@ -199,7 +199,7 @@ impl Onlooker {
         let has_place = |entry: &&Entry| runs.get(&entry.run).is_none_or(|run| is_pending(run));
         let mut queue: BTreeSet<&Entry> = snapshot.waiting.iter().filter(has_place).collect();
         let stored: BTreeSet<&RunKey> = queue.iter().map(|entry| &entry.run).collect();
-        let fresh = shown.runs.iter().filter(|run| is_pending(run)).map(|run| &run.entry);
+        let fresh = shown.runs.iter().filter(|run| is_pending(run) && run.is_ours).map(|run| &run.entry);
         queue.extend(fresh.filter(|entry| !stored.contains(&entry.run) && !snapshot.slots.contains_key(&entry.run)));
         let now = Instant::now();
         let view = |(position, entry): (usize, &Entry)| WaitingView {
@@ -222,7 +222,10 @@ impl Onlooker {
             OwnLimit::Missing => format!("there is no Repository {key}"),
             OwnLimit::Unreadable => format!("Repository {key} can't be read"),
             OwnLimit::Says(Some(own)) => format!("no limit can be {own}"),
-            OwnLimit::Says(None) => "the global Repository's limit is none a limit can be".to_owned(),
+            OwnLimit::Says(None) => {
+                "it has no limit of its own, and the global Repository can't be read, or its limit is none a limit can be"
+                    .to_owned()
+            }
         });
         LimitView { text: limit.to_string(), why }
     }
@@ -277,7 +280,7 @@ fn state_of_slot(run: &ShownRun) -> &'static str {
     match run.phase {
         _ if is_running(run) => "running",
         Phase::Arriving | Phase::Waiting => "starting",
-        Phase::Running | Phase::Withdrawn | Phase::Released | Phase::Done(_) => "ending",
+        Phase::Running | Phase::Withdrawn | Phase::Stopping | Phase::Released | Phase::Done(_) => "ending",
     }
 }
 

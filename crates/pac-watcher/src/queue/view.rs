@@ -204,6 +204,8 @@ pub enum Answer {
     LimitUnreadable,
     /// An operator paused its Repository.
     Paused,
+    /// PAC's own queue may start runs of its Repository, too.
+    PacsQueue,
     /// The store can't be reached.
     StoreUnreachable,
     /// The API server can't be reached.

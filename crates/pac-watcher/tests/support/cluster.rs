@@ -14,11 +14,16 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         if let Ok(real) = std::env::var("PAC_TEST_KUBECONFIG") {
-            return Self { development: None, kubeconfig: real.into(), folder };
+            return Self { development: None, kubeconfig: real.into(), folder: tempfile::tempdir().unwrap() };
         }
-        let development = DevCluster::start(Options::default()).await.unwrap();
+        Self::play(Options::default()).await
+    }
+
+    /// The development cluster, played like this.
+    pub async fn play(options: Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let development = DevCluster::start(options).await.unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, development.kubeconfig()).unwrap();
         Self { development: Some(development), kubeconfig, folder }
@@ -49,6 +54,11 @@ impl Cluster {
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         Client::try_from(config).unwrap()
+    }
+
+    /// The development cluster itself, for tests that run in no other.
+    pub fn development(&self) -> &DevCluster {
+        self.development.as_ref().unwrap()
     }
 
     /// The switchboard for faults. A real cluster has none: a test that needs it says so and is not run there.

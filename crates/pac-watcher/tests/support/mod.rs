@@ -27,13 +27,13 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
-use pac_devcluster::FaultId;
+use pac_devcluster::{FaultId, Options};
 use pac_devservers::proxy::Proxy;
 use serde_json::{Value, json};
 
 pub use cluster::Cluster;
 pub use recorder::{Recorder, Run};
-pub use treacherous::{RESYNCING, TREACHEROUS};
+pub use treacherous::{BROKEN, RESYNCING, TREACHEROUS};
 pub use watcher::{SILENT_PORT, Watcher};
 
 /// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.
@@ -66,7 +66,18 @@ impl World {
     }
 
     pub async fn with_namespace(namespace: String) -> Self {
-        let cluster = Cluster::start().await;
+        Self::of(Cluster::start().await, namespace).await
+    }
+
+    /// A development cluster played like this, with a watcher beside PAC's.
+    pub async fn beside_pac(options: Options) -> Self {
+        let cluster = Cluster::play(options).await;
+        let mut world = Self::of(cluster, "test-beside-pac".to_owned()).await;
+        world.watcher = Some(Watcher::start_beside_pac(world.cluster.kubeconfig_file()));
+        world
+    }
+
+    async fn of(cluster: Cluster, namespace: String) -> Self {
         let client = cluster.client().await;
         let recorder = Recorder::start(client.clone(), &namespace);
         let world = Self { cluster, client, namespace, recorder, watcher: None };

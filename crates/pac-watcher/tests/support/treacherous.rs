@@ -1,5 +1,5 @@
 //! A store with a bug: it panics whenever a run of one repository is to be admitted, three times. Once a run of another one is
-//! admitted, it says that it may have missed changes. It logs what is loaded.
+//! admitted, it says that it may have missed changes. A third one can't be read at all. It logs what is loaded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Change, Delta, Driver, DriverError, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
+    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
     Snapshot, Version, Window,
 };
 use pac_driver_mem::MemDriver;
@@ -19,6 +19,9 @@ pub const TREACHEROUS: &str = "treacherous";
 
 /// The repository after whose admissions everything has to be looked at.
 pub const RESYNCING: &str = "resyncing";
+
+/// The repository that can't be read.
+pub const BROKEN: &str = "broken";
 
 #[derive(Debug)]
 pub struct Treacherous {
@@ -49,6 +52,9 @@ impl Driver for Treacherous {
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
         tracing::debug!("load of {repository}");
+        if repository.name() == BROKEN {
+            return Err(DriverError::Unavailable(Fault::new("its rows are locked")));
+        }
         self.store.load(repository, window).await
     }
 

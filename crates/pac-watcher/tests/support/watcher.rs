@@ -70,15 +70,20 @@ impl Watcher {
     }
 
     pub fn start_as(kubeconfig: &Path, identity: &str) -> Self {
-        Self::start_with(kubeconfig, identity, true)
+        Self::start_with(kubeconfig, identity, Mode::Standalone, true)
+    }
+
+    /// One beside PAC's own.
+    pub fn start_beside_pac(kubeconfig: &Path) -> Self {
+        Self::start_with(kubeconfig, "watcher-0", Mode::Companion, true)
     }
 
     /// One of several that all lead.
     pub fn start_without_election(kubeconfig: &Path, identity: &str) -> Self {
-        Self::start_with(kubeconfig, identity, false)
+        Self::start_with(kubeconfig, identity, Mode::Standalone, false)
     }
 
-    fn start_with(kubeconfig: &Path, identity: &str, leader_elect: bool) -> Self {
+    fn start_with(kubeconfig: &Path, identity: &str, mode: Mode, leader_elect: bool) -> Self {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -108,7 +113,7 @@ impl Watcher {
                 request_timeout: Duration::from_secs(10),
             },
             global_repository: "pipelines-as-code".to_owned(),
-            mode: Mode::Standalone,
+            mode,
             identity: identity.to_owned(),
             leader_elect,
             leader_lease: Duration::from_secs(15),

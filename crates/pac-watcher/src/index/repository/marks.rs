@@ -18,7 +18,7 @@ impl RepositoryState {
             if let Some(run) = self.runs.named_mut(&name)
                 && let Phase::Done(state) = run.view.phase
             {
-                if run.is_to_be_marked(now) {
+                if run.unmarked_until().is_none_or(|until| until <= now) {
                     run.mark = Mark::UnderWay;
                     done.push((run.view.key.clone(), state));
                 } else {

@@ -73,7 +73,8 @@ fn over(running: usize, limit: Limit) -> usize {
 impl RepositoryState {
     /// The repository in numbers.
     pub fn tally(&self, now: Instant) -> Tally {
-        let waits = self.runs.iter().filter(|run| run.is_pending()).map(|run| run.waited(now));
+        let ours = self.runs.iter().filter(|run| run.is_pending() && self.is_ours(run));
+        let waits = ours.map(|run| run.waited(now));
         let (waiting, longest_wait) =
             waits.fold((0, Duration::ZERO), |(count, most), wait| (count + 1, most.max(wait)));
         let tolerated = self.tolerated.iter().filter(|name| self.running.contains(*name)).count();
@@ -85,7 +86,7 @@ impl RepositoryState {
             longest_wait,
             paused: pause.is_some(),
             paused_without_end: pause.is_some_and(|pause| pause.until().is_none()),
-            open_to_pacs_queue: self.runs.iter().filter(|run| run.is_pending() && run.view.open_to_pacs_queue).count(),
+            open_to_pacs_queue: self.open_to_pacs_queue.len(),
         }
     }
 
@@ -156,7 +157,9 @@ mod tests {
             phase: Phase::Running,
             begun: None,
             release_reason: None,
+            event: None,
             place: None,
+            awaits_secret: false,
             open_to_pacs_queue: false,
             complaint: None,
         }

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Entry, Limit, RunKey};
 use tokio::time::Instant;
 
-use super::{OwnLimit, Phase, RepositoryState, StartState};
+use super::{Orders, OwnLimit, Phase, RepositoryState, StartState};
 use crate::convert::FinalState;
 use crate::pause::Pause;
 
@@ -17,6 +17,8 @@ pub struct Shown {
     pub own_limit: OwnLimit,
     /// What an operator says, whether it still lasts or not.
     pub pause: Option<Pause>,
+    /// Whether it is held because PAC's own queue may start runs of it.
+    pub open_to_pacs_queue: bool,
     /// Every run the watch shows.
     pub runs: Vec<ShownRun>,
 }
@@ -38,6 +40,10 @@ pub struct ShownRun {
     pub refusal: Option<String>,
     /// Until when its place is still to come.
     pub settles: Option<Instant>,
+    /// Until when the Secret it needs is waited for.
+    pub awaits_secret_until: Option<Instant>,
+    /// Whether it waits for us: where there is no limit, somebody else may hold it.
+    pub is_ours: bool,
     /// Why an operator released it.
     pub release_reason: Option<String>,
 }
@@ -47,8 +53,43 @@ pub struct ShownRun {
 pub(super) struct Over {
     /// Since when.
     pub(super) since: Instant,
-    /// Where it was in its life when it was last seen; none if it wasn't seen any more.
-    pub(super) phase: Option<Phase>,
+    /// By what.
+    pub(super) by: OverBy,
+    /// Whether the watch has shown the same since: what it shows after that is news.
+    pub(super) was_shown: bool,
+}
+
+/// Why a run is known to be over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OverBy {
+    /// It was seen where it is never to run, or run again, in its life.
+    Phase(Phase),
+    /// It isn't there any more, or another run bears its name.
+    Gone,
+    /// It is of another repository now.
+    Elsewhere,
+}
+
+// === impl Over ===
+
+impl Over {
+    pub(super) fn new(since: Instant, by: OverBy) -> Self {
+        Self { since, by, was_shown: false }
+    }
+
+    /// Takes in what the watch shows of the run; says whether it is over all the same. The watch may be behind a live read, but
+    /// what was only not to run may come to run by another's doing: then it counts (P1).
+    pub(super) fn outlasts(&mut self, shown: Phase) -> bool {
+        match self.by {
+            OverBy::Phase(Phase::Withdrawn | Phase::Stopping) if shown == Phase::Running => false,
+            OverBy::Phase(Phase::Released) if shown == Phase::Running => !self.was_shown,
+            OverBy::Phase(by) => {
+                self.was_shown |= by == shown;
+                true
+            }
+            OverBy::Gone | OverBy::Elsewhere => true,
+        }
+    }
 }
 
 /// Why a run that had a slot or a place has none any more.
@@ -97,35 +138,47 @@ impl fmt::Display for End {
 // === impl RepositoryState ===
 
 impl RepositoryState {
-    /// The limit to admit by at `now`, where the global Repository says `global`: while it is paused nobody is admitted.
-    pub fn limit_at(&self, now: Timestamp, global: Option<i64>) -> Limit {
+    /// The limit to admit by at `now`, where the global Repository says `global`: while it is paused nobody is admitted, nor
+    /// while PAC's own queue may start runs of it.
+    pub fn limit_at(&self, now: Timestamp, global: OwnLimit) -> Limit {
         let paused = self.metadata.pause.as_ref().is_some_and(|pause| pause.lasts_at(now));
-        if paused { Limit::Held } else { self.own_limit.effective(global) }
+        if paused || !self.open_to_pacs_queue.is_empty() { Limit::Held } else { self.own_limit.effective(global) }
     }
 
     /// All of it, for people.
     pub fn shown(&self) -> Shown {
-        let mut events = None;
+        let mut orders = Orders::default();
         let runs = self.runs.iter().map(|run| ShownRun {
-            entry: Entry::new(run.view.key.clone(), self.order(&run.view, &mut events)),
+            entry: Entry::new(run.view.key.clone(), self.order(&run.view, &mut orders)),
             phase: run.view.phase,
             created: run.view.created,
             begun: run.view.begun,
             start: run.start,
             refusal: run.refusal.clone(),
-            settles: run.unsettled_until(),
+            settles: self.unsettled_until(run),
+            awaits_secret_until: run.unready_until(),
+            is_ours: self.is_ours(run),
             release_reason: run.view.release_reason.clone(),
         });
-        Shown { own_limit: self.own_limit, pause: self.metadata.pause.clone(), runs: runs.collect() }
+        Shown {
+            own_limit: self.own_limit,
+            pause: self.metadata.pause.clone(),
+            open_to_pacs_queue: !self.open_to_pacs_queue.is_empty(),
+            runs: runs.collect(),
+        }
     }
 
     /// Why `run` is released. To be asked before [`RepositoryState::committed`].
     pub fn end_of(&self, run: &RunKey) -> End {
         let shown = self.runs.get(run);
         let over = self.over.get(run);
-        match (over.and_then(|over| over.phase).or(shown.map(|known| known.view.phase)), shown) {
+        let by = over.and_then(|over| match over.by {
+            OverBy::Phase(phase) => Some(phase),
+            OverBy::Gone | OverBy::Elsewhere => None,
+        });
+        match (by.or(shown.map(|known| known.view.phase)), shown) {
             (Some(Phase::Done(state)), _) => End::Done(state),
-            (Some(Phase::Withdrawn), _) => End::Withdrawn,
+            (Some(Phase::Withdrawn | Phase::Stopping), _) => End::Withdrawn,
             (Some(Phase::Released), shown) => {
                 End::ByOperator(shown.and_then(|known| known.view.release_reason.clone()).unwrap_or_default())
             }
@@ -143,7 +196,8 @@ impl RepositoryState {
         for name in names {
             let Some(run) = self.runs.named(&name) else { continue };
             let held_back = matches!(run.start, StartState::Refused(until) if until > now) && !run.passed_over;
-            if held_back && Entry::new(run.view.key.clone(), self.order(&run.view, &mut None)) < *admitted {
+            if held_back && Entry::new(run.view.key.clone(), self.order(&run.view, &mut Orders::default())) < *admitted
+            {
                 passed.push((run.view.key.clone(), run.refusal.clone().unwrap_or_default()));
                 if let Some(run) = self.runs.named_mut(&name) {
                     run.passed_over = true;

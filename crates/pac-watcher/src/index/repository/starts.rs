@@ -40,19 +40,23 @@ impl RepositoryState {
     /// Notes that a live read found `run` pending, with no start of ours under way. That says nothing while another watcher's
     /// may be: then it says when to look again.
     pub fn note_unstarted(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
+        let another_may_until = self.another_may_start_until(run, now);
         self.on_run(run, |run| {
-            let another_may_until = run.another_may_start_until(now);
             if another_may_until.is_none() && run.start != StartState::UnderWay {
                 run.start = StartState::Unstarted(now + UNSTARTED_STANDS);
             }
-            another_may_until
-        })
-        .flatten()
+        });
+        another_may_until
     }
 
     /// Whether another watcher, whose slot was claimed, may still start `run`: until then no refusal of ours frees the slot (P1).
     pub fn may_be_started_by_another(&self, run: &RunKey, now: Instant) -> bool {
-        self.runs.get(run).is_some_and(|known| known.another_may_start_until(now).is_some())
+        self.another_may_start_until(run, now).is_some()
+    }
+
+    /// Until when another watcher, whose slot was claimed, may still start `run`, whether or not the watch shows it.
+    fn another_may_start_until(&self, run: &RunKey, now: Instant) -> Option<Instant> {
+        self.claimed.get(run).copied().filter(|until| *until > now)
     }
 
     /// Notes that nobody knows what became of the start of `run`; says when to try again.

@@ -150,7 +150,9 @@ fn may_release(path: &str, phase: Phase, force: bool) -> Result<(), Failure> {
         ),
         Phase::Released => nothing("was released before"),
         Phase::Done(_) => nothing("is done: its slot is freed without your help"),
-        Phase::Withdrawn => nothing("was cancelled or is being deleted: its place is freed without your help"),
+        Phase::Withdrawn | Phase::Stopping => {
+            nothing("was cancelled or is being deleted: its place is freed without your help")
+        }
         Phase::Arriving | Phase::Waiting => {
             nothing("has not started, and has no slot to take. To take it out of the queue, cancel or delete it")
         }

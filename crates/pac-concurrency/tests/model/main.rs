@@ -1,57 +1,36 @@
-//! Plan and manager against a naive model: random commands, two watchers with stale views on one store, lost answers,
-//! refusals, crashes. The model is the cluster itself; every start is checked when it happens, everything else at the end.
+//! Plan and manager against a naive model: random commands, two watchers with stale views on one store, starts that arrive
+//! late, lost answers, refusals, crashes, a store that loses its last commits. The model is the cluster itself; every start is
+//! checked when it happens, everything else at the end.
 //!
 //! `MODEL_SEED=N cargo test -p pac-concurrency --test model` repeats one sequence; the seed is printed when one fails.
 //! `MODEL_SEEDS=N` tries as many.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
+mod cluster;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cluster::{Cluster, Phase, START_LASTS, Watcher, entry};
 use pac_concurrency::{
-    Driver, Entry, Limit, Manager, ManagerOptions, Observation, OrderKey, RepositoryKey, RunKey, Scope, Seen, Window,
-    plan,
+    Delta, Driver, Holder, Observation, RepositoryKey, RunKey, Scope, Seen, Snapshot, Version, Window, plan,
 };
 use pac_driver_mem::MemDriver;
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
 use rand::{Rng, SeedableRng};
+use tokio::time::Instant;
 
-const STALL_AFTER: Duration = Duration::from_secs(15);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Pending,
-    Cancelled,
-    Running,
-    Done,
-}
-
-/// The cluster: what really is.
-#[derive(Default)]
-struct Cluster {
-    runs: BTreeMap<RunKey, Phase>,
-    created: i64,
-    limit: Option<u32>,
-    started: BTreeSet<RunKey>,
-    // Once refused, a run may be passed.
-    refused: BTreeSet<RunKey>,
-    // Whose slot was given back, and who had a slot of another watcher's then.
-    given_back: BTreeMap<RunKey, BTreeSet<RunKey>>,
-    events: Vec<(RunKey, Option<Phase>)>,
-}
-
-/// One watcher: its manager, and how much of the cluster's history it has seen.
-struct Watcher {
-    manager: Manager,
-    seen_events: usize,
-    view: BTreeMap<RunKey, Phase>,
-    over: BTreeSet<RunKey>,
-    held_back: BTreeSet<RunKey>,
-    unstarted: BTreeSet<RunKey>,
-    departed: BTreeSet<RunKey>,
+/// A start on its way to the API server, from this watcher. It arrives, or is given up, before a slot can be claimed.
+struct Late {
+    number: usize,
+    // Of which watcher of that number: one that died knows nothing of its answer.
+    holder: Holder,
+    run: RunKey,
+    // How often the limit had been changed by then: a change while it is on its way doesn't call it back.
+    limit_changes: u32,
+    waited: u32,
 }
 
 struct Simulation {
@@ -60,86 +39,9 @@ struct Simulation {
     watchers: Vec<Watcher>,
     repository: RepositoryKey,
     random: StdRng,
-}
-
-fn entry(run: &RunKey) -> Entry {
-    Entry::new(run.clone(), OrderKey::alone(run.uid().parse().unwrap()))
-}
-
-// === impl Cluster ===
-
-impl Cluster {
-    fn set(&mut self, run: &RunKey, phase: Option<Phase>) {
-        match phase {
-            Some(phase) => self.runs.insert(run.clone(), phase),
-            None => self.runs.remove(run),
-        };
-        self.events.push((run.clone(), phase));
-    }
-
-    fn create(&mut self, name: &str) {
-        self.created += 1;
-        self.set(&RunKey::new("ns", name, &self.created.to_string()).unwrap(), Some(Phase::Pending));
-    }
-
-    fn with(&self, phase: Phase) -> Vec<RunKey> {
-        self.runs.iter().filter(|(_, is)| **is == phase).map(|(run, _)| run.clone()).collect()
-    }
-
-    fn limit(&self) -> Limit {
-        self.limit.map_or(Limit::Unlimited, |most| Limit::AtMost(NonZeroU32::new(most).unwrap()))
-    }
-}
-
-// === impl Watcher ===
-
-impl Watcher {
-    async fn new(store: &MemDriver, cluster: &Cluster) -> Self {
-        let options = ManagerOptions { window: 3, stall_after: STALL_AFTER, ..ManagerOptions::new("model") };
-        let manager = Manager::new(std::sync::Arc::new(store.peer()), options);
-        manager.keep_term().await.unwrap();
-        Self {
-            manager,
-            seen_events: cluster.events.len(),
-            view: cluster.runs.clone(),
-            over: BTreeSet::new(),
-            held_back: BTreeSet::new(),
-            unstarted: BTreeSet::new(),
-            departed: BTreeSet::new(),
-        }
-    }
-
-    fn deliver(&mut self, cluster: &Cluster, most: usize) {
-        for (run, phase) in cluster.events.iter().skip(self.seen_events).take(most) {
-            self.seen_events += 1;
-            match phase {
-                Some(phase) => drop(self.view.insert(run.clone(), *phase)),
-                None => drop(self.view.remove(run)),
-            }
-            if *phase != Some(Phase::Pending) {
-                self.departed.insert(run.clone());
-            }
-        }
-    }
-
-    fn seen(&self, run: &RunKey) -> Seen {
-        if self.over.contains(run) {
-            return Seen::Over;
-        }
-        match self.view.get(run) {
-            None => Seen::Missing,
-            Some(Phase::Pending) if self.held_back.contains(run) => Seen::HeldBack,
-            Some(Phase::Pending) if self.unstarted.contains(run) => Seen::Unstarted,
-            Some(Phase::Pending) => Seen::Waiting,
-            Some(Phase::Cancelled) => Seen::Withdrawn,
-            Some(Phase::Running) => Seen::Running,
-            Some(Phase::Done) => Seen::Over,
-        }
-    }
-
-    fn entries(&self, wanted: &[Seen]) -> Vec<Entry> {
-        self.view.keys().filter(|run| wanted.contains(&self.seen(run))).map(entry).collect()
-    }
+    late: Vec<Late>,
+    // What the store had at some time, to which it may go back.
+    replica: Option<Snapshot>,
 }
 
 // === impl Simulation ===
@@ -150,7 +52,8 @@ impl Simulation {
             (MemDriver::new(Duration::from_secs(3600)), Cluster { limit: Some(2), ..Cluster::default() });
         let watchers = vec![Watcher::new(&store, &cluster).await, Watcher::new(&store, &cluster).await];
         let repository = RepositoryKey::new("ns", "repo").unwrap();
-        Self { cluster, store, watchers, repository, random: StdRng::seed_from_u64(seed) }
+        let random = StdRng::seed_from_u64(seed);
+        Self { cluster, store, watchers, repository, random, late: Vec::new(), replica: None }
     }
 
     async fn step(&mut self) {
@@ -165,24 +68,87 @@ impl Simulation {
             40..43 => self.change(Phase::Done, None),
             43..46 => self.change(Phase::Pending, None),
             46..49 => self.recreate(),
-            49..52 => self.cluster.limit = [None, Some(1), Some(2), Some(4)][self.random.random_range(0..4)],
+            49..52 => {
+                self.cluster.limit = [None, Some(1), Some(2), Some(4)][self.random.random_range(0..4)];
+                self.cluster.limit_changes += 1;
+            }
             52..70 => {
                 let most = self.random.random_range(0..6);
                 self.watchers[number].deliver(&self.cluster, most);
+            }
+            70..72 if !self.late.is_empty() => {
+                let at = self.random.random_range(0..self.late.len());
+                self.arrive(at).await;
             }
             70..95 => {
                 let scope = if self.random.random_bool(0.2) { Scope::Whole } else { Scope::Head };
                 self.pass(number, scope).await;
             }
             95..97 => self.replace(number).await,
-            _ => {
-                tokio::time::advance(STALL_AFTER / 2).await;
-                self.watchers[number].held_back.clear();
-                for watcher in &self.watchers {
-                    watcher.manager.keep_term().await.unwrap();
-                }
+            97 => self.replica = Some(self.store.load(&self.repository, Window::Whole).await.unwrap()),
+            98 => self.fail_over(number).await,
+            _ => self.time_passes(number).await,
+        }
+    }
+
+    async fn time_passes(&mut self, number: usize) {
+        for at in (0..self.late.len()).rev() {
+            self.late[at].waited += 1;
+            if self.late[at].waited > 1 {
+                self.arrive(at).await;
             }
         }
+        tokio::time::advance(START_LASTS / 2).await;
+        self.watchers[number].held_back.clear();
+        for watcher in &self.watchers {
+            watcher.manager.keep_term().await.unwrap();
+        }
+    }
+
+    /// The store goes back to what its replica had. Only watcher `number` is at work just then: what another one was about to start
+    /// it can't know of, nor what nobody's cache shows yet.
+    async fn fail_over(&mut self, number: usize) {
+        let Some(replica) = self.replica.take() else { return };
+        for at in (0..self.late.len()).rev() {
+            let late = &self.late[at];
+            if late.number != number || late.holder != self.watchers[number].manager.holder() {
+                self.arrive(at).await;
+            }
+        }
+        for other in (0..self.watchers.len()).filter(|other| *other != number) {
+            self.watchers[other].deliver(&self.cluster, usize::MAX);
+        }
+        let died = self.cluster.with(Phase::Running).into_iter().any(|run| {
+            let watcher = &self.watchers[number];
+            watcher.seen(&run) != Seen::Running && watcher.seen(&run) != Seen::Starting
+        });
+        if died {
+            self.watchers[number].deliver(&self.cluster, usize::MAX);
+        }
+        self.cluster.lost.extend(self.cluster.with(Phase::Running));
+        self.cluster.lost.extend(self.late.iter().map(|late| late.run.clone()));
+        let now = self.store.load(&self.repository, Window::Whole).await.unwrap();
+        self.store.forget(&self.repository, now.version).await.unwrap();
+        let nobody = Holder::new("nobody");
+        let enqueue = Delta { enqueue: replica.waiting.into_iter().collect(), ..Delta::default() };
+        let mut version = self.store.commit(&self.repository, Version::NONE, &nobody, &enqueue).await.unwrap();
+        for slot in replica.slots.into_values() {
+            let hold = Delta { hold: vec![slot.entry], ..Delta::default() };
+            version = self.store.commit(&self.repository, version, &slot.holder, &hold).await.unwrap();
+        }
+        for watcher in &self.watchers {
+            watcher.manager.invalidate(&self.repository);
+        }
+    }
+
+    /// A start that was on its way reaches the API server.
+    async fn arrive(&mut self, at: usize) {
+        let late = self.late.remove(at);
+        let knows = self.watchers[late.number].manager.holder() == late.holder;
+        if knows {
+            self.watchers[late.number].starting.remove(&late.run);
+        }
+        self.start(late.number, &late.run, late.limit_changes, knows).await;
     }
 
     fn change(&mut self, from: Phase, to: Option<Phase>) {
@@ -211,15 +177,16 @@ impl Simulation {
     async fn pass(&mut self, number: usize, scope: Scope) {
         let watcher = &self.watchers[number];
         let limit = self.cluster.limit();
-        let decide = |snapshot: &pac_concurrency::Snapshot, standings: &pac_concurrency::Standings<'_>| {
+        let decide = |snapshot: &pac_concurrency::Snapshot, _: Scope, standings: &pac_concurrency::Standings<'_>| {
             plan(
                 snapshot,
                 &Observation {
                     limit,
-                    running: watcher.entries(&[Seen::Running]),
+                    running: watcher.entries(&[Seen::Running, Seen::Starting]),
                     waiting: watcher.entries(&[Seen::Waiting, Seen::Unstarted, Seen::HeldBack]),
+                    moved: Vec::new(),
                     departed: watcher.departed.iter().cloned().collect(),
-                    unsettled_since: None,
+                    settled: &|_| true,
                     seen: &|run| watcher.seen(run),
                     standing: &|slot| standings.of(slot),
                 },
@@ -231,21 +198,33 @@ impl Simulation {
         // What its former holder did to a run since it was refused to this watcher is not known.
         for entry in &passed.plan.claimed {
             self.watchers[number].held_back.remove(&entry.run);
+            self.watchers[number].claimed.insert(entry.run.clone(), Instant::now());
         }
         for run in passed.plan.confirm {
             self.confirm(number, &run);
         }
         for run in passed.plan.surplus {
             match self.cluster.runs.get(&run) {
+                Some(Phase::Pending) if self.watchers[number].another_may_start(&run) => {}
                 Some(Phase::Pending) => drop(self.watchers[number].unstarted.insert(run)),
                 Some(Phase::Running) => drop(self.watchers[number].view.insert(run, Phase::Running)),
                 _ => self.confirm(number, &run),
             }
         }
         for run in passed.start {
-            // A watcher may die between commit and start.
-            if !self.random.random_bool(0.1) {
-                self.start(number, &run).await;
+            if self.watchers[number].starting.contains(&run) {
+                continue;
+            }
+            match self.random.random_range(0..10) {
+                // A watcher may die between commit and start.
+                0 => {}
+                1..4 => {
+                    let holder = self.watchers[number].manager.holder();
+                    self.watchers[number].starting.insert(run.clone());
+                    let limit_changes = self.cluster.limit_changes;
+                    self.late.push(Late { number, holder, run, limit_changes, waited: 0 });
+                }
+                _ => self.start(number, &run, self.cluster.limit_changes, true).await,
             }
         }
     }
@@ -254,7 +233,9 @@ impl Simulation {
         let stored = self.store.load(&self.repository, Window::Whole).await.unwrap();
         let holder = self.watchers[number].manager.holder();
         let of_others = stored.slots.into_iter().filter(|(_, slot)| slot.holder != holder);
-        let of_others: BTreeSet<RunKey> = of_others.map(|(run, _)| run).collect();
+        // A start on its way can't be called back: if not all fit any longer, it is another one that gives way.
+        let under_way = self.late.iter().map(|late| late.run.clone());
+        let of_others: BTreeSet<RunKey> = of_others.map(|(run, _)| run).chain(under_way).collect();
         for run in given_back {
             self.cluster.given_back.insert(run.clone(), of_others.clone());
         }
@@ -268,40 +249,51 @@ impl Simulation {
         }
     }
 
-    async fn start(&mut self, number: usize, run: &RunKey) {
+    /// A start reaches the API server; its answer a watcher that `knows` of it.
+    async fn start(&mut self, number: usize, run: &RunKey, limit_changes: u32, knows: bool) {
         if self.random.random_bool(0.05) {
             return; // The request was lost.
         }
         if self.cluster.runs.get(run) != Some(&Phase::Pending) {
-            return self.confirm(number, run);
+            if knows {
+                self.confirm(number, run);
+            }
+            return;
         }
         // Refused, and found still pending by a read.
-        if self.random.random_bool(0.05) {
+        if knows && !self.watchers[number].another_may_start(run) && self.random.random_bool(0.05) {
             self.cluster.refused.insert(run.clone());
             self.watchers[number].held_back.insert(run.clone());
             return;
         }
-        self.check_start(run).await;
+        self.check_start(run, limit_changes).await;
         self.cluster.set(run, Some(Phase::Running));
         // The answer may be lost, too: then the watcher learns of it by its watch alone.
-        if self.random.random_bool(0.8) {
-            self.watchers[number].view.insert(run.clone(), Phase::Running);
+        match self.random.random_bool(0.8) {
+            _ if !knows => {}
+            true => drop(self.watchers[number].view.insert(run.clone(), Phase::Running)),
+            false => drop(self.watchers[number].starting.insert(run.clone())),
         }
     }
 
-    async fn check_start(&mut self, run: &RunKey) {
+    async fn check_start(&mut self, run: &RunKey, limit_changes: u32) {
         assert!(self.cluster.started.insert(run.clone()), "P2: {run:?} was started twice");
         let running = self.cluster.with(Phase::Running).len() + 1;
-        if let Some(limit) = self.cluster.limit {
+        if let Some(limit) = self.cluster.limit.filter(|_| limit_changes == self.cluster.limit_changes) {
             assert!(running <= limit as usize, "P1: {running} run with a limit of {limit}");
         }
         let stored = self.store.load(&self.repository, Window::Whole).await.unwrap();
-        assert!(stored.slots.contains_key(run), "P1: {run:?} was started without a slot");
+        let has_slot = stored.slots.contains_key(run) || self.cluster.lost.contains(run);
+        assert!(has_slot, "P1: {run:?} was started without a slot");
         for older in self.cluster.with(Phase::Pending).iter().filter(|other| entry(other) < entry(run)) {
             // While two watchers act at once and the limit is lowered, each gives back the youngest of its own alone: a
             // younger one of the other's stays granted.
             let stayed = self.cluster.given_back.get(older).is_some_and(|of_others| of_others.contains(run));
-            let excused = self.cluster.refused.contains(older) || stored.slots.contains_key(older) || stayed;
+            let excused = self.cluster.refused.contains(older)
+                || stored.slots.contains_key(older)
+                || stayed
+                || self.cluster.lost.contains(run)
+                || self.cluster.lost.contains(older);
             assert!(excused, "P3: {run:?} passed {older:?}");
         }
     }
@@ -313,6 +305,9 @@ impl Simulation {
                 self.watchers[number].held_back.clear();
                 self.watchers[number].deliver(&self.cluster, usize::MAX);
                 self.pass(number, Scope::Head).await;
+            }
+            for at in (0..self.late.len()).rev() {
+                self.arrive(at).await;
             }
             for run in self.cluster.with(Phase::Running) {
                 self.cluster.set(&run, Some(Phase::Done));

@@ -1,0 +1,62 @@
+//! What live reads say of a repository's runs.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::shown::OverBy;
+use super::{Phase, RepositoryState, StartState};
+use crate::index::Confirmed;
+use crate::index::run::Run;
+
+/// How long a live read stands for a run the watch doesn't show.
+const LIVE_READ_STANDS: Duration = Duration::from_secs(30);
+// === impl RepositoryState ===
+
+impl RepositoryState {
+    /// Takes in what a live read found.
+    pub fn confirm(&mut self, confirmed: Confirmed, now: Instant) {
+        let run = confirmed.run().clone();
+        match self.is_over(&confirmed, now) {
+            Some(by) => {
+                self.outsiders.remove(&run);
+                self.note_over(run.clone(), now, by);
+            }
+            None => {
+                let Confirmed::Is(view) = confirmed else { return };
+                match self.run_mut(&run) {
+                    // The watch is behind: someone started it.
+                    Some(known) if view.phase == Phase::Running => known.acknowledge(),
+                    Some(known) if view.phase == Phase::Stopping => {
+                        known.stopping_since.get_or_insert(now);
+                        known.start = StartState::Idle;
+                    }
+                    Some(_) => {}
+                    None => {
+                        let until = now + LIVE_READ_STANDS;
+                        self.outsiders.insert(run.clone(), (Run::new(view, now, Duration::ZERO), until));
+                    }
+                }
+            }
+        }
+        self.sort_in(&run.name().into());
+    }
+
+    /// Whether a live read says that a run never needs a slot (again), and why.
+    fn is_over(&self, confirmed: &Confirmed, now: Instant) -> Option<OverBy> {
+        let shown = self.runs.get(confirmed.run());
+        match confirmed {
+            Confirmed::Gone(_) => Some(OverBy::Gone),
+            // While the watch shows it as this one's, it has moved back meanwhile, or the watch will show that it moved.
+            Confirmed::Elsewhere(_) => shown.is_none().then_some(OverBy::Elsewhere),
+            Confirmed::Is(view) => match view.phase {
+                Phase::Done(_) | Phase::Withdrawn | Phase::Released => Some(OverBy::Phase(view.phase)),
+                Phase::Stopping => {
+                    let may_begin = shown.is_some_and(|run| run.stopping_until().is_none_or(|until| until > now));
+                    (!may_begin).then_some(OverBy::Phase(view.phase))
+                }
+                Phase::Arriving | Phase::Waiting | Phase::Running => None,
+            },
+        }
+    }
+}

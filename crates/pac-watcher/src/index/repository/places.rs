@@ -1,0 +1,183 @@
+//! Which place in the queue a run has, and whose place isn't final yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pac_concurrency::{Entry, OrderKey, RunKey};
+use tokio::time::Instant;
+
+use super::super::SETTLE_SECONDS;
+use super::RepositoryState;
+use crate::convert::{Phase, RunView};
+use crate::index::run::Run;
+
+/// How long a run that PAC has created, and not queued yet, is waited for by those of its event behind it. PAC's answer from
+/// the Git provider comes between the two.
+const QUEUED_WITHIN: Duration = Duration::from_secs(10);
+/// The runs whose place isn't final yet, as far as they keep others waiting.
+#[derive(Debug, Default)]
+pub(super) struct Unsettled {
+    /// Of runs of which nothing tells their event: they may be of any that began at this time, in seconds, or later.
+    since: Option<i64>,
+    /// Of others: the first of their events to have begun. Those that began later wait for it.
+    after: Option<i64>,
+    /// Their events, each with the place from which on it waits; none: all of it does.
+    events: HashMap<(u64, i64), Option<OrderKey>>,
+}
+
+/// What was worked out of the orders of events, each at most once a decision.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    /// The places of the runs of an event whose order PAC hasn't told, by the event and its beginning.
+    places: HashMap<(u64, i64), HashMap<Arc<str>, u32>>,
+    /// The creation of the oldest run of each event of which nothing but its order is known.
+    oldest: Option<HashMap<u64, i64>>,
+}
+
+// === impl Unsettled ===
+
+impl Unsettled {
+    /// Adds a run of which nothing tells its event.
+    fn add_unknown(&mut self, created: i64) {
+        let since = created - i64::from(SETTLE_SECONDS);
+        self.since = Some(self.since.map_or(since, |before| before.min(since)));
+    }
+
+    /// Adds a run of `event` that is at `from`, or of which that isn't known yet.
+    fn add_event(&mut self, event: (u64, i64), from: Option<OrderKey>) {
+        self.after = Some(self.after.map_or(event.1, |before| before.min(event.1)));
+        self.events.entry(event).and_modify(|before| *before = from.min(*before)).or_insert(from);
+    }
+
+    /// Whether `entry`, of this event, is to wait for one of them.
+    pub(super) fn holds(&self, entry: &Entry, event: Option<((u64, i64), Instant)>) -> bool {
+        let began = entry.order.event_created;
+        let of_its_own = event.and_then(|(event, _)| self.events.get(&event));
+        self.since.is_some_and(|since| began >= since)
+            || self.after.is_some_and(|after| began > after)
+            || of_its_own.is_some_and(|from| from.is_none_or(|from| entry.order >= from))
+    }
+}
+
+// === impl RepositoryState ===
+
+impl RepositoryState {
+    /// Whether a run that waits does so for us. Where there is no limit PAC makes nobody wait; what waits all the same, and was
+    /// never ordered by PAC, is held by somebody else, such as Kueue.
+    pub(super) fn is_ours(&self, run: &Run) -> bool {
+        run.stored.is_some() || run.view.place.is_some() || self.limit.is_limited()
+    }
+
+    /// Until when the place of a run that isn't stored is still to come, or that of another of its event before it.
+    pub(super) fn unsettled_until(&self, run: &Run) -> Option<Instant> {
+        if !run.is_pending() || run.view.place.is_some() || run.stored.is_some() || !self.is_ours(run) {
+            return None;
+        }
+        let Some(event) = run.view.event.and_then(|id| self.events.of(id, run.view.key.name())) else {
+            return Some(run.seen_since + Duration::from_secs(SETTLE_SECONDS.into()));
+        };
+        if event.is_ordered {
+            return None;
+        }
+        let queued = (run.view.phase == Phase::Arriving).then(|| run.seen_since + QUEUED_WITHIN);
+        Some(queued.map_or(event.all_created_at(), |queued| queued.max(event.all_created_at())))
+    }
+
+    /// Whose place isn't final yet.
+    pub(super) fn unsettled(&self, now: Instant, orders: &mut Orders) -> Unsettled {
+        let mut unsettled = Unsettled::default();
+        for run in self.fresh.iter().filter_map(|name| self.runs.named(name)) {
+            if self.unsettled_until(run).is_none_or(|until| until <= now) {
+                continue;
+            }
+            match self.event_of(&run.view.key) {
+                Some((event, all_created_at)) => {
+                    let from = (all_created_at <= now).then(|| self.order(&run.view, orders));
+                    unsettled.add_event(event, from);
+                }
+                None => unsettled.add_unknown(run.view.created),
+            }
+        }
+        unsettled
+    }
+
+    /// Which event a run is of, and when that is taken to have no more runs.
+    pub(super) fn event_of(&self, run: &RunKey) -> Option<((u64, i64), Instant)> {
+        let id = self.run(run)?.view.event?;
+        let event = self.events.of(id, run.name())?;
+        Some(((id, event.began), event.all_created_at()))
+    }
+
+    pub(super) fn settled_entries(&self, now: Instant, orders: &mut Orders) -> Vec<Entry> {
+        let fresh = self.fresh.iter().filter_map(|name| self.runs.named(name));
+        let is_settled = |run: &&Run| self.unsettled_until(run).is_none_or(|until| until <= now);
+        let settled = fresh.filter(|run| run.view.phase == Phase::Waiting && self.is_ours(run)).filter(is_settled);
+        self.in_place(settled, orders)
+    }
+
+    /// Those that run, or that we are starting, or may have started.
+    pub(super) fn running_entries(&self, orders: &mut Orders) -> Vec<Entry> {
+        let running = self.running.iter().filter_map(|name| self.runs.named(name));
+        let attempted = self.attempted.iter().filter_map(|name| self.runs.named(name));
+        let outsiders = self.outsiders.values().map(|(run, _)| run).filter(|run| run.is_running());
+        self.in_place(running.chain(attempted.filter(|run| run.is_starting())).chain(outsiders), orders)
+    }
+
+    /// Those whose place in the store is not the one that their event's order gives them.
+    pub(super) fn moved_entries(&mut self, orders: &mut Orders) -> Vec<Entry> {
+        let mut moved = Vec::new();
+        for name in std::mem::take(&mut self.misplaced) {
+            let Some(run) = self.runs.named(&name).filter(|run| run.is_pending()) else { continue };
+            let order = self.order(&run.view, orders);
+            if run.stored.is_some_and(|stored| stored != order) {
+                moved.push(Entry::new(run.view.key.clone(), order));
+                self.misplaced.insert(name);
+            }
+        }
+        moved
+    }
+
+    pub(super) fn in_place<'a>(&self, runs: impl Iterator<Item = &'a Run>, orders: &mut Orders) -> Vec<Entry> {
+        runs.map(|run| Entry::new(run.view.key.clone(), self.order(&run.view, orders))).collect()
+    }
+
+    /// The run's place: by its event if that is known, by its own creation otherwise.
+    pub(super) fn order(&self, view: &RunView, orders: &mut Orders) -> OrderKey {
+        let name = view.key.name();
+        if let Some((id, event)) = view.event.and_then(|id| Some((id, self.events.of(id, name)?))) {
+            let position = match &view.place {
+                Some(place) => place.position,
+                None => {
+                    let places = orders.places.entry((id, event.began)).or_insert_with(|| event.places());
+                    places.get(name).copied().unwrap_or_default()
+                }
+            };
+            return OrderKey { event_created: event.began, position, created: view.created };
+        }
+        let Some(place) = &view.place else { return OrderKey::alone(view.created) };
+        // The event's first run must be of the event by its own word, lest a run names an old one to get before others.
+        let first = self.runs.named(&place.first).map(|run| &run.view);
+        let first = first.filter(|first| first.place.as_ref().is_some_and(|other| other.event == place.event));
+        let event_created = match first {
+            Some(first) => first.created,
+            // It is done and gone: the oldest of those left stands for it.
+            None => {
+                let oldest = orders.oldest.get_or_insert_with(|| self.oldest_by_event());
+                *oldest.get(&place.event).unwrap_or(&view.created)
+            }
+        };
+        OrderKey { event_created, position: place.position, created: view.created }
+    }
+
+    fn oldest_by_event(&self) -> HashMap<u64, i64> {
+        let mut oldest = HashMap::new();
+        for run in self.runs.iter() {
+            if let Some(place) = &run.view.place {
+                let created = oldest.entry(place.event).or_insert(run.view.created);
+                *created = run.view.created.min(*created);
+            }
+        }
+        oldest
+    }
+}

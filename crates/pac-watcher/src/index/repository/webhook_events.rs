@@ -1,0 +1,171 @@
+//! The webhook events of which a repository's runs are, by what Pipelines-as-Code writes onto each when it creates it.
+//!
+//! PAC creates the runs of one event one after the other, and tells their order, by name, only when it is done with all of
+//! them: seconds later in a burst. What is known at creation is enough to put them in the same order without waiting for that.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long after the first run of an event others may be created that count as of it, in seconds. A commit may be built
+/// again later by an event that looks the same, and that is another one.
+const LASTS_SECONDS: i64 = 15;
+/// How long after the last run of an event was seen to be created the event is taken to have no more. PAC creates the runs of
+/// one event at 50 a second.
+pub(super) const ALL_CREATED_AFTER: Duration = Duration::from_secs(1);
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct WebhookEvents(HashMap<u64, Vec<WebhookEvent>>);
+
+/// One event.
+#[derive(Debug)]
+pub(super) struct WebhookEvent {
+    /// When its first run was created, in seconds since 1970.
+    pub(super) began: i64,
+    /// When this process saw the last one come.
+    last_came: Instant,
+    /// Whether PAC has told the order: then it is done with all of them.
+    pub(super) is_ordered: bool,
+    runs: HashSet<Arc<str>>,
+}
+
+// === impl WebhookEvents ===
+
+impl WebhookEvents {
+    /// Takes in that run `name` of event `id`, created at `created`, was seen for the first time at `now`.
+    pub(super) fn join(&mut self, id: u64, name: &Arc<str>, created: i64, now: Instant) {
+        let events = self.0.entry(id).or_default();
+        let distance = |event: &WebhookEvent| event.began.abs_diff(created);
+        let nearest = events.iter_mut().min_by_key(|event| distance(event));
+        match nearest.filter(|event| distance(event) <= LASTS_SECONDS.unsigned_abs()) {
+            Some(event) => {
+                event.began = event.began.min(created);
+                event.last_came = event.last_came.max(now);
+                event.runs.insert(Arc::clone(name));
+            }
+            None => {
+                let runs = HashSet::from([Arc::clone(name)]);
+                events.push(WebhookEvent { began: created, last_came: now, is_ordered: false, runs });
+            }
+        }
+    }
+
+    /// Takes in that run `name` of event `id` is no longer shown.
+    pub(super) fn leave(&mut self, id: u64, name: &str) {
+        let Some(events) = self.0.get_mut(&id) else { return };
+        events.iter_mut().for_each(|event| _ = event.runs.remove(name));
+        events.retain(|event| !event.runs.is_empty());
+        if events.is_empty() {
+            self.0.remove(&id);
+        }
+    }
+
+    /// Takes in that PAC has told the order of the event that run `name` is of.
+    pub(super) fn note_ordered(&mut self, id: u64, name: &str) {
+        let events = self.0.get_mut(&id).into_iter().flatten();
+        events.filter(|event| event.runs.contains(name)).for_each(|event| event.is_ordered = true);
+    }
+
+    /// The event that run `name` is of.
+    pub(super) fn of(&self, id: u64, name: &str) -> Option<&WebhookEvent> {
+        self.0.get(&id)?.iter().find(|event| event.runs.contains(name))
+    }
+}
+
+// === impl WebhookEvent ===
+
+impl WebhookEvent {
+    /// When it is taken to have no more runs than it has now.
+    pub(super) fn all_created_at(&self) -> Instant {
+        self.last_came + ALL_CREATED_AFTER
+    }
+
+    /// The place of each of its runs, from 0: sorted by name as PAC does.
+    pub(super) fn places(&self) -> HashMap<Arc<str>, u32> {
+        let mut names: Vec<_> = self.runs.iter().cloned().collect();
+        names.sort_by(|one, other| naturally(one, other).then_with(|| one.cmp(other)));
+        names.into_iter().zip(0..).collect()
+    }
+}
+
+/// Compares names with the numbers in them taken for what they are: `run-9` before `run-10`.
+fn naturally(one: &str, other: &str) -> Ordering {
+    let (mut one, mut other) = (one, other);
+    loop {
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let (in_one, in_other) = (digits(one), digits(other));
+        if in_one > 0 && in_other > 0 {
+            let ((number, rest), (other_number, other_rest)) = (one.split_at(in_one), other.split_at(in_other));
+            let (number, other_number) = (number.trim_start_matches('0'), other_number.trim_start_matches('0'));
+            let compared = number.len().cmp(&other_number.len()).then_with(|| number.cmp(other_number));
+            if compared.is_ne() {
+                return compared;
+            }
+            (one, other) = (rest, other_rest);
+            continue;
+        }
+        let (mut of_one, mut of_other) = (one.chars(), other.chars());
+        match (of_one.next(), of_other.next()) {
+            (Some(letter), Some(other_letter)) if letter == other_letter => {
+                (one, other) = (of_one.as_str(), of_other.as_str());
+            }
+            (letter, other_letter) => return letter.cmp(&other_letter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Arc<str> {
+        text.into()
+    }
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let sorted = ["a", "job-2-x", "job-9-b", "job-10-a", "job-10-b", "job-a", "jobs"];
+        assert!(sorted.is_sorted_by(|one, other| naturally(one, other).is_lt()));
+        assert_eq!(naturally("a01", "a1"), Ordering::Equal);
+    }
+
+    #[test]
+    fn the_runs_of_an_event_have_places_by_name_whenever_they_come() {
+        let (mut events, now) = (WebhookEvents::default(), Instant::now());
+        for (run, created) in [("job-10", 7), ("job-9", 8), ("job-1", 6)] {
+            events.join(1, &name(run), created, now);
+        }
+        let event = events.of(1, "job-9").unwrap();
+        assert_eq!(event.began, 6);
+        let places = event.places();
+        assert_eq!(["job-1", "job-9", "job-10"].map(|run| places[run]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn the_same_commit_built_again_later_is_another_event() {
+        let (mut events, now) = (WebhookEvents::default(), Instant::now());
+        events.join(1, &name("a"), 100, now);
+        events.join(1, &name("b"), 100 + LASTS_SECONDS, now);
+        events.join(1, &name("c"), 101 + LASTS_SECONDS, now);
+        let began = |run: &str| events.of(1, run).unwrap().began;
+        assert_eq!((began("a"), began("b"), began("c")), (100, 100, 101 + LASTS_SECONDS));
+        assert!(events.of(2, "a").is_none());
+    }
+
+    #[test]
+    fn an_event_is_there_as_long_as_one_of_its_runs() {
+        let (mut events, now) = (WebhookEvents::default(), Instant::now());
+        events.join(1, &name("a"), 100, now);
+        events.join(1, &name("b"), 103, now);
+        events.note_ordered(1, "b");
+        events.leave(1, "a");
+        let left = events.of(1, "b").unwrap();
+        assert_eq!((left.began, left.is_ordered), (100, true), "its beginning outlives its first run");
+        events.leave(1, "b");
+        assert!(events.0.is_empty());
+    }
+}
