@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::cargo::run;
-use crate::root;
+use crate::{root, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageOptions {
@@ -34,8 +34,7 @@ pub(crate) fn image(options: &ImageOptions) -> Result<()> {
     let revision = revision();
     if options.print {
         let engine = Engine::find().unwrap_or(Engine::Docker);
-        println!("{}", line(engine, &engine.arguments(options, revision.as_deref())));
-        return Ok(());
+        return say::print(&(line(engine, &engine.arguments(options, revision.as_deref())) + "\n"));
     }
     let Some(engine) = Engine::find() else {
         let arguments = Engine::Docker.arguments(options, revision.as_deref());

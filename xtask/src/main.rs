@@ -2,8 +2,6 @@
 //!
 //! This crate links neither drivers nor server: it builds in seconds on a fresh machine, and brings what the rest needs.
 
-#![allow(clippy::print_stdout, reason = "commands for people print")]
-
 mod bench;
 mod cargo;
 mod chaos;
@@ -16,6 +14,7 @@ mod image;
 mod interrupt;
 mod programs;
 mod sabotage;
+mod say;
 mod services;
 mod test;
 mod tidy;

@@ -7,6 +7,8 @@ use std::env;
 
 use anyhow::{Context, Result};
 
+use crate::say;
+
 /// The variables a build of etcd-client needs, unless they are set already.
 pub(crate) fn build_variables() -> Result<Vec<(&'static str, String)>> {
     if env::var_os("PROTOC").is_some() {
@@ -21,7 +23,7 @@ pub(crate) fn build_variables() -> Result<Vec<(&'static str, String)>> {
 /// Prints them for a shell.
 pub(crate) fn print_tools() -> Result<()> {
     for (name, value) in build_variables()? {
-        println!("export {name}='{}'", value.replace('\'', "'\\''"));
+        say::print(&format!("export {name}='{}'\n", value.replace('\'', "'\\''")))?;
     }
     Ok(())
 }

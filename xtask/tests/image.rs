@@ -70,6 +70,14 @@ fn without_an_engine_it_says_what_to_run_elsewhere() {
 }
 
 #[test]
+fn whoever_reads_what_is_printed_may_stop_at_any_time() {
+    let printed = "for n in 1 2 3 4 5; do \"$0\" image --print | true; \"$0\" deploy --mode standalone --driver memory | true; done";
+    let output = Command::new("sh").args(["-c", printed, env!("CARGO_BIN_EXE_xtask")]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
 fn the_image_has_one_program_and_a_user_that_is_not_root() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let text = fs::read_to_string(root.join("Containerfile")).unwrap();

@@ -16,6 +16,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use crate::interrupt::{interrupted, is_set};
+use crate::say;
 use scene::Scene;
 use stage::Stage;
 use summary::{RepositoryRow, Verdict};
@@ -77,15 +78,15 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
     let pushing = scene.push(&stage);
     let mut table = Table::new();
     let verdict = if options.serve {
-        print!("{}", stage.invitation());
+        say::print(&stage.invitation())?;
         keep_up(&mut stage, &mut scene, &mut table, &stop)?;
         let verdict: Verdict = stage.verdict_so_far()?;
-        print!("\n{}", verdict.text(None));
+        say::print(&format!("\n{}", verdict.text(None)))?;
         verdict
     } else {
         show_to_the_end(&mut stage, options, pushing, &mut table, &stop)?;
         let verdict: Verdict = stage.verdict()?;
-        print!("\n{}", verdict.text(Some(options.ideal())));
+        say::print(&format!("\n{}", verdict.text(Some(options.ideal()))))?;
         verdict
     };
     stage.end()?;

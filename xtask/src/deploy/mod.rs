@@ -37,6 +37,8 @@ use manifest::{Manifest, Purpose};
 use options::VariantOptions;
 use variant::Variant;
 
+use crate::say;
+
 pub(crate) use options::DeployOptions;
 pub(crate) use settings::Unusable;
 
@@ -63,10 +65,7 @@ pub(crate) fn deploy(options: &DeployOptions) -> Result<()> {
         _ if action.apply => kubectl::apply(&variant, &manifests),
         _ if action.diff => kubectl::diff(&manifests),
         Some(folder) if folder != Path::new("-") => write(folder, &manifests),
-        _ => {
-            print(&manifests);
-            Ok(())
-        }
+        _ => print(&manifests),
     }
 }
 
@@ -74,15 +73,16 @@ fn write(folder: &Path, manifests: &[Manifest]) -> Result<()> {
     for manifest in manifests {
         let file = folder.join(manifest.file);
         config::write_file(&file, &manifest.text())?;
-        println!("{}", file.display());
+        say::print(&format!("{}\n", file.display()))?;
     }
     Ok(())
 }
 
 /// All that can be applied whole. The others would do harm in a pipe.
-fn print(manifests: &[Manifest]) {
-    print!("{}", set::stream(set::objects(manifests).map(|(_, document)| document)));
+fn print(manifests: &[Manifest]) -> Result<()> {
+    say::print(&set::stream(set::objects(manifests).map(|(_, document)| document)))?;
     for manifest in manifests.iter().filter(|manifest| matches!(manifest.purpose, Purpose::Form | Purpose::Patch)) {
         eprintln!("not printed: {}, which is not to be applied as it is; --output DIR writes it, too", manifest.file);
     }
+    Ok(())
 }

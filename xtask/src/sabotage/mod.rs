@@ -14,7 +14,7 @@ use clap::Args;
 
 use self::bugs::{BUGS, Bug};
 use crate::cargo::cargo;
-use crate::{root, services};
+use crate::{root, say, services};
 
 #[derive(Debug, Args)]
 pub(crate) struct SabotageOptions {
@@ -32,9 +32,9 @@ pub(crate) fn sabotage(options: &SabotageOptions) -> Result<()> {
     for bug in bugs {
         copy_sources(&tree)?;
         put_in(bug, &tree)?;
-        println!("{}: {}; {}::{} …", bug.name, bug.what, bug.test.0, bug.test.1);
+        say::print(&format!("{}: {}; {}::{} …\n", bug.name, bug.what, bug.test.0, bug.test.1))?;
         expect_to_be_noticed(bug, &tree)?;
-        println!("{}: noticed, {} is broken", bug.name, bug.breaks);
+        say::print(&format!("{}: noticed, {} is broken\n", bug.name, bug.breaks))?;
     }
     Ok(())
 }

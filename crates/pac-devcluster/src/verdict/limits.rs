@@ -38,6 +38,8 @@ pub(crate) struct Limits {
     changes: BTreeMap<RepositoryKey, Vec<(Duration, Own)>>,
     /// Pauses, and since when they are as they are.
     pauses: BTreeMap<RepositoryKey, (Duration, Pause)>,
+    /// Whether the whole system is switched off.
+    is_off: bool,
 }
 
 // === impl Pause ===
@@ -58,7 +60,7 @@ impl Pause {
 
 impl Limits {
     pub(crate) fn new(global: RepositoryKey) -> Self {
-        Self { global, changes: BTreeMap::new(), pauses: BTreeMap::new() }
+        Self { global, changes: BTreeMap::new(), pauses: BTreeMap::new(), is_off: false }
     }
 
     /// A Repository's new version, or `None` for its deletion.
@@ -77,10 +79,17 @@ impl Limits {
         self.changes.entry(key).or_default().push((at, own));
     }
 
-    /// How many may run at the moment by all that is known: nobody while a Repository is paused.
+    /// A new version of the settings, a ConfigMap; what they don't say stays.
+    pub(crate) fn change_settings(&mut self, settings: &Value) {
+        if let Some(enabled) = object::text_at(settings, "/data/concurrency-enabled") {
+            self.is_off = ["false", "no", "0"].iter().any(|word| enabled.trim().eq_ignore_ascii_case(word));
+        }
+    }
+
+    /// How many may run at the moment by all that is known: nobody while a Repository is paused, or all is switched off.
     pub(crate) fn open(&self, key: &RepositoryKey) -> Option<u64> {
         let is_open = self.pauses.get(key).is_none_or(|(_, pause)| *pause == Pause::No);
-        if is_open { self.now(key) } else { Some(0) }
+        if is_open && !self.is_off { self.now(key) } else { Some(0) }
     }
 
     /// Whether the Repository is in a pause that nothing but a resumption ends, and has been for so long.

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::history::{Change, Version};
 
+/// Namespace and name of the ConfigMap with the settings.
+const SETTINGS: (&str, &str) = ("pipelines-as-code", "pipelines-as-code");
+
 /// A run's past.
 #[derive(Debug, Default)]
 struct Past {
@@ -89,6 +92,9 @@ impl<'a> Recorder<'a> {
             "repositories" => self.read_repository(version),
             "pipelineruns" => self.read_run(version),
             "secrets" => self.read_secret(version),
+            "configmaps" if (version.namespace.as_str(), version.name.as_str()) == SETTINGS => {
+                self.read_settings(version)
+            }
             _ => {}
         }
     }
@@ -99,6 +105,19 @@ impl<'a> Recorder<'a> {
             Change::Deleted => self.secrets.remove(&key),
             Change::Created | Change::Updated => self.secrets.insert(key),
         };
+    }
+
+    /// Switching the system off closes all repositories, and on opens them.
+    fn read_settings(&mut self, version: &Version) {
+        let keys: Vec<RepositoryKey> = self.repositories.keys().cloned().collect();
+        for key in &keys {
+            self.check_gap(key, version.at, Some(version.revision));
+        }
+        self.limits.change_settings(&version.object);
+        for key in keys {
+            let limit = self.limits.open(&key);
+            self.repositories.entry(key).or_default().note_slots(version.at, limit);
+        }
     }
 
     fn read_repository(&mut self, version: &Version) {

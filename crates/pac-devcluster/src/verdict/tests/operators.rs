@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Story, assert_broken, run, with_condition};
+use crate::history::Change;
 
 const GROUP: &str = "concurrency.pipelinesascode.tekton.dev";
 
@@ -45,6 +46,25 @@ fn a_pause_leaves_slots_free_and_runs_waiting() {
     story.starts(30_010, "b");
     story.ends(30_100, "b");
     assert!(story.judge().held(), "{:#?}", story.judge());
+}
+
+#[test]
+fn while_all_is_switched_off_nobody_waits_in_vain() {
+    let settings = |enabled: &str| {
+        let metadata = json!({ "name": "pipelines-as-code", "namespace": "pipelines-as-code", "uid": "settings" });
+        json!({ "metadata": metadata, "data": { "concurrency-enabled": enabled } })
+    };
+    let mut story = Story::begin(1, &["a"]);
+    story.add(300, "configmaps", Change::Updated, settings("false"));
+    story.add(30_000, "configmaps", Change::Updated, settings("true"));
+    story.starts(30_010, "a");
+    story.ends(30_100, "a");
+    assert!(story.judge().held(), "{:#?}", story.judge());
+    let mut story = Story::begin(1, &["a"]);
+    story.add(300, "configmaps", Change::Updated, settings("true"));
+    story.starts(30_010, "a");
+    story.ends(30_100, "a");
+    assert_broken(&story, "P4", "was free for ");
 }
 
 #[test]
