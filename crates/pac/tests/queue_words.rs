@@ -100,3 +100,17 @@ fn what_happened_to_a_run_is_told_when_it_is_done_too() {
     assert_eq!(happened, ["admitted", "started", "released"].map(Value::from), "{told}");
     watcher.stop();
 }
+
+#[test]
+fn of_a_system_that_is_switched_off_nothing_is_made_up() {
+    let world = World::by_hand(&json!({"concurrency-driver": "memory"}));
+    world.work(1, 1, 1);
+    world.settings(&json!({"concurrency-enabled": "false"}));
+    let (mut watcher, url) = settled(&world);
+    let asked = |what: &[&str]| run(&world, &[what, &["--admin-url", &url]].concat());
+    let list = asked(&["list"]);
+    assert_eq!(list.out, "The concurrency system is switched off (concurrency-enabled is false).\n", "{list:?}");
+    let show = asked(&["show", "team-0/repo-0"]);
+    assert!(show.code == 3 && show.err.contains("repo-0: the concurrency system is switched off"), "{show:?}");
+    watcher.stop();
+}

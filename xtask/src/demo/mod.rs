@@ -38,9 +38,9 @@ pub(crate) struct DemoOptions {
     /// Each Repository's concurrency_limit.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,
-    /// How long a run takes once started: 500ms, 2s, 1m.
-    #[arg(long, default_value = "2s", value_parser = duration)]
-    pub(crate) duration: Duration,
+    /// How long a run takes once started: 500ms, 2s, 1m [default: 2s, or with --serve 8s].
+    #[arg(long, value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
     /// Where slots and queues are kept; a server is started for it and ends with the demo.
     #[arg(long, value_enum, default_value_t = Driver::Memory)]
     pub(crate) driver: Driver,
@@ -64,7 +64,12 @@ pub(crate) enum Driver {
 impl DemoOptions {
     /// How long all runs of one repository take if no slot is ever idle.
     fn ideal(&self) -> Duration {
-        self.duration * self.runs.div_ceil(self.limit)
+        self.duration() * self.runs.div_ceil(self.limit)
+    }
+
+    /// How long a run takes. While new ones keep coming it is long enough for them to have to wait.
+    fn duration(&self) -> Duration {
+        self.duration.unwrap_or(Duration::from_secs(if self.serve { 8 } else { 2 }))
     }
 }
 
@@ -124,7 +129,7 @@ fn show_to_the_end(
         if let Some(pushed) = pushing.take_if(|pushing| pushing.is_finished()) {
             pushed.join().map_err(|_| anyhow!("the thread that pushes panicked"))??;
         }
-        if last.1.elapsed() > PATIENCE + options.duration {
+        if last.1.elapsed() > PATIENCE + options.duration() {
             stage.keep_logs();
             bail!("nothing has happened for {} s; see {}", last.1.elapsed().as_secs(), stage.watcher_log());
         }

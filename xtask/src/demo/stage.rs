@@ -105,7 +105,7 @@ impl Stage {
         let store = Store::start(options.driver)?;
         let mut command = Command::new(programs.find("pac-devcluster")?);
         command.args(["serve", "--address", "127.0.0.1:0", "--run-duration"]);
-        command.arg(format!("{}ms", options.duration.as_millis()));
+        command.arg(format!("{}ms", options.duration().as_millis()));
         command.args(["--pac", "controller", "--pac-requests-per-second", &requests_per_second(options).to_string()]);
         command.arg("--kubeconfig").arg(path.join("kubeconfig")).stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::create(path.join("devcluster.log"))?);

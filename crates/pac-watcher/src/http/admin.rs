@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::page;
 use crate::queue::Onlooker;
-use crate::queue::view::Queues;
+use crate::queue::view::{Queues, WatcherView};
 
 #[derive(Deserialize)]
 struct WhichRepository {
@@ -49,8 +49,17 @@ async fn queue(State(onlooker): State<Onlooker>, Query(which): Query<WhichReposi
     };
     match onlooker.queue(&key).await {
         Some(queue) => Json(Queues { watcher: onlooker.watcher(), repositories: vec![queue] }).into_response(),
-        None => (StatusCode::NOT_FOUND, format!("nothing is known of Repository {key}\n")).into_response(),
+        None => (StatusCode::NOT_FOUND, format!("{}\n", unknown(&key, &onlooker.watcher()))).into_response(),
     }
+}
+
+fn unknown(key: &RepositoryKey, watcher: &WatcherView) -> String {
+    let why = match watcher.system.as_str() {
+        "off" => ": the concurrency system is switched off, and the cluster isn't watched",
+        "starting" => " yet: the watcher is not at work",
+        _ => "",
+    };
+    format!("nothing is known of Repository {key}{why}")
 }
 
 async fn explain(State(onlooker): State<Onlooker>, Query(which): Query<WhichRun>) -> Response {

@@ -87,10 +87,11 @@ fn list(page: &mut Page, overview: &Overview) {
         ]
     });
     let rows: Vec<_> = rows.collect();
-    if rows.is_empty() {
-        page.line("There is no Repository.");
-    } else {
-        page.table(table(&columns, &rows, page.width));
+    match overview.watcher.system.as_str() {
+        _ if !rows.is_empty() => page.table(table(&columns, &rows, page.width)),
+        "on" => page.line("There is no Repository."),
+        // Then the cluster isn't watched, and what there is isn't known.
+        _ => {}
     }
 }
 
