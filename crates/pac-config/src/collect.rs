@@ -1,7 +1,7 @@
 //! Which way in wins, for each key.
 //!
-//! ConfigMap, Secret, `PAC_<KEY>_FILE`, `PAC_<KEY>`, in this order; an empty value is no value. A value that is set but
-//! can't be read (not UTF-8, a missing file) is a problem and doesn't fall through to the next way in: somebody meant
+//! Our own ConfigMap, PAC's, the Secret, `PAC_<KEY>_FILE`, `PAC_<KEY>`, in this order; an empty value is no value. A value that
+//! is set but can't be read (not UTF-8, a missing file) is a problem and doesn't fall through to the next way in: somebody meant
 //! it.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,8 @@ use crate::files::{ReadFile, reason};
 use crate::keys::{Key, keys};
 use crate::origin::Origin;
 use crate::problem::{Findings, Problem};
-use crate::sources::{Given, Sources};
+use crate::sources::{Given, Sources, present};
+use crate::text::{decoded_text, not_text};
 use crate::variable::may_be_ours;
 
 /// The winning value of each key that is set.
@@ -55,9 +56,9 @@ struct Collector<'a> {
     findings: &'a mut Findings,
 }
 
-impl Collector<'_> {
+impl<'a> Collector<'a> {
     fn winner(&mut self, key: &'static Key) -> Option<Found> {
-        if let Some(given) = present(key, self.sources.config.get(key.name)) {
+        if let Some(given) = self.of_config_maps(key) {
             if key.secret {
                 self.warn_of_plain_text(key, given);
             }
@@ -71,6 +72,17 @@ impl Collector<'_> {
         }
         let (variable, value) = self.variable(&key.variable())?;
         Some(self.decoded(key, value.into_encoded_bytes(), Origin::Environment { variable }))
+    }
+
+    fn of_config_maps(&mut self, key: &Key) -> Option<&'a Given> {
+        let winner = self.sources.of_config_maps(key)?;
+        if let Some(other) = present(key, self.sources.config.get(key.name))
+            && other.bytes.trim_ascii() != winner.bytes.trim_ascii()
+        {
+            let message = format!("{} wins over {}, which says something else", winner.origin, other.origin);
+            self.findings.warn(key.name, message);
+        }
+        Some(winner)
     }
 
     fn given(&mut self, key: &Key, given: &Given) -> Found {
@@ -104,10 +116,14 @@ impl Collector<'_> {
     }
 
     fn decoded(&mut self, key: &Key, bytes: Vec<u8>, origin: Origin) -> Found {
-        match String::from_utf8(bytes) {
-            Ok(text) if key.secret => Found { text: Some(text), origin },
-            Ok(text) => Found { text: Some(text.trim().to_owned()), origin },
-            Err(_) => self.unreadable(key, "is not UTF-8 text".to_owned(), origin),
+        // A password is used to the byte; what it shouldn't have is for its reader to say.
+        let text = match key.secret {
+            true => String::from_utf8(bytes).map_err(|error| not_text(error.as_bytes())),
+            false => decoded_text(bytes).map(|text| text.trim().to_owned()),
+        };
+        match text {
+            Ok(text) => Found { text: Some(text), origin },
+            Err(message) => self.unreadable(key, message.to_owned(), origin),
         }
     }
 
@@ -134,11 +150,6 @@ impl Collector<'_> {
         }
         self.findings.warn(key.name, message);
     }
-}
-
-/// The value if it is not empty. White space alone is a password, but nothing else.
-fn present<'a>(key: &Key, given: Option<&'a Given>) -> Option<&'a Given> {
-    given.filter(|given| if key.secret { !given.bytes.is_empty() } else { !given.bytes.trim_ascii().is_empty() })
 }
 
 /// Without the one line break that editors and `echo` put at the end of a file.

@@ -1,13 +1,13 @@
 //! Settings of the concurrency system: text in, typed settings out.
 //!
-//! Settings come from people, in five ways: a ConfigMap, a Secret, files, environment variables, and a local YAML
-//! file in place of the first two. This crate gathers them, decides which one wins, checks every value, and hands
+//! Settings come from people, in several ways: two ConfigMaps, a Secret, files, environment variables, and a local YAML
+//! file in place of the first three. This crate gathers them, decides which one wins, checks every value, and hands
 //! back either [`Settings`] that nothing after it needs to check again, or every [`Problem`] at once.
 //!
 //! # The story of one setting
 //!
 //! ```text
-//! ConfigMap ─┐
+//! ConfigMaps ┐
 //! Secret ────┤           which way in wins       text to type        what fits together
 //! …_FILE ────┼─ Sources ──── collect ──────────── parse ───────────── postgresql / etcd ──> Settings
 //! variable ──┤                  │                   │                        │
@@ -15,8 +15,8 @@
 //! ```
 //!
 //! 1. [`Sources`] holds what was found, untouched; [`Origin`] remembers where each value was.
-//! 2. [`resolve()`] takes the first way in that has a value: ConfigMap, Secret, `PAC_<KEY>_FILE`, `PAC_<KEY>`, default.
-//!    An empty value is no value.
+//! 2. [`resolve()`] takes the first way in that has a value: the system's own ConfigMap, PAC's, the Secret,
+//!    `PAC_<KEY>_FILE`, `PAC_<KEY>`, the default. An empty value is no value.
 //! 3. Every value that is set is parsed, those of drivers not chosen too. A bad value of the chosen driver, or one
 //!    that chooses it, is a problem and nothing starts; a bad value of another driver is a warning.
 //! 4. [`Resolved`] has the [`Settings`], the effective value and origin of every key, and the warnings.
@@ -75,6 +75,7 @@ mod secret;
 mod settings;
 mod shown;
 mod sources;
+mod text;
 mod unknown;
 mod variable;
 mod yaml;

@@ -14,6 +14,7 @@ use crate::origin::Origin;
 use crate::problem::{Findings, Problem};
 use crate::shown::quoted;
 use crate::sources::Given;
+use crate::text::decoded_text;
 use crate::yaml::{Node, documents};
 
 /// What a local file holds.
@@ -28,9 +29,9 @@ pub(crate) struct Content {
 /// Reads a local file. Problems are in the content's findings.
 pub(crate) fn read(path: &Path, files: &dyn ReadFile) -> Content {
     let mut reader = Reader { path, text: String::new(), has_config: false, content: Content::default() };
-    match files.read(path).map(String::from_utf8) {
+    match files.read(path).map(decoded_text) {
         Err(error) => reader.problem(None, format!("can't be read: {}", reason(&error))),
-        Ok(Err(_)) => reader.problem(None, "is not UTF-8 text"),
+        Ok(Err(message)) => reader.problem(None, message),
         Ok(Ok(text)) => {
             reader.text = text;
             reader.documents();
@@ -53,7 +54,7 @@ enum Form {
     Flat,
     /// `data` of a ConfigMap or `stringData` of a Secret: Kubernetes takes strings alone.
     Text,
-    /// `data` of a Secret.
+    /// `data` of a Secret, `binaryData` of a ConfigMap.
     Base64,
 }
 
@@ -89,8 +90,11 @@ impl Reader<'_> {
         };
         match kind.as_str() {
             "ConfigMap" => {
+                let encoded = self.section(entries.clone(), "binaryData");
                 let data = self.section(entries, "data");
                 self.config(data, Form::Text);
+                let decoded = self.values(encoded, Form::Base64);
+                self.content.config.extend(decoded);
             }
             "Secret" => self.secret(entries),
             _ => {
@@ -177,7 +181,7 @@ impl Reader<'_> {
         // Long values are folded over several lines.
         let packed: String = text.split_ascii_whitespace().collect();
         STANDARD.decode(packed).unwrap_or_else(|_| {
-            self.key_problem(key, "is not base64; put plain text under stringData");
+            self.key_problem(key, "is not base64; put plain text under stringData, or data of a ConfigMap");
             Vec::new()
         })
     }

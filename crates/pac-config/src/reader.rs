@@ -9,6 +9,7 @@ use crate::origin::Origin;
 use crate::problem::{Findings, Problem};
 use crate::secret::Secret;
 use crate::shown::quoted;
+use crate::text::{has_mark, not_text};
 
 /// What a parser gives: the value, or what is wrong in words that quote the text.
 pub(crate) type Parsed<T> = Result<T, String>;
@@ -58,6 +59,14 @@ impl Reader<'_> {
             self.findings.problem(Problem::new(name, "has a NUL character in it").from(&found.origin));
             return None;
         }
+        if has_mark(text.as_bytes()) {
+            let message = format!(
+                "begins with a byte order mark in {}, which is used as part of the password; if that was not meant, save it \
+                 without",
+                found.origin
+            );
+            self.findings.warn(name, message);
+        }
         if text.ends_with(['\n', '\r']) {
             let message = format!(
                 "ends with a line break in {}, which is used as part of the password; if that was not meant, write it \
@@ -81,7 +90,14 @@ impl Reader<'_> {
                 return self.findings.warn(name, message);
             }
             Err(error) => format!("{} can't be read: {}", quoted(&shown), reason(&error)),
+            // The readers of PEM look for its heading at the start of a line, and the mark stands before the first.
+            Ok(content) if has_mark(&content) => {
+                format!("{} begins with a byte order mark; save it as UTF-8 without one", quoted(&shown))
+            }
             Ok(content) if pem.is_in(&content) => return,
+            Ok(content) if std::str::from_utf8(&content).is_err() => {
+                format!("{} {}", quoted(&shown), not_text(&content))
+            }
             Ok(_) => format!("{} holds no {}", quoted(&shown), pem.words()),
         };
         self.findings.problem(Problem::of_value(key, &shown, message, &self.collected.origin(name)));

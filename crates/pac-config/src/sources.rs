@@ -6,9 +6,11 @@ use std::fmt;
 use std::path::Path;
 
 use crate::files::ReadFile;
+use crate::keys::{Key, keys};
 use crate::local_file;
 use crate::origin::Origin;
-use crate::problem::Findings;
+use crate::problem::{Findings, Problem, Problems};
+use crate::text::decoded_text;
 use crate::variable::PREFIX;
 
 /// Everything the settings are made from. Nothing is checked yet.
@@ -17,10 +19,13 @@ use crate::variable::PREFIX;
 /// they name stay the same.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sources {
+    /// Our own ConfigMap, which wins over PAC's.
+    pub(crate) own: BTreeMap<String, Given>,
+    /// PAC's ConfigMap, or a local file.
     pub(crate) config: BTreeMap<String, Given>,
     pub(crate) secret: BTreeMap<String, Given>,
     pub(crate) environment: BTreeMap<String, OsString>,
-    /// What was wrong with a local file, kept so that it is reported together with everything else.
+    /// What was wrong on the way here, kept so that it is reported together with everything else.
     pub(crate) findings: Findings,
     /// Objects that were looked for in vain.
     missing: Vec<String>,
@@ -41,15 +46,26 @@ impl Sources {
         Self::default()
     }
 
-    /// The `data` of the ConfigMap called `name` (`namespace/name`). Keys of other parts of PAC may be among it.
+    /// The `data` and decoded `binaryData` of the ConfigMap called `name` (`namespace/name`). Keys of other parts of PAC may
+    /// be among it.
     #[must_use]
     pub fn with_config_map<K, V>(mut self, name: &str, data: impl IntoIterator<Item = (K, V)>) -> Self
     where
         K: Into<String>,
-        V: Into<String>,
+        V: Into<Vec<u8>>,
     {
-        let origin = Origin::ConfigMap { name: name.to_owned() };
-        self.config = given(data.into_iter().map(|(key, value)| (key.into(), value.into().into_bytes())), &origin);
+        self.config = given(data, &Origin::ConfigMap { name: name.to_owned() });
+        self
+    }
+
+    /// The same of a ConfigMap of the concurrency system's own: what it has wins over [`Self::with_config_map`].
+    #[must_use]
+    pub fn with_own_config_map<K, V>(mut self, name: &str, data: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<Vec<u8>>,
+    {
+        self.own = given(data, &Origin::ConfigMap { name: name.to_owned() });
         self
     }
 
@@ -60,8 +76,7 @@ impl Sources {
         K: Into<String>,
         V: Into<Vec<u8>>,
     {
-        let origin = Origin::Secret { name: name.to_owned() };
-        self.secret = given(data.into_iter().map(|(key, value)| (key.into(), value.into())), &origin);
+        self.secret = given(data, &Origin::Secret { name: name.to_owned() });
         self
     }
 
@@ -78,13 +93,21 @@ impl Sources {
         self
     }
 
-    /// A local YAML file in place of the ConfigMap and, if it holds one, of the Secret.
+    /// Something suspicious that was seen on the way here, reported with everything else; `about` is what it is about.
+    #[must_use]
+    pub fn with_warning(mut self, about: impl Into<String>, message: impl Into<String>) -> Self {
+        self.findings.warn(about, message);
+        self
+    }
+
+    /// A local YAML file in place of the ConfigMaps and, if it holds one, of the Secret.
     ///
     /// It is a flat mapping of keys, or manifests of `kind: ConfigMap` and `kind: Secret`, one or several documents.
     /// What is wrong with it is reported by [`resolve()`](crate::resolve()), together with everything else.
     #[must_use]
     pub fn with_local_file(mut self, path: &Path, files: &dyn ReadFile) -> Self {
         let content = local_file::read(path, files);
+        self.own = BTreeMap::new();
         self.config = content.config;
         if let Some(secret) = content.secret {
             self.secret = secret;
@@ -109,13 +132,63 @@ impl Sources {
     #[must_use]
     pub fn with_driver(mut self, driver: &str, flag: &'static str) -> Self {
         let origin = Origin::CommandLine { flag };
-        self.config.insert("concurrency-driver".to_owned(), Given { bytes: driver.into(), origin });
+        self.own.insert("concurrency-driver".to_owned(), Given { bytes: driver.into(), origin });
         self
+    }
+
+    /// Every setting that ConfigMaps or the local file give, and every key of the Secret that isn't empty, as text.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the local file, or a value that isn't text.
+    pub fn given(&self) -> Result<BTreeMap<String, String>, Problems> {
+        let mut findings = self.findings.clone();
+        let mut texts = BTreeMap::new();
+        for (key, given) in self.secret.iter().chain(&self.config).chain(&self.own) {
+            match decoded_text(given.bytes.clone()) {
+                Ok(text) if text.is_empty() => {}
+                Ok(text) => drop(texts.insert(key.clone(), text)),
+                Err(message) => findings.problem(Problem::new(key, message).from(&given.origin)),
+            }
+        }
+        match findings.problems.is_empty() {
+            true => Ok(texts),
+            false => Err(Problems { problems: findings.problems, warnings: findings.warnings }),
+        }
+    }
+
+    /// The ConfigMap that settings of `before` counted from and that has none any more, if a setting changes by it: deleted,
+    /// or overwritten by somebody who didn't know of them. A mistake, rather than a wish.
+    pub fn vanished_since(&self, before: &Self) -> Option<Origin> {
+        let maps = [(&before.own, &self.own), (&before.config, &self.config)];
+        let emptied = maps.into_iter().filter(|(_, now)| keys().all(|key| present(key, now.get(key.name)).is_none()));
+        let mut origins = emptied.flat_map(|(then, _)| {
+            let counted = keys().filter_map(|key| Some((key, present(key, then.get(key.name))?)));
+            counted.filter(|(key, given)| {
+                let is_same = |now: &Given| now.bytes.trim_ascii() == given.bytes.trim_ascii();
+                before.of_config_maps(key) == Some(given) && !self.of_config_maps(key).is_some_and(is_same)
+            })
+        });
+        origins.next().map(|(_, given)| given.origin.clone())
+    }
+
+    /// The value of our own ConfigMap, or else of PAC's.
+    pub(crate) fn of_config_maps(&self, key: &Key) -> Option<&Given> {
+        present(key, self.own.get(key.name)).or_else(|| present(key, self.config.get(key.name)))
     }
 }
 
-fn given(data: impl Iterator<Item = (String, Vec<u8>)>, origin: &Origin) -> BTreeMap<String, Given> {
-    data.map(|(key, bytes)| (key, Given { bytes, origin: origin.clone() })).collect()
+/// The value if it is not empty. White space alone is a password, but nothing else.
+pub(crate) fn present<'a>(key: &Key, given: Option<&'a Given>) -> Option<&'a Given> {
+    given.filter(|given| if key.secret { !given.bytes.is_empty() } else { !given.bytes.trim_ascii().is_empty() })
+}
+
+fn given<K: Into<String>, V: Into<Vec<u8>>>(
+    data: impl IntoIterator<Item = (K, V)>,
+    origin: &Origin,
+) -> BTreeMap<String, Given> {
+    let given = |bytes: V| Given { bytes: bytes.into(), origin: origin.clone() };
+    data.into_iter().map(|(key, bytes)| (key.into(), given(bytes))).collect()
 }
 
 /// Keys alone: a value may be a password, or a typing error away from one.
@@ -123,6 +196,7 @@ impl fmt::Debug for Sources {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Sources")
+            .field("own", &self.own.keys())
             .field("config", &self.config.keys())
             .field("secret", &self.secret.keys())
             .field("environment", &self.environment.keys())

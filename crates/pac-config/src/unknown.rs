@@ -17,7 +17,7 @@ const FILE: &str = "_FILE";
 
 /// Reports every key and variable that is not in the table but should be, or seems to be meant.
 pub(crate) fn look(sources: &Sources, findings: &mut Findings) {
-    for (name, given) in sources.config.iter().chain(&sources.secret) {
+    for (name, given) in sources.own.iter().chain(&sources.config).chain(&sources.secret) {
         look_at_key(name, &given.origin, findings);
     }
     for (name, value) in &sources.environment {

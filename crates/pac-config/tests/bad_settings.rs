@@ -305,3 +305,34 @@ fn problems_carry_their_parts() {
     assert_eq!(problems[0].value.as_deref(), Some("\"1s\""));
     assert_eq!(problems[0].origin, Some(Origin::ConfigMap { name: CONFIG_MAP.to_owned() }));
 }
+
+/// As Windows' editors save them.
+#[test]
+fn a_byte_order_mark_before_a_pem_file_and_a_password_is_named() {
+    let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let utf16: Vec<u8> =
+        [0xFF, 0xFE].into_iter().chain(certificate.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let files = Files::default().with("/tls/mark.pem", format!("\u{feff}{certificate}")).with("/tls/utf16.pem", utf16);
+    let with = |file: &str| {
+        let data = [
+            ("concurrency-driver", "postgresql"),
+            ("postgresql-ssl-mode", "verify-ca"),
+            ("postgresql-ssl-ca-file", file),
+        ];
+        resolve(&config_map(&data), &files).map(|_| ()).unwrap_err().to_string()
+    };
+    for (file, words) in [
+        ("/tls/mark.pem", "\"/tls/mark.pem\" begins with a byte order mark; save it as UTF-8 without one"),
+        ("/tls/utf16.pem", "\"/tls/utf16.pem\" is UTF-16 text, as Windows' tools write it; save it as UTF-8"),
+    ] {
+        assert!(with(file).starts_with(&format!("postgresql-ssl-ca-file: {words} (allowed:")), "{}", with(file));
+    }
+    let secret = [("postgresql-password", "\u{feff}hunter2")];
+    let resolved =
+        resolve(&config_map(&[("concurrency-driver", "postgresql")]).with_secret(SECRET, secret), &files).unwrap();
+    let warning = warnings(&resolved).concat();
+    assert!(warning.contains("begins with a byte order mark in Secret") && !warning.contains("hunter2"), "{warning}");
+    // Any other value is meant without it.
+    let marked = from_config_map(&[("concurrency-enabled", "\u{feff}true")]).unwrap();
+    assert!(marked.settings.enabled);
+}

@@ -137,7 +137,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("kind: Secret\n---\nkind: Secret\n", "settings.yaml: holds more than one Secret"),
     (
         "kind: Secret\ndata:\n  etcd-password: hunter2!\n",
-        "etcd-password: is not base64; put plain text under stringData (from file settings.yaml line 3)",
+        "etcd-password: is not base64; put plain text under stringData, or data of a ConfigMap (from file settings.yaml line 3)",
     ),
     (
         "\"memory-lease-ttl\": 1s\n",
@@ -164,4 +164,25 @@ fn a_file_that_cannot_be_read_is_a_problem_beside_the_others() {
         assert!(text.starts_with("memory-lease-ttl: \"x\" is not a duration"), "{text}");
         assert!(text.ends_with(&format!("\n{path}: {message}")), "{text}");
     }
+}
+
+/// As Windows' editors and PowerShell write files.
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_file_and_other_encodings_are_named() {
+    let marked = from_file(&format!("\u{feff}{MANIFESTS}")).unwrap();
+    assert!(marked.settings.enabled && marked.warnings.is_empty(), "{:?}", marked.warnings);
+    assert!(from_file("\u{feff}concurrency-enabled: true\n").unwrap().settings.enabled);
+    let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain("a: b".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let files = Files::default().with("settings.yaml", utf16);
+    let problem = resolve(&Sources::new().with_local_file(Path::new("settings.yaml"), &files), &files).unwrap_err();
+    assert_eq!(problem.to_string(), "settings.yaml: is UTF-16 text, as Windows' tools write it; save it as UTF-8");
+}
+
+#[test]
+fn binary_data_of_a_config_map_counts() {
+    let manifest = "kind: ConfigMap\ndata: {memory-lease-ttl: 1h}\nbinaryData: {concurrency-enabled: 77u/dHJ1ZQ==}\n";
+    assert!(from_file(manifest).unwrap().settings.enabled, "a byte order mark before it is no part of it");
+    let utf16 = "kind: ConfigMap\nbinaryData:\n  concurrency-enabled: //50AHIAdQBlAA==\n";
+    let expected = "concurrency-enabled: is UTF-16 text, as Windows' tools write it; save it as UTF-8 (from file settings.yaml line 3)";
+    assert_eq!(problems(utf16), expected);
 }

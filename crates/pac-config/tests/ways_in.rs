@@ -196,3 +196,53 @@ fn a_later_config_map_replaces_the_earlier_one() {
     let resolved = resolve(&sources, &Files::default()).unwrap();
     assert_eq!(effective(&resolved, "memory-lease-ttl").0, "2m");
 }
+
+const OWN: &str = "pipelines-as-code/pac-concurrency";
+
+#[test]
+fn our_own_config_map_wins_over_pacs_and_both_are_read() {
+    let sources = config_map(&[
+        ("concurrency-enabled", "false"),
+        ("concurrency-driver", "memory"),
+        ("memory-lease-ttl", "1h"),
+        ("application-name", "CI"),
+    ]);
+    let own = [("concurrency-enabled", "true"), ("concurrency-driver", " memory "), ("memory-lease-ttl", "")];
+    let resolved = resolve(&sources.with_own_config_map(OWN, own), &Files::default()).unwrap();
+    assert!(resolved.settings.enabled);
+    let enabled = ("true".to_owned(), format!("ConfigMap {OWN}"));
+    assert_eq!(effective(&resolved, "concurrency-enabled"), enabled);
+    // An empty value is none.
+    assert_eq!(effective(&resolved, "memory-lease-ttl"), ("1h".to_owned(), format!("ConfigMap {CONFIG_MAP}")));
+    let overridden = "concurrency-enabled: ConfigMap pipelines-as-code/pac-concurrency wins over ConfigMap \
+                      pipelines-as-code/pipelines-as-code, which says something else";
+    assert_eq!(warnings(&resolved), [overridden]);
+}
+
+#[test]
+fn a_misspelled_key_is_found_in_our_own_config_map_too() {
+    let sources = Sources::new().with_own_config_map(OWN, [("postgresql-hots", "db")]);
+    let problem = resolve(&sources, &Files::default()).unwrap_err().to_string();
+    assert!(problem.contains("did you mean postgresql-host?") && problem.contains(OWN), "{problem}");
+}
+
+#[test]
+fn settings_that_vanish_from_a_config_map_are_noticed_and_settings_that_move_are_not() {
+    let keys = [("concurrency-enabled", "true"), ("postgresql-host", "db")];
+    let pacs = |keys: &[(&str, &str)]| config_map(&[&[("application-name", "CI")], keys].concat());
+    let vanished = |now: Sources, before: &Sources| now.vanished_since(before).map(|origin| origin.to_string());
+    let in_pacs = Some(format!("ConfigMap {CONFIG_MAP}"));
+    let in_ours = Some(format!("ConfigMap {OWN}"));
+
+    assert_eq!(vanished(pacs(&[]), &pacs(&keys)), in_pacs);
+    assert_eq!(vanished(Sources::new(), &pacs(&keys)), in_pacs, "deleted");
+    assert_eq!(vanished(pacs(&[("concurrency-enabled", "")]), &pacs(&keys)), in_pacs, "an empty value is none");
+    assert_eq!(vanished(pacs(&keys[..1]), &pacs(&keys)), None, "one that is left says that somebody knows of them");
+    assert_eq!(vanished(pacs(&[]), &pacs(&[])), None);
+
+    let both = || pacs(&keys).with_own_config_map(OWN, keys);
+    assert_eq!(vanished(pacs(&[]).with_own_config_map(OWN, keys), &pacs(&keys)), None, "moved to ours");
+    assert_eq!(vanished(pacs(&[]).with_own_config_map(OWN, keys), &both()), None, "ours counted before");
+    assert_eq!(vanished(pacs(&keys), &both()), None, "PAC's says the same");
+    assert_eq!(vanished(pacs(&[("concurrency-enabled", "false")]), &both()), in_ours, "PAC's says something else");
+}
