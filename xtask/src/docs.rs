@@ -14,18 +14,23 @@ const SETTINGS_INTRODUCTION: &str = "\
 
 Every key of the concurrency system. A value is taken from the first of these places that has one, and an empty value is none:
 
-1. the ConfigMap `pipelines-as-code` in PAC's namespace (`--configmap`, `--namespace`). A password in it works, with a warning;
-2. the Secret `pac-concurrency-secret` beside it (`--secret`), under the same key: for passwords;
-3. the file that the environment variable `PAC_<KEY>_FILE` names, such as `PAC_POSTGRESQL_PASSWORD_FILE=/etc/pac/password`;
-4. the environment variable `PAC_<KEY>`, such as `PAC_POSTGRESQL_HOST`;
-5. the default.
+1. the ConfigMap `pac-concurrency` in PAC's namespace (`--namespace`), which is ours alone;
+2. PAC's ConfigMap beside it, `pipelines-as-code` (`--configmap`). A password in either works, with a warning;
+3. the Secret `pac-concurrency-secret` (`--secret`), under the same key: for passwords;
+4. the file that the environment variable `PAC_<KEY>_FILE` names, such as `PAC_POSTGRESQL_PASSWORD_FILE=/etc/pac/password`;
+5. the environment variable `PAC_<KEY>`, such as `PAC_POSTGRESQL_HOST`;
+6. the default.
 
-`--config FILE` takes a YAML file in place of ConfigMap and Secret: a flat mapping of keys, or the manifests of both as `kubectl apply` takes
-them.
+Where both ConfigMaps have a key and say different things, ours wins, with a warning. [installation.md](installation.md#update-the-configmap) says why there
+are two.
+
+`--config FILE` takes a YAML file in place of ConfigMaps and Secret: a flat mapping of keys, or the manifests of a ConfigMap and the Secret as `kubectl apply`
+takes them. Text is UTF-8, in files as in `binaryData`; a byte order mark before it is no part of it, except that a password is used to the byte, with a
+warning, and that PEM files must not have one.
 
 `pac-watcher check-config` shows what the settings come to and where each came from, or everything that is wrong with them (exit
 code 2). With `--connect` it also tries the server. At start, settings that can't be used end the watcher with exit code 2; while it
-runs, they leave the last good ones in force and are reported in the log.
+runs, they leave the last good ones in force and are reported in the log, and so does a ConfigMap that is deleted or loses all settings at once.
 
 ";
 

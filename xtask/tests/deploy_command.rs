@@ -45,9 +45,12 @@ impl StandIn {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("kubectl");
         fs::write(folder.path().join("kinds"), kinds).unwrap();
+        // PAC's watcher is there, and rests; nothing else is.
         let script = "#!/bin/sh\ncd \"$(dirname \"$0\")\" || exit 9\n\
-                      [ \"$1\" = api-resources ] && exec cat kinds\n[ \"$1\" = get ] && exit 0\n\
+                      [ \"$1\" = api-resources ] && exec cat kinds\n\
+                      [ \"$1 $3\" = \"get pipelines-as-code-watcher\" ] && exec cat pacs\n[ \"$1\" = get ] && exit 0\n\
                       echo \"$*\" >> told\ncat > \"$1.yaml\"\n[ \"$1\" != diff ]\n";
+        fs::write(folder.path().join("pacs"), r#"{"spec":{"replicas":0,"selector":{},"template":{}}}"#).unwrap();
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         Self { folder }
@@ -80,7 +83,7 @@ fn settings_that_cant_be_used_are_all_named_and_end_in_code_2() {
     assert_eq!(output.status.code(), Some(2));
     let said = error_of(&output);
     for part in [
-        "postgresql-port: \"54x32\" is not a port (allowed: 1 to 65535; from ConfigMap pipelines-as-code/pipelines-as-code)",
+        "postgresql-port: \"54x32\" is not a port (allowed: 1 to 65535; from ConfigMap pipelines-as-code/pac-concurrency)",
         "postgresql-ssl-mode: \"prefer\" is not an SSL mode",
         "postgresql-hots: unknown setting; did you mean postgresql-host?",
     ] {
@@ -100,6 +103,11 @@ fn flags_that_cant_be_used_end_in_code_2() {
         &["--set", "concurrency-enabled"],
         &["--apply", "--diff"],
         &["--check", "--driver", "etcd"],
+        &["--force"],
+        &["--driver", "postgresql", "--password-file", "password"],
+        &["--driver", "postgresql", "--secret-provider-class", "pac"],
+        &["--driver", "memory", "--password-file", "/password"],
+        &["--settings", "/missing.yaml"],
     ] {
         assert_eq!(deploy(wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
     }

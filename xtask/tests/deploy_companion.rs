@@ -8,10 +8,10 @@ mod support;
 use std::time::Duration;
 
 use pac_devservers::process::wait_until;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use support::api::{Api, EXECUTION_ORDER, annotation};
-use support::cluster::{Cluster, PACS_WATCHER};
+use support::cluster::{Cluster, PACS_SETTINGS, PACS_WATCHER};
 use support::node::Node;
 use support::page::{Page, run};
 
@@ -45,8 +45,7 @@ fn queued(api: &Api) -> [usize; 2] {
 fn furnish(cluster: &Cluster) -> Api {
     let api = cluster.api();
     cluster.run(&["create", "--filename", cluster.file("pac.yaml", PACS_WATCHER).to_str().unwrap()]);
-    let settings = json!({"metadata": {"name": "pipelines-as-code"}, "data": {"application-name": "My CI"}});
-    api.create("/api/v1/namespaces/pipelines-as-code/configmaps", &settings);
+    cluster.run(&["apply", "--filename", cluster.file("settings.yaml", PACS_SETTINGS).to_str().unwrap()]);
     api.create_repository(LIMIT);
     api
 }
@@ -98,6 +97,8 @@ fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled
     let deployment = cluster.get("deployment", "pipelines-as-code-watcher");
     assert_eq!(deployment["spec"]["template"]["spec"]["containers"].as_array().unwrap().len(), 1);
     assert!(cluster.run(&["get", "mutatingadmissionpolicies", "--output=name"]).is_empty());
+    assert!(!cluster.kubectl(&["get", "configmap", "pac-concurrency"]).status.success());
+    assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"].as_object().unwrap().len(), 9);
     assert_promises(&api, 36);
 }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use pac_devservers::postgres::{Postgres, give_to_server};
 use pac_devservers::process::wait_until;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use support::api::Api;
-use support::cluster::{Cluster, PACS_NAME, PACS_WATCHER};
+use support::cluster::{Cluster, PACS_NAME, PACS_SETTINGS, PACS_WATCHER};
 use support::node::Node;
 use support::page::{Page, copy_config, run};
 use support::typed::documents;
@@ -28,14 +28,7 @@ const LIMIT: u32 = 2;
 /// PAC as its release leaves it, applied as its documentation says: plainly.
 fn install_pac(cluster: &Cluster) -> Api {
     let controller = PACS_WATCHER.replace("-watcher, namespace", "-controller, namespace");
-    let settings = json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "pipelines-as-code", "namespace": "pipelines-as-code"},
-        "data": {"application-name": "My CI", "secret-auto-create": "true"},
-    });
-    for (name, text) in
-        [("watcher", PACS_WATCHER), ("controller", controller.as_str()), ("settings", &settings.to_string())]
-    {
+    for (name, text) in [("watcher", PACS_WATCHER), ("controller", controller.as_str()), ("settings", PACS_SETTINGS)] {
         let file = cluster.file(&format!("{name}.yaml"), text);
         cluster.run(&["apply", "--filename", file.to_str().unwrap()]);
     }
@@ -104,8 +97,8 @@ fn assert_at_work(cluster: &Cluster, node: &Node, api: &Api) {
         assert!(log.contains(line), "{line:?} is not in:\n{log}");
     }
     assert_eq!(api.get("/_dev/verdict").unwrap()["promises"][0]["held"], true);
-    let settings = &cluster.get("configmap", "pipelines-as-code")["data"];
-    assert_eq!(settings["secret-auto-create"], "true", "PAC's own keys are there");
+    let pacs = &documents(PACS_SETTINGS)[0]["data"];
+    assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"], *pacs, "PAC's own keys are there");
 }
 
 fn check(cluster: &Cluster, folder: &Path, page: &Page) {
@@ -137,6 +130,12 @@ fn the_guides_commands_lead_to_a_working_system() {
     }
     assert_at_work(&cluster, &node, &api);
     check(&cluster, folder, &page);
+
+    // PAC's next release, and the guide's commands once more: nobody's keys go, and the watcher goes on.
+    cluster.run(&["apply", "--filename", folder.join("settings.yaml").to_str().unwrap()]);
+    follow("Deploy the configuration");
+    check(&cluster, folder, &page);
+    assert_eq!(cluster.get("secret", "pac-concurrency-secret")["data"].as_object().unwrap().len(), 1);
 }
 
 #[test]
@@ -158,7 +157,31 @@ fn standalone_mode_is_applied_beside_a_pac_watcher_that_rests() {
     run(&cluster, cluster.folder.path(), &Page::read(PAGE).commands("Standalone mode"));
     assert_eq!(cluster.get("deployment", PACS_NAME)["spec"]["replicas"], 0);
     assert_eq!(cluster.get("deployment", "pac-concurrency-watcher")["spec"]["replicas"], 2);
-    assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"]["postgresql-host"], "your-postgresql-host");
+    assert_eq!(cluster.get("configmap", "pac-concurrency")["data"]["postgresql-host"], "your-postgresql-host");
+
+    run(&cluster, cluster.folder.path(), &Page::read(PAGE).commands("To remove it"));
+    let kinds = "deployments,services,serviceaccounts,networkpolicies,poddisruptionbudgets,roles,rolebindings,leases,secrets,\
+                 configmaps,clusterroles,clusterrolebindings,priorityclasses";
+    let left = cluster.run(&["get", kinds, "--output=name"]);
+    assert!(!left.contains("pac-concurrency"), "{left}");
+    assert_eq!(cluster.get("deployment", PACS_NAME)["spec"]["replicas"], 1);
+}
+
+/// What an external tool provides, as the page has it.
+#[test]
+fn a_password_from_a_tool_reaches_the_pod() {
+    let cluster = Cluster::start();
+    let folder = cluster.folder.path();
+    run(&cluster, folder, &Page::read(PAGE).commands("From a tool"));
+    for (made, file) in [("with-vault", "/vault/secrets/pac"), ("with-csi", "/etc/pac-concurrency/external/password")] {
+        let text = fs::read_to_string(folder.join(made).join("deployment.yaml")).unwrap();
+        let deployment = &documents(&text)[0];
+        let variable = &deployment["spec"]["template"]["spec"]["containers"][0]["env"][0];
+        assert_eq!(variable["name"], "PAC_POSTGRESQL_PASSWORD_FILE");
+        assert_eq!(variable["value"], file);
+        let applied = folder.join(made).join("deployment.yaml");
+        cluster.run(&["apply", "--server-side", "--validate=strict", "--filename", applied.to_str().unwrap()]);
+    }
 }
 
 #[test]

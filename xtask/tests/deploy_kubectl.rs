@@ -1,102 +1,151 @@
-//! The real kubectl applies the two files that others own as well, and PAC's own keys of the ConfigMap survive.
-//!
-//! What can't be shown here: the cluster keeps no managedFields, so that kubectl never comes to hand the fields of a former
-//! plain apply over to a server-side one, which would take PAC's keys out. The manifest's annotation keeps it from that.
+//! The real kubectl applies our files and PAC's, in every order, and nobody's keys and no password are lost: on the development
+//! cluster, or in a namespace of the one that `PAC_TEST_KUBECONFIG` names.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::Value;
 
-use support::cluster::{Cluster, PACS_NAME, PACS_WATCHER};
+use support::cluster::{Cluster, PACS_NAME, PACS_SETTINGS, PACS_WATCHER};
+use support::typed::documents;
 use support::{error_of, workspace};
 
 const SERVER_SIDE: [&str; 6] =
     ["apply", "--server-side", "--force-conflicts", "--field-manager=pac-watcher", "--validate=strict", "--filename"];
 const PLAIN: [&str; 2] = ["apply", "--filename"];
-/// What takes kubectl's memory of a plain apply away.
-const HAND_OVER: [&str; 4] =
-    ["annotate", "configmap", "pipelines-as-code", "kubectl.kubernetes.io/last-applied-configuration-"];
+/// Every ordered pair of four, one after the other: kubectl remembers one apply.
+const EVERY_PAIR: [usize; 17] = [0, 0, 1, 0, 2, 0, 3, 1, 1, 2, 1, 3, 2, 2, 3, 3, 0];
 
-/// PAC's ConfigMap as its release has it.
-fn pacs_own(cluster: &Cluster, application: &str) -> PathBuf {
-    let map = json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "pipelines-as-code", "namespace": "pipelines-as-code", "labels": {"app.kubernetes.io/part-of": "pipelines-as-code"}},
-        "data": {"application-name": application, "secret-auto-create": "true"},
-    });
-    cluster.file("pac.json", &map.to_string())
+/// A file and how it is applied.
+type Step = (&'static [&'static str], PathBuf);
+
+fn committed(cluster: &Cluster, name: &str) -> PathBuf {
+    cluster.file(name, &fs::read_to_string(workspace().join("config").join(name)).unwrap())
 }
 
-fn committed(name: &str) -> PathBuf {
-    workspace().join("config").join(name)
+/// Our file as the guide has it edited.
+fn edited(cluster: &Cluster) -> PathBuf {
+    let text = fs::read_to_string(committed(cluster, "302-pac-configmap.yaml")).unwrap();
+    let text = text.replace("concurrency-enabled: \"false\"", "concurrency-enabled: \"true\"");
+    cluster.file("302-pac-configmap.yaml", &text.replace("driver: \"memory\"", "driver: \"postgresql\""))
 }
 
-fn apply(cluster: &Cluster, how: &[&str], file: &std::path::Path) -> String {
-    cluster.run(&[how, &[file.to_str().unwrap()]].concat())
+fn apply(cluster: &Cluster, how: &[&str], file: &Path) {
+    cluster.run(&[how, &[file.to_str().unwrap()]].concat());
 }
 
-/// PAC's keys and ours.
-fn has_both(cluster: &Cluster) -> [bool; 2] {
-    let data = &cluster.get("configmap", "pipelines-as-code")["data"];
-    [data["secret-auto-create"] == "true", data["concurrency-enabled"] == "false"]
-}
-
-#[test]
-fn pacs_keys_survive_an_apply_on_the_server_and_ours_pacs_next_release() {
-    let cluster = Cluster::start();
-    apply(&cluster, &PLAIN, &pacs_own(&cluster, "One"));
-    for _ in 0..2 {
-        apply(&cluster, &SERVER_SIDE, &committed("302-pac-configmap.yaml"));
-        assert_eq!(has_both(&cluster), [true, true]);
-    }
-    let labels = &cluster.get("configmap", "pipelines-as-code")["metadata"]["labels"];
-    assert_eq!(labels["app.kubernetes.io/part-of"], "pipelines-as-code");
-    apply(&cluster, &PLAIN, &pacs_own(&cluster, "Two"));
-    assert_eq!(has_both(&cluster), [true, true]);
-    assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"]["application-name"], "Two");
-}
-
-#[test]
-fn pacs_keys_survive_a_plain_apply_where_they_did_not_come_by_one() {
-    let cluster = Cluster::start();
-    let file = pacs_own(&cluster, "One");
-    cluster.run(&["create", "--filename", file.to_str().unwrap()]);
-    for _ in 0..2 {
-        apply(&cluster, &PLAIN, &committed("302-pac-configmap.yaml"));
-        assert_eq!(has_both(&cluster), [true, true]);
+/// Walks through `steps` so that each follows each; `check` sees how often which was applied.
+fn in_every_order(cluster: &Cluster, steps: &[Step; 4], check: impl Fn(&[usize; 4], usize)) {
+    let mut applied = [0; 4];
+    for step in EVERY_PAIR {
+        let (how, file) = &steps[step];
+        apply(cluster, how, file);
+        applied[step] += 1;
+        check(&applied, step);
     }
 }
 
-#[test]
-fn pacs_keys_survive_a_plain_apply_after_one_on_the_server() {
-    let cluster = Cluster::start();
-    apply(&cluster, &PLAIN, &pacs_own(&cluster, "One"));
-    apply(&cluster, &SERVER_SIDE, &committed("302-pac-configmap.yaml"));
-    for _ in 0..2 {
-        apply(&cluster, &PLAIN, &committed("302-pac-configmap.yaml"));
-        assert_eq!(has_both(&cluster), [true, true]);
-    }
+fn data(text: &str) -> Value {
+    documents(text)[0]["data"].clone()
+}
+
+/// PAC's release and its next one, ours as the guide and as `deploy` applies it.
+fn config_map_steps(cluster: &Cluster) -> [Step; 4] {
+    let next = PACS_SETTINGS.replace("My CI", "Our CI");
+    [
+        (&PLAIN, cluster.file("pac-1.yaml", PACS_SETTINGS)),
+        (&PLAIN, cluster.file("pac-2.yaml", &next)),
+        (&PLAIN, edited(cluster)),
+        (&SERVER_SIDE, edited(cluster)),
+    ]
 }
 
 #[test]
-fn pacs_keys_survive_a_plain_apply_over_a_plain_apply_only_once_they_were_handed_over() {
-    for handed_over in [false, true] {
-        let cluster = Cluster::start();
-        apply(&cluster, &PLAIN, &pacs_own(&cluster, "One"));
-        if handed_over {
-            cluster.run(&HAND_OVER);
-            // Once is enough, and once more does no harm.
-            cluster.run(&HAND_OVER);
+fn nobodys_keys_are_lost_in_any_order_of_applies() {
+    for reversed in [false, true] {
+        let cluster = Cluster::real_or_start();
+        let mut steps = config_map_steps(&cluster);
+        if reversed {
+            steps.reverse();
         }
-        for _ in 0..2 {
-            apply(&cluster, &PLAIN, &committed("302-pac-configmap.yaml"));
-            // What happens otherwise is kubectl's rule, not ours; if it changes, the warnings about it can go.
-            assert_eq!(has_both(&cluster), [handed_over, true]);
+        let wanted = |step: usize| data(&fs::read_to_string(&steps[step].1).unwrap());
+        in_every_order(&cluster, &steps, |applied, last| {
+            let was_applied = |steps: [usize; 2]| steps.into_iter().any(|step| applied[step] > 0);
+            let (pacs, ours) = if reversed { ([2, 3], [0, 1]) } else { ([0, 1], [2, 3]) };
+            if was_applied(pacs) {
+                let found = cluster.get("configmap", "pipelines-as-code");
+                let keys = found["data"].as_object().unwrap().len();
+                assert_eq!(keys, 9, "{applied:?}");
+                if pacs.contains(&last) {
+                    assert_eq!(found["data"], wanted(last));
+                }
+            }
+            if was_applied(ours) {
+                assert_eq!(cluster.get("configmap", "pac-concurrency")["data"], wanted(ours[0]), "{applied:?}");
+            }
+        });
+    }
+}
+
+/// What the two files are for, and proof that the test above would notice: two files for one ConfigMap.
+#[test]
+fn two_files_for_one_config_map_delete_each_others_keys() {
+    let cluster = Cluster::real_or_start();
+    let mut steps = config_map_steps(&cluster);
+    let theirs =
+        fs::read_to_string(&steps[2].1).unwrap().replace("name: pac-concurrency\n", "name: pipelines-as-code\n");
+    steps[2].1 = cluster.file("ours-in-pacs.yaml", &theirs);
+    let keys = || {
+        let found = cluster.get("configmap", "pipelines-as-code")["data"].clone();
+        let is_ours = |key: &String| pac_config::find_key(key).is_some();
+        let (ours, pacs): (Vec<_>, Vec<_>) = found.as_object().unwrap().keys().partition(|key| is_ours(key));
+        [pacs.len(), ours.len()]
+    };
+    let all = pac_config::keys().len();
+    for (step, left) in [(0, [9, 0]), (2, [0, all]), (0, [9, 0])] {
+        apply(&cluster, steps[step].0, &steps[step].1);
+        assert_eq!(keys(), left, "if kubectl's rule has changed, the warnings about it can go");
+    }
+}
+
+#[test]
+fn no_order_of_the_guides_commands_loses_the_password() {
+    const GUIDES: &str = "\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: pac-concurrency-secret
+  namespace: pipelines-as-code
+type: Opaque
+data:
+  postgresql-password: eW91ci1zZWN1cmUtcGFzc3dvcmQ=
+";
+    let create = [
+        "create",
+        "secret",
+        "generic",
+        "pac-concurrency-secret",
+        "--from-literal=postgresql-password=your-secure-password",
+    ];
+    for created_first in [true, false] {
+        let cluster = Cluster::real_or_start();
+        let guides = cluster.file("guides.yaml", GUIDES);
+        let ours = committed(&cluster, "concurrency-secret.yaml");
+        if created_first {
+            cluster.run(&create);
+        } else {
+            apply(&cluster, &PLAIN, &ours);
         }
+        let steps: [Step; 4] =
+            [(&PLAIN, guides.clone()), (&PLAIN, ours.clone()), (&SERVER_SIDE, ours), (&SERVER_SIDE, guides)];
+        in_every_order(&cluster, &steps, |applied, _| {
+            let secret = cluster.get("secret", "pac-concurrency-secret");
+            assert_eq!(secret["data"]["postgresql-password"], "eW91ci1zZWN1cmUtcGFzc3dvcmQ=", "{applied:?}");
+        });
     }
 }
 
@@ -115,25 +164,6 @@ fn our_container_survives_pacs_next_release() {
 }
 
 #[test]
-fn a_password_that_is_there_survives_the_secret_without_one() {
-    for how in [&PLAIN[..], &SERVER_SIDE] {
-        let cluster = Cluster::start();
-        cluster.run(&[
-            "create",
-            "secret",
-            "generic",
-            "pac-concurrency-secret",
-            "--from-literal=postgresql-password=your-secure-password",
-        ]);
-        for _ in 0..2 {
-            apply(&cluster, how, &committed("concurrency-secret.yaml"));
-            let secret = cluster.get("secret", "pac-concurrency-secret");
-            assert_eq!(secret["data"]["postgresql-password"], "eW91ci1zZWN1cmUtcGFzc3dvcmQ=");
-        }
-    }
-}
-
-#[test]
 fn nothing_is_applied_where_pacs_watcher_is_missing() {
     let cluster = Cluster::start();
     let mut command = support::deploy(&["--mode", "companion", "--driver", "etcd", "--apply"]);
@@ -141,5 +171,5 @@ fn nothing_is_applied_where_pacs_watcher_is_missing() {
     assert_eq!(output.status.code(), Some(1));
     let said = error_of(&output);
     assert!(said.contains("nothing was applied, there is no Deployment pipelines-as-code-watcher"), "{said}");
-    assert!(!cluster.kubectl(&["get", "configmap", "pipelines-as-code"]).status.success());
+    assert!(!cluster.kubectl(&["get", "configmap", "pac-concurrency"]).status.success());
 }

@@ -64,13 +64,13 @@ fn assert_names(api: &Api, enabled: &str, is_on: bool) {
 #[test]
 fn the_annotation_is_pacs_while_the_system_is_off_and_ours_while_it_is_on() {
     let (_cluster, api) = furnish();
-    api.create(SETTINGS, &json!({"metadata": {"name": "pipelines-as-code"}}));
-    assert_names(&api, "no data", false);
-    let values = [("", false), ("false", false), ("FALSE", false), (" no ", false), ("0", false)];
+    api.create(SETTINGS, &json!({"metadata": {"name": "pac-concurrency"}}));
+    // Neither, or none: the watcher stays as it was, and may be at work.
+    assert_names(&api, "no data", true);
+    let values = [("false", false), ("FALSE", false), (" no ", false), ("0", false)];
     let values = values.into_iter().chain([("true", true), ("True", true), (" yes ", true), ("1", true)]);
-    // Neither: the watcher stays as it was, and may be at work.
-    for (value, is_on) in values.chain([("maybe", true)]) {
-        api.patch(&format!("{SETTINGS}/pipelines-as-code"), &json!({"data": {"concurrency-enabled": value}}));
+    for (value, is_on) in values.chain([("maybe", true), ("", true)]) {
+        api.patch(&format!("{SETTINGS}/pac-concurrency"), &json!({"data": {"concurrency-enabled": value}}));
         assert_names(&api, value, is_on);
     }
 }
@@ -78,6 +78,9 @@ fn the_annotation_is_pacs_while_the_system_is_off_and_ours_while_it_is_on() {
 #[test]
 fn without_a_config_map_nothing_is_changed() {
     let (_cluster, api) = furnish();
+    // What another says is not for the policy.
+    let other = json!({"metadata": {"name": "pipelines-as-code"}, "data": {"concurrency-enabled": "true"}});
+    api.create(SETTINGS, &other);
     let [pacs, kept] = after_creation(&api, "run", Some("ci/a"), Some("ci/b"));
     assert_eq!([pacs.as_deref(), kept.as_deref()], [Some("ci/a"), Some("ci/b")]);
     assert_eq!(after_creation(&api, "run", None, None), [None, None]);
@@ -86,13 +89,13 @@ fn without_a_config_map_nothing_is_changed() {
 #[test]
 fn a_patch_of_the_run_counts_and_one_of_its_status_does_not() {
     let (_cluster, api) = furnish();
-    api.create(SETTINGS, &json!({"metadata": {"name": "pipelines-as-code"}, "data": {"concurrency-enabled": "false"}}));
+    api.create(SETTINGS, &json!({"metadata": {"name": "pac-concurrency"}, "data": {"concurrency-enabled": "false"}}));
     let metadata = json!({"name": "run", "annotations": {EXECUTION_ORDER: "ci/run"}});
     api.create(RUNS, &json!({"metadata": metadata, "spec": {"status": "PipelineRunPending"}}));
     let run = || -> Value { api.get(&format!("{RUNS}/run")).unwrap() };
     // What Tekton writes is out of the way then.
     wait_until("Tekton has seen the run", PATIENCE, || Ok(run().pointer("/status/conditions").is_some())).unwrap();
-    api.patch(&format!("{SETTINGS}/pipelines-as-code"), &json!({"data": {"concurrency-enabled": "true"}}));
+    api.patch(&format!("{SETTINGS}/pac-concurrency"), &json!({"data": {"concurrency-enabled": "true"}}));
     let names = || [EXECUTION_ORDER, KEPT].map(|name| run()["metadata"]["annotations"][name].is_string());
     api.patch(&format!("{RUNS}/run/status"), &json!({"status": {"spanContext": {"traceparent": "any"}}}));
     assert_eq!(names(), [true, false]);

@@ -89,6 +89,9 @@ fn the_command_applies_every_variant_and_finds_no_difference_afterwards() {
     for [mode, driver] in VARIANTS {
         let cluster = Cluster::start();
         cluster.run(&["create", "--filename", cluster.file("pac.yaml", PACS_WATCHER).to_str().unwrap()]);
+        if mode == "standalone" {
+            cluster.run(&["scale", "deployment", PACS_NAME, "--replicas=0"]);
+        }
         let deploy = |action: &str| {
             let mut command = support::deploy(&["--mode", mode, "--driver", driver, action]);
             let output =

@@ -172,6 +172,11 @@ impl Sources {
         origins.next().map(|(_, given)| given.origin.clone())
     }
 
+    /// Whether a ConfigMap or the local file has any setting.
+    pub fn has_settings(&self) -> bool {
+        keys().any(|key| self.of_config_maps(key).is_some())
+    }
+
     /// The value of our own ConfigMap, or else of PAC's.
     pub(crate) fn of_config_maps(&self, key: &Key) -> Option<&Given> {
         present(key, self.own.get(key.name)).or_else(|| present(key, self.config.get(key.name)))

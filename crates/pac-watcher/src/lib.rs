@@ -27,6 +27,7 @@ pub mod audit;
 pub mod backlog;
 mod backoff;
 pub mod cluster;
+mod config_maps;
 pub mod convert;
 pub mod engine;
 pub mod error;

@@ -18,7 +18,7 @@ pub enum Mode {
 pub struct SettingsPlace {
     /// The namespace of PAC: of the ConfigMap, the Secret, the Lease and the global Repository.
     pub namespace: String,
-    /// The ConfigMap's name.
+    /// The name of PAC's ConfigMap; ours beside it has a fixed one.
     pub config_map: String,
     /// The Secret's name.
     pub secret: String,

@@ -12,17 +12,18 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
-use pac_config::{Disk, Problems, Resolved, Settings, Sources, resolve};
+use pac_config::{Disk, Problems, Resolved, Settings, Sources, Warning, resolve};
 use pac_metrics::catalogue;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
+use crate::config_maps::{OWN, unseen_by_the_policy, with_own, with_pacs, without_own};
 use crate::error::{WatcherError, with_causes};
 use crate::health::{Health, NotInForce, Part};
 use crate::leader::insist_on_election;
 use crate::list_watch::{ListWatch, News};
-use crate::options::SettingsPlace;
+use crate::options::{Mode, SettingsPlace};
 use crate::{backoff, cluster};
 
 /// How often everything is read again, told of a change or not: the Secret and files are not watched.
@@ -33,13 +34,13 @@ const READ_EVERY: Duration = Duration::from_secs(10);
 pub enum SettingsSource {
     /// A local YAML file.
     File(PathBuf),
-    /// A ConfigMap and a Secret of one namespace.
+    /// PAC's ConfigMap, ours, and a Secret of one namespace.
     Cluster {
         /// How to get at them.
         client: Client,
         /// Their namespace.
         namespace: String,
-        /// The ConfigMap's name.
+        /// The name of PAC's ConfigMap.
         config_map: String,
         /// The Secret's name.
         secret: String,
@@ -73,58 +74,55 @@ impl SettingsSource {
         }
     }
 
-    /// Reads everything; an error says why the cluster could not be asked. A ConfigMap that is missing is an empty one.
+    /// Reads everything; an error says why the cluster could not be asked. What is missing is empty.
     pub async fn read(&self) -> Result<Result<Resolved, Problems>, String> {
         Ok(resolve(&self.sources().await?, &Disk))
     }
 
-    /// What settings are made from; an error says why the cluster could not be asked. A ConfigMap that is missing is an
-    /// empty one.
+    /// What settings are made from; an error says why the cluster could not be asked. What is missing is empty.
     pub async fn sources(&self) -> Result<Sources, String> {
-        Ok(self.existing_sources().await?.unwrap_or_else(|| match self {
-            Self::Cluster { namespace, config_map, .. } => {
-                environment().with_missing(format!("ConfigMap {namespace}/{config_map}"))
-            }
-            Self::File(_) => environment(),
-        }))
-    }
-
-    /// Reads everything; nothing if the ConfigMap is missing.
-    async fn read_existing(&self) -> Result<Option<Result<Resolved, Problems>>, String> {
-        Ok(self.existing_sources().await?.map(|sources| resolve(&sources, &Disk)))
-    }
-
-    async fn existing_sources(&self) -> Result<Option<Sources>, String> {
-        Ok(Some(match self {
-            Self::File(path) => environment().with_local_file(path, &Disk),
+        let mut sources = environment();
+        let (client, namespace, config_map, secret, within) = match self {
+            Self::File(path) => return Ok(sources.with_local_file(path, &Disk)),
             Self::Cluster { client, namespace, config_map, secret, request_timeout } => {
-                let found = answer(client, namespace, config_map, *request_timeout).await?;
-                let Some(ConfigMap { data, .. }) = found else { return Ok(None) };
-                let sources =
-                    environment().with_config_map(&format!("{namespace}/{config_map}"), data.unwrap_or_default());
-                let name = format!("{namespace}/{secret}");
-                match answer::<Secret>(client, namespace, secret, *request_timeout).await? {
-                    None => sources.with_missing(format!("Secret {name}")),
-                    Some(found) => {
-                        let data = found.data.unwrap_or_default().into_iter();
-                        sources.with_secret(&name, data.map(|(key, value)| (key, value.0)))
-                    }
-                }
+                (client, namespace, config_map, secret, *request_timeout)
             }
-        }))
+        };
+        let name = format!("{namespace}/{config_map}");
+        sources = match answer(client, namespace, config_map, within).await? {
+            Some(pacs) => with_pacs(sources, &name, pacs),
+            None => sources.with_missing(format!("ConfigMap {name}")),
+        };
+        sources = match answer(client, namespace, OWN, within).await {
+            Ok(Some(own)) => with_own(sources, namespace, own),
+            Ok(None) if sources.has_settings() => sources,
+            Ok(None) => sources.with_missing(format!("ConfigMap {namespace}/{OWN}")),
+            // Roles of a version that didn't know it.
+            Err(Unread { is_forbidden: true, .. }) => without_own(sources, namespace),
+            Err(unread) => return Err(unread.why),
+        };
+        let name = format!("{namespace}/{secret}");
+        Ok(match answer::<Secret>(client, namespace, secret, within).await? {
+            None => sources.with_missing(format!("Secret {name}")),
+            Some(found) => {
+                let data = found.data.unwrap_or_default().into_iter();
+                sources.with_secret(&name, data.map(|(key, value)| (key, value.0)))
+            }
+        })
     }
 
-    /// Reads until the cluster answers. Settings that can't be used are an error.
-    pub async fn read_first(&self, health: &Health) -> Result<Settings, WatcherError> {
+    /// Reads until the cluster answers; the settings, and what they were made from. Settings that can't be used are an error.
+    pub async fn read_first(&self, mode: Mode, health: &Health) -> Result<(Settings, Sources), WatcherError> {
         let mut failures = 0;
         loop {
-            match self.read().await {
-                Ok(Ok(resolved)) => {
+            match self.sources().await {
+                Ok(sources) => {
+                    let resolved =
+                        resolve(&sources, &Disk).map_err(|problems| WatcherError::Settings(problems.to_string()))?;
                     health.fine(Part::ApiServer);
-                    log_warnings(&resolved);
-                    return Ok(resolved.settings);
+                    log_news(&self.warnings(&resolved, mode), &[]);
+                    return Ok((resolved.settings, sources));
                 }
-                Ok(Err(problems)) => return Err(WatcherError::Settings(problems.to_string())),
                 Err(why) => health.trouble(Part::ApiServer, why),
             }
             tokio::time::sleep(backoff::wait(Duration::from_millis(200), READ_EVERY, failures)).await;
@@ -132,44 +130,94 @@ impl SettingsSource {
         }
     }
 
-    /// Follows the settings for ever, into `settings`; `elected` is whether one of several watchers leads.
-    pub async fn follow(self, settings: watch::Sender<Arc<Settings>>, health: Arc<Health>, elected: bool) {
+    /// Follows the settings for ever, into `settings`; those there are were made from `good`. `elected` is whether one of
+    /// several watchers leads.
+    pub async fn follow(
+        self,
+        mode: Mode,
+        elected: bool,
+        mut good: Sources,
+        settings: watch::Sender<Arc<Settings>>,
+        health: Arc<Health>,
+    ) {
         let changed = Arc::new(Notify::new());
         let watching = self.clone().watch(Arc::clone(&changed));
         let reading = async {
             let mut reported = None;
+            let mut warned = resolve(&good, &Disk).map_or(Vec::new(), |resolved| self.warnings(&resolved, mode));
             loop {
                 tokio::select! {
                     () = changed.notified() => {}
                     () = tokio::time::sleep(READ_EVERY) => {}
                 }
                 // A cluster that can't be asked keeps what it said last; so does one whose ConfigMap is being replaced.
-                match self.read_existing().await {
-                    Ok(Some(Ok(resolved))) => match insist_on_election(&resolved.settings, elected) {
-                        Ok(()) => {
-                            reported = None;
-                            take_in(&resolved, &settings, &health);
-                        }
-                        Err(why) => report_once(&mut reported, why, &health),
-                    },
-                    Ok(Some(Err(problems))) => report_once(&mut reported, problems.to_string(), &health),
-                    Ok(None) => report_once(&mut reported, "their ConfigMap is gone".to_owned(), &health),
-                    Err(_) => {}
+                let Ok(sources) = self.sources().await else { continue };
+                match usable(&sources, &good, elected) {
+                    Ok(resolved) => {
+                        reported = None;
+                        good = sources;
+                        take_in(&resolved, &settings, &health);
+                        let warnings = self.warnings(&resolved, mode);
+                        log_news(&warnings, &warned);
+                        warned = warnings;
+                    }
+                    Err(why) => report_once(&mut reported, why, &health),
                 }
             }
         };
         tokio::join!(watching, reading);
     }
 
+    fn warnings(&self, resolved: &Resolved, mode: Mode) -> Vec<Warning> {
+        let unseen = match (self, mode) {
+            (Self::Cluster { namespace, .. }, Mode::Companion) => unseen_by_the_policy(resolved, namespace),
+            _ => None,
+        };
+        resolved.warnings.iter().cloned().chain(unseen).collect()
+    }
+
     async fn watch(self, changed: Arc<Notify>) {
         let Self::Cluster { client, namespace, config_map, .. } = self else { return };
         let api: Api<ConfigMap> = Api::namespaced(client, &namespace);
-        let mut versions = ListWatch::new(api).fields(&format!("metadata.name={config_map}"));
-        loop {
-            if let Ok(News::ListEnded | News::Applied(_) | News::Deleted(_)) = versions.next().await {
-                changed.notify_one();
-            }
+        tokio::join!(watch_one(api.clone(), &config_map, &changed), watch_one(api, OWN, &changed));
+    }
+}
+
+/// What `sources` come to, or why the settings made from `good` stay in force.
+fn usable(sources: &Sources, good: &Sources, elected: bool) -> Result<Resolved, String> {
+    if let Some(place) = sources.vanished_since(good) {
+        return Err(format!(
+            "every setting vanished from {place} at once; somebody deleted or overwrote it, which would switch the system off or \
+             move it at the next start of a watcher. Put them back, into the ConfigMap {OWN} if PAC's own doesn't keep them; \
+             concurrency-enabled: \"false\" switches the system off"
+        ));
+    }
+    let resolved = resolve(sources, &Disk).map_err(|problems| problems.to_string())?;
+    insist_on_election(&resolved.settings, elected)?;
+    Ok(resolved)
+}
+
+async fn watch_one(api: Api<ConfigMap>, name: &str, changed: &Notify) {
+    let mut versions = ListWatch::new(api).fields(&format!("metadata.name={name}"));
+    loop {
+        if let Ok(News::ListEnded | News::Applied(_) | News::Deleted(_)) = versions.next().await {
+            changed.notify_one();
         }
+    }
+}
+
+/// An object that could not be read.
+struct Unread {
+    /// Whether that is for want of a right.
+    is_forbidden: bool,
+    /// What happened, in words.
+    why: String,
+}
+
+/// Logs the warnings that were not there before.
+fn log_news(warnings: &[Warning], before: &[Warning]) {
+    for warning in warnings.iter().filter(|warning| !before.contains(warning)) {
+        warn!(key = warning.key, "{}: {}", warning.key, warning.message);
     }
 }
 
@@ -180,7 +228,6 @@ fn take_in(resolved: &Resolved, settings: &watch::Sender<Arc<Settings>>, health:
     if *before != resolved.settings {
         catalogue::CONFIG_RELOADS.count(&["applied"], 1);
         info!(changed = before.difference(&resolved.settings).join(", "), "the settings changed");
-        log_warnings(resolved);
         settings.send_replace(Arc::new(resolved.settings.clone()));
     }
 }
@@ -198,26 +245,26 @@ fn report_once(reported: &mut Option<String>, why: String, health: &Health) {
     }
 }
 
-fn log_warnings(resolved: &Resolved) {
-    for warning in &resolved.warnings {
-        warn!(key = warning.key, "{}: {}", warning.key, warning.message);
-    }
-}
-
 fn environment() -> Sources {
     Sources::new().with_environment(std::env::vars_os())
 }
 
-/// The object of this name, if there is one; an error says why the cluster could not tell.
-async fn answer<K>(client: &Client, namespace: &str, name: &str, within: Duration) -> Result<Option<K>, String>
+/// The object of this name, if there is one.
+async fn answer<K>(client: &Client, namespace: &str, name: &str, within: Duration) -> Result<Option<K>, Unread>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let why = match tokio::time::timeout(within, api.get_opt(name)).await {
+    let (is_forbidden, why) = match tokio::time::timeout(within, api.get_opt(name)).await {
         Ok(Ok(found)) => return Ok(found),
-        Ok(Err(error)) => with_causes(&error),
-        Err(_) => format!("no answer from the API server within {within:?}"),
+        Ok(Err(error)) => (matches!(&error, kube::Error::Api(status) if status.code == 403), with_causes(&error)),
+        Err(_) => (false, format!("no answer from the API server within {within:?}")),
     };
-    Err(format!("can't read {} {namespace}/{name}: {why}", K::kind(&())))
+    Err(Unread { is_forbidden, why: format!("can't read {} {namespace}/{name}: {why}", K::kind(&())) })
+}
+
+impl From<Unread> for String {
+    fn from(unread: Unread) -> Self {
+        unread.why
+    }
 }

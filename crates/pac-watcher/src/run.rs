@@ -92,15 +92,17 @@ pub async fn run(
     serve_admin(options.admin_addr, told, serving.clone()).await?;
 
     let source = SettingsSource::cluster(client.clone(), &options.place);
-    let Some(settings) = stop.run_until_cancelled(source.read_first(&health)).await else { return Ok(()) };
-    let settings = settings?;
+    let Some(settings) = stop.run_until_cancelled(source.read_first(options.mode, &health)).await else {
+        return Ok(());
+    };
+    let (settings, sources) = settings?;
     insist_on_election(&settings, options.leader_elect).map_err(WatcherError::Settings)?;
     let former = FormerStore::new(former_store(&source, &settings).await);
     let (sender, receiver) = watch::channel(Arc::new(settings));
     // Set once: this is where settings begin.
     let _ = settings_in_force.set(receiver.clone());
-    let following =
-        tokio::spawn(vital("the settings", source.follow(sender, Arc::clone(&health), options.leader_elect)));
+    let following = source.follow(options.mode, options.leader_elect, sources, sender, Arc::clone(&health));
+    let following = tokio::spawn(vital("the settings", following));
 
     let campaign_over = CancellationToken::new();
     let campaign = tokio::spawn(vital("the election", campaign(candidate, campaign_over.clone())));

@@ -242,23 +242,6 @@ async fn being_switched_off_touches_nothing_and_switched_on_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_settings_on_reload_keep_the_last_good_ones() {
-    let world = World::new().await;
-    world.repository("repo", Some(1)).await;
-    world.event("repo", &["a", "b"]).await;
-    world.running(&["a"]).await;
-    world.settings(json!({"concurrency-enabled": "true", "concurrency-driver": "redis"})).await;
-    world.watcher().log_says("driver not found").await;
-    world.finish("a").await;
-    world.running(&["b"]).await;
-    world.no_settings().await;
-    world.watcher().log_says("is gone").await;
-    world.event("repo", &["c"]).await;
-    world.finish("b").await;
-    world.running(&["c"]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_lease_moves_over_without_losing_a_place() {
     let world = World::new().await;
     world.repository("repo", Some(1)).await;

@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "\
 Settings of the concurrency system itself (which driver, which server, its password) are not flags: they come from the \
-ConfigMap and the Secret of PAC's namespace, or with --config from a file. `pac-watcher check-config` shows what they \
+ConfigMaps and the Secret of PAC's namespace, or with --config from a file. `pac-watcher check-config` shows what they \
 come to.
 
 Exit codes: 0 after a stop that was asked for; 1 if it can't run (no cluster, a port is taken); 2 if settings or flags \
@@ -55,7 +55,7 @@ pub(crate) struct Place {
     /// PAC's namespace: of the ConfigMap, the Secret, the Lease and the global Repository.
     #[arg(long, env = "PAC_WATCHER_NAMESPACE", default_value = "pipelines-as-code")]
     pub(crate) namespace: String,
-    /// The ConfigMap with the settings.
+    /// PAC's ConfigMap; settings in the ConfigMap pac-concurrency beside it win.
     #[arg(long, env = "PAC_WATCHER_CONFIGMAP", default_value = "pipelines-as-code")]
     pub(crate) configmap: String,
     /// The Secret with the passwords.

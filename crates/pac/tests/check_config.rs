@@ -4,7 +4,7 @@
 
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Said, Store, World, command, said};
 
 fn check(world: &World, arguments: &[&str]) -> Said {
@@ -85,9 +85,26 @@ fn what_is_not_there_is_said() {
             "{said:?}"
         );
     }
+    // PAC's, without any setting of ours, and none of our own.
+    let create = |name: &str, data: &Value| {
+        let map = json!({"metadata": {"name": name}, "data": data});
+        world.cluster.store().create("configmaps", "pipelines-as-code", map).unwrap();
+    };
+    create("pacs", &json!({"application-name": "CI"}));
+    let none = check(&world, &["--configmap", "pacs"]);
+    let missing = "there are no settings: ConfigMap pipelines-as-code/pac-concurrency, and Secret ";
+    assert!(none.code == 2 && none.err.contains(missing), "{none:?}");
+    // Our own alone.
+    create("pac-concurrency", &json!({"memory-lease-ttl": "1h"}));
+    let own = check(&world, &["--configmap", "pacs"]);
+    let from = "memory-lease-ttl               1h      ConfigMap pipelines-as-code/pac-concurrency\n";
+    assert!(own.code == 0 && own.out.contains(from), "{own:?}");
     let moved =
         said(&mut command(&world, &["migrate", "--from", "etcd", "--to", "postgresql", "--namespace", "elsewhere"]));
-    assert!(moved.code == 2 && moved.err.contains("ConfigMap elsewhere/pipelines-as-code is not there"), "{moved:?}");
+    assert!(
+        moved.code == 2 && moved.err.contains("there are no settings: ConfigMap elsewhere/pipelines-as-code"),
+        "{moved:?}"
+    );
     let given =
         said(command(&world, &["check-config", "--namespace", "elsewhere"]).env("PAC_CONCURRENCY_ENABLED", "true"));
     assert!(given.code == 0 && given.out.starts_with("There is no ConfigMap elsewhere/"), "{given:?}");

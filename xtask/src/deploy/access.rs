@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{CONFIG_MAP, PAC_WATCHER, SECRET, WATCHER, cluster_wide, namespaced};
+use super::names::{CONFIG_MAP, PAC_WATCHER, PACS_CONFIG_MAP, SECRET, WATCHER, cluster_wide, namespaced};
 use super::variant::Variant;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -31,8 +31,8 @@ pub(super) fn roles(variant: &Variant) -> Result<Manifest> {
         ClusterRole { metadata: cluster_wide(WATCHER), rules: Some(cluster_rules()), ..ClusterRole::default() };
     let here = Role { metadata: namespaced(WATCHER, &variant.namespace), rules: Some(namespace_rules()) };
     let story = "What the watcher may do: what it does, and nothing else. In every namespace, follow Repositories and \
-                 PipelineRuns, read a run and start it, and write Events; in PAC's, read one ConfigMap and one Secret by \
-                 name, and take part in the election of a leader. docs/security.md goes through them one by one."
+                 PipelineRuns, read a run and start it, and write Events; in PAC's, read two ConfigMaps and one Secret \
+                 by name, and take part in the election of a leader. docs/security.md goes through them one by one."
         .to_owned();
     let documents = vec![Document::of(&everywhere)?, Document::of(&here)?];
     Ok(Manifest { file: "roles.yaml", purpose: Purpose::Own, story, documents })
@@ -87,8 +87,8 @@ fn cluster_rules() -> Vec<PolicyRule> {
 
 fn namespace_rules() -> Vec<PolicyRule> {
     vec![
-        // List and watch come with a field selector on the name, which makes them requests for this one.
-        rule("", "configmaps", &["get", "list", "watch"], &[CONFIG_MAP]),
+        // List and watch come with a field selector on the name, which makes them requests for one.
+        rule("", "configmaps", &["get", "list", "watch"], &[CONFIG_MAP, PACS_CONFIG_MAP]),
         rule("", "secrets", &["get"], &[SECRET]),
         rule("coordination.k8s.io", "leases", &["get", "update", "watch"], &[WATCHER]),
         // An object yet to be created has no name to go by.
@@ -96,7 +96,8 @@ fn namespace_rules() -> Vec<PolicyRule> {
     ]
 }
 
-fn rule(group: &str, resource: &str, verbs: &[&str], names: &[&str]) -> PolicyRule {
+/// What may be done with objects of one kind, with those of these names if there are any.
+pub(super) fn rule(group: &str, resource: &str, verbs: &[&str], names: &[&str]) -> PolicyRule {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     PolicyRule {
         api_groups: Some(owned(&[group])),

@@ -21,9 +21,10 @@ const NAMES: [&str; 2] =
 
 const STORY: &str = "\
 Keeps PAC's own in-memory queue out of the way. PAC's watcher starts a queued PipelineRun by itself once it finds the \
-annotation pipelinesascode.tekton.dev/execution-order on it. While concurrency-enabled is true in the ConfigMap, whoever \
-writes a PipelineRun has that annotation renamed; once it isn't, whoever writes it has the name put back. A value that is \
-neither true nor false counts as true here, since the watcher keeps its last good settings then.
+annotation pipelinesascode.tekton.dev/execution-order on it. While concurrency-enabled is true in the ConfigMap \
+pac-concurrency, whoever writes a PipelineRun has that annotation renamed; once it isn't, whoever writes it has the name put \
+back. A value that is neither true nor false, or none, counts as true here, since the watcher keeps its last good settings \
+then, or has them from PAC's ConfigMap. Without the ConfigMap nothing is renamed.
 
 Kubernetes 1.36 has this kind of object. docs/companion.md says what to do with an older one.
 ";
@@ -36,10 +37,9 @@ pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
 
 fn policy() -> MutatingAdmissionPolicy {
     let [own, kept] = NAMES;
-    // Off is what says so. A value that is neither leaves the watcher as it was, perhaps at work, and then two queues
-    // would start runs; with nobody starting any, the mistake is seen, and nothing is lost.
-    let enabled =
-        r#"!(params.?data[?"concurrency-enabled"].orValue("").trim().lowerAscii() in ["", "false", "no", "0"])"#;
+    // Off is what says so. A value that is neither, or none, leaves the watcher as it was, perhaps at work, and then two
+    // queues would start runs; with nobody starting any, the mistake is seen, and nothing is lost.
+    let enabled = r#"!(params.?data[?"concurrency-enabled"].orValue("").trim().lowerAscii() in ["false", "no", "0"])"#;
     let annotations = "object.metadata.?annotations.orValue({})";
     // With both names there, PAC's is the newer one; while the system is off it is where it belongs. Conditions can't use
     // variables, so that this says again what those say.

@@ -1,7 +1,5 @@
 //! Companion mode: our container in the pod of PAC's own watcher.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -45,10 +43,11 @@ struct SpecPatch {
 
 /// The file.
 pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
-    let annotation = ("kubectl.kubernetes.io/default-container".to_owned(), WATCHER.to_owned());
+    let mut annotations = variant.pod_annotations.clone();
+    annotations.insert("kubectl.kubernetes.io/default-container".to_owned(), WATCHER.to_owned());
     let template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            annotations: Some(BTreeMap::from([annotation])),
+            annotations: Some(annotations),
             labels: Some(pod_labels(true)),
             ..ObjectMeta::default()
         }),

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::live::Live;
 use super::options::{Mode, VariantOptions};
 use super::set::manifests;
 use super::variant::Variant;
@@ -60,13 +61,13 @@ fn stale(root: &Path) -> Result<Vec<String>> {
 fn files() -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for options in variants() {
-        let (variant, _) = Variant::of(&options)?;
+        let (variant, _) = Variant::of(&options, &Live::default())?;
         let driver = variant.settings.driver();
         for manifest in manifests(&variant)? {
             files.insert(format!("{}-{driver}/{}", variant.mode.name(), manifest.file), manifest.text());
         }
     }
-    let (plain, _) = Variant::of(&VariantOptions::default())?;
+    let (plain, _) = Variant::of(&VariantOptions::default(), &Live::default())?;
     for manifest in [config_map::manifest(&plain)?, secret::manifest(&plain)?] {
         files.insert(manifest.file.to_owned(), manifest.text());
     }

@@ -1,5 +1,7 @@
 //! Standalone mode: a Deployment of our own.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec, TopologySpreadConstraint};
@@ -23,7 +25,11 @@ pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
             selector: selector(pod_labels(false)),
             strategy: Some(strategy(variant)),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels()), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels()),
+                    annotations: annotations(variant),
+                    ..ObjectMeta::default()
+                }),
                 spec: Some(pod(variant)),
             },
             ..DeploymentSpec::default()
@@ -39,6 +45,10 @@ pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
     };
     let documents = vec![Document::of(&deployment)?];
     Ok(Manifest { file: "deployment.yaml", purpose: Purpose::Own, story: story.to_owned(), documents })
+}
+
+fn annotations(variant: &Variant) -> Option<BTreeMap<String, String>> {
+    (!variant.pod_annotations.is_empty()).then(|| variant.pod_annotations.clone())
 }
 
 fn strategy(variant: &Variant) -> DeploymentStrategy {

@@ -5,9 +5,12 @@ use std::io::Write;
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
+use pac_config::Key;
+use serde::de::DeserializeOwned;
 
+use super::live::Live;
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::PAC_WATCHER;
+use super::names::{CONFIG_MAP, PAC_WATCHER, PACS_CONFIG_MAP, WATCHER};
 use super::set::{objects, stream};
 use super::variant::Variant;
 
@@ -21,12 +24,32 @@ struct Cluster {
     kinds: BTreeSet<(String, String)>,
 }
 
+/// Asks what the cluster has already.
+pub(super) fn live(namespace: &str) -> Result<Live> {
+    Ok(Live {
+        own: get("configmap", CONFIG_MAP, namespace)?.unwrap_or_default(),
+        pacs: get("configmap", PACS_CONFIG_MAP, namespace)?.unwrap_or_default(),
+        our_watcher: get("deployment", WATCHER, namespace)?,
+        pacs_watcher: get("deployment", PAC_WATCHER, namespace)?,
+    })
+}
+
 /// Applies everything; what PAC's Deployment gets comes last.
-pub(super) fn apply(variant: &Variant, manifests: &[Manifest]) -> Result<()> {
+pub(super) fn apply(variant: &Variant, live: &Live, manifests: &[Manifest], force: bool) -> Result<()> {
     let stream = stream(Cluster::ask()?.choose(manifests)?.iter());
-    if variant.is_companion() {
-        expect_pacs_watcher(&variant.namespace)?;
+    if variant.is_companion() && live.pacs_watcher.is_none() {
+        bail!(
+            "nothing was applied, there is no Deployment {PAC_WATCHER} in {}, whose pod our container belongs into; install \
+             Pipelines-as-Code first, or name its namespace by --namespace",
+            variant.namespace
+        );
     }
+    match live.conflict(variant.mode, &variant.namespace) {
+        Some(why) if force => eprintln!("warning: {why}"),
+        Some(why) => bail!("nothing was applied: {why}; --force applies all the same"),
+        None => {}
+    }
+    tell_settings(variant, live);
     succeed("kubectl apply", kubectl(&[&["apply"], &ON_SERVER[..]].concat(), &stream)?)?;
     for patch in patches(manifests) {
         let deployment = ["patch", "deployment", PAC_WATCHER, "--namespace", &variant.namespace];
@@ -37,26 +60,57 @@ pub(super) fn apply(variant: &Variant, manifests: &[Manifest]) -> Result<()> {
 }
 
 /// Shows what [`apply`] would change.
-pub(super) fn diff(manifests: &[Manifest]) -> Result<()> {
+pub(super) fn diff(variant: &Variant, live: &Live, manifests: &[Manifest]) -> Result<()> {
     let chosen = Cluster::ask()?.choose(manifests)?;
     let stream = stream(chosen.iter().chain(patches(manifests)));
+    if let Some(why) = live.conflict(variant.mode, &variant.namespace) {
+        eprintln!("warning: --apply would be refused: {why}");
+    }
+    tell_settings(variant, live);
     let status = kubectl(&[&["diff"], &ON_SERVER[..]].concat(), &stream)?;
     // 1 says that there are differences.
     if status.code() == Some(1) { Ok(()) } else { succeed("kubectl diff", status) }
 }
 
-/// What can't be patched in the end must not be prepared for.
-fn expect_pacs_watcher(namespace: &str) -> Result<()> {
-    let mut get = Command::new("kubectl");
-    get.args(["get", "deployment", PAC_WATCHER, "--namespace", namespace, "--output", "name"]);
-    let status = get.stdout(Stdio::null()).status().context("can't run kubectl; install it")?;
-    match status.success() {
-        true => Ok(()),
-        false => bail!(
-            "nothing was applied, there is no Deployment {PAC_WATCHER} in {namespace}, whose pod our container belongs \
-             into; install Pipelines-as-Code first, or name its namespace by --namespace"
-        ),
+/// What becomes of the settings that count, those in PAC's ConfigMap among them.
+fn tell_settings(variant: &Variant, live: &Live) {
+    let changes = variant.settings.changes(&live.settings());
+    match changes.is_empty() {
+        true => eprintln!("no setting changes"),
+        false => eprintln!("settings that change:\n  {}", changes.join("\n  ")),
     }
+    let in_pacs = |(key, value): &(&'static Key, String)| {
+        live.in_pacs(key).filter(|_| !key.secret).map(|theirs| (key.name, value.is_empty(), theirs.to_owned()))
+    };
+    let in_pacs: Vec<_> = variant.settings.data.iter().filter_map(in_pacs).collect();
+    let name = format!("ConfigMap {PACS_CONFIG_MAP}");
+    for (key, _, value) in in_pacs.iter().filter(|(_, is_empty, _)| *is_empty) {
+        eprintln!("warning: {key} stays {value:?}: an empty value is none, and {name} has it; take it out there");
+    }
+    let overridden = in_pacs.iter().filter(|(_, is_empty, _)| !is_empty).count();
+    if overridden > 0 {
+        eprintln!(
+            "{name} has {overridden} settings, too, which don't count any more: ConfigMap {CONFIG_MAP} has them and wins"
+        );
+    }
+}
+
+/// An object of the cluster, if it is there.
+fn get<T: DeserializeOwned>(kind: &str, name: &str, namespace: &str) -> Result<Option<T>> {
+    let mut get = Command::new("kubectl");
+    get.args(["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output=json"]);
+    let output = get.stderr(Stdio::inherit()).output().context("can't run kubectl; install it")?;
+    if !output.status.success() {
+        bail!(
+            "nothing was done: kubectl could not say what the cluster has of {kind} {name} in {namespace} ({})",
+            output.status
+        );
+    }
+    if output.stdout.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let object = serde_json::from_slice(&output.stdout);
+    Ok(Some(object.with_context(|| format!("kubectl's answer about {kind} {name} can't be read"))?))
 }
 
 fn patches(manifests: &[Manifest]) -> impl Iterator<Item = &Document> {

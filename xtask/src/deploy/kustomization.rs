@@ -1,7 +1,7 @@
 //! One variant for kustomize.
 //!
 //! Standalone it can be applied as it is, or be a base. In companion mode it is a component, to be used with PAC's own
-//! manifests: it patches two of their objects.
+//! manifests: it patches one of their objects.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,8 @@ use super::manifest::{Document, Manifest, Purpose};
 use super::variant::Variant;
 
 const STANDALONE: &str = "\
-For kustomize, or `kubectl apply --server-side -k`. ConfigMap and Secret are not among the resources: the one is PAC's, the \
-other yours. With the Prometheus operator in the cluster, add monitoring.yaml.
+For kustomize, or `kubectl apply --server-side -k`. The ConfigMap with the settings and the Secret are not among the resources: \
+they are yours. With the Prometheus operator in the cluster, add monitoring.yaml.
 ";
 
 const COMPANION: &str = "\
@@ -20,7 +20,8 @@ For kustomize, in a kustomization of yours:
     resources: [PAC's own release]
     components: [this folder]
 
-With the Prometheus operator in the cluster, add monitoring.yaml to the resources.
+The ConfigMap with the settings and the Secret are yours to add. With the Prometheus operator in the cluster, add \
+monitoring.yaml to the resources.
 ";
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ pub(super) fn manifest(variant: &Variant, others: &[Manifest]) -> Result<Manifes
         let wanted = others.iter().filter(|manifest| purposes.contains(&manifest.purpose));
         wanted.map(|manifest| manifest.file.to_owned()).collect()
     };
-    let patches = files(&[Purpose::Shared, Purpose::Patch]).into_iter().map(|path| Patch { path });
+    let patches = files(&[Purpose::Patch]).into_iter().map(|path| Patch { path });
     let (version, kind, story, patches) = match variant.is_companion() {
         true => ("v1alpha1", "Component", COMPANION, patches.collect()),
         false => ("v1beta1", "Kustomization", STANDALONE, Vec::new()),

@@ -7,10 +7,8 @@ use serde::de::DeserializeOwned;
 /// What a file is for, and so what is done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// An object that others own as well: applied on the server, with our fields alone.
-    Shared,
-    /// An object of the administrator's, to be filled in. Never applied from here.
-    Form,
+    /// The administrator's settings: applied with what the cluster has, but for what is chosen anew.
+    Settings,
     /// An object of ours.
     Own,
     /// An object of ours that clusters without the Prometheus operator don't know.

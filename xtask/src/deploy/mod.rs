@@ -1,7 +1,7 @@
 //! `cargo xtask deploy`: the manifests, made of what was chosen.
 //!
-//! Read `options` (what can be chosen), `settings` and `variant` (what that comes to, checked), `set` (which manifests there
-//! are, in which order), then the manifests themselves, a file each: `config_map`, `secret`, `access`, `pod` with
+//! Read `options` (what can be chosen), `live` (what the cluster has), `settings` and `variant` (what both come to, checked), `set`
+//! (which manifests there are, in which order), then the manifests themselves, a file each: `config_map`, `secret`, `access`, `pod` with
 //! `deployment` or `companion`, `admission`, `network`, `priority`, `disruption`, `monitoring` with `alerts`,
 //! `kustomization`; and `dashboard`, for Grafana. All are values of k8s-openapi's types; `manifest` makes YAML of them. `config` is what is committed,
 //! `kubectl` the way to a cluster.
@@ -17,6 +17,7 @@ mod deployment;
 mod disruption;
 mod kubectl;
 mod kustomization;
+mod live;
 mod manifest;
 mod monitoring;
 mod names;
@@ -33,6 +34,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use live::Live;
 use manifest::{Manifest, Purpose};
 use options::VariantOptions;
 use variant::Variant;
@@ -56,14 +58,15 @@ pub(crate) fn deploy(options: &DeployOptions) -> Result<()> {
     if is_plain && action.output.is_none() && !action.apply && !action.diff {
         return config::write();
     }
-    let (variant, warnings) = Variant::of(&options.variant)?;
+    let live = if action.apply || action.diff { kubectl::live(options.variant.namespace())? } else { Live::default() };
+    let (variant, warnings) = Variant::of(&options.variant, &live)?;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
     let manifests = set::manifests(&variant)?;
     match &action.output {
-        _ if action.apply => kubectl::apply(&variant, &manifests),
-        _ if action.diff => kubectl::diff(&manifests),
+        _ if action.apply => kubectl::apply(&variant, &live, &manifests, action.force),
+        _ if action.diff => kubectl::diff(&variant, &live, &manifests),
         Some(folder) if folder != Path::new("-") => write(folder, &manifests),
         _ => print(&manifests),
     }
@@ -81,7 +84,7 @@ fn write(folder: &Path, manifests: &[Manifest]) -> Result<()> {
 /// All that can be applied whole. The others would do harm in a pipe.
 fn print(manifests: &[Manifest]) -> Result<()> {
     say::print(&set::stream(set::objects(manifests).map(|(_, document)| document)))?;
-    for manifest in manifests.iter().filter(|manifest| matches!(manifest.purpose, Purpose::Form | Purpose::Patch)) {
+    for manifest in manifests.iter().filter(|manifest| manifest.purpose == Purpose::Patch) {
         eprintln!("not printed: {}, which is not to be applied as it is; --output DIR writes it, too", manifest.file);
     }
     Ok(())

@@ -8,17 +8,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 pub(super) const WATCHER: &str = "pac-concurrency-watcher";
 /// PAC's own watcher: its Deployment, and its service account.
 pub(super) const PAC_WATCHER: &str = "pipelines-as-code-watcher";
-/// PAC's ConfigMap, which has our settings, too.
-pub(super) const CONFIG_MAP: &str = "pipelines-as-code";
+/// Our ConfigMap with the settings.
+pub(super) const CONFIG_MAP: &str = "pac-concurrency";
+/// PAC's ConfigMap, which may have settings of ours, too.
+pub(super) const PACS_CONFIG_MAP: &str = "pipelines-as-code";
 /// The Secret with the passwords.
 pub(super) const SECRET: &str = "pac-concurrency-secret";
 /// The Secret with certificates and keys, if there are any.
 pub(super) const TLS_SECRET: &str = "pac-concurrency-tls";
 /// The policy that keeps PAC's own queue out of the way, and its binding.
 pub(super) const POLICY: &str = "pac-concurrency-execution-order";
-
-/// The annotation in which `kubectl apply` keeps what it applied last.
-pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
@@ -57,15 +56,4 @@ pub(super) fn namespaced(name: &str, namespace: &str) -> ObjectMeta {
 /// Metadata of an object of ours that has no namespace.
 pub(super) fn cluster_wide(name: &str) -> ObjectMeta {
     ObjectMeta { name: Some(name.to_owned()), labels: Some(labels()), ..ObjectMeta::default() }
-}
-
-/// Metadata of an object that others own as well: no labels, and `kubectl apply` is not to think the others' fields ours.
-///
-/// Where somebody once applied the object with plain `kubectl apply`, the annotation has all they applied, and kubectl
-/// takes out what the next manifest doesn't have: at once if that is applied plainly, and after a server-side apply, too,
-/// because it hands the fields of the former manager over to the new one. With an annotation of our own that says
-/// "nothing", there is neither.
-pub(super) fn shared(name: &str, namespace: &str) -> ObjectMeta {
-    let nothing = BTreeMap::from([(LAST_APPLIED.to_owned(), "{}".to_owned())]);
-    ObjectMeta { labels: None, annotations: Some(nothing), ..namespaced(name, namespace) }
 }

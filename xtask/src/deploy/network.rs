@@ -1,5 +1,7 @@
 //! Standalone mode: whom the watcher's pods may talk to. PAC's own pod, which talks to Git providers, is left alone.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec,
@@ -22,19 +24,18 @@ Out to DNS, the API server and the chosen store alone, in to the metrics alone; 
 no policy keeps those out. It goes by ports: where the API server and the store are differs from cluster to cluster. Add \
 `to` to the rules to narrow them.
 
-The store's port is that of the settings this was made with. When the watcher is to move from one store to another it needs \
-both meanwhile: have it made anew before and after.
+The store's port is that of the settings this was made with. While the watcher moves from one store to another it needs both: \
+--apply with a new driver opens the new one's and leaves the old one's, which the next --apply closes.
 ";
 
 /// The file.
 pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
-    let store: &[u16] = match &variant.settings.store {
-        Store::Server { ports, .. } => ports,
-        Store::Memory => &[],
-    };
+    let stores = [&variant.settings.store, &variant.settings.former];
+    let stores: BTreeSet<u16> = stores.into_iter().flat_map(Store::ports).copied().collect();
+    let stores: Vec<u16> = stores.into_iter().collect();
     let dns = DNS.iter().flat_map(|number| [port("UDP", *number), port("TCP", *number)]).collect();
     let mut egress = vec![out_to(dns), out_to(tcp(&API_SERVER))];
-    egress.extend((!store.is_empty()).then(|| out_to(tcp(store))));
+    egress.extend((!stores.is_empty()).then(|| out_to(tcp(&stores))));
     let metrics = NetworkPolicyIngressRule { ports: Some(tcp(&[Ports::of(variant).metrics])), from: None };
     let policy = NetworkPolicy {
         metadata: namespaced(WATCHER, &variant.namespace),

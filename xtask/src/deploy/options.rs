@@ -17,10 +17,10 @@ pub(crate) struct DeployOptions {
 /// Which manifests. Without any of these: all there are in config/.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct VariantOptions {
-    /// A Deployment of our own, or a second container in the pod of PAC's watcher [default: standalone].
+    /// A Deployment of our own, or a second container in the pod of PAC's watcher [default: what there is, or standalone].
     #[arg(long, value_enum)]
     pub(super) mode: Option<Mode>,
-    /// Where slots and queues are kept [default: memory].
+    /// Where slots and queues are kept [default: where they are, or memory].
     #[arg(long, value_enum)]
     pub(super) driver: Option<Driver>,
     /// PAC's namespace [default: pipelines-as-code].
@@ -39,25 +39,39 @@ pub(crate) struct VariantOptions {
     #[arg(long, value_name = "URL", value_parser = web_address)]
     pub(super) runbook_url: Option<String>,
     /// A setting, as docs/settings.md has them; may be given many times. Passwords belong into the Secret.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(super) set: Vec<(String, String)>,
+    /// A YAML file of settings, a mapping of keys or a ConfigMap; --set wins over it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) settings: Option<PathBuf>,
+    /// The file in the pod that has the store's password, where something else than the Secret pac-concurrency-secret puts it.
+    #[arg(long, value_name = "PATH", value_parser = absolute)]
+    pub(super) password_file: Option<String>,
+    /// A SecretProviderClass of the Secrets Store CSI driver, to be mounted at /etc/pac-concurrency/external.
+    #[arg(long, value_name = "NAME")]
+    pub(super) secret_provider_class: Option<String>,
+    /// An annotation of the pod, such as those that have Vault's agent injected; may be given many times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(super) pod_annotation: Vec<(String, String)>,
 }
 
 /// What to do with them; without any of these they are printed.
 #[derive(Debug, Clone, Default, Args)]
-#[group(multiple = false)]
 pub(crate) struct ActionOptions {
     /// Write one file each into this folder; `-` prints them as one stream.
-    #[arg(long, value_name = "DIR|-")]
+    #[arg(long, value_name = "DIR|-", group = "action")]
     pub(super) output: Option<PathBuf>,
-    /// Apply them to the cluster kubectl talks to.
-    #[arg(long)]
+    /// Apply them to the cluster kubectl talks to. What isn't chosen stays as the cluster has it: settings, image, replicas.
+    #[arg(long, group = "action")]
     pub(super) apply: bool,
     /// Show what --apply would change there.
-    #[arg(long)]
+    #[arg(long, group = "action")]
     pub(super) diff: bool,
+    /// Apply them even where two would then start PipelineRuns side by side.
+    #[arg(long, requires = "apply")]
+    pub(super) force: bool,
     /// Fail if config/ is not what would be generated now.
-    #[arg(long, conflicts_with = "VariantOptions")]
+    #[arg(long, group = "action", conflicts_with = "VariantOptions")]
     pub(super) check: bool,
 }
 
@@ -66,6 +80,14 @@ pub(crate) enum Mode {
     #[default]
     Standalone,
     Companion,
+}
+
+// === impl VariantOptions ===
+
+impl VariantOptions {
+    pub(super) fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("pipelines-as-code")
+    }
 }
 
 // === impl Mode ===
@@ -80,7 +102,7 @@ impl Mode {
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a key, = and a value, such as postgresql-port=5432")?;
     Ok((key.to_owned(), value.to_owned()))
 }
@@ -91,6 +113,13 @@ fn web_address(text: &str) -> Result<String, String> {
         return Err("a whole address without #, such as https://wiki.example.com/pac-watcher/operations.md".to_owned());
     }
     Ok(text.to_owned())
+}
+
+fn absolute(text: &str) -> Result<String, String> {
+    match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("a whole path in the pod, such as /vault/secrets/password".to_owned()),
+    }
 }
 
 fn namespace(text: &str) -> Result<String, String> {

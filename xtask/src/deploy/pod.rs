@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, HTTPGetAction, KeyToPath, Probe, ResourceRequirements,
-    SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+    CSIVolumeSource, Capabilities, Container, ContainerPort, EnvVar, HTTPGetAction, KeyToPath, Probe,
+    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use pac_config::Key;
 
 use super::names::{SECRET, TLS_SECRET, WATCHER};
-use super::settings::Store;
 use super::variant::Variant;
 
 /// Where the pod has certificates and keys.
 pub(super) const TLS_FOLDER: &str = "/etc/pac-concurrency/tls";
-const SECRET_FOLDER: &str = "/etc/pac-concurrency/secret";
+pub(super) const SECRET_FOLDER: &str = "/etc/pac-concurrency/secret";
+/// Where it has what the Secrets Store CSI driver provides.
+pub(super) const EXTERNAL_FOLDER: &str = "/etc/pac-concurrency/external";
+/// The volume of that.
+pub(super) const EXTERNAL: &str = "pac-concurrency-external";
 /// Read for all: the watcher's user is no owner of these files, and nobody else is in its container. A group by fsGroup
 /// instead would have to be one that the cluster allows.
 const READABLE: i32 = 0o444;
@@ -55,7 +58,7 @@ pub(super) fn container(variant: &Variant) -> Container {
         name: WATCHER.to_owned(),
         image: Some(variant.image.clone()),
         args: Some(arguments(variant, ports)),
-        env: password(variant).map(|key| vec![password_file(key)]),
+        env: variant.password().map(|key| vec![password_file(variant, key)]),
         // The names of both are checked against PAC's own container's.
         ports: Some(vec![port("slots-metrics", ports.metrics), port("slots-probes", ports.probes)]),
         // A start takes seconds; an outage of store or API server is no reason to start anew.
@@ -81,30 +84,42 @@ pub(super) fn volumes(variant: &Variant) -> Option<Vec<Volume>> {
         ..Volume::default()
     };
     let item = |key: &Key| KeyToPath { key: key.name.to_owned(), path: key.name.to_owned(), mode: None };
-    let passwords = password(variant).map(|key| secret(SECRET, Some(vec![item(key)])));
-    (!variant.in_memory()).then(|| passwords.into_iter().chain([secret(TLS_SECRET, None)]).collect())
+    let passwords = from_secret(variant).map(|key| secret(SECRET, Some(vec![item(key)])));
+    let external = variant.secret_provider_class.as_deref().map(external);
+    (!variant.in_memory()).then(|| passwords.into_iter().chain([secret(TLS_SECRET, None)]).chain(external).collect())
+}
+
+fn external(class: &str) -> Volume {
+    let attributes = BTreeMap::from([("secretProviderClass".to_owned(), class.to_owned())]);
+    let csi = CSIVolumeSource {
+        driver: "secrets-store.csi.k8s.io".to_owned(),
+        read_only: Some(true),
+        volume_attributes: Some(attributes),
+        ..CSIVolumeSource::default()
+    };
+    Volume { name: EXTERNAL.to_owned(), csi: Some(csi), ..Volume::default() }
 }
 
 fn mounts(variant: &Variant) -> Option<Vec<VolumeMount>> {
-    let mount = |secret: &str, folder: &str| VolumeMount {
-        name: secret.to_owned(),
+    let mount = |volume: &str, folder: &str| VolumeMount {
+        name: volume.to_owned(),
         mount_path: folder.to_owned(),
         read_only: Some(true),
         ..VolumeMount::default()
     };
-    let passwords = password(variant).map(|_| mount(SECRET, SECRET_FOLDER));
-    (!variant.in_memory()).then(|| passwords.into_iter().chain([mount(TLS_SECRET, TLS_FOLDER)]).collect())
+    let passwords = from_secret(variant).map(|_| mount(SECRET, SECRET_FOLDER));
+    let external = variant.secret_provider_class.as_ref().map(|_| mount(EXTERNAL, EXTERNAL_FOLDER));
+    (!variant.in_memory())
+        .then(|| passwords.into_iter().chain([mount(TLS_SECRET, TLS_FOLDER)]).chain(external).collect())
 }
 
-fn password(variant: &Variant) -> Option<&'static Key> {
-    match &variant.settings.store {
-        Store::Server { password, .. } => *password,
-        Store::Memory => None,
-    }
+/// The key of the password that is mounted from the Secret.
+fn from_secret(variant: &Variant) -> Option<&'static Key> {
+    variant.password().filter(|_| variant.password_file.is_none())
 }
 
-fn password_file(key: &Key) -> EnvVar {
-    let file = format!("{SECRET_FOLDER}/{}", key.name);
+fn password_file(variant: &Variant, key: &Key) -> EnvVar {
+    let file = variant.password_file.clone().unwrap_or_else(|| format!("{SECRET_FOLDER}/{}", key.name));
     EnvVar { name: key.file_variable(), value: Some(file), ..EnvVar::default() }
 }
 

@@ -1,36 +1,44 @@
-//! The Secret with the passwords, without any.
+//! What belongs to the Secret with the passwords, but for the Secret itself.
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::Role;
 
+use super::access::rule;
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{SECRET, shared};
+use super::names::{SECRET, namespaced};
 use super::variant::Variant;
 
 pub(super) const FILE: &str = "concurrency-secret.yaml";
 
 const STORY: &str = "\
-The passwords of the concurrency system. There are none in it: applied as it is, it makes an empty Secret where there is \
-none, and leaves alone what is in one that is there. Until a password is set, the watcher and `pac-watcher check-config` \
-say which one is missing.
+Who may read and change the passwords of the concurrency system. The Secret itself is not in this file: `kubectl apply` of a \
+Secret without the password deletes the one that an earlier apply brought. This one leaves it alone, in whatever order.
 
-Set it by a command:
+Make the Secret by a command:
 
     kubectl create secret generic pac-concurrency-secret -n pipelines-as-code \\
       --from-literal=postgresql-password=\"your-secure-password\"
 
-or in a copy of this file, by adding, in plain text, which Kubernetes encodes:
+or by a file of your own:
 
+    apiVersion: v1
+    kind: Secret
+    metadata: {name: pac-concurrency-secret, namespace: pipelines-as-code}
     stringData:
       postgresql-password: \"your-secure-password\"
 
-The keys are postgresql-password and etcd-password.
+The keys are postgresql-password and etcd-password; until the one that is needed is there, the watcher and `pac-watcher \
+check-config` say so. The Role is for whoever, or whatever tool, keeps the passwords, and nothing of ours uses it:
+
+    kubectl create rolebinding pac-concurrency-secret -n pipelines-as-code --role=pac-concurrency-secret --user=NAME
 ";
 
 /// The file.
 pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
-    let secret =
-        Secret { metadata: shared(SECRET, &variant.namespace), type_: Some("Opaque".to_owned()), ..Secret::default() };
-    let story = STORY.replace("-n pipelines-as-code", &format!("-n {}", variant.namespace));
-    Ok(Manifest { file: FILE, purpose: Purpose::Form, story, documents: vec![Document::of(&secret)?] })
+    let keeper = Role {
+        metadata: namespaced(SECRET, &variant.namespace),
+        rules: Some(vec![rule("", "secrets", &["get", "patch", "update"], &[SECRET])]),
+    };
+    let documents = vec![Document::of(&keeper)?];
+    Ok(Manifest { file: FILE, purpose: Purpose::Own, story: STORY.to_owned(), documents })
 }

@@ -6,12 +6,11 @@ use super::manifest::{Document, Manifest, Purpose};
 use super::variant::Variant;
 use super::{
     access, admission, companion, config_map, deployment, disruption, kustomization, monitoring, network, priority,
-    secret,
 };
 
 /// See the [module](self).
 pub(super) fn manifests(variant: &Variant) -> Result<Vec<Manifest>> {
-    let mut manifests = vec![config_map::manifest(variant)?, secret::manifest(variant)?];
+    let mut manifests = vec![config_map::manifest(variant)?];
     if variant.is_companion() {
         manifests.extend([access::roles(variant)?, access::bindings(variant)?]);
         // Before the container that relies on it.
@@ -30,7 +29,7 @@ pub(super) fn manifests(variant: &Variant) -> Result<Vec<Manifest>> {
 
 /// The objects among `manifests` that can be applied whole.
 pub(super) fn objects(manifests: &[Manifest]) -> impl Iterator<Item = (Purpose, &Document)> {
-    let whole = |purpose| matches!(purpose, Purpose::Shared | Purpose::Own | Purpose::Monitoring);
+    let whole = |purpose| matches!(purpose, Purpose::Settings | Purpose::Own | Purpose::Monitoring);
     let manifests = manifests.iter().filter(move |manifest| whole(manifest.purpose));
     manifests.flat_map(|manifest| manifest.documents.iter().map(|document| (manifest.purpose, document)))
 }

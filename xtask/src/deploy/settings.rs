@@ -1,11 +1,11 @@
-//! Settings as --set gives them, checked as the watcher itself will check them.
+//! Settings as --set, --settings and the cluster give them, checked as the watcher itself will check them.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-use pac_config::{DriverSettings, EtcdMode, Key, ReadFile, Resolved, Sources, find_key, keys, resolve};
+use pac_config::{Disk, DriverSettings, EtcdMode, Key, ReadFile, Resolved, Sources, find_key, keys, resolve};
 
 use super::names::{CONFIG_MAP, SECRET, TLS_SECRET};
 use super::options::VariantOptions;
@@ -22,6 +22,8 @@ pub(super) struct Chosen {
     /// Every key and its value, in the order of the table.
     pub(super) data: Vec<(&'static Key, String)>,
     pub(super) store: Store,
+    /// Where they are until now, if that is known: it is needed until all has moved over.
+    pub(super) former: Store,
 }
 
 /// Where slots and queues are, as far as it makes a difference to manifests.
@@ -51,23 +53,54 @@ impl fmt::Display for Unusable {
 
 impl std::error::Error for Unusable {}
 
+// === impl Store ===
+
+impl Store {
+    /// The key of its password; none where nobody logs in.
+    pub(super) fn password(&self) -> Option<&'static Key> {
+        match self {
+            Self::Server { password, .. } => *password,
+            Self::Memory => None,
+        }
+    }
+
+    pub(super) fn ports(&self) -> &[u16] {
+        match self {
+            Self::Server { ports, .. } => ports,
+            Self::Memory => &[],
+        }
+    }
+}
+
 // === impl Chosen ===
 
 impl Chosen {
-    /// All problems at once, or the settings, with what is suspicious about them.
-    pub(super) fn of(options: &VariantOptions, namespace: &str) -> Result<(Self, Vec<String>), Unusable> {
-        let set: BTreeMap<&str, &str> = options.set.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let mut problems: Vec<String> = set.keys().filter_map(|key| misplaced(key)).collect();
-        let driver = driver(options.driver, set.get("concurrency-driver").copied(), &mut problems);
+    /// All problems at once, or the settings, with what is suspicious about them. `live` is what counts in the cluster now.
+    pub(super) fn of(
+        options: &VariantOptions,
+        namespace: &str,
+        live: &BTreeMap<String, String>,
+    ) -> Result<(Self, Vec<String>), Unusable> {
+        let mut problems = Vec::new();
+        let mut set = options.settings.as_deref().map_or(Ok(BTreeMap::new()), in_file).unwrap_or_else(|found| {
+            problems = found;
+            BTreeMap::new()
+        });
+        set.extend(options.set.iter().cloned());
+        problems.extend(set.keys().filter_map(|key| misplaced(key)));
+        let driver = driver(options.driver, &set, live, &mut problems);
         let value = |key: &Key| match key.name {
             "concurrency-driver" => driver.to_owned(),
-            name => set.get(name).map_or(key.default, |value| *value).to_owned(),
+            name => set.get(name).or_else(|| live.get(name)).map_or(key.default, String::as_str).to_owned(),
         };
         let data: Vec<(&'static Key, String)> = keys().map(|key| (key, value(key))).collect();
-        match resolve(&sources(&data, &set, namespace), &InPod) {
+        let strangers = live.iter().chain(&set);
+        match resolve(&sources(&data, strangers, namespace), &InPod) {
             Ok(resolved) if problems.is_empty() => {
                 let warnings = resolved.warnings.iter().map(ToString::to_string).collect();
-                Ok((Self { data, store: store(&resolved) }, warnings))
+                let former = resolve(&sources(&[], live.iter(), namespace), &InPod);
+                let former = former.map_or(Store::Memory, |resolved| store(&resolved));
+                Ok((Self { data, store: store(&resolved), former }, warnings))
             }
             Ok(_) => Err(Unusable(problems)),
             Err(found) => {
@@ -77,6 +110,16 @@ impl Chosen {
         }
     }
 
+    /// What is different from `live`, a line each.
+    pub(super) fn changes(&self, live: &BTreeMap<String, String>) -> Vec<String> {
+        let change = |(key, value): &(&'static Key, String)| {
+            let before = live.get(key.name).map_or(key.default, String::as_str);
+            let note = if live.contains_key(key.name) { "" } else { " (the default)" };
+            (before != value).then(|| format!("{}: {before:?}{note} becomes {value:?}", key.name))
+        };
+        self.data.iter().filter_map(change).collect()
+    }
+
     /// The driver's name.
     pub(super) fn driver(&self) -> &str {
         let driver = self.data.iter().find(|(key, _)| key.name == "concurrency-driver");
@@ -84,11 +127,17 @@ impl Chosen {
     }
 }
 
-/// Why a key has no place in --set, if it hasn't. A misspelled key of ours is found with all else that is wrong.
+/// What a file of settings has; every problem with it, if any.
+fn in_file(path: &Path) -> Result<BTreeMap<String, String>, Vec<String>> {
+    let found = Sources::new().with_local_file(path, &Disk).given();
+    found.map_err(|problems| problems.problems.iter().map(ToString::to_string).collect())
+}
+
+/// Why a key has no place in --set or --settings, if it hasn't. A misspelled key of ours is found with all else that is wrong.
 fn misplaced(key: &str) -> Option<String> {
     match find_key(key) {
         Some(key) if key.secret => {
-            Some(format!("{}: a password is not for --set, put it into the Secret {SECRET}", key.name))
+            Some(format!("{}: a password is not for --set or --settings, put it into the Secret {SECRET}", key.name))
         }
         Some(_) => None,
         None if ["concurrency-", "postgresql-", "etcd-", "memory-"].iter().any(|prefix| key.starts_with(prefix)) => {
@@ -98,31 +147,47 @@ fn misplaced(key: &str) -> Option<String> {
     }
 }
 
-fn driver<'a>(option: Option<Driver>, set: Option<&'a str>, problems: &mut Vec<String>) -> &'a str {
+fn driver<'a>(
+    option: Option<Driver>,
+    set: &'a BTreeMap<String, String>,
+    live: &'a BTreeMap<String, String>,
+    problems: &mut Vec<String>,
+) -> &'a str {
     let option = option.map(|driver| match driver {
         Driver::Memory => "memory",
         Driver::Postgresql => "postgresql",
         Driver::Etcd => "etcd",
     });
-    if let (Some(option), Some(set)) = (option, set)
+    let of = |settings: &'a BTreeMap<String, String>| settings.get("concurrency-driver").map(String::as_str);
+    if let (Some(option), Some(set)) = (option, of(set))
         && option != set
     {
-        problems.push(format!("concurrency-driver: --driver says {option}, --set says {set}"));
+        problems.push(format!("concurrency-driver: --driver says {option}, --set or --settings says {set}"));
     }
-    set.or(option).unwrap_or("memory")
+    let older = live.get("etcd-enabled").is_some_and(|value| is_yes(value)).then_some("etcd");
+    of(set).or(option).or(of(live)).or(older).unwrap_or("memory")
 }
 
-/// What the watcher will find: the ConfigMap, with all that --set says, misspelled or not, and a Secret. What is in that is
+/// As the settings have it.
+fn is_yes(value: &str) -> bool {
+    ["true", "yes", "1"].contains(&value.trim().to_ascii_lowercase().as_str())
+}
+
+/// What the watcher will find: the ConfigMap, with all that was said, misspelled or not, and a Secret. What is in that is
 /// not known here; a stand-in keeps its absence from being reported.
-fn sources(data: &[(&'static Key, String)], set: &BTreeMap<&str, &str>, namespace: &str) -> Sources {
-    let mut found: BTreeMap<&str, &str> = data.iter().map(|(key, value)| (key.name, value.as_str())).collect();
-    found.extend(set);
+fn sources<'a>(
+    data: &'a [(&'static Key, String)],
+    said: impl Iterator<Item = (&'a String, &'a String)>,
+    namespace: &str,
+) -> Sources {
+    let mut found: BTreeMap<&str, &str> = said.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    found.extend(data.iter().map(|(key, value)| (key.name, value.as_str())));
     found.insert("postgresql-password", "");
     found.insert("etcd-password", "");
     let logs_in = found.get("etcd-username").is_some_and(|name| !name.trim().is_empty());
     let etcd = if logs_in { "stand-in" } else { "" };
     Sources::new()
-        .with_config_map(&format!("{namespace}/{CONFIG_MAP}"), found)
+        .with_own_config_map(&format!("{namespace}/{CONFIG_MAP}"), found)
         .with_secret(&format!("{namespace}/{SECRET}"), [("postgresql-password", "stand-in"), ("etcd-password", etcd)])
 }
 
@@ -162,7 +227,7 @@ mod tests {
     fn chosen(driver: Option<Driver>, set: &[(&str, &str)]) -> Result<Chosen, Vec<String>> {
         let set = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let options = VariantOptions { driver, set, ..VariantOptions::default() };
-        Chosen::of(&options, "ns").map(|(chosen, _)| chosen).map_err(|Unusable(problems)| problems)
+        Chosen::of(&options, "ns", &BTreeMap::new()).map(|(chosen, _)| chosen).map_err(|Unusable(problems)| problems)
     }
 
     #[test]
@@ -185,15 +250,64 @@ mod tests {
 
     #[test]
     fn the_driver_may_be_given_either_way_but_not_both_ways() {
-        let ports = |chosen: Chosen| match chosen.store {
-            Store::Server { ports, .. } => ports,
-            Store::Memory => Vec::new(),
-        };
+        let ports = |chosen: Chosen| chosen.store.ports().to_vec();
         assert_eq!(ports(chosen(Some(Driver::Etcd), &[]).unwrap()), [2379]);
         assert_eq!(ports(chosen(None, &[("concurrency-driver", "postgresql")]).unwrap()), [5432]);
         assert_eq!(ports(chosen(None, &[]).unwrap()), [0_u16; 0]);
         let problems = chosen(Some(Driver::Etcd), &[("concurrency-driver", "memory")]).unwrap_err();
-        assert_eq!(problems, ["concurrency-driver: --driver says etcd, --set says memory"]);
+        assert_eq!(problems, ["concurrency-driver: --driver says etcd, --set or --settings says memory"]);
+    }
+
+    fn live(settings: &[(&str, &str)]) -> BTreeMap<String, String> {
+        settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_not_said_anew_stays_as_the_cluster_has_it_and_what_changes_is_told() {
+        let now =
+            live(&[("concurrency-enabled", "true"), ("concurrency-driver", "postgresql"), ("postgresql-host", "db")]);
+        let set = vec![("postgresql-port".to_owned(), "6432".to_owned())];
+        let options = VariantOptions { set, ..VariantOptions::default() };
+        let (chosen, _) = Chosen::of(&options, "ns", &now).unwrap();
+        let value = |name: &str| chosen.data.iter().find(|(key, _)| key.name == name).unwrap().1.as_str();
+        let names = ["concurrency-enabled", "concurrency-driver", "postgresql-host", "postgresql-port", "etcd-mode"];
+        assert_eq!(names.map(value), ["true", "postgresql", "db", "6432", "etcd"]);
+        assert_eq!(chosen.changes(&now), ["postgresql-port: \"5432\" (the default) becomes \"6432\""]);
+    }
+
+    #[test]
+    fn a_file_of_settings_counts_and_set_wins_over_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.yaml");
+        std::fs::write(&file, "kind: ConfigMap\ndata: {concurrency-driver: etcd, etcd-endpoints: 'a:1'}\n").unwrap();
+        let set = vec![("etcd-endpoints".to_owned(), "b:2".to_owned())];
+        let options = VariantOptions { settings: Some(file.clone()), set, ..VariantOptions::default() };
+        let (chosen, _) = Chosen::of(&options, "ns", &BTreeMap::new()).unwrap();
+        assert_eq!(chosen.store.ports(), [2]);
+        std::fs::write(&file, "postgresql-hots: db\netcd-password: hunter2\n").unwrap();
+        let Unusable(problems) = Chosen::of(&options, "ns", &BTreeMap::new()).unwrap_err();
+        assert!(problems[0].starts_with("etcd-password: a password is not") && problems.len() == 2, "{problems:?}");
+        assert!(!problems.concat().contains("hunter2"));
+        std::fs::write(&file, "a: [").unwrap();
+        let Unusable(problems) = Chosen::of(&options, "ns", &BTreeMap::new()).unwrap_err();
+        assert!(problems[0].contains("is not YAML"), "{problems:?}");
+    }
+
+    #[test]
+    fn the_former_store_is_the_clusters_and_the_older_key_counts_there() {
+        let options = VariantOptions { driver: Some(Driver::Postgresql), ..VariantOptions::default() };
+        let now = live(&[("etcd-enabled", "true"), ("etcd-endpoints", "a:2390")]);
+        let (moving, _) = Chosen::of(&options, "ns", &now).unwrap();
+        assert_eq!((moving.store.ports(), moving.former.ports()), (&[5432][..], &[2390][..]));
+        let (staying, _) = Chosen::of(&VariantOptions::default(), "ns", &now).unwrap();
+        assert_eq!((staying.driver(), staying.store.ports()), ("etcd", &[2390][..]));
+    }
+
+    #[test]
+    fn a_misspelled_key_in_the_cluster_is_found() {
+        let Unusable(problems) =
+            Chosen::of(&VariantOptions::default(), "ns", &live(&[("postgresql-hots", "db")])).unwrap_err();
+        assert!(problems[0].starts_with("postgresql-hots: unknown setting"), "{problems:?}");
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! What one set of manifests is for: everything that was chosen, complete and checked.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pac_config::Key;
+
+use super::live::Live;
 use super::options::{Mode, VariantOptions};
+use super::pod::EXTERNAL_FOLDER;
 use super::settings::{Chosen, Store, Unusable};
 
 /// Stands for where the runbook is until somebody says it; nobody can know where these files are put up.
@@ -20,26 +25,52 @@ pub(super) struct Variant {
     /// Where the runbook of the alerts is.
     pub(super) runbook_url: String,
     pub(super) settings: Chosen,
+    /// Where the pod has the store's password, if not from the Secret.
+    pub(super) password_file: Option<String>,
+    /// What the Secrets Store CSI driver mounts.
+    pub(super) secret_provider_class: Option<String>,
+    pub(super) pod_annotations: BTreeMap<String, String>,
 }
 
 // === impl Variant ===
 
 impl Variant {
-    /// All problems at once, or the variant, with what is suspicious about it.
-    pub(super) fn of(options: &VariantOptions) -> Result<(Self, Vec<String>), Unusable> {
-        let namespace = options.namespace.clone().unwrap_or_else(|| "pipelines-as-code".to_owned());
-        let image =
-            options.image.clone().unwrap_or_else(|| concat!("pac-watcher:", env!("CARGO_PKG_VERSION")).to_owned());
-        let mode = options.mode.unwrap_or_default();
-        let chosen = Chosen::of(options, &namespace);
-        let in_memory = chosen.as_ref().is_ok_and(|(chosen, _)| chosen.store == Store::Memory);
+    /// All problems at once, or the variant, with what is suspicious about it. What wasn't chosen is as in `live`.
+    pub(super) fn of(options: &VariantOptions, live: &Live) -> Result<(Self, Vec<String>), Unusable> {
+        let namespace = options.namespace().to_owned();
+        let mode = options.mode.or_else(|| live.mode()).unwrap_or_default();
+        let image = options.image.clone().or_else(|| live.image(mode));
+        let image = image.unwrap_or_else(|| concat!("pac-watcher:", env!("CARGO_PKG_VERSION")).to_owned());
+        let chosen = Chosen::of(options, &namespace, &live.settings());
+        let store = chosen.as_ref().ok().map(|(chosen, _)| &chosen.store);
+        let in_memory = store == Some(&Store::Memory);
+        let password = store.and_then(Store::password);
         let mut problems = replica_problems(options, mode, in_memory);
+        problems.extend(password_problems(options, live.secret_provider_class(mode), store));
         match chosen {
             Ok((settings, warnings)) if problems.is_empty() => {
-                let replicas = options.replicas.unwrap_or(if in_memory { 1 } else { 2 });
+                let several = options.replicas.or_else(|| live.replicas()).unwrap_or(2);
                 let wait_target = Duration::from_mins(options.wait_target.unwrap_or(30).into());
                 let runbook_url = options.runbook_url.clone().unwrap_or_else(|| RUNBOOK.to_owned());
-                Ok((Self { mode, namespace, image, replicas, wait_target, runbook_url, settings }, warnings))
+                let in_cluster = password.and_then(|key| live.password_file(mode, key));
+                let mut pod_annotations = live.pod_annotations();
+                pod_annotations.extend(options.pod_annotation.iter().cloned());
+                let variant = Self {
+                    mode,
+                    namespace,
+                    image,
+                    replicas: if in_memory { 1 } else { several },
+                    wait_target,
+                    runbook_url,
+                    settings,
+                    password_file: options.password_file.clone().or(in_cluster),
+                    secret_provider_class: options
+                        .secret_provider_class
+                        .clone()
+                        .or_else(|| live.secret_provider_class(mode)),
+                    pod_annotations,
+                };
+                Ok((variant, warnings))
             }
             Ok(_) => Err(Unusable(problems)),
             Err(Unusable(mut found)) => {
@@ -47,6 +78,11 @@ impl Variant {
                 Err(Unusable(found))
             }
         }
+    }
+
+    /// The key of the password that the store asks for.
+    pub(super) fn password(&self) -> Option<&'static Key> {
+        self.settings.store.password()
     }
 
     pub(super) fn is_companion(&self) -> bool {
@@ -70,6 +106,23 @@ fn replica_problems(options: &VariantOptions, mode: Mode, in_memory: bool) -> Ve
     }
 }
 
+fn password_problems(options: &VariantOptions, mounted: Option<String>, store: Option<&Store>) -> Vec<String> {
+    let nobody_logs_in = store.is_some_and(|store| store.password().is_none());
+    let class = options.secret_provider_class.is_some();
+    if nobody_logs_in && (options.password_file.is_some() || class) {
+        return vec![
+            "--password-file, --secret-provider-class: nobody logs in to this store, so that it takes no password"
+                .to_owned(),
+        ];
+    }
+    if class && options.password_file.is_none() && mounted.is_none() {
+        let why =
+            format!("--secret-provider-class: say which file it mounts, by --password-file {EXTERNAL_FOLDER}/NAME");
+        return vec![why];
+    }
+    Vec::new()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +133,9 @@ mod tests {
         let with = |mode, driver, replicas| {
             let options =
                 VariantOptions { mode: Some(mode), driver: Some(driver), replicas, ..VariantOptions::default() };
-            Variant::of(&options).map(|(variant, _)| variant.replicas).map_err(|Unusable(problems)| problems.len())
+            Variant::of(&options, &Live::default())
+                .map(|(variant, _)| variant.replicas)
+                .map_err(|Unusable(problems)| problems.len())
         };
         assert_eq!(with(Mode::Standalone, Driver::Memory, None), Ok(1));
         assert_eq!(with(Mode::Standalone, Driver::Etcd, None), Ok(2));

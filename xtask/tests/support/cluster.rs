@@ -1,9 +1,10 @@
-//! The development cluster as a process, and the real kubectl.
+//! The development cluster as a process, or a namespace of a real one, and the real kubectl.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pac_devservers::process::Child;
 use serde_json::Value;
@@ -34,19 +35,36 @@ spec:
         env: [{name: SYSTEM_NAMESPACE, value: pipelines-as-code}]
         ports: [{name: probes, containerPort: 8080}, {name: metrics, containerPort: 9090}]
 ";
-/// PAC's ConfigMap without our keys.
+/// PAC's ConfigMap as a release has it: nine keys, none of them ours.
 pub(crate) const PACS_SETTINGS: &str = "\
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: pipelines-as-code, namespace: pipelines-as-code}
-data: {application-name: My CI}
+metadata:
+  name: pipelines-as-code
+  namespace: pipelines-as-code
+  labels: {app.kubernetes.io/part-of: pipelines-as-code}
+data:
+  application-name: My CI
+  secret-auto-create: 'true'
+  hub-url: https://hub.example.com
+  hub-catalog-name: tekton
+  remote-tasks: 'true'
+  max-keep-run-upper-limit: '5'
+  default-max-keep-runs: '3'
+  error-log-snippet: 'true'
+  tekton-dashboard-url: ''
 ";
+/// Where everything is in the development cluster, and in the files that are committed.
+const NAMESPACE: &str = "pipelines-as-code";
 
 /// A cluster of one's own; it ends with this.
 pub(crate) struct Cluster {
-    process: Child,
+    /// None where it is a real one.
+    process: Option<Child>,
     pub(crate) url: String,
     pub(crate) folder: TempDir,
+    kubeconfig: PathBuf,
+    namespace: String,
 }
 
 // === impl Cluster ===
@@ -62,7 +80,22 @@ impl Cluster {
         let mut process = Child::spawn("the development cluster", command).unwrap();
         let mut url = String::new();
         BufReader::new(process.output().unwrap()).read_line(&mut url).unwrap();
-        Self { process, url: url.trim().to_owned(), folder }
+        let kubeconfig = folder.path().join("kubeconfig");
+        let namespace = NAMESPACE.to_owned();
+        Self { process: Some(process), url: url.trim().to_owned(), folder, kubeconfig, namespace }
+    }
+
+    /// A namespace of its own in the cluster that `PAC_TEST_KUBECONFIG` names, or a development cluster. For tests that do
+    /// nothing outside of it.
+    pub(crate) fn real_or_start() -> Self {
+        let Some(kubeconfig) = std::env::var_os("PAC_TEST_KUBECONFIG") else { return Self::start() };
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("pac-test-{}-{number}", std::process::id());
+        let folder = TempDir::new().unwrap();
+        let cluster = Self { process: None, url: String::new(), folder, kubeconfig: kubeconfig.into(), namespace };
+        cluster.run(&["create", "namespace", &cluster.namespace]);
+        cluster
     }
 
     pub(crate) fn api(&self) -> Api {
@@ -70,19 +103,20 @@ impl Cluster {
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {
-        self.folder.path().join("kubeconfig")
+        self.kubeconfig.clone()
     }
 
-    /// A file in the cluster's own folder.
+    /// A file in the cluster's own folder; its objects are in this cluster's namespace.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
-        fs::write(&path, text).unwrap();
+        let here = format!("namespace: {}", self.namespace);
+        fs::write(&path, text.replace("namespace: pipelines-as-code", &here)).unwrap();
         path
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Output {
         let mut command = kubectl(self.folder.path());
-        command.env("KUBECONFIG", self.kubeconfig()).args(["--namespace", "pipelines-as-code"]).args(arguments);
+        command.env("KUBECONFIG", self.kubeconfig()).args(["--namespace", &self.namespace]).args(arguments);
         command.output().expect(INSTALL)
     }
 
@@ -96,6 +130,14 @@ impl Cluster {
     /// An object as the server has it.
     pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
         serde_json::from_str(&self.run(&["get", kind, name, "--output=json"])).unwrap()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.process.is_none() {
+            drop(self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]));
+        }
     }
 }
 

@@ -97,10 +97,14 @@ impl World {
         }
     }
 
-    /// The ConfigMap holds this and nothing else.
+    /// PAC's ConfigMap holds this and nothing else.
     pub async fn settings(&self, data: Value) {
+        self.config_map("pipelines-as-code", data).await;
+    }
+
+    /// The ConfigMap of this name holds this and nothing else.
+    pub async fn config_map(&self, name: &str, data: Value) {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), "pipelines-as-code");
-        let name = "pipelines-as-code";
         let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": name}, "data": data})).unwrap();
         match api.replace(name, &PostParams::default(), &map).await {
             Err(kube::Error::Api(status)) if status.code == 404 => {
@@ -110,10 +114,10 @@ impl World {
         }
     }
 
-    /// There is no ConfigMap any more.
-    pub async fn no_settings(&self) {
+    /// There is no ConfigMap of this name any more.
+    pub async fn no_config_map(&self, name: &str) {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), "pipelines-as-code");
-        api.delete("pipelines-as-code", &DeleteParams::default()).await.unwrap();
+        api.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     pub fn start_watcher(&mut self) {

@@ -33,8 +33,8 @@ pub(super) fn insist_on_any(sources: &Sources, resolved: &Resolved) -> Result<()
         missing => Err((
             2,
             format!(
-                "there are no settings: {} is not there. PAC's namespace is named by --namespace, its ConfigMap by --configmap",
-                missing.join(", ")
+                "there are no settings: {} is missing. PAC's namespace is named by --namespace, its ConfigMap by --configmap",
+                missing.join(", and ")
             ),
         )),
     }

@@ -1,0 +1,82 @@
+//! Settings that change, vanish, or are in the ConfigMap of our own, under a watcher at work.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where it can't go on")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::World;
+
+const PACS: &str = "pipelines-as-code";
+const OWN: &str = "pac-concurrency";
+const UNUSABLE: &str = "pac_concurrency_settings_not_in_force{reason=\"unusable\"}";
+
+async fn is_in_force(world: &World, in_force: bool) {
+    let value = i32::from(!in_force);
+    world.watcher().metrics_have(&format!("{UNUSABLE} {value}"), true).await;
+}
+
+fn vanished_from(name: &str) -> String {
+    format!("every setting vanished from ConfigMap pipelines-as-code/{name} at once")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_settings_on_reload_keep_the_last_good_ones() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    world.settings(json!({"concurrency-enabled": "true", "concurrency-driver": "redis"})).await;
+    world.watcher().log_says("driver not found").await;
+    is_in_force(&world, false).await;
+    world.finish("a").await;
+    world.running(&["b"]).await;
+}
+
+/// Deleted, and overwritten by somebody who knows nothing of our keys, as `kubectl apply` of PAC's release does.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_vanish_stay_in_force_until_they_are_back() {
+    for overwritten in [None, Some(json!({"application-name": "CI"}))] {
+        let world = World::new().await;
+        world.repository("repo", Some(1)).await;
+        world.event("repo", &["a", "b"]).await;
+        world.running(&["a"]).await;
+        match overwritten {
+            Some(data) => world.settings(data).await,
+            None => world.no_config_map(PACS).await,
+        }
+        world.watcher().log_says(&vanished_from(PACS)).await;
+        is_in_force(&world, false).await;
+        world.finish("a").await;
+        world.running(&["b"]).await;
+        world.settings(json!({"concurrency-enabled": "true", "concurrency-driver": "memory"})).await;
+        is_in_force(&world, true).await;
+        // One key that is left is a wish.
+        world.settings(json!({"concurrency-enabled": "false"})).await;
+        world.watcher().log_says("switched off").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_map_of_our_own_wins_and_is_followed() {
+    let mut world = World::without_watcher().await;
+    let on = || -> Value { json!({"concurrency-enabled": "true", "concurrency-driver": "memory"}) };
+    world.settings(json!({"application-name": "CI"})).await;
+    world.start_watcher();
+    world.watcher().log_says("switched off").await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b", "c"]).await;
+    world.config_map(OWN, on()).await;
+    world.running(&["a"]).await;
+    // What another does to PAC's is nothing to us, but that it is told.
+    world.settings(json!({"application-name": "CI", "concurrency-enabled": "no"})).await;
+    world.watcher().log_says("wins over ConfigMap pipelines-as-code/pipelines-as-code").await;
+    world.settings(json!({"application-name": "CI"})).await;
+    world.finish("a").await;
+    world.running(&["b"]).await;
+    world.no_config_map(OWN).await;
+    world.watcher().log_says(&vanished_from(OWN)).await;
+    assert_eq!(world.watcher().log_count(&vanished_from(PACS)), 0);
+    world.finish("b").await;
+    world.running(&["c"]).await;
+}
