@@ -124,7 +124,8 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// Keeps `past` as all that is kept of what happened in `repository`'s queue, in place of what was kept.
+    /// Keeps `past`, which is JSON, as all that is kept of what happened in `repository`'s queue, in place of what was
+    /// kept. A store that hasn't every character may write the same JSON in other words.
     ///
     /// For people alone: nothing is decided by it, it has no part in versions, and of two who write the last one wins. Of a
     /// repository the store doesn't know nothing is kept, and [`Driver::forget`] removes it. A store that isn't durable

@@ -1,8 +1,9 @@
 //! What a change of settings needs in a watcher that runs.
 
-use crate::settings::{DriverSettings, EtcdSettings, PostgreSqlSettings, Settings};
+use std::path::Path;
 
 use crate::keys::find_key;
+use crate::settings::{ClientIdentity, DriverSettings, EtcdSettings, PostgreSqlSettings, Settings};
 
 /// What a change of settings needs. The greater includes the smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +62,8 @@ impl Settings {
 
     /// What a running watcher has to do to get from these settings to `new`.
     ///
-    /// Two lists of etcd endpoints with one in common are the same cluster: a member was added or removed. While the
+    /// Two lists of etcd endpoints with one in common are the same cluster: a member was added or removed; and so are two
+    /// lists of PostgreSQL servers. While the
     /// system is off before and after, nothing runs that could be moved, and every change is one of tunables.
     pub fn change_to(&self, new: &Self) -> Change {
         let keys = self.difference(new);
@@ -70,10 +72,18 @@ impl Settings {
     }
 
     fn change_of(&self, name: &str, new: &Self) -> Change {
-        if let (DriverSettings::Etcd(old), DriverSettings::Etcd(new), "etcd-endpoints") =
-            (&self.driver, &new.driver, name)
-            && old.endpoints.iter().any(|endpoint| new.endpoints.iter().any(|other| other.same_server(endpoint)))
-        {
+        let is_same_store = match (&self.driver, &new.driver, name) {
+            (DriverSettings::Etcd(old), DriverSettings::Etcd(new), "etcd-endpoints") => {
+                old.endpoints.iter().any(|endpoint| new.endpoints.iter().any(|other| other.same_server(endpoint)))
+            }
+            (
+                DriverSettings::PostgreSql(old),
+                DriverSettings::PostgreSql(new),
+                "postgresql-host" | "postgresql-port",
+            ) => old.servers.iter().any(|server| new.servers.contains(server)),
+            _ => false,
+        };
+        if is_same_store {
             return Change::Connection;
         }
         find_key(name).map_or(Change::Driver, |key| key.change)
@@ -92,30 +102,40 @@ impl Keys {
 }
 
 fn compare_postgresql(old: &PostgreSqlSettings, new: &PostgreSqlSettings, keys: &mut Keys) {
-    keys.compare("postgresql-host", &old.host, &new.host);
-    keys.compare("postgresql-port", &old.port, &new.port);
+    let hosts = |settings: &PostgreSqlSettings| settings.servers.iter().map(|server| server.host.clone()).collect();
+    let ports = |settings: &PostgreSqlSettings| settings.servers.iter().map(|server| server.port).collect();
+    keys.compare::<Vec<String>>("postgresql-host", &hosts(old), &hosts(new));
+    keys.compare::<Vec<u16>>("postgresql-port", &ports(old), &ports(new));
     keys.compare("postgresql-database", &old.database, &new.database);
     keys.compare("postgresql-username", &old.username, &new.username);
     keys.compare("postgresql-password", &old.password, &new.password);
     keys.compare("postgresql-ssl-mode", &old.ssl_mode, &new.ssl_mode);
     keys.compare("postgresql-ssl-ca-file", &old.ssl_ca_file, &new.ssl_ca_file);
+    keys.compare("postgresql-ssl-cert-file", &cert_file(&old.client_identity), &cert_file(&new.client_identity));
+    keys.compare("postgresql-ssl-key-file", &key_file(&old.client_identity), &key_file(&new.client_identity));
     keys.compare("postgresql-max-connections", &old.max_connections, &new.max_connections);
     keys.compare("postgresql-connection-timeout", &old.connection_timeout, &new.connection_timeout);
     keys.compare("postgresql-lease-ttl", &old.lease_ttl, &new.lease_ttl);
 }
 
+fn cert_file(identity: &Option<ClientIdentity>) -> Option<&Path> {
+    identity.as_ref().map(|identity| identity.cert_file.as_path())
+}
+
+fn key_file(identity: &Option<ClientIdentity>) -> Option<&Path> {
+    identity.as_ref().map(|identity| identity.key_file.as_path())
+}
+
 fn compare_etcd(old: &EtcdSettings, new: &EtcdSettings, keys: &mut Keys) {
     let username = |settings: &EtcdSettings| settings.credentials.as_ref().map(|both| both.username.clone());
     let password = |settings: &EtcdSettings| settings.credentials.as_ref().map(|both| both.password.clone());
-    let cert_file = |settings: &EtcdSettings| settings.client_identity.as_ref().map(|both| both.cert_file.clone());
-    let key_file = |settings: &EtcdSettings| settings.client_identity.as_ref().map(|both| both.key_file.clone());
     keys.compare("etcd-endpoints", &old.endpoints, &new.endpoints);
     keys.compare("etcd-dial-timeout", &old.dial_timeout, &new.dial_timeout);
     keys.compare("etcd-mode", &old.mode, &new.mode);
     keys.compare("etcd-username", &username(old), &username(new));
     keys.compare("etcd-password", &password(old), &password(new));
-    keys.compare("etcd-cert-file", &cert_file(old), &cert_file(new));
-    keys.compare("etcd-key-file", &key_file(old), &key_file(new));
+    keys.compare("etcd-cert-file", &cert_file(&old.client_identity), &cert_file(&new.client_identity));
+    keys.compare("etcd-key-file", &key_file(&old.client_identity), &key_file(&new.client_identity));
     keys.compare("etcd-ca-file", &old.ca_file, &new.ca_file);
     keys.compare("etcd-server-name", &old.server_name, &new.server_name);
     keys.compare("etcd-lease-ttl", &old.lease_ttl, &new.lease_ttl);

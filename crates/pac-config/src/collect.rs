@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::files::{ReadFile, reason};
-use crate::keys::{Key, keys};
+use crate::keys::{Key, find_key, keys};
 use crate::origin::Origin;
 use crate::problem::{Findings, Problem};
 use crate::sources::{Given, Sources, present};
@@ -39,15 +39,45 @@ impl Collected {
         self.0.contains_key(key)
     }
 
+    /// Under which name the Secret has `key`.
+    pub(crate) fn name_in_secret(&self, key: &'static Key) -> &str {
+        let Some(naming) = names_key_in_secret(key) else { return key.name };
+        self.get(naming.name).and_then(|found| found.text.as_deref()).unwrap_or(naming.default)
+    }
+
+    /// Whether the Secret's `name` is a password's, by a setting that says so.
+    pub(crate) fn has_renamed(&self, name: &str) -> bool {
+        keys().any(|key| key.name != name && self.name_in_secret(key) == name)
+    }
+
     pub(crate) fn origin(&self, key: &str) -> Origin {
         self.get(key).map_or(Origin::Default, |found| found.origin.clone())
+    }
+}
+
+/// The key that says under which name the Secret has a password; for any other key, none.
+fn names_key_in_secret(key: &Key) -> Option<&'static Key> {
+    match key.name {
+        "postgresql-password" => find_key("postgresql-password-key"),
+        "etcd-password" => find_key("etcd-password-key"),
+        _ => None,
     }
 }
 
 /// Takes, for every key, the first way in that has a value.
 pub(crate) fn collect(sources: &Sources, files: &dyn ReadFile, findings: &mut Findings) -> Collected {
     let mut collector = Collector { sources, files, findings };
-    Collected(keys().filter_map(|key| Some((key.name, collector.winner(key)?))).collect())
+    let mut collected = Collected::default();
+    // Those that say where others are come first.
+    let (naming, named): (Vec<&'static Key>, Vec<&'static Key>) =
+        keys().partition(|key| names_key_in_secret(key).is_none());
+    for key in naming.into_iter().chain(named) {
+        let name = collected.name_in_secret(key).to_owned();
+        if let Some(found) = collector.winner(key, &name) {
+            collected.0.insert(key.name, found);
+        }
+    }
+    collected
 }
 
 struct Collector<'a> {
@@ -57,14 +87,14 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn winner(&mut self, key: &'static Key) -> Option<Found> {
+    fn winner(&mut self, key: &'static Key, name_in_secret: &str) -> Option<Found> {
         if let Some(given) = self.of_config_maps(key) {
             if key.secret {
-                self.warn_of_plain_text(key, given);
+                self.warn_of_plain_text(key, name_in_secret, given);
             }
             return Some(self.given(key, given));
         }
-        if let Some(given) = present(key, self.sources.secret.get(key.name)) {
+        if let Some(given) = present(key, self.sources.secret.get(name_in_secret)) {
             return Some(self.given(key, given));
         }
         if let Some((variable, path)) = self.variable(&key.file_variable()) {
@@ -139,13 +169,13 @@ impl<'a> Collector<'a> {
         is_set.then(|| (name.to_owned(), value.clone()))
     }
 
-    fn warn_of_plain_text(&mut self, key: &Key, given: &Given) {
+    fn warn_of_plain_text(&mut self, key: &Key, name_in_secret: &str, given: &Given) {
         let mut message = format!(
             "is in plain text in {}; put it into the Secret or into a file named by {}",
             given.origin,
             key.file_variable()
         );
-        if let Some(secret) = present(key, self.sources.secret.get(key.name)) {
+        if let Some(secret) = present(key, self.sources.secret.get(name_in_secret)) {
             message.push_str(&format!(". The one in {} is not used", secret.origin));
         }
         self.findings.warn(key.name, message);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::files::ReadFile;
-use crate::parse::{any_text, choice, duration, endpoint, host::host, path};
+use crate::parse::{any_text, choice, duration, endpoint, host::host, key_of_secret, path};
 use crate::reader::{Parsed, Pem, Reader};
 use crate::settings::{ClientIdentity, Credentials, Endpoint, EtcdMode, EtcdSettings, Scheme};
 
@@ -23,6 +23,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, memory_lease_ttl: Option<Duration>) 
     let dial_timeout = reader.value("etcd-dial-timeout", duration::timeout);
     let mode = reader.value("etcd-mode", mode);
     let username = reader.optional("etcd-username", any_text);
+    let password_key = reader.value("etcd-password-key", key_of_secret);
     let password = reader.password("etcd-password");
     let cert_file = reader.optional("etcd-cert-file", path);
     let key_file = reader.optional("etcd-key-file", path);
@@ -30,6 +31,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, memory_lease_ttl: Option<Duration>) 
     let server_name = reader.optional("etcd-server-name", host);
     let lease_ttl = reader.value("etcd-lease-ttl", duration::lease);
     let build = || {
+        password_key?;
         let mode = mode?;
         let is_served = mode == EtcdMode::Etcd;
         Some(EtcdSettings {

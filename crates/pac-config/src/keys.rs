@@ -50,7 +50,7 @@ const DURATION: &str = "1ms to 1h, such as 500ms, 30s or 1m30s; a bare number is
 const LEASE: &str = "10s to 8760h, such as 30s, 1m30s or 1h; a bare number is seconds";
 const PATH: &str = "path of a readable PEM file";
 
-static TABLE: [Key; 25] = [
+static TABLE: [Key; 29] = [
     key("concurrency-enabled", Group::General, "false", Change::Switch)
         .allows("true, false, yes, no, 1, 0")
         .means("Whether the concurrency system holds PipelineRuns to their Repository's limit."),
@@ -68,11 +68,14 @@ static TABLE: [Key; 25] = [
              together, which is for clusters with thousands of Repositories.",
         ),
     key("postgresql-host", Group::PostgreSql, "localhost", Change::Driver)
-        .allows("a host name or IP address, without scheme and port")
-        .means("Host of the PostgreSQL server."),
+        .allows("host names or IP addresses, comma-separated, without scheme and port")
+        .means(
+            "Host of the PostgreSQL server. Of several, the one that takes writes is used, and looked for again after a \
+             fail-over; the same goes for the addresses of one name. Two lists with a server in common are the same store.",
+        ),
     key("postgresql-port", Group::PostgreSql, "5432", Change::Driver)
         .allows("1 to 65535")
-        .means("TCP port of the PostgreSQL server."),
+        .means("TCP port of the PostgreSQL server; of several, one for all, or one for each, comma-separated."),
     key("postgresql-database", Group::PostgreSql, "pac_concurrency", Change::Driver)
         .allows("a name of 1 to 63 bytes")
         .means("Name of the database. The tables are created in it when the watcher starts."),
@@ -80,9 +83,12 @@ static TABLE: [Key; 25] = [
         .allows("a name of 1 to 63 bytes")
         .means("User that logs in to PostgreSQL."),
     key("postgresql-password", Group::PostgreSql, "", Change::Connection)
-        .allows("any text; used to the byte")
+        .allows("any text without a NUL character; used to the byte")
         .means("Password of that user. Leave it empty in the ConfigMap and set it in the Secret.")
         .hidden(),
+    key("postgresql-password-key", Group::PostgreSql, "postgresql-password", Change::Connection)
+        .allows("a key of a Secret (letters, digits, -, _ and .)")
+        .means("Which key of the Secret has that password, for a Secret that something else made."),
     key("postgresql-ssl-mode", Group::PostgreSql, "require", Change::Connection)
         .allows("disable, require, verify-ca, verify-full")
         .means(
@@ -90,9 +96,15 @@ static TABLE: [Key; 25] = [
              verify-ca: its certificate is signed by a trusted authority; verify-full: and is for this host.",
         ),
     key("postgresql-ssl-ca-file", Group::PostgreSql, "", Change::Connection).allows(PATH).means(
-        "Certificate authorities that verify-ca and verify-full trust. When it is not set they trust the \
+        "Certificate authorities that verify-ca and verify-full trust, and no others. When it is not set they trust the \
              system's.",
     ),
+    key("postgresql-ssl-cert-file", Group::PostgreSql, "", Change::Connection)
+        .allows("path of a readable PEM file; together with postgresql-ssl-key-file")
+        .means("Certificate that the watcher shows to PostgreSQL, for `hostssl … cert` and `clientcert=`."),
+    key("postgresql-ssl-key-file", Group::PostgreSql, "", Change::Connection)
+        .allows("path of a readable PEM file; together with postgresql-ssl-cert-file")
+        .means("Private key of that certificate."),
     key("postgresql-max-connections", Group::PostgreSql, "10", Change::Tunables)
         .allows("1 to 1000")
         .means("The most connections one watcher opens to PostgreSQL."),
@@ -124,6 +136,9 @@ static TABLE: [Key; 25] = [
         .allows("any text, used to the byte; together with etcd-username")
         .means("Password of that user. Leave it empty in the ConfigMap and set it in the Secret.")
         .hidden(),
+    key("etcd-password-key", Group::Etcd, "etcd-password", Change::Connection)
+        .allows("a key of a Secret (letters, digits, -, _ and .)")
+        .means("Which key of the Secret has that password, for a Secret that something else made."),
     key("etcd-cert-file", Group::Etcd, "", Change::Connection)
         .allows("path of a readable PEM file; together with etcd-key-file")
         .means("Certificate that the watcher shows to etcd."),

@@ -91,7 +91,7 @@ pub use report::{problems_report, report};
 pub use resolve::{Effective, Resolved, resolve};
 pub use secret::Secret;
 pub use settings::{
-    ClientIdentity, Credentials, DriverSettings, Endpoint, EtcdMode, EtcdSettings, MemorySettings, PostgreSqlSettings,
-    Scheme, Settings, SslMode,
+    ClientIdentity, Credentials, DriverSettings, Endpoint, EtcdMode, EtcdSettings, MemorySettings, PostgreSqlServer,
+    PostgreSqlSettings, Scheme, Settings, SslMode,
 };
 pub use sources::Sources;

@@ -14,6 +14,9 @@ use crate::shown::quoted;
 /// The longest name of a database or a user: PostgreSQL cuts longer ones, and two of them could become one.
 const LONGEST_NAME: usize = 63;
 
+/// The longest key Kubernetes allows in a Secret, in bytes.
+const LONGEST_KEY: usize = 253;
+
 /// true, yes, 1; false, no, 0; in any case.
 pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
@@ -47,6 +50,15 @@ pub(crate) fn name(text: &str) -> Parsed<String> {
         return Err(format!("{} is too long: {} bytes", quoted(text), text.len()));
     }
     Ok(text.to_owned())
+}
+
+/// A key of a Secret, as Kubernetes allows them.
+pub(crate) fn key_of_secret(text: &str) -> Parsed<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.len() <= LONGEST_KEY && text.bytes().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{} is not a key of a Secret", quoted(text)))
 }
 
 /// Any text.

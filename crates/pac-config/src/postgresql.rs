@@ -2,9 +2,10 @@
 
 use crate::files::ReadFile;
 use crate::keys::find_key;
-use crate::parse::{choice, connections, duration, host::host, name, path, port};
+use crate::parse::{choice, connections, duration, host::host, key_of_secret, name, path, port};
 use crate::reader::{Parsed, Pem, Reader};
-use crate::settings::{PostgreSqlSettings, SslMode};
+use crate::settings::{ClientIdentity, PostgreSqlServer, PostgreSqlSettings, SslMode};
+use crate::shown::plain;
 
 const SSL_MODES: [(&str, SslMode); 4] = [
     ("disable", SslMode::Disable),
@@ -13,27 +14,37 @@ const SSL_MODES: [(&str, SslMode); 4] = [
     ("verify-full", SslMode::VerifyFull),
 ];
 
+const CERT_FILE: &str = "postgresql-ssl-cert-file";
+const KEY_FILE: &str = "postgresql-ssl-key-file";
+
 /// Reads every key of the group. `None` is at least one problem that was reported.
 pub(crate) fn read(reader: &mut Reader<'_>) -> Option<PostgreSqlSettings> {
     // Every key is read before any is missed, so that all problems are found.
-    let host = reader.value("postgresql-host", host);
-    let port = reader.value("postgresql-port", port);
+    let hosts = reader.value("postgresql-host", hosts);
+    let ports = reader.value("postgresql-port", ports);
     let database = reader.value("postgresql-database", name);
     let username = reader.value("postgresql-username", name);
+    let password_key = reader.value("postgresql-password-key", key_of_secret);
     let password = reader.password("postgresql-password");
     let ssl_mode = reader.value("postgresql-ssl-mode", ssl_mode);
     let ssl_ca_file = reader.optional("postgresql-ssl-ca-file", path);
+    let ssl_cert_file = reader.optional("postgresql-ssl-cert-file", path);
+    let ssl_key_file = reader.optional("postgresql-ssl-key-file", path);
     let max_connections = reader.value("postgresql-max-connections", connections);
     let connection_timeout = reader.value("postgresql-connection-timeout", duration::timeout);
     let lease_ttl = reader.value("postgresql-lease-ttl", duration::lease);
+    let servers = servers(reader, hosts?, &ports?);
+    password_key?;
     Some(PostgreSqlSettings {
-        host: host?,
-        port: port?,
+        servers: servers?,
         database: database?,
         username: username?,
         password,
         ssl_mode: ssl_mode?,
         ssl_ca_file,
+        client_identity: ssl_cert_file
+            .zip(ssl_key_file)
+            .map(|(cert_file, key_file)| ClientIdentity { cert_file, key_file }),
         max_connections: max_connections?,
         connection_timeout: connection_timeout?,
         lease_ttl: lease_ttl?,
@@ -44,6 +55,12 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<PostgreSqlSettings> {
 pub(crate) fn check(reader: &mut Reader<'_>, settings: Option<&PostgreSqlSettings>, files: &dyn ReadFile) {
     let ca_file = "postgresql-ssl-ca-file";
     reader.check_file(ca_file, Pem::Certificate, files);
+    reader.together(CERT_FILE, KEY_FILE);
+    reader.check_file(CERT_FILE, Pem::Certificate, files);
+    reader.check_file(KEY_FILE, Pem::PrivateKey, files);
+    if settings.is_some_and(|settings| settings.ssl_mode == SslMode::Disable && settings.client_identity.is_some()) {
+        reader.conflict(CERT_FILE, "is set, but postgresql-ssl-mode is disable, so that it would never be shown");
+    }
     let ssl_mode = settings.filter(|_| reader.collected.is_set(ca_file)).map(|settings| settings.ssl_mode);
     match ssl_mode {
         Some(SslMode::Disable) => reader.conflict(
@@ -58,7 +75,10 @@ pub(crate) fn check(reader: &mut Reader<'_>, settings: Option<&PostgreSqlSetting
         ),
         Some(SslMode::VerifyCa | SslMode::VerifyFull) | None => {}
     }
-    warn_of_missing_password(reader);
+    // With a certificate of its own, a user often has none.
+    if !reader.collected.is_set(CERT_FILE) {
+        warn_of_missing_password(reader);
+    }
 }
 
 /// A missing password is legal (trust, peer), but far more often a Secret that isn't there.
@@ -66,12 +86,51 @@ fn warn_of_missing_password(reader: &mut Reader<'_>) {
     let Some(key) = find_key("postgresql-password").filter(|key| !reader.collected.is_set(key.name)) else {
         return;
     };
+    let name = reader.collected.name_in_secret(key);
+    let named = if name == key.name { String::new() } else { format!(" (key {})", plain(name)) };
     let message = format!(
-        "is not set in the Secret, {} or {}; connecting without a password",
+        "is not set in the Secret{named}, {} or {}; connecting without a password",
         key.file_variable(),
         key.variable()
     );
     reader.findings.warn(key.name, message);
+}
+
+/// Each host with the one port, or with the port at its place; none twice.
+fn servers(reader: &mut Reader<'_>, hosts: Vec<String>, ports: &[u16]) -> Option<Vec<PostgreSqlServer>> {
+    if ports.len() != 1 && ports.len() != hosts.len() {
+        let (ports, hosts) = (ports.len(), hosts.len());
+        let message =
+            format!("has {ports} ports, and postgresql-host has {hosts} hosts; give one for all, or one for each");
+        reader.conflict("postgresql-port", message);
+        return None;
+    }
+    let ports = ports.iter().cycle();
+    let mut servers: Vec<PostgreSqlServer> = Vec::with_capacity(hosts.len());
+    for server in hosts.into_iter().zip(ports).map(|(host, port)| PostgreSqlServer { host, port: *port }) {
+        if servers.contains(&server) {
+            reader.findings.warn("postgresql-host", format!("has {server} more than once"));
+        } else {
+            servers.push(server);
+        }
+    }
+    Some(servers)
+}
+
+fn hosts(text: &str) -> Parsed<Vec<String>> {
+    list(text, host)
+}
+
+fn ports(text: &str) -> Parsed<Vec<u16>> {
+    list(text, port)
+}
+
+fn list<T>(text: &str, parse: fn(&str) -> Parsed<T>) -> Parsed<Vec<T>> {
+    // Of what may have a password in it no part is quoted, but the whole, masked.
+    if text.contains(['@', '=']) {
+        return parse(text).map(|one| vec![one]);
+    }
+    text.split(',').map(|entry| parse(entry.trim())).collect()
 }
 
 fn ssl_mode(text: &str) -> Parsed<SslMode> {

@@ -31,9 +31,9 @@ pub fn problems_report(problems: &Problems) -> String {
     text
 }
 
-/// The older key is worth a line only to those who set it.
+/// Some keys are worth a line only to those who set them.
 fn is_of_interest(row: &Effective) -> bool {
-    row.key.name != "etcd-enabled"
+    row.key.name != "etcd-enabled" && !row.key.name.ends_with("-password-key")
 }
 
 fn cells(resolved: &Resolved, row: &Effective) -> [String; 3] {

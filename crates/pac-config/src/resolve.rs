@@ -59,7 +59,7 @@ pub fn resolve(sources: &Sources, files: &dyn ReadFile) -> Result<Resolved, Prob
     // Unknown keys and a broken file are nobody's, so they are never pardoned.
     findings.problems.extend_from_slice(&sources.findings.problems);
     findings.warnings.extend_from_slice(&sources.findings.warnings);
-    unknown::look(sources, &mut findings);
+    unknown::look(sources, &collected, &mut findings);
     findings.sort();
     match settings {
         Some(settings) if findings.problems.is_empty() => {

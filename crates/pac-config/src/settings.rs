@@ -38,10 +38,8 @@ pub struct MemorySettings {
 /// Settings of the PostgreSQL driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgreSqlSettings {
-    /// Host name or IP address; an IPv6 address has no brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
+    /// Where it may be: at least one, none twice. The one that takes writes is the one to work with.
+    pub servers: Vec<PostgreSqlServer>,
     /// Database; 1 to 63 bytes.
     pub database: String,
     /// User; 1 to 63 bytes.
@@ -52,12 +50,23 @@ pub struct PostgreSqlSettings {
     pub ssl_mode: SslMode,
     /// Authorities that `VerifyCa` and `VerifyFull` trust; `None` for the system's. Readable when it was checked.
     pub ssl_ca_file: Option<PathBuf>,
+    /// Certificate and key that the watcher shows.
+    pub client_identity: Option<ClientIdentity>,
     /// The most connections; 1 to 1000.
     pub max_connections: u32,
     /// How long to wait for a connection; 1 ms to 1 h.
     pub connection_timeout: Duration,
     /// How long after a watcher's last sign of life its slots are left to it; at least 10 seconds.
     pub lease_ttl: Duration,
+}
+
+/// A place where PostgreSQL may be. Its `Display` is `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PostgreSqlServer {
+    /// Host name or IP address; an IPv6 address has no brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
 }
 
 /// How a connection to PostgreSQL is protected.
@@ -181,6 +190,15 @@ impl EtcdSettings {
             EtcdMode::Etcd => self.lease_ttl,
             EtcdMode::Memory | EtcdMode::Mock => self.memory_lease_ttl,
         }
+    }
+}
+
+// === impl PostgreSqlServer ===
+
+impl fmt::Display for PostgreSqlServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(formatter, "[{host}]:{port}") } else { write!(formatter, "{host}:{port}") }
     }
 }
 

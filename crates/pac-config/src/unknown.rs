@@ -6,6 +6,7 @@
 
 use std::ffi::OsStr;
 
+use crate::collect::Collected;
 use crate::keys::{Group, Key, find_key, keys};
 use crate::origin::Origin;
 use crate::problem::{Findings, Problem};
@@ -16,8 +17,9 @@ use crate::variable::{PREFIX, may_be_ours};
 const FILE: &str = "_FILE";
 
 /// Reports every key and variable that is not in the table but should be, or seems to be meant.
-pub(crate) fn look(sources: &Sources, findings: &mut Findings) {
-    for (name, given) in sources.own.iter().chain(&sources.config).chain(&sources.secret) {
+pub(crate) fn look(sources: &Sources, collected: &Collected, findings: &mut Findings) {
+    let secret = sources.secret.iter().filter(|(name, _)| !collected.has_renamed(name));
+    for (name, given) in sources.own.iter().chain(&sources.config).chain(secret) {
         look_at_key(name, &given.origin, findings);
     }
     for (name, value) in &sources.environment {

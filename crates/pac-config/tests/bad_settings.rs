@@ -32,7 +32,12 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         r#""host=db password=********" is a connection string; only the host goes here"#,
     ),
     ("postgresql-host", "my db", r#""my db" has a space in it"#),
-    ("postgresql-host", "db1,db2", r#""db1,db2" is a list; only one host goes here"#),
+    (
+        "postgresql-host",
+        "db1;db2",
+        r#""db1;db2" is a list; separate several hosts by commas, where several may be given"#,
+    ),
+    ("postgresql-host", "db1,db2:5432", r#""db2:5432" has a port in it; only the host goes here"#),
     ("postgresql-host", "/var/run/postgresql", r#""/var/run/postgresql" is a path; Unix sockets are not supported"#),
     ("postgresql-host", "10.0.0.256", r#""10.0.0.256" is not a host name or IP address"#),
     ("postgresql-host", "db_é", r#""db_é" is not a host name or IP address"#),
@@ -220,8 +225,8 @@ const BAD_COMBINATIONS: &[(&[(&str, &str)], &str)] = &[
          etcd-dial-timeout: \"soon\" is not a duration (allowed: 1ms to 1h, such as 500ms, 30s or 1m30s; a bare \
          number is seconds; from ConfigMap pipelines-as-code/pipelines-as-code)\n\
          postgresql-hots: unknown setting; did you mean postgresql-host? (allowed: postgresql-host, postgresql-port, \
-         postgresql-database, postgresql-username, postgresql-password, postgresql-ssl-mode, postgresql-ssl-ca-file, \
-         postgresql-max-connections, postgresql-connection-timeout, postgresql-lease-ttl; \
+         postgresql-database, postgresql-username, postgresql-password, postgresql-password-key, postgresql-ssl-mode, \
+         postgresql-ssl-ca-file, postgresql-ssl-cert-file, postgresql-ssl-key-file, postgresql-max-connections, postgresql-connection-timeout, postgresql-lease-ttl; \
          from ConfigMap pipelines-as-code/pipelines-as-code)",
     ),
 ];

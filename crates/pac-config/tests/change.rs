@@ -57,6 +57,15 @@ fn each_key_is_seen_and_needs_what_the_table_says() {
 }
 
 #[test]
+fn a_postgresql_server_more_or_less_is_the_same_store() {
+    let of = |hosts| settings("postgresql", &[("postgresql-host", hosts)]);
+    let change = |old, new| of(old).change_to(&of(new));
+    assert_eq!(change("db1", "db1,db2"), Change::Connection);
+    assert_eq!(change("db1,db2", "db2,db1"), Change::Connection);
+    assert_eq!(change("db1,db2", "db3"), Change::Driver);
+}
+
+#[test]
 fn credentials_and_tls_of_etcd_are_seen() {
     let old = settings("etcd", &[]);
     let user = settings("etcd", &[("etcd-username", "root"), ("etcd-password", "two")]);

@@ -27,6 +27,8 @@ postgresql-username            pac_user         default
 postgresql-password            ********         Secret pipelines-as-code/pac-concurrency-secret
 postgresql-ssl-mode            require          default
 postgresql-ssl-ca-file         (not set)        default
+postgresql-ssl-cert-file       (not set)        default
+postgresql-ssl-key-file        (not set)        default
 postgresql-max-connections     10               default
 postgresql-connection-timeout  30s              default
 postgresql-lease-ttl           1h               default

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pac_config::{
-    ClientIdentity, Credentials, DriverSettings, EtcdMode, EtcdSettings, MemorySettings, PostgreSqlSettings, Secret,
-    Settings, SslMode, keys,
+    ClientIdentity, Credentials, DriverSettings, EtcdMode, EtcdSettings, MemorySettings, PostgreSqlServer,
+    PostgreSqlSettings, Secret, Settings, SslMode, keys,
 };
 use support::{config_map, effective, from_config_map, warnings};
 
@@ -66,13 +66,13 @@ fn the_guides_postgresql_settings() {
     ])
     .unwrap();
     let expected = PostgreSqlSettings {
-        host: "your-postgresql-host".to_owned(),
-        port: 5432,
+        servers: vec![PostgreSqlServer { host: "your-postgresql-host".to_owned(), port: 5432 }],
         database: "pac_concurrency".to_owned(),
         username: "pac_user".to_owned(),
         password: None,
         ssl_mode: SslMode::Require,
         ssl_ca_file: None,
+        client_identity: None,
         max_connections: 10,
         connection_timeout: Duration::from_secs(30),
         lease_ttl: HOUR,
@@ -228,6 +228,49 @@ fn a_ca_file_that_nobody_checks_against_gets_a_warning() {
         "postgresql-ssl-ca-file: is set, but \
         postgresql-ssl-mode is require, which doesn't check the server's certificate; use verify-ca or verify-full"
     );
+}
+
+#[test]
+fn several_postgresql_servers_have_one_port_or_one_each() {
+    let servers = |hosts, ports| {
+        let data = [("concurrency-driver", "postgresql"), ("postgresql-host", hosts), ("postgresql-port", ports)];
+        from_config_map(&data).map(|resolved| match resolved.settings.driver {
+            DriverSettings::PostgreSql(settings) => {
+                settings.servers.iter().map(ToString::to_string).collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(servers("db1, [fd00::1]", "5432").unwrap(), ["db1:5432", "[fd00::1]:5432"]);
+    assert_eq!(servers("db1,db1,db2", "5432,5433,5434").unwrap(), ["db1:5432", "db1:5433", "db2:5434"]);
+    assert_eq!(servers("db1,db1", "5432").unwrap(), ["db1:5432"]);
+    let problems = servers("db1,db2,db3", "5432,5433").unwrap_err();
+    let said = pac_config::problems_report(&problems);
+    assert!(said.contains("postgresql-port: has 2 ports, and postgresql-host has 3 hosts"), "{said}");
+    // A connection string's password is masked whole, commas and all.
+    let said = pac_config::problems_report(&servers("postgres://me:hun,ter2@db", "5432").unwrap_err());
+    assert!(said.contains("is a URL") && !said.contains("hun") && !said.contains("ter2"), "{said}");
+}
+
+#[test]
+fn a_client_certificate_of_postgresql_has_a_key_and_needs_tls() {
+    let files = support::Files::default()
+        .with("/c", "-----BEGIN CERTIFICATE-----\n")
+        .with("/k", "-----BEGIN PRIVATE KEY-----\n");
+    let resolve = |data: &[(&str, &str)]| {
+        let all: Vec<_> = [("concurrency-driver", "postgresql")].iter().chain(data).copied().collect();
+        pac_config::resolve(&support::config_map(&all), &files)
+    };
+    let both = [("postgresql-ssl-cert-file", "/c"), ("postgresql-ssl-key-file", "/k")];
+    let resolved = resolve(&both).unwrap();
+    let DriverSettings::PostgreSql(settings) = resolved.settings.driver else { panic!() };
+    let identity = ClientIdentity { cert_file: PathBuf::from("/c"), key_file: PathBuf::from("/k") };
+    assert_eq!(settings.client_identity, Some(identity));
+    assert!(!resolved.warnings.iter().any(|warning| warning.to_string().contains("without a password")));
+    let said = |data: &[_]| pac_config::problems_report(&resolve(data).unwrap_err());
+    assert!(said(&both[..1]).contains("postgresql-ssl-key-file: is not set, but postgresql-ssl-cert-file is"));
+    let without_tls = [both[0], both[1], ("postgresql-ssl-mode", "disable")];
+    assert!(said(&without_tls).contains("it would never be shown"));
 }
 
 #[test]

@@ -55,6 +55,23 @@ fn the_first_way_in_that_has_a_value_wins() {
 }
 
 #[test]
+fn the_secrets_key_of_a_password_has_the_name_that_was_set() {
+    let data = [("concurrency-driver", "postgresql"), ("postgresql-password-key", "Password")];
+    // Of an operator's Secret, which has more that is none of ours.
+    let secrets = [("Password", "right"), ("postgresql-password", "wrong"), ("uri", "postgresql://me:right@db")];
+    let resolved = resolve(&config_map(&data).with_secret(SECRET, secrets), &Files::default()).unwrap();
+    assert_eq!(postgresql(&resolved).password.as_ref().unwrap().expose(), "right");
+    let text = pac_config::report(&resolved);
+    assert!(!text.contains("right") && !text.contains("did you mean"), "{text}");
+    let resolved = resolve(&config_map(&data).with_secret(SECRET, [("other", "x")]), &Files::default()).unwrap();
+    assert_eq!(postgresql(&resolved).password, None);
+    assert!(warnings(&resolved).iter().any(|text| text.contains("in the Secret (key Password)")));
+    let data = [("concurrency-driver", "postgresql"), ("postgresql-password-key", "a/b")];
+    let problems = pac_config::problems_report(&resolve(&config_map(&data), &Files::default()).unwrap_err());
+    assert!(problems.contains("\"a/b\" is not a key of a Secret"), "{problems}");
+}
+
+#[test]
 fn nobody_says_anything() {
     let resolved = with_password([false; 4]).unwrap();
     assert_eq!(postgresql(&resolved).password, None);
@@ -139,7 +156,7 @@ fn a_file_loses_one_line_break_and_no_more() {
 fn other_values_are_trimmed() {
     let data = [("concurrency-driver", " postgresql\n"), ("postgresql-host", "  db "), ("postgresql-port", "\t1\n")];
     let resolved = from_config_map(&data).unwrap();
-    assert_eq!((postgresql(&resolved).host.as_str(), postgresql(&resolved).port), ("db", 1));
+    assert_eq!(postgresql(&resolved).servers[0].to_string(), "db:1");
 }
 
 #[test]
@@ -159,7 +176,7 @@ fn any_key_may_be_in_the_secret_or_the_environment() {
         .with_environment([("PAC_POSTGRESQL_DATABASE", "queues"), ("PAC_CONCURRENCY_ENABLED", "yes")]);
     let resolved = resolve(&sources, &Files::default()).unwrap();
     assert!(resolved.settings.enabled);
-    assert_eq!(postgresql(&resolved).host, "db");
+    assert_eq!(postgresql(&resolved).servers[0].host, "db");
     assert_eq!(postgresql(&resolved).database, "queues");
 }
 
@@ -172,7 +189,7 @@ fn a_service_of_kubernetes_is_not_taken_for_a_setting() {
         ("PAC_CONCURRENCY_DRIVER", "postgresql"),
     ]);
     let resolved = resolve(&sources, &Files::default()).unwrap();
-    assert_eq!(postgresql(&resolved).port, 5432);
+    assert_eq!(postgresql(&resolved).servers[0].port, 5432);
     assert_eq!(resolved.warnings.len(), 1, "only the missing password");
 }
 

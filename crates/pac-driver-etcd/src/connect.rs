@@ -42,7 +42,14 @@ impl Session {
             session.look().await.map_err(|error| session.explain(Stage::Connecting, error).error)?;
             Ok(session)
         };
-        match timeout(settings.dial_timeout, opening).await {
+        let looked_at = async {
+            let failure = match opening.await {
+                Err(DriverError::Rejected(fault)) if endpoint.scheme == Scheme::Https => fault,
+                opened => return opened,
+            };
+            Err(DriverError::Rejected(with_peculiarity(failure, endpoint, &member).await))
+        };
+        match timeout(settings.dial_timeout, Box::pin(looked_at)).await {
             Ok(opened) => opened,
             Err(_) => Err(member.silent(Stage::Connecting, settings.dial_timeout).error),
         }
@@ -73,6 +80,18 @@ impl Session {
 
     pub(crate) fn maintenance(&self) -> MaintenanceClient {
         self.client.maintenance_client()
+    }
+}
+
+/// Says what it is about the server's certificate, if it is that: the library's own error has no word of it.
+async fn with_peculiarity(fault: Fault, endpoint: &Endpoint, member: &Member) -> Fault {
+    if !fault.what.starts_with("no TLS") {
+        return fault;
+    }
+    let certificate = pac_tls::certificate_of(&endpoint.host, endpoint.port).await;
+    match certificate.and_then(|certificate| pac_tls::peculiarity(&certificate)) {
+        Some(peculiarity) => Fault::because(format!("no TLS with {}: {peculiarity}", member.address), fault),
+        None => fault,
     }
 }
 
@@ -126,7 +145,9 @@ async fn tls(settings: &EtcdSettings) -> Result<TlsOptions, DriverError> {
 }
 
 async fn read(setting: &str, file: &Path) -> Result<Vec<u8>, DriverError> {
-    tokio::fs::read(file).await.map_err(|error| {
+    let content = tokio::fs::read(file).await.map_err(|error| {
         DriverError::Rejected(Fault::because(format!("{setting}: {} can't be read", file.display()), error))
-    })
+    })?;
+    // Some editors put a byte order mark before the text.
+    Ok(content.strip_prefix(b"\xEF\xBB\xBF").map_or_else(|| content.clone(), <[u8]>::to_vec))
 }

@@ -297,13 +297,8 @@ fn connect_error(status: &Status) -> Option<&(dyn StdError + 'static)> {
 }
 
 fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn is_about_tls(cause: &str) -> bool {
@@ -318,6 +313,8 @@ fn tls_hint(cause: &str) -> &'static str {
         "its certificate is for another name: see etcd-server-name and etcd-endpoints"
     } else if cause.contains("peer certificate") {
         "its certificate is not one we trust: see etcd-ca-file"
+    } else if cause.contains("HandshakeFailure") {
+        "it has no way of TLS in common with this program: see the certificate and the cipher suites of the server"
     } else if cause.contains("fatal alert") {
         "it refuses our certificate or wants one: see etcd-cert-file and etcd-key-file"
     } else if cause.contains("corrupt message") {

@@ -14,5 +14,5 @@ CROSS JOIN LATERAL (
 ) AS needed
 WHERE NOT has_table_privilege(to_regclass('pac_concurrency.' || needed.object), needed.privilege)
 UNION ALL
-SELECT proname, 'EXECUTE' FROM pg_proc
+SELECT proname::text, 'EXECUTE' FROM pg_proc
 WHERE pronamespace = to_regnamespace('pac_concurrency') AND NOT has_function_privilege(oid, 'EXECUTE')

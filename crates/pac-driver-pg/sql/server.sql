@@ -1,2 +1,2 @@
-SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby,
-    current_setting('transaction_read_only') = 'on' AS read_only
+SELECT current_setting('server_version') AS version,
+    pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS only_reads

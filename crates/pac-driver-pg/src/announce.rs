@@ -12,7 +12,8 @@ use pac_concurrency::RepositoryKey;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::session::Sessions;
+use crate::sessions::Sessions;
+use crate::statement::Statement;
 
 const NOTIFY: &str = include_str!("../sql/notify.sql");
 /// How long changes are collected before they are told.
@@ -51,7 +52,7 @@ async fn tell(sessions: Sessions, origin: String, untold: Untold, mut woken: mps
         sleep(COLLECT).await;
         let changed = std::mem::take(&mut *untold.lock().unwrap_or_else(PoisonError::into_inner));
         let messages: Vec<String> = changed.iter().map(|repository| message(&origin, repository.as_str())).collect();
-        while !messages.is_empty() && !notify(&sessions, messages.clone()).await {
+        while !messages.is_empty() && !notify(&sessions, &messages).await {
             if woken.is_closed() {
                 return;
             }
@@ -61,8 +62,8 @@ async fn tell(sessions: Sessions, origin: String, untold: Untold, mut woken: mps
 }
 
 /// Sends `messages`; whether that worked.
-pub(crate) async fn notify(sessions: &Sessions, messages: Vec<String>) -> bool {
-    sessions.read(sqlx::query(NOTIFY).bind(messages)).await.is_ok()
+pub(crate) async fn notify(sessions: &Sessions, messages: &[String]) -> bool {
+    sessions.read(Statement::new(NOTIFY).texts(messages.iter().map(String::as_str).collect())).await.is_ok()
 }
 
 /// What is sent: who says it, and what about.

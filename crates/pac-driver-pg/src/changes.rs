@@ -1,23 +1,28 @@
 //! Hearing what others changed.
 //!
 //! One connection listens. Whether what is sent arrives is tried at once and every few seconds again, because both a
-//! silent network and a transaction pooler take messages without a word. Where they don't arrive, versions are compared
-//! every few seconds instead. Whenever something may have been missed, the word is to look at everything.
+//! silent network and a transaction pooler take messages without a word. Where they don't arrive, or there is no connection
+//! to be had for it, versions are compared every few seconds instead. Whenever something may have been missed, the word is
+//! to look at everything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pac_concurrency::{Change, RepositoryKey};
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use pac_concurrency::{Change, DriverError, RepositoryKey};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::announce::{message, notify};
+use crate::connect::{Connector, within};
+use crate::error::reason;
 use crate::row;
-use crate::session::Sessions;
+use crate::session::Session;
+use crate::sessions::Sessions;
+use crate::statement::Statement;
 
-const CHANNEL: &str = "pac_concurrency";
+const LISTEN: &str = "LISTEN pac_concurrency";
 const REPOSITORIES: &str = include_str!("../sql/repositories.sql");
 /// What a message is about when it only tries the way. No repository is called so.
 const TRIAL: &str = "trial";
@@ -27,6 +32,8 @@ const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 const TRY_EVERY: Duration = Duration::from_secs(20);
 /// How often versions are compared where messages don't arrive.
 const POLL_EVERY: Duration = Duration::from_secs(2);
+/// How long versions are compared before listening is tried again, where it may work.
+const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// How long to wait before connecting again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Changes kept for a reader that is slow.
@@ -37,34 +44,64 @@ pub(crate) const KEPT: usize = 1024;
 pub(crate) struct Listener {
     pub(crate) sessions: Sessions,
     /// For the connection that listens; none through a pooler, or if the settings allow but one, which is needed for work.
-    pub(crate) options: Option<PgConnectOptions>,
+    pub(crate) connector: Option<Arc<Connector>>,
     /// The driver's own messages are known by it.
     pub(crate) origin: String,
 }
 
-/// Why listening ended.
+/// Why listening, or comparing, ended.
 enum Ended {
     /// Nobody reads any more.
     Unread,
     /// The connection broke, or could not be had.
-    Broken,
+    Broken(String),
     /// Connected, and messages don't arrive.
     Deaf,
+    /// It is time to try whether listening works again.
+    Due,
 }
+
+/// In which way others' changes are learned of; a person is told when it changes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Means {
+    #[default]
+    Unknown,
+    Hearing,
+    Comparing,
+}
+
+/// The versions that were compared last.
+type Versions = Option<BTreeMap<RepositoryKey, i64>>;
 
 // === impl Listener ===
 
 impl Listener {
     /// Sends what others change to `changes`, until nobody reads it.
     pub(crate) async fn run(self, changes: mpsc::Sender<Change>) {
-        let mut polling = self.options.is_none();
+        let mut means = Means::default();
+        let mut versions = None;
+        let mut is_deaf = self.connector.is_none();
         while !changes.is_closed() {
-            let ended = if polling { self.poll(&changes).await } else { self.listen(&changes).await };
-            match ended {
+            let why_not = if is_deaf { None } else { Some(self.listen(&changes, &mut means).await) };
+            let why_not = match why_not {
+                Some(Ended::Unread) => return,
+                Some(Ended::Broken(why)) => Some(why),
+                Some(Ended::Deaf | Ended::Due) => {
+                    is_deaf = true;
+                    None
+                }
+                None => None,
+            };
+            if means == Means::Hearing {
+                versions = None;
+            }
+            match self.compare(&changes, &mut versions, why_not, &mut means).await {
                 Ended::Unread => return,
-                Ended::Deaf => polling = true,
-                Ended::Broken => {
-                    polling = self.options.is_none();
+                Ended::Due => {}
+                // Whoever answers next may pass messages on.
+                Ended::Broken(_) | Ended::Deaf => {
+                    is_deaf = self.connector.is_none();
+                    versions = None;
                     tokio::select! {
                         () = changes.closed() => return,
                         () = sleep(RETRY) => {}
@@ -74,26 +111,31 @@ impl Listener {
         }
     }
 
-    async fn listen(&self, changes: &mpsc::Sender<Change>) -> Ended {
-        let Some(mut connection) = self.connect().await else { return Ended::Broken };
+    async fn listen(&self, changes: &mpsc::Sender<Change>, means: &mut Means) -> Ended {
+        let (mut session, mut heard) = match self.connect().await {
+            Ok(connected) => connected,
+            Err(error) => return Ended::Broken(reason(&error)),
+        };
+        let broke = |what: &str| Ended::Broken(format!("the connection that listens {what}"));
         let mut way = Way::new();
         loop {
             if way.trial_is_due() {
-                let trial = vec![message(&self.origin, TRIAL)];
-                if !notify(&self.sessions, trial).await {
-                    return Ended::Broken;
+                if !notify(&self.sessions, &[message(&self.origin, TRIAL)]).await {
+                    return broke("can't be tried");
                 }
                 way.trial_sent();
             }
             let received = tokio::select! {
                 () = changes.closed() => return Ended::Unread,
-                received = timeout_at(way.next(), connection.try_recv()) => received,
+                received = timeout_at(way.next(), heard.recv()) => received,
             };
             match received {
-                Ok(Ok(Some(notification))) => match notification.payload().split_once(' ') {
+                Ok(Some(payload)) => match payload.split_once(' ') {
                     Some((origin, TRIAL)) if origin == self.origin => {
                         if way.trial_arrived() {
-                            info!("changes by other watchers: heard of through LISTEN/NOTIFY");
+                            if std::mem::replace(means, Means::Hearing) != Means::Hearing {
+                                info!("changes by other watchers: heard of through LISTEN/NOTIFY");
+                            }
                             // What was changed before this moment went unheard.
                             if changes.send(Change::Resync).await.is_err() {
                                 return Ended::Unread;
@@ -108,65 +150,89 @@ impl Listener {
                         }
                     }
                 },
-                Ok(Ok(None) | Err(_)) => return Ended::Broken,
+                Ok(None) => return broke("broke"),
                 Err(_) if !way.is_overdue() => {}
-                Err(_) if way.worked => return Ended::Broken,
+                Err(_) if way.worked => return broke("went silent"),
                 Err(_) => {
                     self.sessions.set_pooled(true);
                     // Where it went, it may have stayed behind.
-                    let _ = connection.unlisten_all().await;
+                    let _ = timeout(ARRIVES_WITHIN, session.execute("UNLISTEN *")).await;
                     return Ended::Deaf;
                 }
             }
         }
     }
 
-    async fn connect(&self) -> Option<PgListener> {
-        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ARRIVES_WITHIN);
-        let pool = pool.test_before_acquire(false).connect_lazy_with(self.options.clone()?);
-        let connected = timeout(ARRIVES_WITHIN, async {
-            let mut connection = PgListener::connect_with(&pool).await?;
-            // Reconnecting by itself, it would not say that messages were missed.
-            connection.eager_reconnect(false);
-            connection.listen(CHANNEL).await?;
-            Ok::<_, sqlx::Error>(connection)
-        });
-        match connected.await {
-            Ok(Ok(connection)) => Some(connection),
-            Ok(Err(error)) => {
-                debug!(%error, "can't listen");
-                None
-            }
-            Err(_) => None,
-        }
+    /// A session that listens, and what it hears.
+    async fn connect(&self) -> Result<(Session, mpsc::UnboundedReceiver<String>), DriverError> {
+        let Some(connector) = &self.connector else {
+            return Err(self.sessions.server().silent_within(crate::error::Stage::Connecting, Duration::ZERO));
+        };
+        let (sender, heard) = mpsc::unbounded_channel();
+        let mut session = connector.listening_session(sender).await?;
+        let server = Arc::clone(&session.server);
+        within(ARRIVES_WITHIN, &server, session.execute(LISTEN)).await?;
+        Ok((session, heard))
     }
 
-    async fn poll(&self, changes: &mpsc::Sender<Change>) -> Ended {
-        info!(
-            "changes by other watchers: looked for every {} s, not heard of through LISTEN/NOTIFY (there is a transaction \
-             pooler, or postgresql-max-connections is 1)",
-            POLL_EVERY.as_secs()
-        );
-        let mut known: Option<BTreeMap<RepositoryKey, i64>> = None;
+    /// Compares versions until that fails, or, where it is done for want of a connection that listens (`why_not`), until
+    /// it is time to try that again.
+    async fn compare(
+        &self,
+        changes: &mpsc::Sender<Change>,
+        known: &mut Versions,
+        why_not: Option<String>,
+        means: &mut Means,
+    ) -> Ended {
+        let due = Instant::now() + LISTEN_AGAIN_AFTER;
         loop {
-            let Ok(rows) = self.sessions.read(sqlx::query(REPOSITORIES)).await else { return Ended::Broken };
-            let Ok((versions, _)) = row::repositories(&rows) else { return Ended::Broken };
-            let versions: BTreeMap<_, _> = versions.into_iter().collect();
-            let changed: Vec<Change> = match &known {
+            let versions = match self.versions().await {
+                Ok(versions) => versions,
+                Err(why) => return Ended::Broken(why),
+            };
+            if std::mem::replace(means, Means::Comparing) != Means::Comparing {
+                tell_of_comparing(why_not.as_deref());
+            }
+            let changed: Vec<Change> = match known {
                 None => vec![Change::Resync],
                 Some(before) => differences(before, &versions),
             };
-            known = Some(versions);
+            *known = Some(versions);
             for change in changed {
                 if changes.send(change).await.is_err() {
                     return Ended::Unread;
                 }
+            }
+            if why_not.is_some() && Instant::now() >= due {
+                return Ended::Due;
             }
             tokio::select! {
                 () = changes.closed() => return Ended::Unread,
                 () = sleep(POLL_EVERY) => {}
             }
         }
+    }
+
+    async fn versions(&self) -> Result<BTreeMap<RepositoryKey, i64>, String> {
+        let rows = self.sessions.read(Statement::new(REPOSITORIES)).await.map_err(|error| reason(&error))?;
+        let (versions, _) = row::repositories(&rows).map_err(|error| error.to_string())?;
+        Ok(versions.into_iter().collect())
+    }
+}
+
+fn tell_of_comparing(why_not: Option<&str>) {
+    let every = POLL_EVERY.as_secs();
+    match why_not {
+        None => info!(
+            "changes by other watchers: looked for every {every} s, not heard of through LISTEN/NOTIFY (there is a \
+             transaction pooler, or postgresql-max-connections is 1)"
+        ),
+        Some(why) => warn!(
+            why,
+            "changes by other watchers: looked for every {every} s, because there is no connection to listen on; it is tried \
+             again every {} s",
+            LISTEN_AGAIN_AFTER.as_secs()
+        ),
     }
 }
 

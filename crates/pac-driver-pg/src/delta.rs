@@ -1,9 +1,8 @@
 //! A delta as the arrays the function `commit` takes.
 
 use pac_concurrency::{Delta, Entry, OrderKey, RunKey};
-use sqlx::Postgres;
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
+
+use crate::statement::Statement;
 
 /// One array a column, one element an action.
 #[derive(Debug, Default)]
@@ -41,15 +40,18 @@ impl<'d> Columns<'d> {
         self.created.push(order.created);
     }
 
-    /// Adds the arrays to the parameters of `query`, in the function's order.
-    pub(crate) fn bind<'q>(self, query: Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments> {
-        query
-            .bind(self.actions)
-            .bind(self.namespaces)
-            .bind(self.names)
-            .bind(self.uids)
-            .bind(self.event_created)
-            .bind(self.positions)
-            .bind(self.created)
+    /// Adds the arrays to the parameters of `statement`, in the function's order.
+    pub(crate) fn bind<'q>(self, statement: Statement<'q>) -> Statement<'q>
+    where
+        'd: 'q,
+    {
+        statement
+            .texts(self.actions)
+            .texts(self.namespaces)
+            .texts(self.names)
+            .texts(self.uids)
+            .numbers(self.event_created)
+            .numbers(self.positions)
+            .numbers(self.created)
     }
 }

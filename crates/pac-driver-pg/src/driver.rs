@@ -1,6 +1,7 @@
 //! The contract's operations, a statement each.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,24 +11,26 @@ use pac_concurrency::{
     Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, TakenOver, Version, Window,
 };
 use pac_config::PostgreSqlSettings;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{Executor, Row};
 use tokio::sync::mpsc;
+use tokio_postgres::{Error, Row};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::announce::Announcer;
 use crate::changes::{KEPT, Listener};
+use crate::connect::Connector;
 use crate::delta::Columns;
-use crate::error::{Server, Stage};
-use crate::session::Sessions;
+use crate::error::Stage;
+use crate::session::Session;
+use crate::sessions::Sessions;
+use crate::statement::Statement;
 use crate::{connect, inspect, legacy, migrate, row};
 
 /// A driver on one database, with connections of its own.
 pub struct PgDriver {
     sessions: Sessions,
     announcer: Announcer,
-    /// How to open the connection that listens, if the settings leave one for it.
-    listening: Option<PgConnectOptions>,
+    /// Opens the connection that listens, if the settings leave one for it.
+    listening: Option<Arc<Connector>>,
     origin: String,
     lease_ttl: Duration,
     /// Whether there are tables of ours: not if nobody connected for good yet.
@@ -41,14 +44,18 @@ impl PgDriver {
     ///
     /// # Errors
     ///
-    /// `Unavailable` if the server can't be reached, `Rejected` if it won't have us or its schema is too new.
+    /// `Unavailable` if no server that takes writes can be reached, `Rejected` if it won't have us, its schema is too new or
+    /// the user may not write.
     pub async fn connect(settings: &PostgreSqlSettings) -> Result<Self, DriverError> {
-        let server = connect::server(settings);
-        let mut connection = connect::open(settings, &server).await?;
-        migrate::migrate(&mut connection, settings.connection_timeout, &server).await?;
-        let asked = connection.fetch_all(inspect::MISSING_RIGHTS);
-        inspect::may_write(&connect::within(settings.connection_timeout, &server, asked).await?, &server)?;
-        Self::on(connection, settings, server, true).await
+        let connector = Arc::new(Connector::new(settings.clone()));
+        let mut session = connector.session().await?;
+        let server = Arc::clone(&session.server);
+        migrate::migrate(&mut session, settings.connection_timeout, &server).await?;
+        let inspection = inspect::inspect(&mut session, settings.connection_timeout, &server).await?;
+        if let Some(why) = inspection.cannot_write {
+            return Err(DriverError::Rejected(Fault::new(why)));
+        }
+        Self::on(session, connector, settings, true).await
     }
 
     /// Looks at the server without changing anything there: what schema it has, what [`PgDriver::connect`] would make of
@@ -58,49 +65,52 @@ impl PgDriver {
     ///
     /// As [`PgDriver::connect`], but that a user who may only read is no error.
     pub async fn inspect(settings: &PostgreSqlSettings) -> Result<(Inspection, Self), DriverError> {
-        let server = connect::server(settings);
-        let mut connection = connect::open(settings, &server).await?;
-        let inspection = inspect::inspect(&mut connection, settings.connection_timeout, &server).await?;
+        let connector = Arc::new(Connector::new(settings.clone()));
+        let mut session = connector.session().await?;
+        let server = Arc::clone(&session.server);
+        let inspection = inspect::inspect(&mut session, settings.connection_timeout, &server).await?;
         let has_schema = !matches!(inspection.schema, Schema::Missing { .. });
-        Ok((inspection, Self::on(connection, settings, server, has_schema).await?))
+        Ok((inspection, Self::on(session, connector, settings, has_schema).await?))
     }
 
     async fn on(
-        mut connection: PgConnection,
+        mut session: Session,
+        connector: Arc<Connector>,
         settings: &PostgreSqlSettings,
-        server: Server,
         has_schema: bool,
     ) -> Result<Self, DriverError> {
         // It takes a second connection to find out.
-        let pooled = settings.max_connections == 1 || connect::is_pooled(&mut connection, settings, &server).await?;
-        // Its end is nobody's business any more.
-        let _ = sqlx::Connection::close(connection).await;
-        let options = connect::options(settings);
+        let pooled = settings.max_connections == 1 || connect::is_pooled(&mut session, &connector).await?;
+        drop(session);
         // One of the connections listens. Through a pooler, LISTEN would stay behind with whatever backend it met.
         let listens = !pooled;
         let for_work = settings.max_connections - u32::from(listens);
-        let sessions = Sessions::new(options.clone(), for_work, settings.connection_timeout, server);
+        let sessions = Sessions::new(Arc::clone(&connector), for_work);
         let origin = uuid::Uuid::new_v4().simple().to_string();
         let announcer = Announcer::start(sessions.clone(), origin.clone());
         sessions.set_pooled(pooled);
-        let listening = listens.then_some(options);
+        let listening = listens.then_some(connector);
         Ok(Self { sessions, announcer, listening, origin, lease_ttl: settings.lease_ttl, has_schema })
     }
 
-    fn explain(&self, error: sqlx::Error) -> DriverError {
+    fn explain(&self, error: Error) -> DriverError {
         self.sessions.server().explain(Stage::Reading, error)
     }
 
     /// The one boolean that a function of ours returns.
-    fn answer(&self, rows: &[PgRow]) -> Result<bool, DriverError> {
-        let row = rows.first().ok_or_else(|| self.explain(sqlx::Error::RowNotFound))?;
-        row.try_get(0).map_err(|error| self.explain(error))
+    fn answer(&self, rows: &[Row]) -> Result<bool, DriverError> {
+        self.first(rows)?.try_get(0).map_err(|error| self.explain(error))
+    }
+
+    fn first<'r>(&self, rows: &'r [Row]) -> Result<&'r Row, DriverError> {
+        let what = || format!("a function in {} answers nothing", self.sessions.server().database);
+        rows.first().ok_or_else(|| DriverError::Corrupt(Fault::new(what())))
     }
 }
 
 impl fmt::Debug for PgDriver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PgDriver").field("server", self.sessions.server()).finish_non_exhaustive()
+        f.debug_struct("PgDriver").field("server", &self.sessions.server()).finish_non_exhaustive()
     }
 }
 
@@ -122,8 +132,8 @@ impl Driver for PgDriver {
         if !self.has_schema {
             return Ok(Snapshot::empty());
         }
-        let query = sqlx::query(include_str!("../sql/load.sql")).bind(repository.as_str()).bind(row::limit(window));
-        let rows = self.sessions.read(query).await?;
+        let load = Statement::new(include_str!("../sql/load.sql")).text(repository.as_str()).number(row::limit(window));
+        let rows = self.sessions.read(load).await?;
         row::snapshot(repository, window, &rows).map_err(|error| self.explain(error))
     }
 
@@ -135,12 +145,12 @@ impl Driver for PgDriver {
         delta: &Delta,
     ) -> Result<Version, DriverError> {
         let version = new_version();
-        let query = sqlx::query(include_str!("../sql/commit.sql"))
-            .bind(repository.as_str())
-            .bind(stored(expected))
-            .bind(stored(version))
-            .bind(holder.as_str());
-        let rows = self.sessions.write(Columns::new(delta).bind(query)).await?;
+        let commit = Statement::new(include_str!("../sql/commit.sql"))
+            .text(repository.as_str())
+            .number(stored(expected))
+            .number(stored(version))
+            .text(holder.as_str());
+        let rows = self.sessions.write(Columns::new(delta).bind(commit)).await?;
         if !self.answer(&rows)? {
             return Err(DriverError::Conflict);
         }
@@ -149,20 +159,22 @@ impl Driver for PgDriver {
     }
 
     async fn begin(&self, holder: &Holder) -> Result<(), DriverError> {
-        let begin =
-            || sqlx::query(include_str!("../sql/begin.sql")).bind(holder.as_str()).bind(self.lease_ttl.as_secs_f64());
+        let begin = || {
+            Statement::new(include_str!("../sql/begin.sql")).text(holder.as_str()).seconds(self.lease_ttl.as_secs_f64())
+        };
         self.sessions.write_regardless(begin).await.map(drop)
     }
 
     async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError> {
-        let renew =
-            || sqlx::query(include_str!("../sql/renew.sql")).bind(holder.as_str()).bind(self.lease_ttl.as_secs_f64());
+        let renew = || {
+            Statement::new(include_str!("../sql/renew.sql")).text(holder.as_str()).seconds(self.lease_ttl.as_secs_f64())
+        };
         let renewed = self.sessions.write_regardless(renew).await?;
         Ok(if renewed.is_empty() { Renewal::Lost } else { Renewal::Renewed })
     }
 
     async fn end(&self, holder: &Holder) -> Result<(), DriverError> {
-        let end = || sqlx::query(include_str!("../sql/end.sql")).bind(holder.as_str());
+        let end = || Statement::new(include_str!("../sql/end.sql")).text(holder.as_str());
         self.sessions.write_regardless(end).await.map(drop)
     }
 
@@ -170,13 +182,14 @@ impl Driver for PgDriver {
         if !self.has_schema {
             return Ok(Repositories::default());
         }
-        let rows = self.sessions.read(sqlx::query(include_str!("../sql/repositories.sql"))).await?;
+        let rows = self.sessions.read(Statement::new(include_str!("../sql/repositories.sql"))).await?;
         row::repositories(&rows).map(|(_, repositories)| repositories).map_err(|error| self.explain(error))
     }
 
     async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError> {
-        let query = sqlx::query(include_str!("../sql/forget.sql")).bind(repository.as_str()).bind(stored(expected));
-        let rows = self.sessions.write(query).await?;
+        let forget =
+            Statement::new(include_str!("../sql/forget.sql")).text(repository.as_str()).number(stored(expected));
+        let rows = self.sessions.write(forget).await?;
         if !self.answer(&rows)? {
             return Err(DriverError::Conflict);
         }
@@ -186,22 +199,24 @@ impl Driver for PgDriver {
 
     fn changes(&self) -> BoxStream<'static, Change> {
         let (sender, receiver) = mpsc::channel(KEPT);
-        let listener =
-            Listener { sessions: self.sessions.clone(), options: self.listening.clone(), origin: self.origin.clone() };
+        let listener = Listener {
+            sessions: self.sessions.clone(),
+            connector: self.listening.clone(),
+            origin: self.origin.clone(),
+        };
         tokio::spawn(listener.run(sender));
         ReceiverStream::new(receiver).boxed()
     }
 
     async fn check(&self) -> Result<ServerInfo, DriverError> {
-        let rows = self.sessions.read(sqlx::query(include_str!("../sql/server.sql"))).await?;
-        let row = rows.first().ok_or_else(|| self.explain(sqlx::Error::RowNotFound))?;
-        let read = |column| row.try_get::<bool, _>(column).map_err(|error| self.explain(error));
+        let rows = self.sessions.read(Statement::new(include_str!("../sql/server.sql"))).await?;
+        let row = self.first(&rows)?;
         let server = self.sessions.server();
-        if read("standby")? || read("read_only")? {
+        if row.try_get("only_reads").map_err(|error| self.explain(error))? {
             return Err(DriverError::Unavailable(Fault::new(server.takes_no_writes())));
         }
-        let missing = self.sessions.read(sqlx::query(inspect::MISSING_RIGHTS)).await?;
-        inspect::may_write(&missing, server)?;
+        let missing = self.sessions.read(Statement::new(inspect::MISSING_RIGHTS)).await?;
+        inspect::may_write(&missing, &server)?;
         let version: String = row.try_get("version").map_err(|error| self.explain(error))?;
         let address = format!("{}/{}", server.address, server.database);
         Ok(ServerInfo { server: format!("PostgreSQL {version}"), address })
@@ -212,12 +227,14 @@ impl Driver for PgDriver {
     }
 
     async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
-        let keep = || sqlx::query(include_str!("../sql/keep_past.sql")).bind(repository.as_str()).bind(past);
+        let past = if self.sessions.server().is_unicode { past } else { &ascii(past) };
+        let keep = || Statement::new(include_str!("../sql/keep_past.sql")).text(repository.as_str()).text(past);
         self.sessions.write_regardless(keep).await.map(drop)
     }
 
     async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
-        let rows = self.sessions.read(sqlx::query(include_str!("../sql/past.sql")).bind(repository.as_str())).await?;
+        let rows =
+            self.sessions.read(Statement::new(include_str!("../sql/past.sql")).text(repository.as_str())).await?;
         rows.first().map(|row| row.try_get(0)).transpose().map_err(|error| self.explain(error))
     }
 
@@ -227,11 +244,11 @@ impl Driver for PgDriver {
             // Nowhere could it be noted.
             false => "SELECT to_regclass('public.concurrency_slots') IS NOT NULL",
         };
-        let pending = self.sessions.read(sqlx::query(pending)).await?;
+        let pending = self.sessions.read(Statement::new(pending)).await?;
         if !self.answer(&pending)? {
             return Ok(None);
         }
-        let rows = self.sessions.read(sqlx::query(include_str!("../sql/legacy_slots.sql"))).await?;
+        let rows = self.sessions.read(Statement::new(include_str!("../sql/legacy_slots.sql"))).await?;
         legacy::legacy(&rows).map(Some).map_err(|error| self.explain(error))
     }
 
@@ -239,9 +256,7 @@ impl Driver for PgDriver {
         let note = || {
             let counts = [taken.slots, taken.waiting, taken.ghosts];
             let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-            counts
-                .into_iter()
-                .fold(sqlx::query(include_str!("../sql/note_legacy.sql")), |query, count| query.bind(count))
+            counts.into_iter().fold(Statement::new(include_str!("../sql/note_legacy.sql")), Statement::number)
         };
         self.sessions.write_regardless(note).await.map(drop)
     }
@@ -255,4 +270,32 @@ fn new_version() -> Version {
 
 fn stored(version: Version) -> i64 {
     version.number().cast_signed()
+}
+
+/// The same JSON in ASCII alone: a database in another encoding than UTF-8 has no place for every character, and would
+/// refuse the whole of it. Outside of its strings JSON has no others.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            let units = &mut [0; 2];
+            character.encode_utf16(units).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_stays_what_it_says_in_ascii() {
+        assert_eq!(
+            ascii(r#"{"why":"a — b","who":"Jürgen 🎉","code":"\n"}"#),
+            r#"{"why":"a \u2014 b","who":"J\u00fcrgen \ud83c\udf89","code":"\n"}"#
+        );
+    }
 }

@@ -23,7 +23,8 @@
 //!
 //! # Reading order
 //!
-//! `migrations/`, then [`driver`], `session` (how a statement is run), `changes`, `migrate`, `error`.
+//! `migrations/`, then [`driver`], `sessions` (how a statement is run), `pool`, `connect` (which server, over which wire),
+//! `session`, `tls`, `changes`, `migrate`, `error`.
 
 mod announce;
 mod changes;
@@ -34,7 +35,11 @@ mod error;
 mod inspect;
 mod legacy;
 mod migrate;
+mod pool;
 mod row;
 mod session;
+mod sessions;
+mod statement;
+mod tls;
 
 pub use driver::PgDriver;

@@ -1,17 +1,17 @@
 //! The schema `pac_concurrency`, brought up to date.
 //!
-//! One transaction under one advisory lock, in the simple protocol: sqlx's own migrator takes a session's lock and names
-//! its statements, and neither survives a transaction pooler.
+//! One transaction under one advisory lock, in the simple protocol: a session's lock and named statements don't survive a
+//! transaction pooler.
 
 use std::time::Duration;
 
 use pac_concurrency::{DriverError, Fault, Schema};
-use sqlx::postgres::PgConnection;
-use sqlx::{Executor, Row};
+use tokio_postgres::Error;
 use tracing::info;
 
 use crate::connect::{within, within_at};
 use crate::error::{Server, Stage};
+use crate::session::Session;
 
 /// Each brings the schema from one version to the next; the first makes version 1. Never changed once released.
 const MIGRATIONS: &[&str] = &[
@@ -34,17 +34,13 @@ const MIGRATED_WITHIN: Duration = Duration::from_secs(600);
 
 /// Creates or upgrades the schema. Any number of watchers may do so at once; each waits for the others for as long as for the
 /// answer to a question, `patience`.
-pub(crate) async fn migrate(
-    connection: &mut PgConnection,
-    patience: Duration,
-    server: &Server,
-) -> Result<(), DriverError> {
+pub(crate) async fn migrate(connection: &mut Session, patience: Duration, server: &Server) -> Result<(), DriverError> {
     migrate_by(MIGRATIONS, connection, patience, server).await
 }
 
 async fn migrate_by(
     migrations: &'static [&str],
-    connection: &mut PgConnection,
+    connection: &mut Session,
     patience: Duration,
     server: &Server,
 ) -> Result<(), DriverError> {
@@ -62,7 +58,7 @@ async fn migrate_by(
 
 /// What is there, and what [`migrate`] would make of it.
 pub(crate) async fn schema(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     patience: Duration,
     server: &Server,
 ) -> Result<Schema, DriverError> {
@@ -83,7 +79,7 @@ pub(crate) async fn schema(
 async fn upgrade(
     migrations: &'static [&str],
     newest: i32,
-    connection: &mut PgConnection,
+    connection: &mut Session,
     patience: Duration,
     server: &Server,
 ) -> Result<(), DriverError> {
@@ -95,10 +91,10 @@ async fn upgrade(
     let found = within(patience, server, version(connection)).await?;
     check(found, newest, server)?;
     for (version, migration) in (1..).zip(migrations).filter(|(version, _)| *version > found) {
-        let migrated = within_at(Stage::Upgrading, MIGRATED_WITHIN, server, connection.execute(*migration)).await;
+        let migrated = within_at(Stage::Upgrading, MIGRATED_WITHIN, server, connection.execute(migration)).await;
         migrated.map_err(|error| upgrade_refused(error, found, newest, server))?;
         let applied = format!("INSERT INTO pac_concurrency.migrations (version) VALUES ({version})");
-        within(patience, server, connection.execute(sqlx::AssertSqlSafe(applied))).await?;
+        within(patience, server, connection.execute(&applied)).await?;
         info!(version, "schema pac_concurrency in database {} brought up to date", server.database);
     }
     within(patience, server, connection.execute("COMMIT")).await?;
@@ -121,10 +117,10 @@ fn upgrade_refused(error: DriverError, found: i32, newest: i32, server: &Server)
 }
 
 /// Waits until no other watcher is at it, but not for ever: one that is frozen holds the lock as long as its connection lives.
-async fn lock(connection: &mut PgConnection, patience: Duration, server: &Server) -> Result<(), DriverError> {
+async fn lock(connection: &mut Session, patience: Duration, server: &Server) -> Result<(), DriverError> {
     let milliseconds = patience.as_millis();
     let patient = format!("SET LOCAL lock_timeout = '{milliseconds}ms'");
-    within(patience, server, connection.execute(sqlx::AssertSqlSafe(patient))).await?;
+    within(patience, server, connection.execute(&patient)).await?;
     match within(patience + patience, server, connection.execute(LOCK)).await {
         Err(DriverError::Unavailable(fault)) => Err(DriverError::Unavailable(Fault::because(
             format!(
@@ -149,34 +145,45 @@ fn check(found: i32, newest: i32, server: &Server) -> Result<(), DriverError> {
     ))))
 }
 
-async fn is_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let row = connection.fetch_one("SELECT to_regclass('pac_concurrency.migrations') IS NOT NULL").await?;
-    row.try_get(0)
+async fn is_there(connection: &mut Session) -> Result<bool, Error> {
+    let there = first(connection, "SELECT to_regclass('pac_concurrency.migrations') IS NOT NULL").await?;
+    Ok(there.as_deref() == Some("t"))
 }
 
-async fn version(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
-    connection.fetch_one(VERSION).await?.try_get(0)
+async fn version(connection: &mut Session) -> Result<i32, Error> {
+    Ok(first(connection, VERSION).await?.and_then(|version| version.parse().ok()).unwrap_or_default())
+}
+
+/// The one value that `statement` answers.
+async fn first(connection: &mut Session, statement: &str) -> Result<Option<String>, Error> {
+    Ok(connection.texts(statement).await?.into_iter().flatten().next().flatten())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use pac_config::{Disk, DriverSettings, Sources, resolve};
     use pac_devservers::postgres::{PASSWORD, Postgres};
-    use sqlx::ConnectOptions;
-    use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
     use super::*;
+    use crate::connect::Connector;
 
     #[tokio::test]
     async fn a_newer_program_upgrades_and_the_older_one_then_stops() {
         let postgres = Postgres::start().unwrap();
-        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(postgres.port());
-        let options = options.username("pac_user").password(PASSWORD).database("pac_concurrency");
-        let mut connection = options.ssl_mode(PgSslMode::Disable).connect().await.unwrap();
-        let server = Server {
-            address: "127.0.0.1".to_owned(),
-            database: "pac_concurrency".to_owned(),
-            username: "pac_user".to_owned(),
-        };
+        let port = postgres.port().to_string();
+        let data = [
+            ("concurrency-driver", "postgresql"),
+            ("postgresql-host", "127.0.0.1"),
+            ("postgresql-port", &port),
+            ("postgresql-ssl-mode", "disable"),
+            ("postgresql-password", PASSWORD),
+        ];
+        let resolved = resolve(&Sources::new().with_config_map("ns/c", data), &Disk).unwrap();
+        let DriverSettings::PostgreSql(settings) = resolved.settings.driver else { unreachable!() };
+        let mut connection = Connector::new(settings).session().await.unwrap();
+        let server = Arc::clone(&connection.server);
         let newer: &'static [&str] =
             [MIGRATIONS, &["CREATE TABLE pac_concurrency.newer (one integer)"]].concat().leak();
         migrate_by(&MIGRATIONS[..1], &mut connection, Duration::from_secs(30), &server).await.unwrap();
@@ -186,8 +193,8 @@ mod tests {
         migrate_by(newer, &mut connection, Duration::from_secs(30), &server).await.unwrap();
         let known = MIGRATIONS.len();
         assert_eq!(version(&mut connection).await.unwrap() as usize, known + 1);
-        let kept = connection.fetch_one("SELECT count(*) FROM pac_concurrency.repositories").await.unwrap();
-        assert_eq!(kept.get::<i64, _>(0), 1);
+        let kept = first(&mut connection, "SELECT count(*) FROM pac_concurrency.repositories").await.unwrap();
+        assert_eq!(kept.as_deref(), Some("1"));
         let error = migrate_by(MIGRATIONS, &mut connection, Duration::from_secs(30), &server).await.unwrap_err();
         let said = format!("version {}, and this program knows versions up to {known}", known + 1);
         assert!(error.to_string().contains(&said), "{error}");

@@ -3,11 +3,10 @@
 use pac_concurrency::{
     CorruptRecord, Entry, Holder, OrderKey, Repositories, RepositoryKey, RunKey, Slot, Snapshot, Version, Window,
 };
-use sqlx::postgres::PgRow;
-use sqlx::{FromRow, Row};
+use tokio_postgres::{Error, Row};
 
 /// What `load.sql` gives.
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 struct LoadRow {
     kind: String,
     version: Option<i64>,
@@ -25,6 +24,22 @@ struct LoadRow {
 // === impl LoadRow ===
 
 impl LoadRow {
+    fn read(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            kind: row.try_get("kind")?,
+            version: row.try_get("version")?,
+            waiting_count: row.try_get("waiting_count")?,
+            namespace: row.try_get("namespace")?,
+            name: row.try_get("name")?,
+            uid: row.try_get("uid")?,
+            event_created: row.try_get("event_created")?,
+            position: row.try_get("position")?,
+            created: row.try_get("created")?,
+            holder: row.try_get("holder")?,
+            lapsed: row.try_get("lapsed")?,
+        })
+    }
+
     fn entry(&self) -> Result<Entry, String> {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         let run = RunKey::new(&text(&self.namespace), &text(&self.name), &text(&self.uid));
@@ -56,12 +71,12 @@ pub(crate) fn limit(window: Window) -> Option<i64> {
 }
 
 /// The snapshot that the rows of `load.sql` are.
-pub(crate) fn snapshot(repository: &RepositoryKey, window: Window, rows: &[PgRow]) -> Result<Snapshot, sqlx::Error> {
+pub(crate) fn snapshot(repository: &RepositoryKey, window: Window, rows: &[Row]) -> Result<Snapshot, Error> {
     let mut snapshot = Snapshot::empty();
     let mut counted = 0;
     let mut seen = 0_usize;
     for row in rows {
-        let row = LoadRow::from_row(row)?;
+        let row = LoadRow::read(row)?;
         let corrupt = |table, why| CorruptRecord { place: row.place(table, repository), why };
         match row.kind.as_str() {
             "repository" => {
@@ -91,7 +106,7 @@ pub(crate) fn snapshot(repository: &RepositoryKey, window: Window, rows: &[PgRow
 }
 
 /// The repositories that the rows of `repositories.sql` name, with their versions.
-pub(crate) fn repositories(rows: &[PgRow]) -> Result<(Vec<(RepositoryKey, i64)>, Repositories), sqlx::Error> {
+pub(crate) fn repositories(rows: &[Row]) -> Result<(Vec<(RepositoryKey, i64)>, Repositories), Error> {
     let (mut versions, mut repositories) = (Vec::new(), Repositories::default());
     for row in rows {
         let (name, version): (String, i64) = (row.try_get("repository")?, row.try_get("version")?);

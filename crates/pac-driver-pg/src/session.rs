@@ -1,176 +1,148 @@
-//! How a statement is run: on a connection of the pool, within a deadline, with an outcome of the contract.
+//! One connection to the server, and how a statement is run on it.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use log::LevelFilter;
-use pac_concurrency::{Connections, DriverError, Fault, Waiters};
-use parking_lot::Mutex;
-use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
-use sqlx::query::Query;
-use sqlx::{Connection, Postgres};
-use tokio::time::{Instant, timeout};
+use pac_concurrency::{DriverError, Fault};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio_postgres::{AsyncMessage, Client, Connection, Error, Row, SimpleQueryMessage};
+use tracing::debug;
 
-use crate::error::{Server, Stage, spoils_connection};
+use crate::error::{Server, Stage};
+use crate::statement::Statement;
 
-/// How long a statement may take once it has a connection.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// A connection that lay idle for so long is tried before it is used: something on the way may have dropped it.
-const TRY_AFTER_IDLE: Duration = Duration::from_secs(10);
-/// How often to run a statement that the database could not serialize.
-const WRITES: usize = 16;
-/// How long such a trial may take.
-const TRIAL_WITHIN: Duration = Duration::from_secs(1);
+/// What a session has to know of its server: whether it takes writes, who we are there, and which characters it has.
+const WHO: &str = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean, current_user, \
+    current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII')";
 
-/// The connections to one server. Clones share them.
-#[derive(Debug, Clone)]
-pub(crate) struct Sessions {
-    pool: PgPool,
-    server: Arc<Server>,
-    /// Whether a transaction pooler is between us and the server: see [`Sessions::ask`].
-    pooled: Arc<AtomicBool>,
-    broken: Broken,
-    /// How many connections there may be.
-    most: u32,
-    waiters: Arc<Waiters>,
+/// An open connection. Dropped in the middle of a call it is cut, otherwise it ends in order.
+pub(crate) struct Session {
+    client: Client,
+    /// Who is at the other end, for messages.
+    pub(crate) server: Arc<Server>,
+    prepared: HashMap<&'static str, tokio_postgres::Statement>,
+    /// Whether an answer is still to come.
+    is_asking: bool,
+    wire: AbortHandle,
 }
 
-/// When a connection last broke: older ones may have broken with it.
-#[derive(Debug, Clone, Default)]
-struct Broken(Arc<Mutex<Option<Instant>>>);
+// === impl Session ===
 
-// === impl Broken ===
-
-impl Broken {
-    fn note(&self) {
-        *self.0.lock() = Some(Instant::now());
+impl Session {
+    /// Puts the wire to work. What it is notified of goes to `heard`, which ends when the connection does.
+    pub(crate) fn new<S, T>(
+        client: Client,
+        connection: Connection<S, T>,
+        server: Server,
+        heard: Option<mpsc::UnboundedSender<String>>,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let wire = tokio::spawn(carry(connection, heard)).abort_handle();
+        Self { client, server: Arc::new(server), prepared: HashMap::new(), is_asking: false, wire }
     }
 
-    /// Whether a connection should be tried before it is used.
-    fn suspects(&self, connection: &PoolConnectionMetadata) -> bool {
-        let since = self.0.lock().map(|broke| broke.elapsed());
-        connection.idle_for >= TRY_AFTER_IDLE || since.is_some_and(|since| connection.age >= since)
-    }
-}
-
-// === impl Sessions ===
-
-impl Sessions {
-    /// At most `connections`, each opened when needed within `connect_within`.
-    pub(crate) fn new(options: PgConnectOptions, connections: u32, connect_within: Duration, server: Server) -> Self {
-        let broken = Broken::default();
-        let suspicion = broken.clone();
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(connect_within)
-            // Waiting for a connection is how a burst is spread.
-            .acquire_slow_level(LevelFilter::Off)
-            // Trying a connection before every use would double the round trips.
-            .test_before_acquire(false)
-            .before_acquire(move |connection, metadata| {
-                let suspect = suspicion.suspects(&metadata);
-                Box::pin(async move { Ok(!suspect || answers(connection).await) })
-            })
-            .connect_lazy_with(options);
-        Self {
-            pool,
-            server: Arc::new(server),
-            pooled: Arc::default(),
-            broken,
-            most: connections,
-            waiters: Arc::default(),
+    /// Finds out whether the server takes writes, which is an error if not, and whose rights we have there.
+    pub(crate) async fn find_out_who_it_is(&mut self) -> Result<(), DriverError> {
+        let rows = self.texts(WHO).await.map_err(|error| self.server.explain(Stage::Connecting, error))?;
+        let Some([only_reads, Some(user), is_unicode]) = rows.first().map(Vec::as_slice) else { return Ok(()) };
+        let is_unicode = is_unicode.as_deref() == Some("t");
+        self.server = Arc::new(Server { acts_as: user.clone(), is_unicode, ..(*self.server).clone() });
+        if only_reads.as_deref() == Some("t") {
+            return Err(DriverError::Unavailable(Fault::new(self.server.takes_no_writes())));
         }
+        Ok(())
     }
 
-    pub(crate) fn server(&self) -> &Server {
-        &self.server
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
     }
 
-    /// Says whether a transaction pooler is in between.
-    pub(crate) fn set_pooled(&self, pooled: bool) {
-        self.pooled.store(pooled, Ordering::Relaxed);
-    }
-
-    /// The rows of a statement that changes nothing.
-    pub(crate) async fn read(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, DriverError> {
-        self.run(Stage::Reading, query).await
-    }
-
-    /// The rows of a statement that is a transaction of its own. `Conflict`: another got in between.
-    pub(crate) async fn write(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, DriverError> {
-        self.run(Stage::Writing, query).await
-    }
-
-    /// The same for a statement that depends on nothing: where the database insists on serializing it with another, it is
-    /// simply run again.
-    pub(crate) async fn write_regardless<'q>(
-        &self,
-        query: impl Fn() -> Query<'q, Postgres, PgArguments> + Send + Sync,
-    ) -> Result<Vec<PgRow>, DriverError> {
-        for _ in 0..WRITES {
-            match self.write(query()).await {
-                Err(DriverError::Conflict) => {}
-                written => return written,
-            }
-        }
-        let what = format!("{} could not serialize a statement with those of other watchers", self.server.address);
-        Err(DriverError::Unavailable(Fault::new(what)))
-    }
-
-    async fn run(&self, stage: Stage, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, DriverError> {
-        let mut connection = self.connection().await?;
-        match timeout(ANSWER_WITHIN, self.ask(&mut connection, query)).await {
-            Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(error)) => {
-                if spoils_connection(&error) {
-                    self.give_up(connection);
+    /// The rows of `statement`. Through a transaction pooler (`pooled`) a statement that is prepared in one message and run
+    /// in another may reach two servers; so it is one message, with a statement that has no name.
+    pub(crate) async fn run(&mut self, statement: Statement<'_>, pooled: bool) -> Result<Vec<Row>, Error> {
+        self.is_asking = true;
+        let rows = if pooled {
+            let parameters: Vec<_> = statement.values().zip(statement.types()).collect();
+            self.client.query_typed(statement.text, &parameters).await
+        } else {
+            let prepared = match self.prepared.get(statement.text) {
+                Some(prepared) => prepared.clone(),
+                None => {
+                    let prepared = self.client.prepare_typed(statement.text, &statement.types()).await?;
+                    self.prepared.insert(statement.text, prepared.clone());
+                    prepared
                 }
-                Err(self.server.explain(stage, error))
-            }
-            Err(_) => {
-                self.give_up(connection);
-                Err(self.server.silent(stage))
-            }
-        }
+            };
+            self.client.query(&prepared, &statement.values().collect::<Vec<_>>()).await
+        };
+        self.is_asking = false;
+        rows
     }
 
-    /// A connection of the pool, as soon as there is one.
-    async fn connection(&self) -> Result<PoolConnection<Postgres>, DriverError> {
-        let _waiter = self.waiters.enter();
-        self.pool.acquire().await.map_err(|error| self.server.explain(Stage::Connecting, error))
+    /// Runs statements without parameters, and drops what they answer.
+    pub(crate) async fn execute(&mut self, statements: &str) -> Result<(), Error> {
+        self.is_asking = true;
+        let done = self.client.batch_execute(statements).await;
+        self.is_asking = false;
+        done
     }
 
-    /// The connections calls go through, at this moment.
-    pub(crate) fn connections(&self) -> Connections {
-        let (open, idle) = (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX));
-        let (in_use, waiting) = (open.saturating_sub(idle), self.waiters.count());
-        Connections { most: self.most, in_use, idle, waiting }
-    }
-
-    /// Through a transaction pooler, two messages outside a transaction may reach two servers; so preparing a statement
-    /// and running it, which are two, need one around them, and the statement must have no name, which outlives it.
-    async fn ask(
-        &self,
-        connection: &mut PgConnection,
-        query: Query<'_, Postgres, PgArguments>,
-    ) -> Result<Vec<PgRow>, sqlx::Error> {
-        if !self.pooled.load(Ordering::Relaxed) {
-            return query.fetch_all(connection).await;
-        }
-        let mut transaction = connection.begin().await?;
-        let rows = query.persistent(false).fetch_all(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(rows)
-    }
-
-    fn give_up(&self, mut connection: PoolConnection<Postgres>) {
-        self.broken.note();
-        connection.close_on_drop();
+    /// The rows of a statement without parameters, as text.
+    pub(crate) async fn texts(&mut self, statement: &str) -> Result<Vec<Vec<Option<String>>>, Error> {
+        self.is_asking = true;
+        let answered = self.client.simple_query(statement).await;
+        self.is_asking = false;
+        let rows = answered?.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let columns = |row: tokio_postgres::SimpleQueryRow| {
+            (0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()
+        };
+        Ok(rows.map(columns).collect())
     }
 }
 
-async fn answers(connection: &mut PgConnection) -> bool {
-    matches!(timeout(TRIAL_WITHIN, connection.ping()).await, Ok(Ok(())))
+impl Drop for Session {
+    fn drop(&mut self) {
+        // It would wait for the answer before it ends, and nobody else does.
+        if self.is_asking {
+            self.wire.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Carries messages to and fro until the connection ends, by either side's wish.
+async fn carry<S, T>(mut connection: Connection<S, T>, heard: Option<mpsc::UnboundedSender<String>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+        match message {
+            Ok(AsyncMessage::Notification(notification)) => {
+                if let Some(heard) = &heard
+                    && heard.send(notification.payload().to_owned()).is_err()
+                {
+                    return;
+                }
+            }
+            Ok(AsyncMessage::Notice(notice)) => debug!(notice = notice.message(), "PostgreSQL says"),
+            Ok(_) => {}
+            Err(error) => return debug!(%error, "a connection to PostgreSQL ended"),
+        }
+    }
 }

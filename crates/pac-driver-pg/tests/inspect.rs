@@ -118,9 +118,10 @@ async fn a_server_that_takes_no_writes_and_a_schema_too_new_are_told() {
     let server = Server::start();
     server.connect().await;
     server.postgres.administer("ALTER DATABASE pac_concurrency SET default_transaction_read_only = on").unwrap();
-    let (inspection, _) = PgDriver::inspect(&server.settings()).await.unwrap();
-    assert!(inspection.cannot_write.unwrap().contains("takes no writes"));
-    server.ask("SET transaction_read_only = off; INSERT INTO pac_concurrency.migrations (version) VALUES (99)");
+    let error = PgDriver::inspect(&server.settings()).await.map(drop).unwrap_err();
+    assert!(error.kind() == "unavailable" && error.to_string().contains("takes no writes"), "{error}");
+    server.postgres.administer("ALTER DATABASE pac_concurrency RESET default_transaction_read_only").unwrap();
+    server.ask("INSERT INTO pac_concurrency.migrations (version) VALUES (99)");
     let error = PgDriver::inspect(&server.settings()).await.map(drop).unwrap_err();
     assert!(error.kind() == "rejected" && error.to_string().contains("version 99"), "{error}");
 }

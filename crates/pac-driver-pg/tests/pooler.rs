@@ -63,8 +63,8 @@ impl Pooled {
 #[async_trait]
 impl Harness for Pooled {
     async fn driver(&self) -> Arc<dyn Driver> {
-        let settings = self.server.settings();
-        let settings = PostgreSqlSettings { port: self.port, lease_ttl: Duration::from_secs(2), ..settings };
+        let settings = self.server.settings_at(self.port);
+        let settings = PostgreSqlSettings { lease_ttl: Duration::from_secs(2), ..settings };
         Arc::new(PgDriver::connect(&settings).await.unwrap())
     }
 }

@@ -11,8 +11,6 @@ use pac_concurrency::{Delta, Driver, Entry, Holder, OrderKey, RepositoryKey, Run
 use pac_config::PostgreSqlSettings;
 use pac_devservers::postgres::PASSWORD;
 use pac_driver_pg::PgDriver;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection, Executor};
 
 use crate::support::{Server, refused};
 
@@ -72,15 +70,19 @@ async fn a_migration_that_was_cut_off_is_done_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watcher_frozen_in_its_migration_is_not_waited_for_in_silence() {
     let server = Server::start();
-    let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(server.postgres.port());
-    let options = options.username("pac_user").password(PASSWORD).database("pac_concurrency");
-    let mut frozen = options.ssl_mode(PgSslMode::Disable).connect().await.unwrap();
-    frozen.execute("BEGIN; SELECT pg_advisory_xact_lock(7226083011)").await.unwrap();
+    let mut config = tokio_postgres::Config::new();
+    config.host("127.0.0.1").user("pac_user").password(PASSWORD).dbname("pac_concurrency");
+    config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", server.postgres.port())).await.unwrap();
+    let (frozen, connection) = config.connect_raw(stream, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    frozen.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(7226083011)").await.unwrap();
     let settings = PostgreSqlSettings { connection_timeout: Duration::from_millis(500), ..server.settings() };
     let (kind, text) = refused(&settings).await;
     assert_eq!(kind, "unavailable");
     assert!(text.contains("for another session to bring schema pac_concurrency"), "{text}");
-    frozen.close().await.unwrap();
+    drop(frozen);
+    connection.await.unwrap().unwrap();
     PgDriver::connect(&settings).await.unwrap();
 }
 

@@ -8,14 +8,14 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use pac_concurrency::{Driver, Holder, Renewal, RepositoryKey, Window};
-use pac_config::Secret;
+use pac_concurrency::{Delta, Driver, Holder, Renewal, RepositoryKey, Version, Window};
+use pac_config::{PostgreSqlSettings, Secret};
 use pac_devservers::postgres::{PASSWORD, Postgres};
 use pac_devservers::proxy::{Passage, Proxy};
 use pac_driver_pg::PgDriver;
 use tokio::time::timeout;
 
-use crate::support::{Authority, Server, refused, settings};
+use crate::support::{Server, refused, settings};
 
 fn repository() -> RepositoryKey {
     "ns/repo".parse().unwrap()
@@ -76,68 +76,124 @@ async fn a_wrong_setting_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ssl_modes_check_what_they_say() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
-    let options = authority.server_options("localhost");
-    let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let postgres = Postgres::start_with(&options).unwrap();
-    let port = postgres.port().to_string();
-    let (own, other) = (authority.ca_file(), stranger.ca_file());
-    let with = |host, mode, ca: Option<&str>| {
-        let mut entries = vec![("postgresql-port", port.as_str()), ("postgresql-host", host)];
-        entries.push(("postgresql-ssl-mode", mode));
-        entries.extend(ca.map(|file| ("postgresql-ssl-ca-file", file)));
-        settings(&entries)
-    };
-    // The certificate is for localhost, not for 127.0.0.1.
-    for accepted in [
-        with("127.0.0.1", "disable", None),
-        with("127.0.0.1", "require", None),
-        with("127.0.0.1", "verify-ca", Some(&own)),
-        with("localhost", "verify-full", Some(&own)),
-    ] {
-        PgDriver::connect(&accepted).await.unwrap();
-    }
-    for refusing in [
-        with("127.0.0.1", "verify-full", Some(&own)),
-        with("localhost", "verify-ca", Some(&other)),
-        with("localhost", "verify-full", Some(&other)),
-        with("localhost", "verify-ca", None),
-    ] {
-        let (kind, text) = refused(&refusing).await;
-        assert_eq!(kind, "rejected", "{:?} {text}", refusing.ssl_mode);
-        assert!(text.contains("postgresql-ssl-ca-file"), "{text}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn names_and_passwords_may_have_any_characters() {
+async fn names_may_have_any_characters() {
     let postgres = Postgres::start_empty(&[]).unwrap();
     let port = postgres.port().to_string();
     for (number, odd) in
         [r#"a b"#, r#"it's "quoted""#, r"back\slash\\", "p@ss:w/rd?%40#", "Grüße 你好"].iter().enumerate()
     {
-        let (name, literal) = (format!("\"{}{number}\"", odd.replace('"', "\"\"")), odd.replace('\'', "''"));
+        let name = format!("\"{}{number}\"", odd.replace('"', "\"\""));
         postgres.administer(&format!("CREATE DATABASE {name}")).unwrap();
-        postgres.administer(&format!("CREATE USER {name} WITH PASSWORD '{literal}'")).unwrap();
+        postgres.administer(&format!("CREATE USER {name} WITH PASSWORD '{PASSWORD}'")).unwrap();
         postgres.administer(&format!("GRANT ALL PRIVILEGES ON DATABASE {name} TO {name}")).unwrap();
         let plain = format!("{odd}{number}");
-        let entries = [
-            ("postgresql-port", port.as_str()),
-            ("postgresql-database", &plain),
-            ("postgresql-username", &plain),
-            ("postgresql-password", odd),
-        ];
+        let entries =
+            [("postgresql-port", port.as_str()), ("postgresql-database", &plain), ("postgresql-username", &plain)];
         let driver = PgDriver::connect(&settings(&entries)).await.unwrap();
         assert_eq!(driver.check().await.unwrap().address, format!("127.0.0.1:{port}/{plain}"));
     }
+}
+
+/// What SCRAM prepares is prepared alike here and there; what it can't is used as it is, here and there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_used_to_the_byte_whatever_it_is() {
+    let server = Server::start();
+    let passwords = [
+        "plain",
+        " ",
+        " a b ",
+        "it's \"quoted\"",
+        r"back\slash\\",
+        "p@ss:w/rd?%40#",
+        "Grüße 你好",
+        "line end\n",
+        "two\r\n",
+        "\n",
+        "in\nside",
+        "tab\t",
+        "escape \u{1b}[31m",
+        "bell\u{7}",
+        "delete\u{7f}",
+        "emoji 🎉",
+        "👩‍👩‍👧",
+        "left \u{200e}to right",
+        "no \u{a0}break",
+        "soft\u{ad}hyphen",
+        "שלום",
+        "שלום1a",
+        "x\u{301}ﬁ",
+        "new \u{1fae8}",
+        "\u{feff}mark",
+        "private \u{e000}",
+        "\u{fdd0}",
+    ];
+    for password in passwords {
+        let literal = password.replace('\'', "''");
+        server.postgres.administer(&format!("ALTER USER pac_user WITH PASSWORD '{literal}'")).unwrap();
+        let settings = PostgreSqlSettings { password: Some(Secret::new(password)), ..server.settings() };
+        let connected = PgDriver::inspect(&settings).await;
+        assert!(connected.is_ok(), "{password:?}: {connected:?}");
+        let settings = PostgreSqlSettings { password: Some(Secret::new(format!("{password}x"))), ..settings };
+        let (kind, text) = refused(&settings).await;
+        assert!(kind == "rejected" && text.contains("authentication failed"), "{password:?}: {text}");
+        let told = format!("{password:?}");
+        assert!(password.len() < 4 || !text.contains(told.trim_matches('"')), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_the_user_is_set_to_does_the_work() {
+    let server = Server::start();
+    server
+        .postgres
+        .administer("CREATE ROLE pac_owner; GRANT pac_owner TO pac_user; ALTER ROLE pac_user SET role = 'pac_owner'")
+        .unwrap();
+    let (kind, text) = refused(&server.settings()).await;
+    assert_eq!(kind, "rejected");
+    assert!(text.contains("role \"pac_owner\"") && text.contains("TO \"pac_owner\""), "{text}");
+    server.ask("GRANT CREATE ON DATABASE pac_concurrency TO pac_owner");
+    let driver = server.connect().await;
+    driver.begin(&Holder::new("watcher")).await.unwrap();
+    driver.check().await.unwrap();
+    let owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'pac_concurrency'";
+    assert_eq!(server.ask(owners), "pac_owner");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_all_characters_keeps_a_past_that_has_them() {
+    let server = Server::start();
+    server
+        .postgres
+        .administer("CREATE DATABASE latin OWNER pac_user ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        .unwrap();
+    let settings = PostgreSqlSettings { database: "latin".to_owned(), ..server.settings() };
+    let driver = PgDriver::connect(&settings).await.unwrap();
+    let (repository, holder) = (repository(), Holder::new("watcher"));
+    driver.commit(&repository, Version::NONE, &holder, &Delta::default()).await.unwrap();
+    driver.keep_past(&repository, r#"{"why":"a — b 🎉"}"#).await.unwrap();
+    assert_eq!(driver.past(&repository).await.unwrap().as_deref(), Some(r#"{"why":"a \u2014 b \ud83c\udf89"}"#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_term_that_begins_ends_no_other_that_lives() {
+    let server = Server::start();
+    let driver = server.connect().await;
+    let (first, second) = (Holder::new("first"), Holder::new("second"));
+    driver.begin(&first).await.unwrap();
+    driver.begin(&second).await.unwrap();
+    assert_eq!(driver.renew(&first).await.unwrap(), Renewal::Renewed);
+    // One that ran out is gone, by the server's clock.
+    server.ask("UPDATE pac_concurrency.leases SET expires_at = now() WHERE holder LIKE 'first%'");
+    driver.begin(&Holder::new("third")).await.unwrap();
+    assert_eq!(driver.renew(&first).await.unwrap(), Renewal::Lost);
+    assert_eq!(server.ask("SELECT count(*) FROM pac_concurrency.leases"), "2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_connections_are_opened_than_allowed() {
     let server = Server::start();
     for allowed in [1, 4] {
-        let settings = pac_config::PostgreSqlSettings { max_connections: allowed, ..server.settings() };
+        let settings = PostgreSqlSettings { max_connections: allowed, ..server.settings() };
         let driver = PgDriver::connect(&settings).await.unwrap();
         let _changes = driver.changes();
         let (driver, repository) = (&driver, &repository());
@@ -177,7 +233,7 @@ async fn held_after(server: &Server, wait: Duration) -> bool {
     let proxy = Proxy::start(server.postgres.port()).unwrap();
     proxy.slow_down(Duration::from_millis(20));
     let connection_timeout = Duration::from_secs(1);
-    let settings = pac_config::PostgreSqlSettings { connection_timeout, port: proxy.port(), ..server.settings() };
+    let settings = PostgreSqlSettings { connection_timeout, ..server.settings_at(proxy.port()) };
     let attempt = tokio::spawn(async move { PgDriver::connect(&settings).await.map(drop) });
     tokio::time::sleep(wait).await; // nothing tells how far it has come, so every moment is tried
     proxy.set(Passage::Held);
@@ -189,7 +245,7 @@ async fn held_after(server: &Server, wait: Duration) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_lasts_as_long_as_the_setting_says_by_the_servers_clock() {
     let server = Server::start();
-    let settings = pac_config::PostgreSqlSettings { lease_ttl: Duration::from_secs(90), ..server.settings() };
+    let settings = PostgreSqlSettings { lease_ttl: Duration::from_secs(90), ..server.settings() };
     let driver = PgDriver::connect(&settings).await.unwrap();
     let holder = Holder::new("watcher");
     driver.begin(&holder).await.unwrap();
@@ -205,7 +261,7 @@ async fn a_user_without_rights_is_told_which_grant_is_missing() {
     let server = Server::start();
     server.connect().await;
     server.postgres.administer(&format!("CREATE USER least WITH PASSWORD '{PASSWORD}'")).unwrap();
-    let settings = pac_config::PostgreSqlSettings { username: "least".into(), ..server.settings() };
+    let settings = PostgreSqlSettings { username: "least".into(), ..server.settings() };
     let (kind, text) = refused(&settings).await;
     assert_eq!(kind, "rejected");
     let missing = "GRANT USAGE ON SCHEMA pac_concurrency TO \"least\"";
@@ -216,17 +272,16 @@ async fn a_user_without_rights_is_told_which_grant_is_missing() {
     assert!(text.contains(missing), "{text}");
     server.ask(missing);
     let driver = PgDriver::connect(&settings).await.unwrap();
-    let (holder, delta) = (Holder::new("watcher"), pac_concurrency::Delta::default());
+    let (holder, delta) = (Holder::new("watcher"), Delta::default());
     driver.begin(&holder).await.unwrap();
-    driver.commit(&repository(), pac_concurrency::Version::NONE, &holder, &delta).await.unwrap();
+    driver.commit(&repository(), Version::NONE, &holder, &delta).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_may_create_nothing_is_told_so() {
     let server = Server::start();
     server.postgres.administer(&format!("CREATE USER stranger WITH PASSWORD '{PASSWORD}'")).unwrap();
-    let (kind, text) =
-        refused(&pac_config::PostgreSqlSettings { username: "stranger".into(), ..server.settings() }).await;
+    let (kind, text) = refused(&PostgreSqlSettings { username: "stranger".into(), ..server.settings() }).await;
     assert_eq!(kind, "rejected");
     assert!(text.contains("GRANT CREATE, CONNECT ON DATABASE \"pac_concurrency\" TO \"stranger\""), "{text}");
 }
@@ -241,7 +296,7 @@ async fn a_new_password_is_used_at_the_next_connection() {
     before.load(&repository(), Window::Whole).await.unwrap();
     let settings = server.settings();
     assert_eq!(refused(&settings).await.0, "rejected");
-    let settings = pac_config::PostgreSqlSettings { password: Some(Secret::new("another")), ..settings };
+    let settings = PostgreSqlSettings { password: Some(Secret::new("another")), ..settings };
     PgDriver::connect(&settings).await.unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! Settings as --set, --settings and the cluster give them, checked as the watcher itself will check them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -196,7 +196,8 @@ fn store(resolved: &Resolved) -> Store {
         DriverSettings::Memory(_) => Store::Memory,
         DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd => Store::Memory,
         DriverSettings::PostgreSql(postgresql) => {
-            Store::Server { ports: vec![postgresql.port], password: find_key("postgresql-password") }
+            let ports: BTreeSet<u16> = postgresql.servers.iter().map(|server| server.port).collect();
+            Store::Server { ports: ports.into_iter().collect(), password: find_key("postgresql-password") }
         }
         DriverSettings::Etcd(etcd) => {
             let mut ports: Vec<u16> = etcd.endpoints.iter().map(|endpoint| endpoint.port).collect();

@@ -52,7 +52,7 @@ fn hint(text: &str) -> &'static str {
     } else if text.contains('@') {
         "has a user in it; only the host goes here"
     } else if text.contains([',', ';']) {
-        "is a list; only one host goes here"
+        "is a list; separate several hosts by commas, where several may be given"
     } else if text.starts_with('/') {
         "is a path; Unix sockets are not supported"
     } else if is_with_port() {

@@ -39,6 +39,11 @@ impl Server {
         settings(&[("postgresql-port", &self.postgres.port().to_string())])
     }
 
+    /// The same by way of another port, such as a proxy's.
+    pub(crate) fn settings_at(&self, port: u16) -> PostgreSqlSettings {
+        settings(&[("postgresql-port", &port.to_string())])
+    }
+
     pub(crate) async fn connect(&self) -> PgDriver {
         PgDriver::connect(&self.settings()).await.unwrap()
     }

@@ -56,7 +56,9 @@ impl Connect for Memory {
     async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
         match settings {
             // As where packets are swallowed.
-            DriverSettings::PostgreSql(settings) if settings.port == SILENT_PORT => std::future::pending().await,
+            DriverSettings::PostgreSql(settings) if settings.servers[0].port == SILENT_PORT => {
+                std::future::pending().await
+            }
             DriverSettings::PostgreSql(_) => Err(DriverError::Unavailable(Fault::new("db.example.com:5432 is away"))),
             settings => Ok(Arc::new(Treacherous::new(settings.lease_ttl()))),
         }
