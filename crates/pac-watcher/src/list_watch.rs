@@ -21,7 +21,8 @@ use crate::error::with_causes;
 const WATCH_LASTS: u32 = 10;
 /// Longest silence of a watch. A watch of [`WATCH_LASTS`] is never silent for so long.
 const SILENT_FOR: Duration = Duration::from_secs(12);
-/// How long a request for a watch waits for its answer, which comes at once however much there is to tell.
+/// How long a request for a watch waits for its answer, which comes at once however much there is to tell. So much longer
+/// after a failure and after two: a server with too much to do gets no further requests from us for that.
 const OPENED_WITHIN: Duration = Duration::from_secs(5);
 /// A watch that ends sooner than this and told nothing isn't begun again at once.
 const SHORT: Duration = Duration::from_secs(1);
@@ -175,7 +176,8 @@ where
     /// Begins a watch where the list, or the watch before, ended.
     async fn open(&mut self, version: String) -> Result<News<K>, Deaf> {
         pause(self.failures).await;
-        let opened = timeout(OPENED_WITHIN, self.api.watch(&self.watch, &version)).await;
+        let within = OPENED_WITHIN * (1 + self.failures.min(2));
+        let opened = timeout(within, self.api.watch(&self.watch, &version)).await;
         let why = match opened {
             Ok(Ok(events)) => {
                 self.state =
@@ -185,7 +187,7 @@ where
             // What happened since is not known any more.
             Ok(Err(Error::Api(status))) if status.code == 410 => return Err(Deaf::Broken(status.message.clone())),
             Ok(Err(error)) => with_causes(&error),
-            Err(_) => format!("a watch was asked for, and there is no answer within {} s", OPENED_WITHIN.as_secs()),
+            Err(_) => format!("a watch was asked for, and there is no answer within {} s", within.as_secs()),
         };
         self.state = State::Listed(version);
         Err(Deaf::Failed(why))

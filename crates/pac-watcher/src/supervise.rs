@@ -99,8 +99,10 @@ impl Supervisor {
             info!(
                 "the concurrency system is switched off (concurrency-enabled is false): nothing is watched or changed"
             );
-            self.health.fine(Part::Start);
-            self.health.fine(Part::Store);
+            // Nobody asks any of these any more.
+            for part in [Part::Start, Part::Store, Part::ApiServer, Part::RunWatch, Part::RepositoryWatch] {
+                self.health.fine(part);
+            }
             self.at_work.switched_off();
             tokio::select! {
                 () = stop.cancelled() => {}

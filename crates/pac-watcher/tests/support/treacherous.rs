@@ -1,8 +1,9 @@
 //! A store with a bug: it panics whenever a run of one repository is to be admitted, three times. Once a run of another one is
-//! admitted, it says that it may have missed changes. A third one can't be read at all. It logs what is loaded.
+//! admitted, it says that it may have missed changes. A third one can't be read at all. A test can have the store away, or
+//! lose the watcher's lease. It logs what is loaded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,16 +24,31 @@ pub const RESYNCING: &str = "resyncing";
 /// The repository that can't be read.
 pub const BROKEN: &str = "broken";
 
+/// What a test has the store do.
+#[derive(Debug, Default)]
+pub struct Switches {
+    /// Nothing can be asked of it.
+    pub away: AtomicBool,
+    /// The next renewal finds the lease lost.
+    pub lose_lease: AtomicBool,
+}
+
 #[derive(Debug)]
 pub struct Treacherous {
     store: MemDriver,
     panics: AtomicU32,
     resync: Arc<Notify>,
+    switches: Arc<Switches>,
 }
 
 impl Treacherous {
-    pub fn new(lease_ttl: Duration) -> Self {
-        Self { store: MemDriver::new(lease_ttl), panics: AtomicU32::new(3), resync: Arc::default() }
+    pub fn new(lease_ttl: Duration, switches: Arc<Switches>) -> Self {
+        Self { store: MemDriver::new(lease_ttl), panics: AtomicU32::new(3), resync: Arc::default(), switches }
+    }
+
+    fn reached(&self) -> Result<(), DriverError> {
+        let away = self.switches.away.load(Ordering::Relaxed);
+        if away { Err(DriverError::Unavailable(Fault::new("the store is away on purpose"))) } else { Ok(()) }
     }
 }
 
@@ -52,6 +68,7 @@ impl Driver for Treacherous {
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
         tracing::debug!("load of {repository}");
+        self.reached()?;
         if repository.name() == BROKEN {
             return Err(DriverError::Unavailable(Fault::new("its rows are locked")));
         }
@@ -65,6 +82,7 @@ impl Driver for Treacherous {
         holder: &Holder,
         delta: &Delta,
     ) -> Result<Version, DriverError> {
+        self.reached()?;
         let left = |left: u32| left.checked_sub(1);
         let is_due = repository.name() == TREACHEROUS
             && !delta.hold.is_empty()
@@ -77,10 +95,15 @@ impl Driver for Treacherous {
     }
 
     async fn begin(&self, holder: &Holder) -> Result<(), DriverError> {
+        self.reached()?;
         self.store.begin(holder).await
     }
 
     async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError> {
+        self.reached()?;
+        if self.switches.lose_lease.swap(false, Ordering::Relaxed) {
+            return Ok(Renewal::Lost);
+        }
         self.store.renew(holder).await
     }
 
@@ -89,6 +112,7 @@ impl Driver for Treacherous {
     }
 
     async fn repositories(&self) -> Result<Repositories, DriverError> {
+        self.reached()?;
         self.store.repositories().await
     }
 
@@ -105,6 +129,7 @@ impl Driver for Treacherous {
     }
 
     async fn check(&self) -> Result<ServerInfo, DriverError> {
+        self.reached()?;
         self.store.check().await
     }
 }

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::PATIENCE;
-use super::treacherous::Treacherous;
+use super::treacherous::{Switches, Treacherous};
 
 pub struct Watcher {
     runtime: Option<Runtime>,
@@ -28,10 +28,12 @@ pub struct Watcher {
     pub probe_addr: SocketAddr,
     pub admin_addr: SocketAddr,
     pub metrics_addr: SocketAddr,
+    /// What its store does.
+    pub store: Arc<Switches>,
     log: Log,
 }
 
-struct Memory;
+struct Memory(Arc<Switches>);
 
 /// What the watcher logged.
 #[derive(Clone, Default)]
@@ -60,7 +62,7 @@ impl Connect for Memory {
                 std::future::pending().await
             }
             DriverSettings::PostgreSql(_) => Err(DriverError::Unavailable(Fault::new("db.example.com:5432 is away"))),
-            settings => Ok(Arc::new(Treacherous::new(settings.lease_ttl()))),
+            settings => Ok(Arc::new(Treacherous::new(settings.lease_ttl(), Arc::clone(&self.0)))),
         }
     }
 }
@@ -121,11 +123,12 @@ impl Watcher {
             leader_lease: Duration::from_secs(15),
         };
         let (probe_addr, admin_addr, metrics_addr) = (options.probe_addr, options.admin_addr, options.metrics_addr);
+        let store = Arc::new(Switches::default());
         let counted = PrometheusBuilder::new().build_recorder().handle();
-        let watching = pac_watcher::run(options, Arc::new(Memory), counted, stop.clone());
+        let watching = pac_watcher::run(options, Arc::new(Memory(Arc::clone(&store))), counted, stop.clone());
         // A watcher that can't run would otherwise only show as something waited for in vain.
         let running = runtime.spawn(watching.inspect_err(|error| eprintln!("the watcher ended: {error}")));
-        Self { runtime: Some(runtime), running: Some(running), stop, probe_addr, admin_addr, metrics_addr, log }
+        Self { runtime: Some(runtime), running: Some(running), stop, probe_addr, admin_addr, metrics_addr, store, log }
     }
 
     /// Waits until the log has this text.

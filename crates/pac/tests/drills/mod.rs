@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use pac_devcluster::Version;
 use pac_devcluster::verdict::VerdictOptions;
+use pac_devcluster::{FaultAction, FaultRule, Version};
 use pac_devservers::proxy::{Passage, Proxy};
 use serde_json::{Value, json};
 
@@ -14,6 +14,11 @@ const REPOSITORIES: usize = 10;
 const LIMIT: u32 = 2;
 /// How long what is away stays away.
 const OUTAGE: Duration = Duration::from_secs(10);
+/// The same, where it is so long that everything is tried less and less often.
+const LONG_OUTAGE: Duration = Duration::from_secs(40);
+/// By then runs are started again where whoever was gone was known to be, and where it went without a word.
+const SOON: Duration = Duration::from_secs(5);
+const AFTER_SILENCE: Duration = Duration::from_secs(30);
 /// By then a start that was on its way has arrived.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// Runs that are not done, below which there would soon be nothing left to start.
@@ -24,12 +29,19 @@ pub(crate) struct Drills {
     world: World,
     store: Option<Store>,
     network: Option<Proxy>,
-    leader: Watcher,
-    standby: Option<Watcher>,
+    leader: Member,
+    standby: Option<Member>,
     incarnations: usize,
     pushed: usize,
     markers: usize,
     figures: Vec<(&'static str, Vec<Duration>)>,
+}
+
+/// A watcher, and its way to the API server.
+struct Member {
+    identity: String,
+    watcher: Watcher,
+    way: Proxy,
 }
 
 // === impl Drills ===
@@ -44,8 +56,7 @@ impl Drills {
         };
         let world = World::new(&settings);
         world.work(REPOSITORIES, 0, LIMIT);
-        let mut leader = world.watcher("watcher-0");
-        leader.becomes_ready(true);
+        let leader = Member::start(&world, "watcher-0");
         let (incarnations, pushed, markers, figures) = (0, 0, 0, Vec::new());
         let mut drills = Self { world, store, network, leader, standby: None, incarnations, pushed, markers, figures };
         drills.standby = Some(drills.another());
@@ -56,14 +67,18 @@ impl Drills {
     pub(crate) fn run(mut self, rounds: usize) {
         self.world.keep_logs_if_asked();
         for _ in 0..rounds {
-            self.drill("leader stopped", Self::stop_leader);
-            self.drill("leader killed", Self::kill_leader);
-            self.drill("API server away, back again", Self::refuse_connections);
-            self.drill("watches closed, versions expired", Self::close_watches);
+            self.drill("leader stopped", SOON, Self::stop_leader);
+            self.drill("leader killed", AFTER_SILENCE, Self::kill_leader);
+            self.drill("API server away, back again", SOON, |drills| drills.refuse_connections(OUTAGE));
+            self.drill("API server away for long, back again", SOON, |drills| drills.refuse_connections(LONG_OUTAGE));
+            self.drill("API server gone without a word, another there", AFTER_SILENCE, Self::swallow_connections);
+            self.drill("API server silent, another there", AFTER_SILENCE, Self::hold_everything);
+            self.drill("leader deaf, its Lease renewed", AFTER_SILENCE, Self::deafen_leader);
+            self.drill("watches closed, versions expired", SOON, Self::close_watches);
             if self.store.is_some() {
-                self.drill("store killed, back again", Self::kill_store);
-                self.drill("network to the store closed, open again", |drills| drills.cut(Passage::Closed));
-                self.drill("network to the store held, open again", |drills| drills.cut(Passage::Held));
+                self.drill("store killed, back again", SOON, Self::kill_store);
+                self.drill("network to the store closed, open again", SOON, |drills| drills.cut(Passage::Closed));
+                self.drill("network to the store held, open again", SOON, |drills| drills.cut(Passage::Held));
             }
         }
         println!("| without any start | median | least | most |\n| --- | ---: | ---: | ---: |");
@@ -75,9 +90,9 @@ impl Drills {
         let allowed = VerdictOptions {
             ended: false,
             // A start that was lost is overtaken by those behind it that have slots, too, until it is sent again.
-            side_by_side: Duration::from_secs(10),
+            side_by_side: AFTER_SILENCE,
             // And one that was given its slot before others came, and is started after an outage, passes those.
-            in_flight: Duration::from_secs(10),
+            in_flight: AFTER_SILENCE,
             ..self.world.verdict_options(Duration::from_secs(60))
         };
         let verdict = self.world.cluster.verdict(&allowed);
@@ -85,8 +100,9 @@ impl Drills {
         assert!(verdict.held(), "{verdict}{verdict:#?}");
     }
 
-    /// `fault` returns the moment from which to measure how long nothing is started.
-    fn drill(&mut self, what: &'static str, fault: impl FnOnce(&mut Self) -> Duration) {
+    /// `fault` returns the moment from which to measure how long nothing is started: for no longer than `most`.
+    fn drill(&mut self, what: &'static str, most: Duration, fault: impl FnOnce(&mut Self) -> Duration) {
+        self.tell_apart();
         while self.world.unfinished() < ENOUGH {
             let runs = self.pushed..self.pushed + 40;
             (0..REPOSITORIES).for_each(|repository| self.world.more_work(repository, runs.clone()));
@@ -105,8 +121,20 @@ impl Drills {
             Some((_, times)) => times.push(took),
             None => self.figures.push((what, vec![took])),
         }
+        assert!(took <= most, "{what}: {took:?}");
         // What follows begins with everybody well.
-        self.leader.becomes_ready(true);
+        self.world.cluster.faults().clear();
+        self.leader.watcher.becomes_ready(true);
+        self.standby.as_mut().unwrap().watcher.becomes_ready(true);
+    }
+
+    /// Leadership may have moved meanwhile: the leader is who says so.
+    fn tell_apart(&mut self) {
+        let standby = self.standby.as_mut().unwrap();
+        eventually("one leads", || standby.leads() != self.leader.leads());
+        if standby.leads() {
+            std::mem::swap(standby, &mut self.leader);
+        }
     }
 
     /// The moment on the history's clock.
@@ -142,38 +170,70 @@ impl Drills {
         self.world.cluster.history().iter().filter(is_start).map(|version| version.at).collect()
     }
 
-    fn another(&mut self) -> Watcher {
+    fn another(&mut self) -> Member {
         self.incarnations += 1;
-        let mut watcher = self.world.watcher(&format!("watcher-{}", self.incarnations));
-        watcher.becomes_ready(true);
-        watcher
+        Member::start(&self.world, &format!("watcher-{}", self.incarnations))
     }
 
     /// The standby leads from now on, and has a standby of its own.
-    fn succeed(&mut self) -> Watcher {
+    fn succeed(&mut self) -> Member {
         let successor = self.standby.take().unwrap();
         std::mem::replace(&mut self.leader, successor)
     }
 
     fn stop_leader(&mut self) -> Duration {
         let from = self.now();
-        self.succeed().stop();
+        self.succeed().watcher.stop();
         self.standby = Some(self.another());
         from
     }
 
     fn kill_leader(&mut self) -> Duration {
         let from = self.now();
-        self.succeed().kill();
+        self.succeed().watcher.kill();
         self.standby = Some(self.another());
         from
     }
 
-    fn refuse_connections(&mut self) -> Duration {
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        std::iter::once(&self.leader).chain(&self.standby)
+    }
+
+    fn refuse_connections(&mut self, outage: Duration) -> Duration {
         self.world.cluster.faults().refuse_connections();
-        std::thread::sleep(OUTAGE); // the outage itself
+        std::thread::sleep(outage); // the outage itself
         let from = self.now();
         self.world.cluster.faults().accept_connections();
+        from
+    }
+
+    /// Nothing passes on the connections there are, and none is closed.
+    fn swallow_connections(&mut self) -> Duration {
+        let from = self.now();
+        self.members().for_each(|member| member.way.swallow_connections());
+        from
+    }
+
+    /// Nothing passes at all for a while, on new connections, either.
+    fn hold_everything(&mut self) -> Duration {
+        self.members().for_each(|member| member.way.set(Passage::Held));
+        std::thread::sleep(OUTAGE * 2); // the outage itself
+        let from = self.now();
+        for member in self.members() {
+            member.way.swallow_connections();
+            member.way.set(Passage::Open);
+        }
+        from
+    }
+
+    /// It goes on renewing its Lease.
+    fn deafen_leader(&mut self) -> Duration {
+        let from = self.now();
+        for verb in ["list", "watch"] {
+            let unanswered = FaultRule::new(FaultAction::NeverAnswer).verb(verb).resource("pipelineruns");
+            self.world.cluster.faults().add(unanswered.caller(&self.leader.identity));
+        }
+        self.world.cluster.faults().close_watches();
         from
     }
 
@@ -197,6 +257,21 @@ impl Drills {
         let from = self.now();
         self.network.as_ref().unwrap().set(Passage::Open);
         from
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    /// Returns once it is ready.
+    fn start(world: &World, identity: &str) -> Self {
+        let (mut watcher, way) = world.remote_watcher(identity, &[]);
+        watcher.becomes_ready(true);
+        Self { identity: identity.to_owned(), watcher, way }
+    }
+
+    fn leads(&self) -> bool {
+        Watcher::get(self.watcher.metrics_port, "/metrics").lines().any(|line| line == "pac_concurrency_leader 1")
     }
 }
 

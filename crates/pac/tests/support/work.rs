@@ -120,11 +120,12 @@ impl World {
         Watcher::start(identity, &self.kubeconfig, self.folder.path(), arguments)
     }
 
-    /// A watcher whose way to the API server is the proxy.
+    /// A watcher whose way to the API server is the proxy, and which rules of faults know by its identity.
     pub(crate) fn remote_watcher(&self, identity: &str, arguments: &[&str]) -> (Watcher, Proxy) {
         let port = self.cluster.url().rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
         let way = Proxy::start(port).unwrap();
         let kubeconfig = self.cluster.kubeconfig().replace(&format!(":{port}"), &format!(":{}", way.port()));
+        let kubeconfig = kubeconfig.replace("user: {}", &format!("user: {{token: {identity}}}"));
         let file = self.folder.path().join(format!("kubeconfig-{identity}"));
         std::fs::write(&file, kubeconfig).unwrap();
         (Watcher::start(identity, &file, self.folder.path(), arguments), way)
