@@ -82,18 +82,14 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<()> {
     stage.start_watcher()?;
     let pushing = scene.push(&stage);
     let mut table = Table::new();
-    let verdict = if options.serve {
+    if options.serve {
         say::print(&stage.invitation())?;
         keep_up(&mut stage, &mut scene, &mut table, &stop)?;
-        let verdict: Verdict = stage.verdict_so_far()?;
-        say::print(&format!("\n{}", verdict.text(None)))?;
-        verdict
     } else {
         show_to_the_end(&mut stage, options, pushing, &mut table, &stop)?;
-        let verdict: Verdict = stage.verdict()?;
-        say::print(&format!("\n{}", verdict.text(Some(options.ideal()))))?;
-        verdict
-    };
+    }
+    let verdict: Verdict = stage.verdict()?;
+    say::print(&format!("\n{}", verdict.text((!options.serve).then(|| options.ideal()))))?;
     stage.end()?;
     if verdict.is_broken() {
         stage.keep_logs();

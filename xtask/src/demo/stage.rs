@@ -196,11 +196,6 @@ impl Stage {
         http::get_json(&format!("{}/_dev/verdict", self.url))
     }
 
-    /// The same of what is still going on.
-    pub(super) fn verdict_so_far(&self) -> Result<Verdict> {
-        http::get_json(&format!("{}/_dev/verdict?underway=true", self.url))
-    }
-
     /// How to look at what is there.
     pub(super) fn invitation(&self) -> String {
         let kubeconfig = self.path.join("kubeconfig");

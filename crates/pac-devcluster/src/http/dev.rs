@@ -1,5 +1,4 @@
-//! What the demo asks beside the Kubernetes API: `/_dev/summary`, `/_dev/verdict` (with `?underway=true` while runs still wait
-//! and run), `/_dev/faults`, `/_dev/pac`.
+//! What the demo asks beside the Kubernetes API: `/_dev/summary`, `/_dev/verdict`, `/_dev/faults`, `/_dev/pac`.
 
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -30,8 +29,7 @@ impl Server {
             }
             (&Method::GET, "/_dev/verdict") => {
                 let ended_at = Some(self.store.elapsed());
-                let ended = self.options.verdict.ended && !call.query.flag("underway");
-                let options = VerdictOptions { ended, ended_at, ..self.options.verdict.clone() };
+                let options = VerdictOptions { ended_at, ..self.options.verdict.clone() };
                 let verdict = verdict::judge(&self.store.history(), &options);
                 match serde_json::to_value(&verdict) {
                     Ok(value) => respond::json(StatusCode::OK, &value),
