@@ -59,11 +59,14 @@ async fn a_browser_shows_queues_and_runs_and_nobody_elses_markup() {
     assert_eq!(browser.eval("document.querySelectorAll('img, main script').length").await, 0);
 
     browser.open(&address(&world, "#none/such")).await;
-    browser.says("There is no Repository of that name, and no PipelineRun that names it.").await;
+    browser
+        .says("Nothing is known of Repository none/such: there is no such object, and no PipelineRun names it.")
+        .await;
     browser.open(&address(&world, "#none/such/run")).await;
     browser.says("There is no PipelineRun run in namespace none.").await;
     browser.open(&address(&world, "#../such")).await;
     browser.says("../such is not known").await;
+    browser.says("watcher-0 · leads").await;
     assert!(!browser.text().await.contains("doesn't answer"), "it did");
 }
 
@@ -250,4 +253,6 @@ async fn a_system_that_is_off_while_runs_wait_is_told_first() {
     let waiting = "2 PipelineRuns wait, and nobody starts them.";
     browser.says(&format!("The concurrency system is switched off (concurrency-enabled is false). {waiting}")).await;
     browser.says("While the system is switched off nothing is watched, so no Repository is known.").await;
+    browser.open(&address(&world, &format!("#{}/repo", world.namespace))).await;
+    browser.says("the concurrency system is switched off, and the cluster isn't watched").await;
 }

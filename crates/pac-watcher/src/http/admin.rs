@@ -57,7 +57,7 @@ fn unknown(key: &RepositoryKey, watcher: &WatcherView) -> String {
     let why = match watcher.system.as_str() {
         "off" => ": the concurrency system is switched off, and the cluster isn't watched",
         "starting" => " yet: the watcher is not at work",
-        _ => "",
+        _ => ": there is no such object, and no PipelineRun names it",
     };
     format!("nothing is known of Repository {key}{why}")
 }

@@ -79,20 +79,21 @@ function tellAge() {
 
 // === asking
 
-/** What the watcher answers; nothing if it knows no such thing, and its complaint if what was asked for can't be the name of any. */
+/** What the watcher answers; its complaint if it knows no such thing, or if that can't be the name of any. */
 async function get(path, parameters) {
   const query = new URLSearchParams(parameters).toString();
   const answer = await fetch(path + (query ? "?" + query : ""), { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
-  if (answer.status === 404) return null;
-  if (answer.status === 400) return { complaint: (await answer.text()).trim() };
+  if ([400, 404].includes(answer.status)) return { complaint: (await answer.text()).trim() };
   if (!answer.ok) throw new Error((await answer.text()).trim());
   return answer.json();
 }
 
 async function answers({ repository, run }) {
-  if (run) return [await get("debug/queue/explain", { run }), null];
-  const only = repository ? { repository } : {};
-  return Promise.all([get(repository ? "debug/queue" : "debug/queue/summary", only), get("debug/queue/plot", only)]);
+  const only = repository ? { repository } : {}, what = run ? "explain" : repository ? "" : "summary";
+  const asked = get("debug/queue" + (what && "/" + what), run ? { run } : only);
+  const [told, samples] = await Promise.all([asked, run ? null : get("debug/queue/plot", only)]);
+  // Of who answers a complaint says nothing.
+  return [told.complaint ? { ...await get("debug/queue/summary"), ...told } : told, samples];
 }
 
 async function ask() {
@@ -106,7 +107,7 @@ async function ask() {
     failure = told.name === "TimeoutError" ? "nothing for " + PATIENCE_MS / 1000 + " s" : told.message.replace(/\.$/, "");
   } else {
     [answered, failure] = [new Date(), ""];
-    if (told && told.watcher) tell(told.watcher);
+    tell(told.watcher);
     draw(here, told, samples);
   }
   tellAge();
@@ -115,8 +116,8 @@ async function ask() {
 function draw(here, told, samples) {
   const sum = of => told.repositories.reduce((sum, one) => sum + one[of], 0);
   let parts, limit = null;
-  if (!told || told.complaint) {
-    [parts, subject, samples] = [unknown(here, told), here.run || here.repository, null];
+  if (told.complaint) {
+    [parts, subject, samples] = [unknown(here.run || here.repository, told.complaint), here.run || here.repository, null];
   } else if (here.run) {
     [parts, subject] = [run(told, here.repository), told.run];
   } else if (here.repository) {

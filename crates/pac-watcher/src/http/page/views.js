@@ -116,12 +116,9 @@ function history(records, now, repository) {
   return [heading(3, "Lately"), table("Lately", columns.filter(Boolean), rows)];
 }
 
-/** Of what is asked for in vain; `told` is what the watcher says against its name, if that is it. */
-export function unknown(place, told) {
-  const none = "There is no Repository of that name, and no PipelineRun that names it";
-  return [heading(2, (place.run || place.repository) + " is not known"), element("p", {}, sentence(told ? told.complaint : none)),
-    element("p", {}, element("a", { href: "#" }, "All Repositories"))];
-}
+/** Of what is asked for in vain; `complaint` is what the watcher says of it. */
+export const unknown = (name, complaint) => [heading(2, name + " is not known"), element("p", {}, sentence(complaint)),
+  element("p", {}, element("a", { href: "#" }, "All Repositories"))];
 
 // === one run
 

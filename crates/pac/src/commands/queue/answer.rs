@@ -219,7 +219,12 @@ fn history(page: &mut Page, history: &[Record], now: Timestamp) {
 /// What is wrong with the watcher itself: it is said first, since all that follows may be of the past.
 fn trouble(page: &mut Page, watcher: &WatcherView) {
     match watcher.system.as_str() {
-        "off" => page.warning("The concurrency system is switched off (concurrency-enabled is false)."),
+        "off" => {
+            page.warning("The concurrency system is switched off (concurrency-enabled is false).");
+            if let Some(waiting) = watcher.waiting_while_off.filter(|waiting| *waiting > 0) {
+                page.warning(format!("PipelineRuns that wait, and that nobody starts: {waiting}."));
+            }
+        }
         "starting" => page.warning(format!("Watcher {} is not at work yet.", watcher.identity)),
         _ if !watcher.leading => {
             page.warning(format!("Told by {}, which doesn't lead: it knows less of the past.", watcher.identity));
