@@ -1,6 +1,7 @@
 //! The cluster as one store: calls go to one member until it fails, then to whichever answers first.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(crate) struct Cluster {
     connecting: tokio::sync::Mutex<()>,
     /// How many calls wait for a connection.
     waiters: Waiters,
+    /// Whether the last write was refused: reading alone doesn't show that.
+    write_refused: AtomicBool,
 }
 
 #[derive(Default)]
@@ -44,7 +47,13 @@ impl Cluster {
             state: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             waiters: Waiters::default(),
+            write_refused: AtomicBool::default(),
         }
+    }
+
+    /// Whether the last write was refused, for want of a right most likely.
+    pub(crate) fn was_write_refused(&self) -> bool {
+        self.write_refused.load(Ordering::Relaxed)
     }
 
     /// Reads: what `call` asks for changes nothing, and may be asked of another member if one fails.
@@ -60,7 +69,9 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Error>> + Send,
     {
-        self.call(Stage::Writing, call).await
+        let written = self.call(Stage::Writing, call).await;
+        self.write_refused.store(matches!(written, Err(DriverError::Rejected(_))), Ordering::Relaxed);
+        written
     }
 
     async fn call<T, F>(&self, stage: Stage, call: impl Fn(Arc<Session>) -> F + Send + Sync) -> Result<T, DriverError>

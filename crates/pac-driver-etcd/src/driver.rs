@@ -194,6 +194,9 @@ impl Driver for EtcdDriver {
         if alarms.iter().any(|alarm| alarm.contains("NOSPACE")) {
             return Err(DriverError::Unavailable(Fault::new(member.full())));
         }
+        if self.store.cluster.was_write_refused() {
+            self.may_write().await?;
+        }
         let version = status.as_ref().map_or("of a version it doesn't tell", StatusResponse::version);
         Ok(ServerInfo { server: format!("etcd {version}"), address: member.address })
     }

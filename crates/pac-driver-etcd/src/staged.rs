@@ -154,3 +154,35 @@ fn outcome(found: Option<&KeyValue>, decided: Version, applying: &Applying) -> V
     let applied = record.and_then(|record| record.applied);
     if applied.as_ref() == Some(&applying.id) { version_of(found) } else { decided }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pac_config::{Disk, DriverSettings, Sources, resolve};
+    use pac_devservers::etcd::Etcd;
+
+    use super::*;
+    use crate::cluster::Cluster;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_change_whose_parts_are_gone_is_not_decided() {
+        let server = Etcd::start().unwrap();
+        let endpoint = format!("127.0.0.1:{}", server.port());
+        let data = [("concurrency-driver", "etcd"), ("etcd-endpoints", &endpoint)];
+        let resolved = resolve(&Sources::new().with_config_map("ns/c", data), &Disk).unwrap();
+        let DriverSettings::Etcd(settings) = resolved.settings.driver else { unreachable!() };
+        let store = Store { cluster: Arc::new(Cluster::new(settings)), origin: "test".into() };
+        let repository: RepositoryKey = "ns/repo".parse().unwrap();
+        let slot =
+            |number| Operation::Put { key: format!("{}{number}", keys::slots(&repository)), value: String::new() };
+        let operations: Vec<Operation> = (0..500).map(slot).collect();
+        let gone = stage(&store, &repository, &operations).await.unwrap();
+        // As another large change does that ends meanwhile.
+        unstage(&store, &repository, &gone).await;
+        let decided = decide(&store, &repository, Version::NONE, &gone).await;
+        assert!(matches!(decided, Err(DriverError::Conflict)), "{decided:?}");
+        let there = stage(&store, &repository, &operations).await.unwrap();
+        decide(&store, &repository, Version::NONE, &there).await.unwrap();
+    }
+}

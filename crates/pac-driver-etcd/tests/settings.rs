@@ -185,8 +185,25 @@ async fn a_missing_right_is_named_with_the_command_that_grants_it() {
     run("role revoke-permission reader --prefix=true /pac/concurrency/v2/");
     let failed = driver.load(&repository(), Window::Whole).await.unwrap_err();
     assert!(failed.kind() == "rejected" && failed.to_string().contains(grant), "{failed}");
+    // With the right to read alone, reading works, and every check says what is missing, not only every other one.
+    run("role grant-permission reader --prefix=true read /pac/concurrency/v2/");
+    assert_eq!(driver.begin(&Holder::new("watcher")).await.unwrap_err().kind(), "rejected");
+    for _ in 0..2 {
+        let failed = driver.check().await.unwrap_err();
+        assert!(failed.kind() == "rejected" && failed.to_string().contains(grant), "{failed}");
+    }
     run(&grant.replace("ROLE", "reader"));
     works(&driver).await;
+}
+
+/// `--auto-tls` makes a certificate with a key on P-521.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_cannot_be_checked_is_named() {
+    let server = Cluster::start_with(1, Options { arguments: vec!["--auto-tls".to_owned()], tls: true });
+    let endpoint = server.endpoint(0);
+    let (kind, text) = refused(&settings(&[("etcd-endpoints", &endpoint)])).await;
+    assert_eq!(kind, "rejected", "{text}");
+    assert!(text.contains("no TLS with") && text.contains("a key on the curve P-521"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
