@@ -77,17 +77,22 @@ impl Events {
 }
 
 /// Which of two runs of one event is first; `None` if nothing says that they are of one.
+///
+/// A run that is made again under its name isn't of the event that names it, and has another commit or an order of its own.
 fn within_event(one: (&str, &Facts), other: (&str, &Facts)) -> Option<Ordering> {
+    let (first, second) = (one.1, other.1);
+    let lists = first.event.as_ref().zip(second.event.as_ref());
+    let webhooks = first.webhook.as_ref().zip(second.webhook.as_ref());
+    if lists.is_some_and(|(one, other)| one.list != other.list) || webhooks.is_some_and(|(one, other)| one != other) {
+        return None;
+    }
     let by_list = |facts: &Facts| {
         let event = facts.event.as_ref()?;
         Some(event.position_of(one.0)?.cmp(&event.position_of(other.0)?))
     };
-    if let Some(ordering) = by_list(one.1).or_else(|| by_list(other.1)) {
+    if let Some(ordering) = by_list(first).or_else(|| by_list(second)) {
         return Some(ordering);
     }
-    let (first, second) = (one.1, other.1);
-    let lists_differ = first.event.is_some() && second.event.is_some();
-    let is_alike = first.webhook.is_some() && first.webhook == second.webhook;
     let is_near = first.created.abs_diff(second.created) <= EVENT_LASTS;
-    (is_alike && is_near && !lists_differ).then(|| natural::compare(one.0, other.0))
+    (webhooks.is_some() && is_near).then(|| natural::compare(one.0, other.0))
 }

@@ -3,7 +3,7 @@
 mod faults;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -224,6 +224,8 @@ impl Storm {
             in_flight: Duration::from_secs(10),
             // One whose start was lost, and then its watcher too, keeps its slot, and is started by the next.
             side_by_side: GUST + LULL,
+            // A watcher waits so long for a run's Secret, at least.
+            secret_wait: Some(Duration::from_secs(10)),
             ended: true,
             ..VerdictOptions::default()
         };
@@ -234,6 +236,10 @@ impl Storm {
             verdict.runs, verdict.started, verdict.hand_off.median, verdict.hand_off.p99
         );
         print!("{verdict}");
+        let violations = verdict.promises.iter().flat_map(|promise| &promise.violations);
+        let namespaces: BTreeSet<&str> =
+            violations.filter_map(|violation| Some(violation.split_once('/')?.0)).collect();
+        namespaces.into_iter().for_each(|namespace| println!("{}", self.world.story(namespace)));
         assert!(verdict.held(), "seed {}: {verdict:#?}", self.options.seed);
         self.watchers.iter_mut().flatten().for_each(Watcher::stop);
         tally.storms += 1;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pac_devcluster::verdict::{Verdict, VerdictOptions};
-use pac_devcluster::{DevCluster, Options, PacEvent, PacPlayer, PacRun, RunDuration, TektonPlayer};
+use pac_devcluster::{DevCluster, Options, PacEvent, PacPlayer, PacRun, RunDuration, TektonPlayer, Version};
 use pac_devservers::proxy::Proxy;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -243,6 +243,29 @@ impl World {
         // After an outage everybody's starts are sent at once: those of runs that were admitted together arrive as they can.
         let side_by_side = if outage.is_zero() { usual.side_by_side } else { Duration::from_secs(5) };
         VerdictOptions { side_by_side, ..usual }
+    }
+
+    /// What the API server saw of a namespace's Repositories and runs, a line for each version.
+    pub(crate) fn story(&self, namespace: &str) -> String {
+        let is_told = |version: &Version| {
+            version.namespace == namespace && matches!(version.resource, "pipelineruns" | "repositories")
+        };
+        let tell = |version: Version| {
+            let text = |path: &str| match version.object.pointer(path) {
+                Some(Value::String(text)) => text.clone(),
+                Some(value) => value.to_string(),
+                None => "-".to_owned(),
+            };
+            let group = "/metadata/annotations/pipelinesascode.tekton.dev~1";
+            let spec = [text("/spec/status"), text("/spec/concurrency_limit")].join("");
+            let said = ["state", "secret-created"].map(|key| text(&format!("{group}{key}"))).join(" ");
+            let status = text("/status/conditions/0/reason");
+            let (at, change, name, uid) = (version.at.as_secs_f64(), version.change, &version.name, &version.uid);
+            let created = text("/metadata/creationTimestamp");
+            format!("{at:8.3} {change:?} {name} {} {spec} {said} {status} {created}", &uid[..4])
+        };
+        let told = self.cluster.history().into_iter().filter(is_told).map(tell);
+        told.collect::<Vec<_>>().join("\n")
     }
 
     /// All promises were kept, and all runs ran.

@@ -84,6 +84,16 @@ fn the_order_of_one_run_tells_of_those_it_names() {
 }
 
 #[test]
+fn a_run_made_again_under_its_name_is_not_of_the_event_that_names_it() {
+    let mut first = waiting("b", "s1", 0);
+    first["metadata"]["annotations"][format!("{GROUP}/execution-order")] = json!("ci/a,ci/b");
+    let mut again = waiting("a", "s2", 17);
+    assert!(holds_order(&passed(&again, &first)), "it has another commit");
+    again["metadata"]["annotations"][format!("{GROUP}/execution-order")] = json!("ci/a");
+    assert!(holds_order(&passed(&again, &first)), "and an order of its own");
+}
+
+#[test]
 fn a_run_started_before_its_secret_is_there_breaks_a_promise() {
     let story = |secret_at: u64| {
         let mut story = Story::begin(1, &[]);
