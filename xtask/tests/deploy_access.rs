@@ -46,7 +46,8 @@ fn create_run(cluster: &Cluster, name: &str, duration: &str) {
             "labels": {STATE: "queued", REPOSITORY: "repo"},
             "annotations": {
                 STATE: "queued", REPOSITORY: "repo", "devcluster/duration": duration,
-                "pipelinesascode.tekton.dev/execution-order": "ci/endless,ci/next,ci/last",
+                // As the admission policy of companion mode keeps it; both modes read it.
+                "concurrency.pipelinesascode.tekton.dev/execution-order": "ci/endless,ci/next,ci/last",
             },
         },
         "spec": {"status": "PipelineRunPending"},
