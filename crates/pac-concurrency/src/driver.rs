@@ -105,6 +105,12 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
     /// waiting. Idempotent.
     async fn end(&self, holder: &Holder) -> Result<(), DriverError>;
 
+    /// The holders whose term lasts now, whether or not they have a slot: the watchers at work on the store. A store that can't be
+    /// [shared](Capabilities::shared) need not tell.
+    async fn holders(&self) -> Result<Vec<Holder>, DriverError> {
+        Ok(Vec::new())
+    }
+
     /// Every repository with a version other than [`Version::NONE`].
     async fn repositories(&self) -> Result<Repositories, DriverError>;
 

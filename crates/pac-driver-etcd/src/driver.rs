@@ -147,6 +147,10 @@ impl Driver for EtcdDriver {
         leases::end(&self.store, holder).await
     }
 
+    async fn holders(&self) -> Result<Vec<Holder>, DriverError> {
+        leases::holders(&self.store).await
+    }
+
     async fn repositories(&self) -> Result<Repositories, DriverError> {
         let mut repositories = Repositories::default();
         let end = [keys::VERSIONS.trim_end_matches('/'), "0"].concat();

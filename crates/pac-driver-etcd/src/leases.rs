@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_client::{Error, LeaseGrantOptions, PutOptions};
+use etcd_client::{Error, GetOptions, LeaseGrantOptions, PutOptions};
 use pac_concurrency::{DriverError, Holder, Renewal};
 
 use crate::connect::Session;
@@ -54,6 +54,15 @@ pub(crate) async fn end(store: &Store, holder: &Holder) -> Result<(), DriverErro
         }
     });
     ended.await
+}
+
+/// Whose key is there, and so whose term lasts.
+pub(crate) async fn holders(store: &Store) -> Result<Vec<Holder>, DriverError> {
+    let found = store.cluster.read(|session| async move {
+        let options = GetOptions::new().with_prefix().with_keys_only();
+        session.kv().get(keys::HOLDERS, Some(options)).await
+    });
+    Ok(found.await?.kvs().iter().filter_map(|pair| keys::parse_holder(pair.key())).collect())
 }
 
 /// Whether the lease was there to be kept alive.

@@ -178,6 +178,16 @@ impl Driver for PgDriver {
         self.sessions.write_regardless(end).await.map(drop)
     }
 
+    async fn holders(&self) -> Result<Vec<Holder>, DriverError> {
+        if !self.has_schema {
+            return Ok(Vec::new());
+        }
+        let rows = self.sessions.read(Statement::new(include_str!("../sql/holders.sql"))).await?;
+        let names = rows.iter().map(|row| row.try_get(0).map_err(|error| self.explain(error)));
+        let names: Vec<String> = names.collect::<Result<_, _>>()?;
+        Ok(names.iter().filter_map(|name| Holder::parse(name).ok()).collect())
+    }
+
     async fn repositories(&self) -> Result<Repositories, DriverError> {
         if !self.has_schema {
             return Ok(Repositories::default());

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pac_concurrency::{
-    Delta, Driver, DriverError, LegacyRun, Relocated, RepositoryKey, RunKey, TakenOver, Window, bring,
+    Delta, Driver, DriverError, Holder, LegacyRun, Relocated, RepositoryKey, RunKey, TakenOver, Window, bring,
 };
 use pac_config::DriverSettings;
 use tokio::time::timeout;
@@ -38,7 +38,7 @@ struct Found {
     /// What the earlier implementation left, if that is yet to be noted there.
     legacy: Option<TakenOver>,
     /// Watchers that are at work there now.
-    at_work: Vec<String>,
+    at_work: Vec<Holder>,
 }
 
 // === impl FormerStore ===
@@ -94,8 +94,6 @@ async fn look(
     }
     for repository in from.repositories().await?.keys {
         let there = from.load(&repository, Window::Whole).await?;
-        let alive = there.slots.values().filter(|slot| !slot.lapsed).map(|slot| slot.holder.as_str().to_owned());
-        found.at_work.extend(alive);
         let mut delta = Delta::default();
         for entry in there.slots.values().map(|slot| &slot.entry).chain(&there.waiting) {
             let is_it = |run: &RunKey| run.uid() == entry.run.uid();
@@ -108,8 +106,7 @@ async fn look(
         }
         found.deltas.push((repository, delta));
     }
-    found.at_work.sort();
-    found.at_work.dedup();
+    found.at_work = from.holders().await?;
     Ok((from, found))
 }
 

@@ -119,6 +119,35 @@ async fn an_api_server_that_is_overloaded_is_waited_for_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_times_out_is_told_once_in_its_words_with_the_runs_name() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    world.repository("repo", Some(2)).await;
+    let words = "failed calling webhook \"validation.webhook.pipeline.tekton.dev\": context deadline exceeded";
+    let timed_out = refusal(500, "InternalError", words);
+    let fault = faults.add(FaultRule::new(timed_out).verb("patch").resource("pipelineruns"));
+    world.event("repo", &["a", "b"]).await;
+    tokio::time::timeout(Duration::from_secs(60), faults.struck(fault, 6)).await.unwrap();
+    let (started, said) =
+        (format!("starting {}/", world.namespace), "the API server answered 500 InternalError: failed calling webhook");
+    assert_eq!((world.watcher().log_count(" WARN "), world.watcher().log_count(&started) > 0), (1, true));
+    assert!(
+        world
+            .watcher()
+            .log_text()
+            .lines()
+            .any(|line| line.contains(" WARN ") && line.contains(&started) && line.contains(said))
+    );
+    assert_eq!(
+        world.watcher().get(world.watcher().probe_addr, "/ready").await.0,
+        200,
+        "it is no trouble of the API server's"
+    );
+    faults.clear();
+    world.running(&["a", "b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_when_watches_are_closed_and_versions_expire() {
     let world = World::new().await;
     let Some(faults) = world.cluster.faults() else { return };

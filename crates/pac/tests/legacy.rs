@@ -219,3 +219,27 @@ fn a_former_server_that_is_away_keeps_nobody_waiting_and_is_named_with_the_comma
     );
     watcher.stop();
 }
+
+#[test]
+fn a_repository_that_can_not_be_read_keeps_no_other_from_what_was_left() {
+    let store = Store::etcd();
+    let Store::Etcd(server) = &store else { unreachable!() };
+    let world = World::new(&store.settings());
+    world.work(2, 4, 1);
+    let order = ["run-003", "run-001", "run-002", "run-000"];
+    for repository in 0..2 {
+        for run in order {
+            let key = format!("/pac/concurrency/team-{repository}/repo-{repository}/queue/team-{repository}/{run}");
+            server.control(&["put", &key, run]).unwrap();
+        }
+    }
+    // Somebody deleted a part of a large change that was under way.
+    let broken = "/pac/concurrency/v2/version/team-0/repo-0";
+    server.control(&["put", broken, r#"{"by":"another","applying":{"id":"gone","chunks":1}}"#]).unwrap();
+    let mut watcher = world.watcher("watcher");
+    world.until_done(4);
+    assert_eq!(world.starts(), order);
+    let said = "what an earlier version left of team-0/repo-0 can't be taken over";
+    assert_eq!(watcher.log().matches(said).count(), 1);
+    watcher.stop();
+}

@@ -63,6 +63,31 @@ fn from_etcd_to_postgresql() {
     moves(&Store::etcd(), &Store::postgresql(), &["--from", "etcd", "--to", "postgresql"]);
 }
 
+fn a_watcher_that_has_no_slot_is_at_work_all_the_same(from: &Store, to: &Store, arguments: &[&str]) {
+    let world = World::new(&both(from, to));
+    world.repository(0, 1);
+    let mut watcher = world.watcher("idle");
+    watcher.becomes_ready(true);
+    let refused = migrate(&world, arguments);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("watcher idle:") && text(&refused).contains("is at work on"), "{}", text(&refused));
+    watcher.stop();
+    let moved = migrate(&world, arguments);
+    assert!(moved.status.success(), "{}", text(&moved));
+}
+
+#[test]
+fn an_idle_watcher_on_postgresql_is_noticed() {
+    let arguments = ["--from", "postgresql", "--to", "etcd"];
+    a_watcher_that_has_no_slot_is_at_work_all_the_same(&Store::postgresql(), &Store::etcd(), &arguments);
+}
+
+#[test]
+fn an_idle_watcher_on_etcd_is_noticed() {
+    let arguments = ["--from", "etcd", "--to", "postgresql"];
+    a_watcher_that_has_no_slot_is_at_work_all_the_same(&Store::etcd(), &Store::postgresql(), &arguments);
+}
+
 #[test]
 fn what_an_earlier_version_left_is_moved_too() {
     let (etcd, postgresql) = (Store::etcd(), Store::postgresql());

@@ -56,6 +56,23 @@ fn guarded_etcd() -> Etcd {
     etcd
 }
 
+#[test]
+fn an_etcd_user_with_the_least_rights_is_told_what_reading_the_old_keys_takes() {
+    let etcd = guarded_etcd();
+    let root = "--user=root:root";
+    for arguments in [
+        &["role", "add", "pac", root][..],
+        &["role", "grant-permission", "pac", "--prefix=true", "readwrite", "/pac/concurrency/v2/", root],
+        &["user", "grant-role", "pac_user", "pac", root],
+    ] {
+        etcd.control(arguments).unwrap();
+    }
+    let log = log_of(&etcd_settings(etcd.port(), "right"), "start: done", etcd.port(), ETCD);
+    for prefix in ["/pac/leases/", "/pac/concurrency/"] {
+        assert!(log.contains(&format!("etcdctl role grant-permission ROLE --prefix=true read {prefix}")), "{log}");
+    }
+}
+
 fn refused_settings() -> String {
     let world = World::new(&json!({"concurrency-driver": "postgres"}));
     let mut command = Command::new(env!("CARGO_BIN_EXE_pac-watcher"));

@@ -3,6 +3,11 @@
 use super::{Suite, assert_stored, eventually, hold, load};
 use crate::{Driver, Holder, Renewal, RepositoryKey, Version};
 
+/// Whether `driver` shows the term of `holder` as lasting. A store of one process need not tell.
+async fn lasts(driver: &dyn Driver, holder: &Holder) -> bool {
+    driver.holders().await.unwrap().contains(holder)
+}
+
 async fn lapsed(driver: &dyn Driver, repository: &RepositoryKey) -> Vec<bool> {
     load(driver, repository).await.slots.values().map(|slot| slot.lapsed).collect()
 }
@@ -27,6 +32,7 @@ pub(super) async fn a_lapsed_lease_frees_no_slot(suite: Suite) {
         "P6: it never lapsed"
     );
     assert_stored(suite.other(), &repository, &[1], &[]).await;
+    assert!(!lasts(suite.other(), &holder).await);
     assert_eq!(suite.one().renew(&holder).await.unwrap(), Renewal::Lost, "an old term came back to life");
     assert_eq!(lapsed(suite.other(), &repository).await, [true]);
 }
@@ -34,8 +40,11 @@ pub(super) async fn a_lapsed_lease_frees_no_slot(suite: Suite) {
 pub(super) async fn an_ended_term_stays_ended(suite: Suite) {
     let (repository, holder) = (suite.repository(), suite.holder().await);
     suite.one().commit(&repository, Version::NONE, &holder, &hold([1])).await.unwrap();
+    let is_shared = suite.one().capabilities().shared;
+    assert_eq!(lasts(suite.other(), &holder).await, is_shared, "a term that lasts is seen by others");
     suite.one().end(&holder).await.unwrap();
     suite.one().end(&holder).await.unwrap();
+    assert!(!lasts(suite.other(), &holder).await);
     assert_eq!(lapsed(suite.other(), &repository).await, [true]);
     assert_eq!(suite.one().renew(&holder).await.unwrap(), Renewal::Lost);
     let never_begun = Holder::new("never-begun");

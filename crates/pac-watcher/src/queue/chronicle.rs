@@ -214,3 +214,30 @@ impl Kept {
         Happened::Released { why: shortened(&end.to_string()), by_operator, held_for }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_written_is_yet_to_be_written() {
+        let chronicle = Chronicle::new(News::default());
+        let key = |name: &str| RepositoryKey::new("ns", name).unwrap();
+        let run = RunKey::new("ns", "a", "1").unwrap();
+        for name in ["one", "two"] {
+            chronicle.started(&key(name), &run);
+            chronicle.take_up(&key(name), None);
+        }
+        let unwritten = chronicle.unwritten();
+        assert_eq!(unwritten.len(), 2);
+        // The store took one of them, and then it was away, or this watcher led no more.
+        let (first, past) = &unwritten[0];
+        chronicle.written(first, past);
+        let rest: Vec<RepositoryKey> = chronicle.unwritten().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(rest, [unwritten[1].0.clone()]);
+        chronicle.started(first, &run);
+        assert_eq!(chronicle.unwritten().len(), 2, "what happened since is news");
+        chronicle.written(first, past);
+        assert_eq!(chronicle.unwritten().len(), 2, "what was written was older");
+    }
+}

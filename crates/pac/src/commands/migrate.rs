@@ -120,18 +120,17 @@ impl Store {
 /// What a store has; an error if a watcher is at work on it.
 async fn look(driver: &dyn Driver, force: bool) -> Result<Vec<Row>, Failure> {
     let explain = |error| failure(with_causes(&error));
+    if let (Some(watcher), false) = (driver.holders().await.map_err(explain)?.first(), force) {
+        return Err(failure(format!(
+            "watcher {watcher} is at work on {name}: stop it first, or change concurrency-driver in the ConfigMap and let it move \
+             over by itself. One that was killed counts for as long as its lease lasts ({name}-lease-ttl); --force goes on all \
+             the same",
+            name = driver.name()
+        )));
+    }
     let mut rows = Vec::new();
     for repository in driver.repositories().await.map_err(explain)?.keys {
         let snapshot = driver.load(&repository, Window::First(0)).await.map_err(explain)?;
-        let alive = snapshot.slots.values().find(|slot| !slot.lapsed);
-        if let (Some(slot), false) = (alive, force) {
-            return Err(failure(format!(
-                "watcher {} is at work on {}: stop it first, or change concurrency-driver in the ConfigMap and let it move \
-                 over by itself; --force goes on all the same",
-                slot.holder,
-                driver.name()
-            )));
-        }
         if !snapshot.slots.is_empty() || snapshot.waiting_count > 0 {
             rows.push(Row { repository, slots: snapshot.slots.len(), waiting: snapshot.waiting_count });
         }

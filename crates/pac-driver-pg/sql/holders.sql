@@ -1,0 +1,1 @@
+SELECT holder FROM pac_concurrency.leases WHERE expires_at > now()
