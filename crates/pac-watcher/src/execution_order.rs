@@ -75,6 +75,12 @@ mod tests {
     }
 
     #[test]
+    fn a_run_named_twice_has_the_first_of_its_places() {
+        assert_eq!(place("ns/a,ns/b,ns/a", "ns", "a").unwrap().unwrap().position, 0);
+        assert_eq!(place("ns/b,ns/a,ns/a", "ns", "a").unwrap().unwrap().position, 1);
+    }
+
+    #[test]
     fn runs_of_one_event_share_it() {
         let event = |name| place("ns/a,ns/b", "ns", name).unwrap().unwrap().event;
         assert_eq!(event("a"), event("b"));

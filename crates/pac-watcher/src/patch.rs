@@ -56,9 +56,9 @@ pub async fn start(client: &Client, run: &RunKey) -> StartOutcome {
         Ok(()) => StartOutcome::Started,
         Err(Failure::Answer(status)) => match status.code {
             // A failed test is 422, and so may be other things; a missing run is 404. What it is, a read tells.
-            404 | 409 | 422 => StartOutcome::LookAgain(answered(&status)),
+            404 | 422 => StartOutcome::LookAgain(answered(&status)),
             400 | 403 | 405 | 406 | 413 | 415 => StartOutcome::Refused(status.message.clone()),
-            // Not this run's fault, or nobody knows whether it took effect.
+            // Not this run's fault (409: others wrote it just then), or nobody knows whether it took effect.
             _ => StartOutcome::Failed(answered(&status)),
         },
         Err(Failure::NoAnswer(why)) => StartOutcome::Unknown(why),

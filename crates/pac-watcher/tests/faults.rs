@@ -316,6 +316,19 @@ async fn the_ports_tell_what_is_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_is_no_refusal() {
+    let world = World::new().await;
+    let Some(faults) = world.cluster.faults() else { return };
+    let conflict = FaultAction::Error { status: 409, reason: "Conflict".into(), message: "try again".into() };
+    let struck = faults.add(FaultRule::new(conflict).verb("patch").resource("pipelineruns").name("a").times(1));
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.struck(struck).await;
+    world.running(&["a"]).await;
+    assert_eq!(world.watcher().log_count("can't be started"), 0, "P3: a refusal would have b pass it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_can_not_be_read_keeps_its_slot_and_is_nobody_elses_trouble() {
     let world = World::new().await;
     world.repository("repo", Some(1)).await;

@@ -109,6 +109,22 @@ async fn a_running_run_that_is_cancelled_keeps_its_slot_until_it_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_moves_to_another_repository_frees_its_slot_here_and_counts_there() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.repository("other", Some(1)).await;
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a"]).await;
+    world.annotate("a", "pipelinesascode.tekton.dev/repository", "other").await;
+    world.running(&["a", "b"]).await;
+    world.event("other", &["c"]).await;
+    world.settled().await;
+    assert!(world.recorder.now()["c"].is_pending(), "P1");
+    world.finish("a").await;
+    world.running(&["b", "c"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_running_run_that_is_deleted_frees_its_slot_when_it_is_gone() {
     let world = World::new().await;
     world.repository("repo", Some(1)).await;

@@ -357,15 +357,4 @@ fn put(set: &mut BTreeSet<Arc<str>>, name: &Arc<str>, belongs: bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::index::tests::view;
-
-    /// A repository of which one run is shown, in `phase`.
-    pub(super) fn shown(phase: Phase) -> (RepositoryState, RunKey, Instant) {
-        let (mut state, view, now) = (RepositoryState::default(), view(phase), Instant::now());
-        let run = view.key.clone();
-        state.apply_run(view, now, Duration::ZERO);
-        (state, run, now)
-    }
-}
+mod tests;

@@ -1,0 +1,152 @@
+//! What is known of the runs of one repository, and what becomes of it.
+
+use pac_concurrency::{Entry, Holder, Version};
+
+use super::*;
+use crate::convert::FinalState;
+use crate::execution_order::EventPlace;
+use crate::index::Confirmed;
+use crate::index::tests::view;
+
+/// A repository of which one run is shown, in `phase`.
+pub(super) fn shown(phase: Phase) -> (RepositoryState, RunKey, Instant) {
+    let (mut state, view, now) = (RepositoryState::default(), view(phase), Instant::now());
+    let run = view.key.clone();
+    state.apply_run(view, now, Duration::ZERO);
+    (state, run, now)
+}
+
+fn limit(number: u32) -> Limit {
+    Limit::effective(Some(number.into()), None)
+}
+
+/// What is decided where the store has nothing but a slot for `run`.
+fn decided(state: &mut RepositoryState, run: &RunKey, now: Instant) -> Plan {
+    let entry = Entry::new(run.clone(), OrderKey::alone(0));
+    let slot = Slot { entry, holder: Holder::new("us"), lapsed: false };
+    let snapshot = Snapshot { version: Version::new(1), slots: [(run.clone(), slot)].into(), ..Snapshot::empty() };
+    state.decide(limit(1), Scope::Head, &snapshot, &|_| Standing::Mine, now)
+}
+
+fn named(name: &str, uid: &str, phase: Phase) -> RunView {
+    RunView { key: RunKey::new("ns", name, uid).unwrap(), ..view(phase) }
+}
+
+#[test]
+fn a_namesake_replaced_is_over_and_its_slot_is_freed() {
+    let (mut state, run, now) = shown(Phase::Running);
+    state.committed(&Plan { adopted: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() }, now);
+    state.apply_run(named("run", "another", Phase::Waiting), now, Duration::ZERO);
+    assert_eq!(decided(&mut state, &run, now).released, [run], "P5: a name is free once its object is gone");
+}
+
+#[test]
+fn a_run_found_done_does_not_run_because_the_watch_is_behind() {
+    let (mut state, run, now) = shown(Phase::Running);
+    let done = RunView { phase: Phase::Done(FinalState::Completed), ..view(Phase::Running) };
+    state.confirm(Confirmed::Is(done), now);
+    // An older version, which was on its way.
+    state.apply_run(RunView { begun: Some(3), ..view(Phase::Running) }, now, Duration::ZERO);
+    let plan = decided(&mut state, &run, now);
+    assert_eq!((plan.released, plan.adopted), (vec![run], vec![]));
+    assert_eq!(state.tally(now).running, 0);
+}
+
+#[test]
+fn a_run_that_was_only_not_to_run_counts_when_it_runs_after_all() {
+    for phase in [Phase::Withdrawn, Phase::Stopping] {
+        let (mut state, run, now) = shown(Phase::Waiting);
+        state.confirm(Confirmed::Is(view(phase)), now);
+        state.apply_run(view(phase), now, Duration::ZERO);
+        let later = now + Duration::from_secs(60);
+        state.confirm(Confirmed::Is(view(phase)), later);
+        assert_eq!(decided(&mut state, &run, later).released, std::slice::from_ref(&run));
+        state.apply_run(view(Phase::Running), later, Duration::ZERO);
+        let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, later);
+        assert_eq!(plan.adopted.len(), 1, "P1: {phase:?}");
+    }
+}
+
+#[test]
+fn a_run_that_moved_to_another_repository_and_back_is_not_over() {
+    let (mut state, run, now) = shown(Phase::Running);
+    state.committed(&Plan { adopted: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() }, now);
+    // It was away when it was read, and is back before the answer is taken in.
+    state.confirm(Confirmed::Elsewhere(run.clone()), now);
+    assert!(decided(&mut state, &run, now).released.is_empty(), "P1");
+    // It goes, the slot is asked about, and it comes back.
+    state.remove_run("ns/run");
+    state.confirm(Confirmed::Elsewhere(run.clone()), now);
+    assert_eq!(decided(&mut state, &run, now).released, std::slice::from_ref(&run));
+    state.apply_run(view(Phase::Running), now, Duration::ZERO);
+    assert!(decided(&mut state, &run, now).released.is_empty());
+}
+
+#[test]
+fn an_event_whose_first_run_is_gone_began_with_the_oldest_left() {
+    let mut state = RepositoryState::default();
+    let now = Instant::now();
+    let of_event = |name: &str, created: i64, position: u32| RunView {
+        created,
+        place: Some(EventPlace { event: 7, first: "gone".into(), position }),
+        ..named(name, name, Phase::Waiting)
+    };
+    state.apply_run(of_event("b", 11, 1), now, Duration::ZERO);
+    state.apply_run(of_event("c", 14, 2), now, Duration::ZERO);
+    state.note_limit(limit(1));
+    let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, now);
+    let began: Vec<i64> = plan.enqueued.iter().map(|entry| entry.order.event_created).collect();
+    assert_eq!(began, [11, 11], "P3");
+}
+
+#[test]
+fn a_final_state_that_could_not_be_written_is_looked_at_whatever_else_is() {
+    let (mut state, run, now) = shown(Phase::Done(FinalState::Completed));
+    state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, now);
+    for _ in 0..9 {
+        assert_eq!(state.take_done_runs(now + Duration::from_secs(60)).len(), 1);
+        let until = state.unmark(&run, now).unwrap();
+        // A pass for another reason, before it is due.
+        state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, now);
+        assert!(state.take_done_runs(now).is_empty());
+        assert_eq!(state.next_look(), Some(until), "P4");
+    }
+}
+
+#[test]
+fn an_unknown_or_refused_start_is_not_sent_again_at_once() {
+    let (mut state, run, now) = shown(Phase::Waiting);
+    assert!(state.begin_start(&run, now));
+    let until = state.doubt_start(&run, now).unwrap();
+    assert!(!state.begin_start(&run, now));
+    assert!(state.begin_start(&run, until));
+    let until = state.refuse_start(&run, "no", until).unwrap();
+    assert!(!state.begin_start(&run, until - Duration::from_millis(1)));
+    assert!(state.begin_start(&run, until));
+}
+
+#[test]
+fn what_is_being_started_counts_though_the_store_has_no_slot_for_it() {
+    let (mut state, run, now) = shown(Phase::Waiting);
+    state.note_limit(limit(1));
+    assert!(state.begin_start(&run, now));
+    state.apply_run(named("other", "other", Phase::Waiting), now - Duration::from_secs(10), Duration::ZERO);
+    let forgotten = |state: &mut RepositoryState, now| {
+        let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, now);
+        (plan.adopted.into_iter().map(|entry| entry.run).collect::<Vec<_>>(), plan.granted.len())
+    };
+    assert_eq!(forgotten(&mut state, now), (vec![run.clone()], 0), "P1");
+    // Nobody knows what became of it, for however long.
+    let until = state.doubt_start(&run, now).unwrap();
+    assert_eq!(forgotten(&mut state, until + Duration::from_secs(1)), (vec![run], 0), "P1");
+}
+
+#[test]
+fn a_refusal_after_a_claim_says_nothing_of_a_run_the_watch_does_not_show() {
+    let mut state = RepositoryState::default();
+    let (run, now) = (RunKey::new("ns", "unseen", "uid").unwrap(), Instant::now());
+    let entry = Entry::new(run.clone(), OrderKey::alone(0));
+    state.committed(&Plan { claimed: vec![entry], ..Plan::default() }, now);
+    assert!(state.may_be_started_by_another(&run, now), "P1");
+    assert!(!state.may_be_started_by_another(&run, now + ANOTHERS_START_LASTS));
+}
