@@ -13,6 +13,9 @@ pub struct Settings {
     pub enabled: bool,
     /// Whether metrics tell Repositories apart (`concurrency-repository-labels`).
     pub repository_labels: bool,
+    /// Whether PAC's watcher makes the Secrets with which runs clone their Git repositories: PAC's own setting
+    /// `secret-auto-create`, which is true unless its ConfigMap says otherwise.
+    pub pac_makes_secrets: bool,
     /// The chosen driver with its settings; checked even while the system is off.
     pub driver: DriverSettings,
 }

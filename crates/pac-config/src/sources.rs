@@ -69,6 +69,12 @@ impl Sources {
         self
     }
 
+    /// Whether PAC's own setting `key` is false. PAC checks its settings; what it wouldn't take counts as not there.
+    pub(crate) fn pac_says_no(&self, key: &str) -> bool {
+        let value = self.config.get(key).map(|given| given.bytes.trim_ascii().to_ascii_lowercase());
+        value.is_some_and(|value| matches!(value.as_slice(), b"false" | b"f" | b"0"))
+    }
+
     /// The decoded `data` of the Secret called `name` (`namespace/name`).
     #[must_use]
     pub fn with_secret<K, V>(mut self, name: &str, data: impl IntoIterator<Item = (K, V)>) -> Self

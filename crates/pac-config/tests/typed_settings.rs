@@ -34,7 +34,12 @@ fn nothing_set_is_off_and_memory() {
     let memory = MemorySettings { lease_ttl: Duration::from_mins(30) };
     assert_eq!(
         resolved.settings,
-        Settings { enabled: false, repository_labels: true, driver: DriverSettings::Memory(memory) }
+        Settings {
+            enabled: false,
+            repository_labels: true,
+            pac_makes_secrets: true,
+            driver: DriverSettings::Memory(memory)
+        }
     );
     assert!(resolved.warnings.is_empty());
     assert!(resolved.effective.iter().all(|row| row.origin.to_string() == "default"));
@@ -79,7 +84,12 @@ fn the_guides_postgresql_settings() {
     };
     assert_eq!(
         resolved.settings,
-        Settings { enabled: true, repository_labels: true, driver: DriverSettings::PostgreSql(expected) }
+        Settings {
+            enabled: true,
+            repository_labels: true,
+            pac_makes_secrets: true,
+            driver: DriverSettings::PostgreSql(expected)
+        }
     );
     assert_eq!(resolved.settings.driver.name(), "postgresql");
 }
@@ -282,4 +292,13 @@ fn ssl_modes_are_read_in_any_case() {
         assert_eq!(settings.ssl_mode, mode);
         assert_eq!(mode.name(), text.to_ascii_lowercase());
     }
+}
+
+#[test]
+fn pac_makes_secrets_unless_its_own_setting_says_otherwise() {
+    let makes = |data: &[(&str, &str)]| from_config_map(data).unwrap().settings.pac_makes_secrets;
+    assert!(makes(&[]));
+    assert!(makes(&[("secret-auto-create", "true")]));
+    assert!(!makes(&[("secret-auto-create", "false")]));
+    assert!(!makes(&[("secret-auto-create", " False\n")]));
 }

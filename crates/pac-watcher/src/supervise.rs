@@ -6,7 +6,6 @@
 //! and only then does the new engine begin: in between nobody is admitted.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -124,8 +123,7 @@ impl Supervisor {
             index: Arc::clone(&self.index),
             queue: Arc::new(WorkQueue::default()),
             health: Arc::clone(&self.health),
-            beside_pac: (self.engine.mode == Mode::Companion)
-                .then(|| BesidePac { makes_secrets: Arc::new(AtomicBool::new(true)) }),
+            beside_pac: (self.engine.mode == Mode::Companion).then(|| BesidePac { settings: settings.clone() }),
         };
         self.at_work.begin(&sink.queue);
         let watches = TaskTracker::new();

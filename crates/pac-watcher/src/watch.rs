@@ -7,12 +7,12 @@
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kube::api::Api;
 use kube::core::ObjectMeta;
 use kube::{Client, Resource};
 use pac_concurrency::{RepositoryKey, Scope};
+use pac_config::Settings;
 use pac_metrics::catalogue;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
@@ -41,8 +41,8 @@ pub struct Sink {
 /// What PAC's own watcher does, as far as it matters to this one.
 #[derive(Debug, Clone)]
 pub struct BesidePac {
-    /// Whether it makes the Secret with which a run clones its Git repository (PAC's setting `secret-auto-create`).
-    pub makes_secrets: Arc<AtomicBool>,
+    /// Say whether it makes the Secret with which a run clones its Git repository.
+    pub settings: tokio::sync::watch::Receiver<Arc<Settings>>,
 }
 
 /// Watches PipelineRuns that aren't history, for ever; `synced` becomes true with the first full list.
@@ -138,7 +138,7 @@ impl Sink {
         };
         match view {
             Ok(mut view) => {
-                let makes_secrets = |pac: &BesidePac| pac.makes_secrets.load(Ordering::Relaxed);
+                let makes_secrets = |pac: &BesidePac| pac.settings.borrow().pac_makes_secrets;
                 view.awaits_secret &= self.beside_pac.as_ref().is_some_and(makes_secrets);
                 view.open_to_pacs_queue &= self.beside_pac.is_some();
                 if let Some(complaint) = &view.complaint {

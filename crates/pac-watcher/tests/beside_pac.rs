@@ -116,6 +116,16 @@ async fn a_secret_that_never_comes_is_waited_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_pac_makes_no_secrets_none_is_waited_for() {
+    let world = World::beside_pac_with(bare(), json!({"secret-auto-create": "false"})).await;
+    world.repository("repo", Some(2)).await;
+    world.run_with("repo", "a", annotated(SECRET_CREATED, "false")).await;
+    let asked = std::time::Instant::now();
+    world.running(&["a"]).await;
+    assert!(asked.elapsed() < Duration::from_secs(14), "it would have been waited for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_holds_where_there_is_no_limit_is_left_alone() {
     let world = World::beside_pac(bare()).await;
     world.repository("unlimited", None).await;

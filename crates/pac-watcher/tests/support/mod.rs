@@ -71,8 +71,16 @@ impl World {
 
     /// A development cluster played like this, with a watcher beside PAC's.
     pub async fn beside_pac(options: Options) -> Self {
+        Self::beside_pac_with(options, json!({})).await
+    }
+
+    /// Likewise, with these in the ConfigMap, too.
+    pub async fn beside_pac_with(options: Options, settings: Value) -> Self {
         let cluster = Cluster::play(options).await;
         let mut world = Self::of(cluster, "test-beside-pac".to_owned()).await;
+        let mut all = json!({"concurrency-enabled": "true", "concurrency-driver": "memory"});
+        json_patch::merge(&mut all, &settings);
+        world.settings(all).await;
         world.watcher = Some(Watcher::start_beside_pac(world.cluster.kubeconfig_file()));
         world
     }
