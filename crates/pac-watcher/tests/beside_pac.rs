@@ -7,6 +7,7 @@ mod support;
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use pac_devcluster::verdict::VerdictOptions;
@@ -165,6 +166,9 @@ async fn a_repository_of_which_pacs_queue_may_start_runs_is_held() {
 
 /// Has the API server keep the order from PAC's own queue, as the manifests do.
 async fn keep_orders_from_pac(world: &World) {
+    let ours = json!({"metadata": {"name": "pac-concurrency"}, "data": {"concurrency-enabled": "true"}});
+    let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), "pipelines-as-code");
+    maps.create(&PostParams::default(), &serde_json::from_value(ours).unwrap()).await.unwrap();
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/companion-memory/execution-order-policy.yaml");
     let kinds = [
         ("MutatingAdmissionPolicy", "mutatingadmissionpolicies"),
