@@ -252,12 +252,14 @@ fn switched_off_it_tells_how_many_wait_for_it() {
 fn beside_pac_it_tells_what_pacs_queue_may_start() {
     let world = World::by_hand(&json!({"concurrency-driver": "memory"}));
     world.work(1, 4, 2);
-    let mut watcher = world.watcher_with("watcher", &["--mode", "companion"]);
-    watcher.becomes_ready(true);
-    // The policy would have hidden their order: it isn't there. Two were started.
-    let scrape = until_repo(&watcher, "open_to_pacs_queue_runs", &[], 2.0);
+    let watcher = world.watcher_with("watcher", &["--mode", "companion"]);
+    // The policy would have hidden their order: it isn't there, and their Repository is held.
+    let scrape = until_repo(&watcher, "open_to_pacs_queue_runs", &[], 4.0);
     assert!(scrape.checked().contains("pac_concurrency_open_to_pacs_queue_runs"));
-    until_repo(&watcher, "starts_total", &[], 2.0);
+    assert_eq!(of_repo(&scrape, "starts_total", &[]), 0.0);
+    (0..4).for_each(|number| world.hide_order(0, &format!("run-{number:03}")));
+    let scrape = until_repo(&watcher, "starts_total", &[], 2.0);
+    assert_eq!(scrape.value("pac_concurrency_open_to_pacs_queue_runs", &NAMED), None);
 }
 
 #[test]

@@ -62,14 +62,13 @@ fn every_query_is_answered_and_nothing_rings_under_load() {
 fn alerts_on_how_it_is_run_ring_when_the_thing_itself_happens() {
     let world = World::by_hand(&json!({"concurrency-driver": "memory"}));
     world.work(1, 3, 1);
-    let mut watcher = world.watcher_with("watcher", &["--mode", "companion"]);
-    watcher.becomes_ready(true);
+    let watcher = world.watcher_with("watcher", &["--mode", "companion"]);
     let scraper = Scraper::impatient(&[&watcher]);
-    // There is no policy that would hide the order from PAC's own queue.
+    // There is no policy that would hide the order from PAC's own queue, and the Repository is held.
     scraper.rings("CompanionWithoutPolicy", true);
     scraper.rings("OffWhileRunsWait", false);
     // With the order under our name they wait for nobody but us.
-    ["run-001", "run-002"].iter().for_each(|name| world.hide_order(0, name));
+    (0..3).for_each(|number| world.hide_order(0, &format!("run-{number:03}")));
     scraper.rings("CompanionWithoutPolicy", false);
     world.settings(&json!({"concurrency-enabled": "false"}));
     scraper.rings("OffWhileRunsWait", true);
