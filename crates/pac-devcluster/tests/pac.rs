@@ -220,7 +220,7 @@ async fn a_policy_keeps_the_order_from_its_queue() {
         let document: Value = document;
         cluster.store().create(plural, "", document).unwrap();
     }
-    let settings = json!({ "metadata": { "name": "pipelines-as-code" }, "data": { "concurrency-enabled": "true" } });
+    let settings = json!({ "metadata": { "name": "pac-concurrency" }, "data": { "concurrency-enabled": "true" } });
     cluster.store().create("configmaps", "pipelines-as-code", settings).unwrap();
     pac(&cluster).push(event(&["one"])).await.unwrap();
     let run = cluster.store().get("pipelineruns", "ci", "one").unwrap();

@@ -16,6 +16,8 @@ use super::{Watcher, eventually};
 const STATE: &str = "pipelinesascode.tekton.dev/state";
 /// Keeps PAC's own queue away from what it makes.
 const POLICY: &str = include_str!("../../../../config/companion-memory/execution-order-policy.yaml");
+/// The ConfigMap in which the policy looks whether the system is on.
+const POLICYS_SETTINGS: &str = "pac-concurrency";
 const SETTINGS: &str = "pipelines-as-code";
 /// Runs of one webhook event.
 const EVENT: usize = 4;
@@ -47,6 +49,7 @@ impl World {
             let plural = plural.strip_suffix('y').map_or_else(|| format!("{plural}s"), |stem| format!("{stem}ies"));
             world.cluster.store().create(&plural, "", object).unwrap();
         }
+        world.other_settings(POLICYS_SETTINGS, settings);
         world
     }
 
