@@ -65,24 +65,6 @@ impl Etcd {
         self.server.take().map_or(Ok(()), |mut server| server.kill_group())
     }
 
-    /// Freezes the server: its connections stay, and nothing is answered.
-    ///
-    /// # Errors
-    ///
-    /// If it could not be told to.
-    pub fn freeze(&self) -> Result<()> {
-        self.server.as_ref().map_or(Ok(()), |server| server.signal_group("STOP"))
-    }
-
-    /// Lets a frozen server go on.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::freeze`].
-    pub fn go_on(&self) -> Result<()> {
-        self.server.as_ref().map_or(Ok(()), |server| server.signal_group("CONT"))
-    }
-
     /// Runs etcdctl with `arguments`; what it answers.
     ///
     /// # Errors

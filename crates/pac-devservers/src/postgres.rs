@@ -118,24 +118,6 @@ impl Postgres {
         self.server.take().map_or(Ok(()), |mut server| server.kill_group())
     }
 
-    /// Freezes the server: its connections stay, and nothing is answered.
-    ///
-    /// # Errors
-    ///
-    /// If it could not be told to.
-    pub fn freeze(&self) -> Result<()> {
-        self.server.as_ref().map_or(Ok(()), |server| server.signal_group("STOP"))
-    }
-
-    /// Lets a frozen server go on.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::freeze`].
-    pub fn go_on(&self) -> Result<()> {
-        self.server.as_ref().map_or(Ok(()), |server| server.signal_group("CONT"))
-    }
-
     /// Where clients connect, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port

@@ -94,16 +94,6 @@ impl Child {
         Ok(())
     }
 
-    /// Sends `signal`, as `kill` names it, to it and whatever it started: STOP freezes them all, CONT lets them go on.
-    ///
-    /// # Errors
-    ///
-    /// If there is no `kill`.
-    pub fn signal_group(&self, signal: &str) -> Result<()> {
-        Command::new("kill").args(["-s", signal, "--", &format!("-{}", self.process.id())]).status()?;
-        Ok(())
-    }
-
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()

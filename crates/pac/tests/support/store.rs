@@ -60,20 +60,6 @@ impl Store {
         }
     }
 
-    pub(crate) fn freeze(&self) {
-        match self {
-            Self::Postgres(server) => server.freeze().unwrap(),
-            Self::Etcd(server) => server.freeze().unwrap(),
-        }
-    }
-
-    pub(crate) fn go_on(&self) {
-        match self {
-            Self::Postgres(server) => server.go_on().unwrap(),
-            Self::Etcd(server) => server.go_on().unwrap(),
-        }
-    }
-
     pub(crate) fn restart(&mut self) {
         match self {
             Self::Postgres(server) => server.restart().unwrap(),
