@@ -44,6 +44,8 @@ struct Failing {
     last: Instant,
     why: String,
     is_told: bool,
+    /// Whether the store was away since: that explains it.
+    is_explained: bool,
 }
 
 /// A repository to be told of: with why, and whether it fails or is fine again.
@@ -60,7 +62,11 @@ impl StoreHealth {
     /// fails, it is that: the same outage looks different to each.
     pub(super) fn note_call(&mut self, call: StoreCall, outcome: Result<(), String>) -> Option<&str> {
         match outcome {
-            Ok(()) => drop(self.calls.remove(&call)),
+            Ok(()) => {
+                if self.calls.remove(&call).is_some() && self.calls.is_empty() {
+                    self.repositories.values_mut().for_each(|failing| failing.is_explained = true);
+                }
+            }
             Err(why) => drop(self.calls.insert(call, why)),
         }
         self.told = self.told.filter(|told| self.calls.contains_key(told)).or(self.calls.keys().next().copied());
@@ -79,10 +85,11 @@ impl StoreHealth {
             last: now,
             why: String::new(),
             is_told: false,
+            is_explained: false,
         });
         failing.is_told &= failing.why == why;
         failing.times += 1;
-        (failing.last, failing.why) = (now, why);
+        (failing.last, failing.why, failing.is_explained) = (now, why, false);
         now + backoff::wait(FAILED_WAIT, FAILED_WAIT_MOST, failing.times - 1)
     }
 
@@ -96,7 +103,8 @@ impl StoreHealth {
         if !self.calls.is_empty() {
             return Vec::new();
         }
-        let untold = self.repositories.iter_mut().filter(|(_, failing)| !failing.is_told && failing.last <= began);
+        let is_untold = |failing: &Failing| !failing.is_told && !failing.is_explained && failing.last <= began;
+        let untold = self.repositories.iter_mut().filter(|(_, failing)| is_untold(failing));
         let told = untold.map(|(repository, failing)| {
             failing.is_told = true;
             Failure { repository: repository.clone(), why: failing.why.clone() }
@@ -140,6 +148,8 @@ mod tests {
         health.note_call(StoreCall::Check, failed("refused"));
         assert_eq!(health.take_untold(now), []);
         health.note_call(StoreCall::Check, Ok(()));
+        assert_eq!(health.take_untold(now), [], "the outage explains it");
+        health.note_failure(&key("a"), "locked".to_owned(), now);
         assert_eq!(health.take_untold(now - Duration::from_secs(1)), [], "asked before it failed");
         let told = || Failure { repository: key("a"), why: "locked".to_owned() };
         assert_eq!(health.take_untold(now), [told()]);
