@@ -1,8 +1,8 @@
 //! The watches: what the API server shows goes into the index, and the repositories it touches into the queue of work.
 //!
-//! What is listed and watched, and whether it is heard at all, [`list_watch`](crate::list_watch) sees to. An object that can't be read is reported with its name
-//! and skipped; the stream goes on (P10). What a list no longer shows is taken out of the index, which by itself frees
-//! nothing (P5).
+//! What is listed and watched, and whether it is heard at all, `list_watch` sees to. An object that can't be read is
+//! reported with its name and skipped; the stream goes on (P10). What a list no longer shows is taken out of the index,
+//! which by itself frees nothing (P5).
 
 use std::collections::HashSet;
 use std::fmt::Debug;

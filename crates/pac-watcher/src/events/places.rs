@@ -24,7 +24,7 @@ const IN_A_ROUND: usize = 150;
 /// After so many rounds all are looked at, moved or not: the API server drops Events that are an hour old.
 const FULL_ROUND: usize = 40;
 
-/// See the [module](self).
+/// Tells runs that wait where in their queue they are, anew as it moves.
 pub struct Places {
     /// How often they are told; of one run hardly more often than that.
     pub every: Duration,
