@@ -74,8 +74,18 @@ impl Engine {
     }
 
     async fn check_store(&self, began: Instant) {
-        // Within the driver's own deadline, and in its own words, which name the server and the settings.
-        let outcome = self.manager.check().await.map(|_| ()).map_err(|error| with_causes(&error));
+        // In the driver's own words, which name the server and the settings; but a deadline of its own may be long, and `/ready`
+        // is to tell the truth, and another watcher to take over, before that.
+        let patience = self.options.check_every * 2;
+        let outcome = match tokio::time::timeout(patience, self.manager.check()).await {
+            Ok(checked) => checked.map(|_| ()).map_err(|error| with_causes(&error)),
+            Err(_) => Err(format!(
+                "the store is unavailable: the {} server has not answered for {} s: is it frozen, or does something on the way \
+                 swallow what is sent?",
+                self.manager.driver_name(),
+                patience.as_secs()
+            )),
+        };
         let is_well = outcome.is_ok();
         self.note_answer(StoreCall::Check, began, outcome).await;
         if is_well && self.store_health().is_list_missing() {
