@@ -59,6 +59,8 @@ struct State {
     not_in_force: BTreeMap<NotInForce, Problem>,
     /// When each was last seen to work.
     worked: BTreeMap<Part, Instant>,
+    /// How many troubles of each are over.
+    overcome: BTreeMap<Part, u64>,
 }
 
 /// What is wrong with something, in its latest wording.
@@ -228,6 +230,7 @@ impl Health {
         let mut state = self.state();
         state.worked.insert(part, Instant::now());
         let Some(problem) = state.problems.remove(&part) else { return false };
+        *state.overcome.entry(part).or_default() += 1;
         // Whoever told what was wrong tells the end of it.
         let told_elsewhere = state.problems.values().any(|other| other.has_told(&problem.why));
         let how = if part == Part::Start { "done" } else { "fine again" };
@@ -275,6 +278,11 @@ impl Health {
         self.state().problems.contains_key(&part)
     }
 
+    /// How many troubles of `part` are over: more than before if one came and went between two looks.
+    pub fn overcome(&self, part: Part) -> u64 {
+        self.state().overcome.get(&part).copied().unwrap_or_default()
+    }
+
     /// What is wrong with `part`, if anything is.
     pub fn trouble_of(&self, part: Part) -> Option<String> {
         self.state().problems.get(&part).map(|problem| problem.why.clone())
@@ -315,7 +323,9 @@ mod tests {
         health.trouble(Part::Store, "connection refused");
         assert_eq!(health.problems_text(), ["store: connection refused"]);
         health.fine(Part::Store);
+        health.fine(Part::Store);
         assert!(health.problems_text().is_empty() && health.is_ready());
+        assert_eq!((health.overcome(Part::Store), health.overcome(Part::ApiServer)), (1, 0));
     }
 
     #[test]

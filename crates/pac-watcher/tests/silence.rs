@@ -155,8 +155,9 @@ async fn a_server_known_to_be_gone_is_found_again_at_once() {
     world.finish("a").await;
     // After so many failures the next try is 15 s off.
     faults.struck(lost, 8).await;
+    let closed = Instant::now();
     way.set(Passage::Closed);
-    world.watcher().ready(false).await;
+    notices(world.watcher(), closed, "watch of PipelineRuns").await;
     faults.clear();
     way.set(Passage::Open);
     let began = Instant::now();

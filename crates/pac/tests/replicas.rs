@@ -38,7 +38,7 @@ fn three_at_work_at_once_break_no_promise(store: &Store) {
     world.work(REPOSITORIES, 40, LIMIT);
     let mut watchers =
         ["one", "two", "three"].map(|identity| world.watcher_with(identity, &["--leader-elect", "false"]));
-    world.all_is_well(REPOSITORIES * 40, Duration::ZERO);
+    world.all_is_judged_well(REPOSITORIES * 40, world.verdict_options_of_several());
     let busy = watchers.iter().filter(|watcher| watcher.log().contains("acquired concurrency slot for")).count();
     assert!(busy >= 2, "{busy} of three admitted runs");
     let begun = watchers.each_ref().map(|watcher| watcher.log().matches("admitting PipelineRuns").count());
@@ -63,9 +63,7 @@ fn one_that_sees_everything_late_breaks_no_promise(store: &Store) {
         std::thread::sleep(Duration::from_millis(500)); // it catches up, and takes part
     }
     // The late one's starts are overtaken by those of the others.
-    let later = Duration::from_secs(5);
-    let options = VerdictOptions { in_flight: later, side_by_side: later, ..world.verdict_options(Duration::ZERO) };
-    world.all_is_judged_well(REPOSITORIES * waves * 4, options);
+    world.all_is_judged_well(REPOSITORIES * waves * 4, world.verdict_options_of_several());
     assert!(late.log().contains("read a run live"), "the late one never missed a run");
     prompt.iter_mut().chain([&mut late]).for_each(Watcher::stop);
 }

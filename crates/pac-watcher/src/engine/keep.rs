@@ -127,12 +127,11 @@ impl Engine {
     /// Tries everything again as soon as PipelineRuns are watched again: what failed meanwhile waits for longer and longer.
     pub(super) async fn follow_api_server(self: Arc<Self>) {
         let mut news = self.health.news();
-        loop {
-            let was_away = self.health.is_troubled(Part::RunWatch);
-            if news.changed().await.is_err() {
-                return;
-            }
-            if was_away && !self.health.is_troubled(Part::RunWatch) {
+        let mut outages = self.health.overcome(Part::RunWatch);
+        while news.changed().await.is_ok() {
+            // Both ends of a short outage are one piece of news, so that the outages are counted.
+            let before = std::mem::replace(&mut outages, self.health.overcome(Part::RunWatch));
+            if before != outages {
                 self.reads.forget_failures();
                 let now = Instant::now();
                 for repository in self.index.repositories() {

@@ -248,6 +248,12 @@ impl World {
         VerdictOptions { side_by_side, ..usual }
     }
 
+    /// The same where several watchers admit at once: which of them is first to send what it admitted is the machine's affair.
+    pub(crate) fn verdict_options_of_several(&self) -> VerdictOptions {
+        let as_long = Duration::from_secs(5);
+        VerdictOptions { in_flight: as_long, side_by_side: as_long, ..self.verdict_options(Duration::ZERO) }
+    }
+
     /// What the API server saw of a namespace's Repositories and runs, a line for each version.
     pub(crate) fn story(&self, namespace: &str) -> String {
         let is_told = |version: &Version| {
