@@ -26,7 +26,7 @@
 //!
 //! # Where to read
 //!
-//! The nouns first: [`key`], [`limit`], [`order`], [`lease`], [`slot`]. Then data in, data out: [`snapshot`], [`mod@plan`],
+//! [`protocol`] first: who may start which run, and when. The nouns then: [`key`], [`limit`], [`order`], [`lease`], [`slot`]. Then data in, data out: [`snapshot`], [`mod@plan`],
 //! [`delta`]. Then the two that act: [`driver`], the contract with a store, and [`manager`], its only caller. The suite in
 //! `conformance` (feature of that name) says what a driver must prove.
 //!
@@ -49,6 +49,7 @@ pub mod manager;
 mod metrics;
 pub mod order;
 pub mod plan;
+pub mod protocol;
 pub mod relocate;
 pub mod slot;
 pub mod snapshot;

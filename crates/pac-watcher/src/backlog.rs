@@ -14,6 +14,7 @@ use axum::http::header::ACCEPT;
 use kube::api::ListParams;
 use kube::core::Request;
 use kube::{Client, Resource};
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -25,7 +26,6 @@ use crate::api::labels::{EXECUTION_ORDER, EXECUTION_ORDER_KEPT, QUEUED, STATE};
 use crate::at_work::AtWork;
 use crate::error::with_causes;
 use crate::options::Mode;
-use crate::patch::REQUEST_DEADLINE;
 
 /// How often to ask: an API server without a cache for it reads all PipelineRuns to find those that are queued.
 const LOOK_EVERY: Duration = Duration::from_mins(2);

@@ -29,21 +29,21 @@ use crate::error::with_causes;
 /// The Lease's name, in PAC's namespace.
 pub const LEASE_NAME: &str = "pac-concurrency-watcher";
 
-/// How leadership is kept.
+/// How leadership is kept. Its times are derived from one, so that none can be set that contradicts another.
 #[derive(Debug, Clone)]
 pub struct LeaderOptions {
     /// The Lease's namespace.
-    pub namespace: String,
+    namespace: String,
     /// Who this watcher is. No two may be the same.
-    pub identity: String,
+    identity: String,
     /// How long a leader that is gone is waited for.
-    pub lease_duration: Duration,
+    lease_duration: Duration,
     /// How long a leader goes on leading without having renewed; less than `lease_duration`.
-    pub renew_deadline: Duration,
+    renew_deadline: Duration,
     /// How often to renew, or to look.
-    pub retry_every: Duration,
+    retry_every: Duration,
     /// How long a leader goes on leading that can't admit.
-    pub unfit_for: Duration,
+    unfit_for: Duration,
 }
 
 /// Takes part in the election for ever; `leading` says whether this watcher leads. Ends when the sender's receivers do.

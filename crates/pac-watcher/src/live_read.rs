@@ -4,13 +4,13 @@ use std::fmt;
 
 use kube::api::Api;
 use kube::{Client, Resource};
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_concurrency::{RepositoryKey, RunKey};
 
 use crate::api::{PipelineRun, Readable};
 use crate::convert;
 use crate::error::with_causes;
 use crate::index::Confirmed;
-use crate::patch::REQUEST_DEADLINE;
 
 /// Why it can't be told what became of a run.
 #[derive(Debug)]

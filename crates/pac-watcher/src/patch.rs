@@ -11,15 +11,13 @@ use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Error};
 use pac_concurrency::RunKey;
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use serde_json::Value;
 
 use crate::api::PipelineRun;
 use crate::api::labels::{STARTED, STATE};
 use crate::convert::FinalState;
 use crate::error::{answered, with_causes};
-
-/// Longest one request to the API server may take.
-pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long what nobody waits for, Events and final states, is kept back: when many slots become free in one moment, the API
 /// server has the starts to do first.

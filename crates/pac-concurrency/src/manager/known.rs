@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::info;
@@ -11,6 +10,7 @@ use tracing::info;
 use crate::key::{RepositoryKey, RunKey};
 use crate::lease::Holder;
 use crate::metrics;
+use crate::protocol::STALL_AFTER;
 use crate::slot::{Slot, Standing};
 use crate::snapshot::{Snapshot, Version};
 
@@ -61,7 +61,6 @@ impl Known {
         &'a mut self,
         snapshot: &Snapshot,
         holder: &'a Holder,
-        stall_after: Duration,
         all: &KnownRepositories,
     ) -> Standings<'a> {
         let foreign = |slot: &Slot| slot.holder != *holder;
@@ -76,7 +75,7 @@ impl Known {
         for (run, slot) in snapshot.slots.iter().filter(|(_, slot)| foreign(slot)) {
             self.foreign_since.entry(run.clone()).or_insert_with(|| (slot.holder.clone(), now));
         }
-        let stalled_before = if all.is_taking_over(now) { Some(now) } else { now.checked_sub(stall_after) };
+        let stalled_before = if all.is_taking_over(now) { Some(now) } else { now.checked_sub(STALL_AFTER) };
         Standings { holder, foreign_since: &self.foreign_since, stalled_before }
     }
 

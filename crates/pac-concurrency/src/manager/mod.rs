@@ -16,9 +16,9 @@
 //!
 //! # Standing
 //!
-//! A slot of another holder is left to it, until its lease lapses or until it failed to start its run for
-//! [`ManagerOptions::stall_after`], counted since *this* process saw the slot (P9). Then it is claimed by a commit of its
-//! own, which the old holder can't have missed when it next acts. Only the holder gives a slot back.
+//! A slot of another holder is left to it, until its lease lapses or until it failed to start its run for [`STALL_AFTER`],
+//! counted since *this* process saw the slot (P9). Then it is claimed by a commit of its own, which the old holder can't have
+//! missed when it next acts. Only the holder gives a slot back. The whole protocol: [`crate::protocol`].
 
 mod beside;
 mod known;
@@ -41,6 +41,7 @@ use crate::key::{RepositoryKey, RunKey};
 use crate::lease::Holder;
 use crate::metrics::{self, DriverCall};
 use crate::plan::Plan;
+use crate::protocol::{LEASE_RENEWED, STALL_AFTER};
 use crate::snapshot::{Snapshot, Version, Window};
 
 pub use known::Standings;
@@ -55,9 +56,6 @@ pub struct ManagerOptions {
     pub identity: String,
     /// How many waiting entries to load and remember per repository.
     pub window: usize,
-    /// How long another living watcher has to start a run it has a slot for. Longer than the 15 s for which, having claimed that slot
-    /// itself, it knows nothing of its former holder's start: else two watchers could claim it from each other for ever.
-    pub stall_after: Duration,
     /// How often to load and decide again within one pass before leaving it to the next.
     pub attempts: u32,
 }
@@ -108,7 +106,7 @@ pub type Decide<'a> = &'a (dyn Fn(&Snapshot, Scope, &Standings<'_>) -> Plan + Se
 impl ManagerOptions {
     /// The defaults, for a watcher called `identity`.
     pub fn new(identity: impl Into<String>) -> Self {
-        Self { identity: identity.into(), window: 128, stall_after: Duration::from_secs(20), attempts: 8 }
+        Self { identity: identity.into(), window: 128, attempts: 8 }
     }
 }
 
@@ -144,7 +142,7 @@ impl Manager {
 
     /// How often [`Manager::keep_term`] wants to be called.
     pub fn renewal_interval(&self) -> Duration {
-        self.driver.lease_ttl() / 4
+        self.driver.lease_ttl() * LEASE_RENEWED / 100
     }
 
     /// Ends the term, so that another watcher takes the slots over at once. They count all the while.
@@ -155,7 +153,7 @@ impl Manager {
     /// To be called when this watcher has become the leader: the runs that other holders were given slots for and did not
     /// start are taken over at once, for as long as they'd otherwise have been waited for.
     pub fn take_over(&self) {
-        self.known.take_over(Instant::now() + self.options.stall_after);
+        self.known.take_over(Instant::now() + STALL_AFTER);
     }
 
     /// To be called when this watcher leads no more: what others have in hand is theirs again.
@@ -233,7 +231,7 @@ impl Manager {
                     loaded
                 }
             };
-            let standings = known.standings(&snapshot, holder, self.options.stall_after, &self.known);
+            let standings = known.standings(&snapshot, holder, &self.known);
             let plan = decide(&snapshot, scope, &standings);
             if plan.starved && !snapshot.whole {
                 window = Window::First(snapshot.waiting.len().max(self.options.window).saturating_mul(8));

@@ -14,6 +14,7 @@ use crate::driver::Driver;
 use crate::error::DriverError;
 use crate::lease::{Holder, Renewal};
 use crate::metrics;
+use crate::protocol::LEASE_TRUSTED;
 
 /// What came of keeping the term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ struct State {
 impl Term {
     pub(super) fn new(identity: &str, lease_ttl: Duration) -> Self {
         let state = State { holder: Holder::new(identity), trusted_until: None, ended: false };
-        Self { identity: identity.to_owned(), trusted_for: lease_ttl * 3 / 4, state: Mutex::new(state) }
+        Self { identity: identity.to_owned(), trusted_for: lease_ttl * LEASE_TRUSTED / 100, state: Mutex::new(state) }
     }
 
     pub(super) fn holder(&self) -> Holder {

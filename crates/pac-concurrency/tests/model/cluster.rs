@@ -2,15 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
-use std::time::Duration;
 
+use pac_concurrency::protocol::FORMER_START_LASTS;
 use pac_concurrency::{Entry, Limit, Manager, ManagerOptions, OrderKey, RunKey, Seen};
 use pac_driver_mem::MemDriver;
 use tokio::time::Instant;
-
-pub(crate) const STALL_AFTER: Duration = Duration::from_secs(20);
-/// How long a start may be on its way, at the most.
-pub(crate) const START_LASTS: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -85,7 +81,7 @@ impl Cluster {
 
 impl Watcher {
     pub(crate) async fn new(store: &MemDriver, cluster: &Cluster) -> Self {
-        let options = ManagerOptions { window: 3, stall_after: STALL_AFTER, ..ManagerOptions::new("model") };
+        let options = ManagerOptions { window: 3, ..ManagerOptions::new("model") };
         let manager = Manager::new(std::sync::Arc::new(store.peer()), options);
         manager.keep_term().await.unwrap();
         Self {
@@ -132,7 +128,7 @@ impl Watcher {
     }
 
     pub(crate) fn another_may_start(&self, run: &RunKey) -> bool {
-        self.claimed.get(run).is_some_and(|claimed| claimed.elapsed() < START_LASTS)
+        self.claimed.get(run).is_some_and(|claimed| claimed.elapsed() < FORMER_START_LASTS)
     }
 
     pub(crate) fn entries(&self, wanted: &[Seen]) -> Vec<Entry> {

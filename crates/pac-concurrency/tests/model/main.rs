@@ -12,7 +12,8 @@ mod cluster;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cluster::{Cluster, Phase, START_LASTS, Watcher, entry};
+use cluster::{Cluster, Phase, Watcher, entry};
+use pac_concurrency::protocol::FORMER_START_LASTS;
 use pac_concurrency::{
     Delta, Driver, Holder, Observation, RepositoryKey, RunKey, Scope, Seen, Snapshot, Version, Window, plan,
 };
@@ -98,7 +99,7 @@ impl Simulation {
                 self.arrive(at).await;
             }
         }
-        tokio::time::advance(START_LASTS / 2).await;
+        tokio::time::advance(FORMER_START_LASTS / 2).await;
         self.watchers[number].held_back.clear();
         for watcher in &self.watchers {
             watcher.manager.keep_term().await.unwrap();

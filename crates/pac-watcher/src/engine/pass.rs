@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use pac_concurrency::protocol::FOREIGN_LOOK;
 use pac_concurrency::{DriverError, Passed, RepositoryKey, RunKey, Scope, Snapshot, Standings};
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
@@ -18,9 +19,6 @@ use crate::index::{Confirmed, End};
 use crate::live_read::{self, Untold};
 use crate::options::Mode;
 use crate::patch;
-
-/// How soon to look again at a run another watcher has yet to start.
-const FOREIGN_LOOK: Duration = Duration::from_secs(5);
 
 /// How soon to look again at a repository that others change all the time.
 const CONFLICT_WAIT: Duration = Duration::from_millis(100);

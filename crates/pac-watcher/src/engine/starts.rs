@@ -1,7 +1,7 @@
 //! Starting runs that hold a slot.
 //!
 //! A start is sent at once after the pass that proved the slot ours, or not at all: another watcher that claims the slot gives
-//! it to nobody else for longer than a start may be under way (see [`pac_concurrency::manager`]).
+//! it to nobody else for longer than a start may be under way (see [`pac_concurrency::protocol`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
+use pac_concurrency::protocol::PROOF_LASTS;
 use pac_concurrency::{RepositoryKey, RunKey, Scope};
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
@@ -20,10 +21,6 @@ use crate::health::Part;
 use crate::index::Confirmed;
 use crate::live_read;
 use crate::patch::{self, StartOutcome};
-
-/// How old the proof of a slot may be when its run's start is sent. With the request's own deadline it stays below the time
-/// another watcher leaves a slot alone.
-const PROOF_LASTS: Duration = Duration::from_secs(4);
 
 /// How long the next run of a repository waits for the answer to the start before it. Starts are sent in queue order, one
 /// after the other, so that whoever watches the cluster sees them in that order (P3); but a slow one doesn't hold up the

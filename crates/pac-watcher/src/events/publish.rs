@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_metrics::catalogue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +26,7 @@ use crate::api::{PipelineRun, Repository};
 use crate::backoff;
 use crate::error::{answered, with_causes};
 use crate::index::Index;
-use crate::patch::{REQUEST_DEADLINE, STARTS_FIRST};
+use crate::patch::STARTS_FIRST;
 
 /// Who says so.
 const REPORTER: &str = "pac-concurrency-watcher";

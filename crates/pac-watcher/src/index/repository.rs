@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pac_concurrency::protocol::FORMER_START_LASTS;
 use pac_concurrency::{Limit, Observation, OrderKey, Plan, RunKey, Scope, Seen, Slot, Snapshot, Standing, plan};
 use tokio::time::Instant;
 
@@ -25,9 +26,6 @@ use super::OwnLimit;
 use super::run::{Mark, Run, StartState};
 use super::runs::Runs;
 use crate::convert::{Phase, RepositoryMetadata, RunView};
-
-/// How long after a slot was claimed its former holder's start may still arrive: longer than one may be under way.
-const ANOTHERS_START_LASTS: Duration = Duration::from_secs(15);
 
 /// One repository's runs, and what its next pass needs to know of them.
 #[derive(Debug)]
@@ -276,7 +274,7 @@ impl RepositoryState {
             self.on_run(&entry.run, |run| run.stored = Some(entry.order));
         }
         for entry in &plan.claimed {
-            self.claimed.insert(entry.run.clone(), now + ANOTHERS_START_LASTS);
+            self.claimed.insert(entry.run.clone(), now + FORMER_START_LASTS);
             self.on_run(&entry.run, Run::claim);
         }
         for run in &plan.released {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pac_concurrency::OrderKey;
+use pac_concurrency::protocol::STOPPING_LASTS;
 use tokio::time::Instant;
 
 use crate::backoff;
@@ -17,9 +18,6 @@ const UNKNOWN_WAIT_MOST: Duration = Duration::from_secs(15);
 /// First wait after a final state that could not be written; doubles with each further one.
 const UNMARKED_WAIT: Duration = Duration::from_millis(100);
 const UNMARKED_WAIT_MOST: Duration = Duration::from_secs(15);
-/// How long a run that was asked to stop gracefully before it was started is given to begin with its last tasks. Tekton does at
-/// once, where it is there at all; what begins later is counted, too, from then on.
-const STOPPING_LASTS: Duration = Duration::from_secs(30);
 /// How long a run is kept waiting for the Secret that PAC's watcher makes for it. Runs of PAC's own queue find it there; in a
 /// burst it takes seconds, and where PAC's watcher is away a start without it is better than none.
 const SECRET_WITHIN: Duration = Duration::from_secs(15);

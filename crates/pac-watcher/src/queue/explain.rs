@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 use kube::api::Api;
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_concurrency::{Limit, RepositoryKey};
 use tokio::time::Instant;
 
@@ -15,7 +16,6 @@ use crate::convert::{self, ConvertError, FinalState, Phase};
 use crate::error::with_causes;
 use crate::health::Part;
 use crate::index::{Shown, ShownRun, StartState};
-use crate::patch::REQUEST_DEADLINE;
 
 /// An answer, in a word and in a sentence.
 type Verdict = (Answer, String);

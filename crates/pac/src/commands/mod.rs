@@ -11,7 +11,7 @@ mod settings;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pac_watcher::patch::REQUEST_DEADLINE;
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_watcher::{SettingsPlace, WatcherOptions};
 
 use crate::cli::{Mode, Place, Run};

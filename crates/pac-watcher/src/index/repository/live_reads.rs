@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pac_concurrency::protocol::LIVE_READ_STANDS;
 use tokio::time::Instant;
 
 use super::shown::OverBy;
@@ -9,8 +10,6 @@ use super::{Phase, RepositoryState, StartState};
 use crate::index::Confirmed;
 use crate::index::run::Run;
 
-/// How long a live read stands for a run the watch doesn't show.
-const LIVE_READ_STANDS: Duration = Duration::from_secs(30);
 // === impl RepositoryState ===
 
 impl RepositoryState {

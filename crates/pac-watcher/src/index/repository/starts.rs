@@ -1,16 +1,12 @@
 //! What became of our own starts, as their requests are answered.
 
-use std::time::Duration;
-
 use pac_concurrency::RunKey;
+use pac_concurrency::protocol::UNSTARTED_STANDS;
 use tokio::time::Instant;
 
 use super::RepositoryState;
 use crate::index::StartState;
 use crate::index::run::Run;
-
-/// How long a live read stands for a run being pending: long enough for the pass that asked.
-const UNSTARTED_STANDS: Duration = Duration::from_secs(2);
 
 // === impl RepositoryState ===
 
@@ -86,9 +82,11 @@ impl RepositoryState {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use pac_concurrency::protocol::FORMER_START_LASTS;
     use pac_concurrency::{Entry, OrderKey, Plan};
 
-    use super::*;
     use crate::convert::Phase;
     use crate::index::repository::tests::shown;
 
@@ -109,7 +107,7 @@ mod tests {
         state.committed(&claimed, now);
         assert!(state.may_be_started_by_another(&run, now), "P1");
         assert!(state.note_unstarted(&run, now).is_some(), "what a live read told counts for nothing yet");
-        let later = now + Duration::from_secs(15);
+        let later = now + FORMER_START_LASTS;
         assert!(!state.may_be_started_by_another(&run, later));
         assert_eq!(state.note_unstarted(&run, later), None);
     }

@@ -148,5 +148,5 @@ fn a_refusal_after_a_claim_says_nothing_of_a_run_the_watch_does_not_show() {
     let entry = Entry::new(run.clone(), OrderKey::alone(0));
     state.committed(&Plan { claimed: vec![entry], ..Plan::default() }, now);
     assert!(state.may_be_started_by_another(&run, now), "P1");
-    assert!(!state.may_be_started_by_another(&run, now + ANOTHERS_START_LASTS));
+    assert!(!state.may_be_started_by_another(&run, now + FORMER_START_LASTS));
 }
