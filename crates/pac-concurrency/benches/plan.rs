@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use pac_concurrency::{
-    Entry, Holder, Limit, Observation, OrderKey, RunKey, Seen, Slot, Snapshot, Standing, Version, plan,
+    Entry, Holder, Limit, Observation, OrderKey, RunKey, RunState, Slot, Snapshot, Standing, Version, plan,
 };
 
 fn run(number: i64) -> Entry {
@@ -39,10 +39,11 @@ fn decided(
     let running: Vec<Entry> = snapshot.slots.values().map(|slot| slot.entry.clone()).skip(over as usize).collect();
     let limit = Limit::effective(Some(snapshot.slots.len() as i64), None);
     // As the watcher looks a run up: in a map, by its key.
-    let mut phases: HashMap<RunKey, Seen> = snapshot.slots.keys().map(|run| (run.clone(), Seen::Over)).collect();
-    phases.extend(running.iter().map(|entry| (entry.run.clone(), Seen::Running)));
-    phases.extend(snapshot.waiting.iter().chain(fresh).map(|entry| (entry.run.clone(), Seen::Waiting)));
-    let seen = |run: &RunKey| phases.get(run).copied().unwrap_or(Seen::Missing);
+    let mut phases: HashMap<RunKey, RunState> =
+        snapshot.slots.keys().map(|run| (run.clone(), RunState::Finished)).collect();
+    phases.extend(running.iter().map(|entry| (entry.run.clone(), RunState::Running)));
+    phases.extend(snapshot.waiting.iter().chain(fresh).map(|entry| (entry.run.clone(), RunState::Pending)));
+    let seen = |run: &RunKey| phases.get(run).copied().unwrap_or(RunState::NotCached);
     let observation = || Observation {
         limit,
         running: running.clone(),
@@ -50,11 +51,11 @@ fn decided(
         moved: Vec::new(),
         departed: Vec::new(),
         settled: &|_| true,
-        seen: &seen,
+        state: &seen,
         standing: &|_| Standing::Mine,
     };
     let plan_once = plan(snapshot, &observation());
-    assert_eq!([plan_once.released.len(), plan_once.granted.len(), plan_once.enqueued.len()], decides, "{name}");
+    assert_eq!([plan_once.removed().count(), plan_once.granted.len(), plan_once.enqueued.len()], decides, "{name}");
     criterion.bench_function(name, |bencher| {
         bencher.iter_batched_ref(
             observation,

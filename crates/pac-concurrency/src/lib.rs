@@ -26,7 +26,7 @@
 //!
 //! # Where to read
 //!
-//! [`protocol`] first: who may start which run, and when. The nouns then: [`key`], [`limit`], [`order`], [`lease`], [`slot`]. Then data in, data out: [`snapshot`], [`mod@plan`],
+//! [`protocol`] first: who may start which run, and when. The nouns then: [`key`], [`limit`], [`order`], [`lease`], [`slot`], [`run_state`]. Then data in, data out: [`snapshot`], [`mod@plan`],
 //! [`delta`]. Then the two that act: [`driver`], the contract with a store, and [`manager`], its only caller. The suite in
 //! `conformance` (feature of that name) says what a driver must prove.
 //!
@@ -51,6 +51,7 @@ pub mod order;
 pub mod plan;
 pub mod protocol;
 pub mod relocate;
+pub mod run_state;
 pub mod slot;
 pub mod snapshot;
 
@@ -65,7 +66,8 @@ pub use legacy::{Legacy, LegacyRepository, LegacyRun, TakenOver};
 pub use limit::Limit;
 pub use manager::{Manager, ManagerOptions, Passed, Scope, Standings};
 pub use order::{Entry, OrderKey};
-pub use plan::{Observation, Plan, Seen, plan};
+pub use plan::{Observation, Plan, plan};
 pub use relocate::{RelocateError, Relocated, bring, relocate};
+pub use run_state::RunState;
 pub use slot::{Slot, Standing};
 pub use snapshot::{CorruptRecord, Snapshot, Version, Window};

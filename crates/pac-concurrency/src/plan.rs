@@ -22,39 +22,9 @@ use crate::delta::Delta;
 use crate::key::RunKey;
 use crate::limit::Limit;
 use crate::order::Entry;
+use crate::run_state::RunState;
 use crate::slot::{Slot, Standing};
 use crate::snapshot::Snapshot;
-
-/// What the cluster shows of one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// Pending, and free to be started.
-    Waiting,
-    /// Pending for certain, by a live read of just now, and no start of it is under way: nor one of a watcher from which its slot
-    /// was claimed.
-    Unstarted,
-    /// Pending, and not to be started just now: its start was refused a while ago. A refusal from before a slot was claimed
-    /// doesn't count, since its former holder may have started the run since; nor does one from so soon after that a start of
-    /// that holder may still be under way.
-    HeldBack,
-    /// Pending, and free to be started but for something it needs, which is still to be made: it keeps its place, and nobody
-    /// passes it meanwhile.
-    Unready,
-    /// Pending, and our own start of it is under way, or may have taken effect.
-    Starting,
-    /// Started and not done.
-    Running,
-    /// Pending, but on its way out: cancelled or being deleted. Without a slot it is over; with one, its start may just
-    /// be happening, and only a live read tells.
-    Withdrawn,
-    /// Never started, and asked to stop gracefully: whoever runs it may yet run its last tasks. In the queue it is over; a slot
-    /// it has counts until it is done, or was given long enough to begin.
-    Stopping,
-    /// Over: done, or confirmed gone, or confirmed cancelled before it started.
-    Over,
-    /// The cache has no such run. That alone means nothing (P5).
-    Missing,
-}
 
 /// What the watcher knows about one repository when it plans.
 pub struct Observation<'a> {
@@ -68,8 +38,8 @@ pub struct Observation<'a> {
     pub moved: Vec<Entry>,
     /// Runs known to be in the queue that have left the cluster's, or may have: looked at wherever in the queue they are.
     pub departed: Vec<RunKey>,
-    /// What the cluster shows of a run.
-    pub seen: &'a dyn Fn(&RunKey) -> Seen,
+    /// Where a run is in its life.
+    pub state: &'a dyn Fn(&RunKey) -> RunState,
     /// Whether a run may be admitted when its turn comes: not yet while another one, which is there or still to be created, may be
     /// told its place before it.
     pub settled: &'a dyn Fn(&Entry) -> bool,
@@ -86,10 +56,10 @@ pub struct Plan {
     pub claimed: Vec<Entry>,
     /// Waiting runs that get a slot, in order: to be started once that is committed.
     pub granted: Vec<Entry>,
-    /// Runs that had a slot or an entry, and are over.
+    /// Runs that had a slot, and are over.
     pub released: Vec<RunKey>,
-    /// How many of them, the first ones, had a slot.
-    pub freed: usize,
+    /// Runs that had an entry in the queue, and are over.
+    pub dequeued: Vec<RunKey>,
     /// Runs whose start was refused: from slot to queue.
     pub given_back: Vec<RunKey>,
     /// Runs new to the queue.
@@ -130,9 +100,29 @@ pub fn plan(snapshot: &Snapshot, observation: &Observation<'_>) -> Plan {
 impl Plan {
     /// Whether there is nothing to write into the store. There may be runs to start or to confirm.
     pub fn commits_nothing(&self) -> bool {
-        let runs = [&self.released, &self.given_back];
+        let runs = [&self.released, &self.dequeued, &self.given_back];
         let entries = [&self.adopted, &self.claimed, &self.granted, &self.enqueued, &self.moved];
         runs.into_iter().all(Vec::is_empty) && entries.into_iter().all(Vec::is_empty)
+    }
+
+    /// Runs whose slot or entry goes, since they are over.
+    pub fn removed(&self) -> impl Iterator<Item = &RunKey> + Clone {
+        self.released.iter().chain(&self.dequeued)
+    }
+
+    /// The runs that joined the queue, given the snapshot that is what this plan made it, each with its place in it, from 1 on.
+    /// Where the queue isn't known so far, that is its length.
+    pub fn joined(&self, snapshot: &Snapshot) -> Vec<(RunKey, usize)> {
+        if self.enqueued.is_empty() {
+            return Vec::new();
+        }
+        let admitted: BTreeSet<&Entry> = self.granted.iter().collect();
+        let joined = self.enqueued.iter().filter(|entry| !admitted.contains(entry)).map(|entry| &entry.run);
+        let mut places: BTreeMap<&RunKey, usize> = joined.clone().map(|run| (run, snapshot.waiting_count)).collect();
+        for (entry, at) in snapshot.waiting.iter().zip(1..) {
+            places.entry(&entry.run).and_modify(|place| *place = at);
+        }
+        joined.map(|run| (run.clone(), places[run])).collect()
     }
 
     /// The change to commit; empty if and only if that is nothing.
@@ -143,7 +133,7 @@ impl Plan {
         // A place once given stays: who moves leaves the queue, and joins it again.
         let moved = self.moved.iter().filter(waits);
         Delta {
-            release: self.released.iter().chain(moved.clone().map(|entry| &entry.run)).cloned().collect(),
+            release: self.removed().chain(moved.clone().map(|entry| &entry.run)).cloned().collect(),
             give_back: self.given_back.clone(),
             enqueue: self.enqueued.iter().filter(waits).chain(moved).cloned().collect(),
             hold: [&self.adopted, &self.claimed, &self.granted].into_iter().flatten().cloned().collect(),
@@ -155,35 +145,40 @@ impl Plan {
         let mut pending = BTreeSet::new();
         for (run, slot) in &snapshot.slots {
             let standing = (observation.standing)(slot);
-            match (observation.seen)(run) {
-                Seen::Over => {
+            match (observation.state)(run) {
+                RunState::Finished => {
                     self.released.push(run.clone());
                     continue;
                 }
-                Seen::HeldBack if standing == Standing::Mine => {
+                RunState::BackingOff if standing == Standing::Mine => {
                     self.given_back.push(run.clone());
                     continue;
                 }
                 // Its holder may have a start of it on its way, and learns from the answer what became of it.
-                Seen::Withdrawn if standing == Standing::Foreign => self.foreign_pending = true,
-                Seen::Missing | Seen::Withdrawn => self.confirm.push(run.clone()),
+                RunState::Cancelled if standing == Standing::Foreign => self.foreign_pending = true,
+                RunState::NotCached | RunState::Cancelled => self.confirm.push(run.clone()),
                 // What it needs was waited for before it got its slot.
-                Seen::Waiting | Seen::Unready | Seen::Unstarted if standing == Standing::Mine => {
+                RunState::Pending | RunState::AwaitingSecret | RunState::ConfirmedPending
+                    if standing == Standing::Mine =>
+                {
                     pending.insert(slot.entry.clone());
                     continue;
                 }
-                Seen::Waiting | Seen::Unready | Seen::Unstarted | Seen::HeldBack => match standing {
-                    Standing::Mine | Standing::Foreign => self.foreign_pending = true,
-                    // Claimed with this commit, started by the next pass: by then the slot is provably ours. What we know of
-                    // an earlier refusal says nothing about what its holder did since.
-                    Standing::Stalled | Standing::Lapsed => self.claimed.push(slot.entry.clone()),
-                },
-                Seen::Running | Seen::Stopping if standing == Standing::Lapsed => self.claimed.push(slot.entry.clone()),
-                Seen::Running | Seen::Stopping | Seen::Starting => {}
+                RunState::Pending | RunState::AwaitingSecret | RunState::ConfirmedPending | RunState::BackingOff => {
+                    match standing {
+                        Standing::Mine | Standing::Foreign => self.foreign_pending = true,
+                        // Claimed with this commit, started by the next pass: by then the slot is provably ours. What we know of
+                        // an earlier refusal says nothing about what its holder did since.
+                        Standing::Stalled | Standing::Lapsed => self.claimed.push(slot.entry.clone()),
+                    }
+                }
+                RunState::Running | RunState::Stopping if standing == Standing::Lapsed => {
+                    self.claimed.push(slot.entry.clone())
+                }
+                RunState::Running | RunState::Stopping | RunState::Starting => {}
             }
             self.held += 1;
         }
-        self.freed = self.released.len();
         pending
     }
 
@@ -194,7 +189,7 @@ impl Plan {
     fn resume_within_limit(&mut self, observation: &Observation<'_>, pending: BTreeSet<Entry>) {
         let runs = pending.into_iter().map(|entry| entry.run);
         let all_fit = observation.limit.fits(self.held + runs.len());
-        let is_certain = |run: &RunKey| all_fit || (observation.seen)(run) == Seen::Unstarted;
+        let is_certain = |run: &RunKey| all_fit || (observation.state)(run) == RunState::ConfirmedPending;
         let (certain, doubtful): (Vec<_>, Vec<_>) = runs.partition(is_certain);
         self.held += doubtful.len();
         self.surplus = doubtful;
@@ -233,26 +228,28 @@ impl Plan {
         moved.retain(|run, _| !snapshot.slots.contains_key(run));
         for entry in &snapshot.waiting {
             unknown.remove(&entry.run);
-            match (observation.seen)(&entry.run) {
-                Seen::Waiting | Seen::Unready | Seen::Unstarted => match moved.get(&entry.run) {
-                    Some(new) if *new != entry => {}
-                    _ => {
-                        moved.remove(&entry.run);
-                        candidates.push(entry);
+            match (observation.state)(&entry.run) {
+                RunState::Pending | RunState::AwaitingSecret | RunState::ConfirmedPending => {
+                    match moved.get(&entry.run) {
+                        Some(new) if *new != entry => {}
+                        _ => {
+                            moved.remove(&entry.run);
+                            candidates.push(entry);
+                        }
                     }
-                },
-                Seen::Over | Seen::Withdrawn | Seen::Stopping => self.released.push(entry.run.clone()),
-                Seen::Missing => self.confirm.push(entry.run.clone()),
-                Seen::HeldBack => {}
+                }
+                RunState::Finished | RunState::Cancelled | RunState::Stopping => self.dequeued.push(entry.run.clone()),
+                RunState::NotCached => self.confirm.push(entry.run.clone()),
+                RunState::BackingOff => {}
                 // Started by someone else, or by us, and the store forgot. Adopted above, which takes it from the queue; without
                 // a limit it just goes.
-                Seen::Running | Seen::Starting if observation.limit.is_limited() => {}
-                Seen::Starting => {}
-                Seen::Running => self.released.push(entry.run.clone()),
+                RunState::Running | RunState::Starting if observation.limit.is_limited() => {}
+                RunState::Starting => {}
+                RunState::Running => self.dequeued.push(entry.run.clone()),
             }
         }
         for entry in moved.into_values() {
-            if may_be_admitted((observation.seen)(&entry.run)) {
+            if (observation.state)(&entry.run).may_be_admitted() {
                 unknown.remove(&entry.run);
                 self.moved.push(entry.clone());
                 candidates.push(entry);
@@ -263,7 +260,7 @@ impl Plan {
                 continue;
             }
             self.enqueued.push(entry.clone());
-            if may_be_admitted((observation.seen)(&entry.run)) {
+            if (observation.state)(&entry.run).may_be_admitted() {
                 candidates.push(entry);
             }
         }
@@ -271,10 +268,15 @@ impl Plan {
             if !unknown.remove(run) || snapshot.slots.contains_key(run) {
                 continue;
             }
-            match (observation.seen)(run) {
-                Seen::Over | Seen::Withdrawn | Seen::Stopping => self.released.push(run.clone()),
-                Seen::Missing => self.confirm.push(run.clone()),
-                Seen::Waiting | Seen::Unready | Seen::Unstarted | Seen::HeldBack | Seen::Starting | Seen::Running => {}
+            match (observation.state)(run) {
+                RunState::Finished | RunState::Cancelled | RunState::Stopping => self.dequeued.push(run.clone()),
+                RunState::NotCached => self.confirm.push(run.clone()),
+                RunState::Pending
+                | RunState::AwaitingSecret
+                | RunState::ConfirmedPending
+                | RunState::BackingOff
+                | RunState::Starting
+                | RunState::Running => {}
             }
         }
         if !self.enqueued.is_empty() || !self.moved.is_empty() {
@@ -298,7 +300,7 @@ impl Plan {
                 self.at_limit = observation.limit != Limit::Held;
                 return;
             }
-            if !(observation.settled)(entry) || (observation.seen)(&entry.run) == Seen::Unready {
+            if !(observation.settled)(entry) || (observation.state)(&entry.run) == RunState::AwaitingSecret {
                 self.unsettled = true;
                 return;
             }
@@ -310,9 +312,4 @@ impl Plan {
         self.starved = horizon.is_some() && free > 0;
         self.at_limit = horizon.is_some() && free == 0 && observation.limit != Limit::Held;
     }
-}
-
-/// Whether a run that waits and is seen so is one to admit when its turn comes.
-fn may_be_admitted(seen: Seen) -> bool {
-    matches!(seen, Seen::Waiting | Seen::Unready | Seen::Unstarted)
 }

@@ -6,7 +6,6 @@ use crate::delta::Delta;
 use crate::key::RunKey;
 use crate::lease::Holder;
 use crate::order::Entry;
-use crate::plan::Plan;
 use crate::slot::Slot;
 
 /// The state a repository is in, as far as a commit's precondition goes. Opaque; never used again for another state of
@@ -127,21 +126,6 @@ impl Snapshot {
             self.waiting.pop_last();
             self.whole = false;
         }
-    }
-
-    /// The runs that joined the queue with `plan`, which made it what it is, each with its place in it, from 1 on. Where the
-    /// queue isn't known so far, that is its length.
-    pub fn joined_with(&self, plan: &Plan) -> Vec<(RunKey, usize)> {
-        if plan.enqueued.is_empty() {
-            return Vec::new();
-        }
-        let admitted: BTreeSet<&Entry> = plan.granted.iter().collect();
-        let joined = plan.enqueued.iter().filter(|entry| !admitted.contains(entry)).map(|entry| &entry.run);
-        let mut places: BTreeMap<&RunKey, usize> = joined.clone().map(|run| (run, self.waiting_count)).collect();
-        for (entry, at) in self.waiting.iter().zip(1..) {
-            places.entry(&entry.run).and_modify(|place| *place = at);
-        }
-        joined.map(|run| (run.clone(), places[run])).collect()
     }
 
     fn remove_waiting(&mut self, entry: &Entry) -> bool {

@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{
     Capabilities, Change, Delta, Driver, DriverError, Entry, Fault, Holder, Limit, Manager, ManagerOptions,
-    Observation, OrderKey, Passed, Plan, Renewal, Repositories, RepositoryKey, RunKey, Scope, Seen, ServerInfo,
+    Observation, OrderKey, Passed, Plan, Renewal, Repositories, RepositoryKey, RunKey, RunState, Scope, ServerInfo,
     Snapshot, Standings, Version, Window, plan, relocate,
 };
 use pac_driver_mem::MemDriver;
@@ -124,7 +124,7 @@ async fn pass(manager: &Manager) -> Result<Passed, DriverError> {
                 moved: Vec::new(),
                 departed: Vec::new(),
                 settled: &|_| true,
-                seen: &|_| Seen::Waiting,
+                state: &|_| RunState::Pending,
                 standing: &|slot| standings.of(slot),
             },
         )

@@ -5,15 +5,19 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use pac_concurrency::RunState::{
+    self, AwaitingSecret, BackingOff, Cancelled, ConfirmedPending, Finished, NotCached, Pending, Running, Starting,
+    Stopping,
+};
 use pac_concurrency::{
-    Entry, Holder, Limit, Observation, OrderKey, Plan, RunKey, Seen, Slot, Snapshot, Standing, Version, plan,
+    Entry, Holder, Limit, Observation, OrderKey, Plan, RunKey, Slot, Snapshot, Standing, Version, plan,
 };
 
 /// One repository, described by what each side says of each run.
 struct Scene {
     limit: Limit,
     snapshot: Snapshot,
-    cluster: BTreeMap<RunKey, Seen>,
+    cluster: BTreeMap<RunKey, RunState>,
     standing: Standing,
     unsettled_from: Option<OrderKey>,
     moved: Vec<Entry>,
@@ -37,25 +41,25 @@ impl Scene {
         }
     }
 
-    fn slot(mut self, number: i64, seen: Seen) -> Self {
+    fn slot(mut self, number: i64, seen: RunState) -> Self {
         let slot = Slot { entry: entry(number), holder: Holder::parse("a:1").unwrap(), lapsed: false };
         self.snapshot.slots.insert(entry(number).run, slot);
         self.seen(number, seen)
     }
 
-    fn queued(mut self, number: i64, seen: Seen) -> Self {
+    fn queued(mut self, number: i64, seen: RunState) -> Self {
         self.snapshot.waiting.insert(entry(number));
         self.snapshot.waiting_count += 1;
         self.seen(number, seen)
     }
 
-    fn seen(mut self, number: i64, seen: Seen) -> Self {
+    fn seen(mut self, number: i64, seen: RunState) -> Self {
         self.cluster.insert(entry(number).run, seen);
         self
     }
 
     fn plan(&self) -> Plan {
-        let of = |wanted: Seen| {
+        let of = |wanted: RunState| {
             let all = self.cluster.iter().filter(move |(_, seen)| **seen == wanted);
             all.map(|(run, _)| entry(run.name()[4..].parse().unwrap())).collect::<Vec<_>>()
         };
@@ -63,12 +67,12 @@ impl Scene {
             &self.snapshot,
             &Observation {
                 limit: self.limit,
-                running: [of(Seen::Running), of(Seen::Starting)].concat(),
-                waiting: [of(Seen::Waiting), of(Seen::Unready)].concat(),
+                running: [of(Running), of(Starting)].concat(),
+                waiting: [of(Pending), of(AwaitingSecret)].concat(),
                 moved: self.moved.clone(),
                 departed: self.departed.clone(),
                 settled: &|entry| self.unsettled_from.is_none_or(|from| entry.order < from),
-                seen: &|run| self.cluster.get(run).copied().unwrap_or(Seen::Missing),
+                state: &|run| self.cluster.get(run).copied().unwrap_or(NotCached),
                 standing: &|_| self.standing,
             },
         )
@@ -85,7 +89,7 @@ fn entries(numbers: &[i64]) -> Vec<Entry> {
 
 #[test]
 fn admits_up_to_the_limit_and_no_further() {
-    let plan = Scene::new(2).seen(1, Seen::Waiting).seen(2, Seen::Waiting).seen(3, Seen::Waiting).plan();
+    let plan = Scene::new(2).seen(1, Pending).seen(2, Pending).seen(3, Pending).plan();
     assert_eq!(plan.granted, entries(&[1, 2]), "P1");
     assert_eq!(plan.enqueued, entries(&[1, 2, 3]));
     assert!(plan.at_limit);
@@ -94,59 +98,58 @@ fn admits_up_to_the_limit_and_no_further() {
 
 #[test]
 fn admits_the_oldest_first() {
-    let plan = Scene::new(1).queued(3, Seen::Waiting).queued(1, Seen::Waiting).queued(2, Seen::Waiting).plan();
+    let plan = Scene::new(1).queued(3, Pending).queued(1, Pending).queued(2, Pending).plan();
     assert_eq!(plan.granted, entries(&[1]), "P3");
 }
 
 #[test]
 fn a_newcomer_waits_behind_older_runs() {
-    let plan = Scene::new(1).queued(5, Seen::Waiting).seen(9, Seen::Waiting).plan();
+    let plan = Scene::new(1).queued(5, Pending).seen(9, Pending).plan();
     assert_eq!(plan.granted, entries(&[5]), "P3");
     assert_eq!(plan.enqueued, entries(&[9]));
 }
 
 #[test]
 fn a_late_run_that_belongs_before_others_goes_first() {
-    let plan = Scene::new(1).queued(5, Seen::Waiting).seen(3, Seen::Waiting).plan();
+    let plan = Scene::new(1).queued(5, Pending).seen(3, Pending).plan();
     assert_eq!(plan.granted, entries(&[3]));
 }
 
 #[test]
 fn a_free_slot_goes_to_the_next_in_the_same_commit() {
-    let plan = Scene::new(1).slot(1, Seen::Over).queued(2, Seen::Waiting).plan();
+    let plan = Scene::new(1).slot(1, Finished).queued(2, Pending).plan();
     assert_eq!((plan.released, plan.granted), (runs(&[1]), entries(&[2])), "P4, P5");
 }
 
 #[test]
 fn running_without_a_slot_is_adopted_over_the_limit() {
-    let plan = Scene::new(1).slot(1, Seen::Running).seen(2, Seen::Running).seen(3, Seen::Running).plan();
+    let plan = Scene::new(1).slot(1, Running).seen(2, Running).seen(3, Running).plan();
     assert_eq!(plan.adopted, entries(&[2, 3]));
     assert_eq!(plan.held, 3);
 }
 
 #[test]
 fn those_over_a_lowered_limit_drain_before_anyone_is_admitted() {
-    let scene =
-        Scene::new(1).slot(1, Seen::Running).slot(2, Seen::Over).slot(3, Seen::Running).queued(4, Seen::Waiting);
+    let scene = Scene::new(1).slot(1, Running).slot(2, Finished).slot(3, Running).queued(4, Pending);
     assert!(scene.plan().granted.is_empty(), "P1");
 }
 
 #[test]
 fn a_run_missing_from_the_cluster_keeps_its_slot_until_confirmed() {
-    let plan = Scene::new(1).slot(1, Seen::Missing).queued(2, Seen::Waiting).plan();
+    let plan = Scene::new(1).slot(1, NotCached).queued(2, Pending).plan();
     assert_eq!(plan.confirm, runs(&[1]), "P5");
-    assert!(plan.released.is_empty() && plan.granted.is_empty());
+    assert!(plan.removed().count() == 0 && plan.granted.is_empty());
 }
 
 #[test]
 fn a_withdrawn_run_with_a_slot_is_confirmed_first_and_without_one_leaves_at_once() {
-    let plan = Scene::new(1).slot(1, Seen::Withdrawn).queued(2, Seen::Withdrawn).plan();
-    assert_eq!((plan.confirm, plan.released), (runs(&[1]), runs(&[2])));
+    let plan = Scene::new(1).slot(1, Cancelled).queued(2, Cancelled).plan();
+    assert_eq!((plan.confirm, plan.dequeued), (runs(&[1]), runs(&[2])));
 }
 
 #[test]
 fn a_withdrawn_run_is_left_to_the_living_watcher_that_may_be_starting_it() {
-    let mut scene = Scene::new(1).slot(1, Seen::Withdrawn);
+    let mut scene = Scene::new(1).slot(1, Cancelled);
     scene.standing = Standing::Foreign;
     let plan = scene.plan();
     assert!(plan.confirm.is_empty() && plan.foreign_pending, "P7");
@@ -154,14 +157,14 @@ fn a_withdrawn_run_is_left_to_the_living_watcher_that_may_be_starting_it() {
 
 #[test]
 fn a_waiting_run_missing_from_the_cluster_is_neither_admitted_nor_dropped() {
-    let plan = Scene::new(2).queued(1, Seen::Missing).queued(2, Seen::Waiting).plan();
+    let plan = Scene::new(2).queued(1, NotCached).queued(2, Pending).plan();
+    assert!(plan.removed().count() == 0, "P6");
     assert_eq!((plan.confirm, plan.granted), (runs(&[1]), entries(&[2])));
-    assert!(plan.released.is_empty(), "P6");
 }
 
 #[test]
 fn a_granted_run_still_pending_is_started_again_by_its_holder_alone() {
-    let mut scene = Scene::new(1).slot(1, Seen::Waiting);
+    let mut scene = Scene::new(1).slot(1, Pending);
     assert_eq!(scene.plan().resume, runs(&[1]), "P4");
     scene.standing = Standing::Foreign;
     let plan = scene.plan();
@@ -170,7 +173,7 @@ fn a_granted_run_still_pending_is_started_again_by_its_holder_alone() {
 
 #[test]
 fn a_run_with_a_slot_is_neither_enqueued_nor_granted_again() {
-    let mut scene = Scene::new(2).slot(1, Seen::Waiting);
+    let mut scene = Scene::new(2).slot(1, Pending);
     for standing in [Standing::Mine, Standing::Foreign, Standing::Stalled, Standing::Lapsed] {
         scene.standing = standing;
         let plan = scene.plan();
@@ -187,7 +190,7 @@ fn a_run_named_twice_takes_one_slot() {
         moved: Vec::new(),
         departed: Vec::new(),
         settled: &|_| true,
-        seen: &|_| Seen::Waiting,
+        state: &|_| Pending,
         standing: &|_| Standing::Mine,
     };
     let plan = plan(&Snapshot::empty(), &twice);
@@ -196,24 +199,24 @@ fn a_run_named_twice_takes_one_slot() {
 
 #[test]
 fn a_granted_run_that_no_longer_fits_is_not_started_and_keeps_its_place() {
-    let scene = Scene::new(2).slot(1, Seen::Running).slot(2, Seen::Waiting).slot(3, Seen::Waiting);
+    let scene = Scene::new(2).slot(1, Running).slot(2, Pending).slot(3, Pending);
     let plan = scene.plan();
     assert_eq!((plan.surplus, plan.held), (runs(&[2, 3]), 3), "P1: any of them may have been started already");
     assert!(plan.resume.is_empty());
-    let plan = Scene::new(2).slot(1, Seen::Running).slot(2, Seen::Unstarted).slot(3, Seen::Unstarted).plan();
+    let plan = Scene::new(2).slot(1, Running).slot(2, ConfirmedPending).slot(3, ConfirmedPending).plan();
     assert_eq!((plan.resume, plan.given_back), (runs(&[2]), runs(&[3])));
-    let plan = Scene::new(1).slot(2, Seen::Waiting).seen(1, Seen::Running).plan();
+    let plan = Scene::new(1).slot(2, Pending).seen(1, Running).plan();
     assert_eq!((plan.adopted, plan.surplus), (entries(&[1]), runs(&[2])), "P1");
     assert!(plan.given_back.is_empty(), "P5: the cache may be behind, and the run long started");
-    let plan = Scene::new(1).slot(2, Seen::Unstarted).seen(1, Seen::Running).queued(3, Seen::Waiting).plan();
+    let plan = Scene::new(1).slot(2, ConfirmedPending).seen(1, Running).queued(3, Pending).plan();
     assert_eq!((plan.given_back, plan.granted), (runs(&[2]), vec![]));
-    let plan = Scene::new(1).slot(2, Seen::Unstarted).slot(1, Seen::Over).queued(3, Seen::Waiting).plan();
+    let plan = Scene::new(1).slot(2, ConfirmedPending).slot(1, Finished).queued(3, Pending).plan();
     assert_eq!((plan.resume, plan.granted), (runs(&[2]), vec![]), "P3: a slot came free for it in time");
 }
 
 #[test]
 fn nobody_gives_a_slot_back_while_a_younger_one_is_in_doubt() {
-    let plan = Scene::new(2).slot(1, Seen::Running).slot(2, Seen::Unstarted).slot(3, Seen::Waiting).plan();
+    let plan = Scene::new(2).slot(1, Running).slot(2, ConfirmedPending).slot(3, Pending).plan();
     assert_eq!((plan.surplus, plan.held), (runs(&[3]), 3), "P1: it may have been started");
     assert!(plan.given_back.is_empty() && plan.resume.is_empty(), "P3: it might keep its slot, and 2 lose its own");
 }
@@ -221,7 +224,7 @@ fn nobody_gives_a_slot_back_while_a_younger_one_is_in_doubt() {
 #[test]
 fn a_slot_of_a_dead_holder_is_claimed_and_counts_all_the_while() {
     for standing in [Standing::Lapsed, Standing::Stalled] {
-        let mut scene = Scene::new(1).slot(1, Seen::Waiting).queued(2, Seen::Waiting);
+        let mut scene = Scene::new(1).slot(1, Pending).queued(2, Pending);
         scene.standing = standing;
         let plan = scene.plan();
         assert_eq!(plan.claimed, entries(&[1]));
@@ -231,7 +234,7 @@ fn a_slot_of_a_dead_holder_is_claimed_and_counts_all_the_while() {
 
 #[test]
 fn a_running_slot_is_claimed_only_when_its_lease_lapsed() {
-    let mut scene = Scene::new(1).slot(1, Seen::Running);
+    let mut scene = Scene::new(1).slot(1, Running);
     scene.standing = Standing::Stalled;
     assert!(scene.plan().claimed.is_empty());
     scene.standing = Standing::Lapsed;
@@ -240,16 +243,16 @@ fn a_running_slot_is_claimed_only_when_its_lease_lapsed() {
 
 #[test]
 fn a_refused_run_keeps_its_place_and_the_next_goes() {
-    let plan = Scene::new(1).slot(1, Seen::HeldBack).queued(2, Seen::Waiting).plan();
+    let plan = Scene::new(1).slot(1, BackingOff).queued(2, Pending).plan();
     assert_eq!((plan.given_back, plan.granted), (runs(&[1]), entries(&[2])));
-    let plan = Scene::new(1).queued(1, Seen::HeldBack).queued(2, Seen::Waiting).plan();
+    let plan = Scene::new(1).queued(1, BackingOff).queued(2, Pending).plan();
     assert_eq!(plan.granted, entries(&[2]));
-    assert!(plan.released.is_empty());
+    assert!(plan.removed().count() == 0);
 }
 
 #[test]
 fn a_refusal_does_not_give_back_another_watchers_slot() {
-    let mut scene = Scene::new(1).slot(1, Seen::HeldBack).queued(2, Seen::Waiting);
+    let mut scene = Scene::new(1).slot(1, BackingOff).queued(2, Pending);
     scene.standing = Standing::Foreign;
     let plan = scene.plan();
     assert!(plan.given_back.is_empty() && plan.granted.is_empty(), "P1");
@@ -260,19 +263,19 @@ fn a_refusal_does_not_give_back_another_watchers_slot() {
 
 #[test]
 fn without_a_limit_all_are_admitted_and_none_adopted() {
-    let plan = Scene::new(0).seen(1, Seen::Running).queued(2, Seen::Waiting).queued(3, Seen::Waiting).plan();
+    let plan = Scene::new(0).seen(1, Running).queued(2, Pending).queued(3, Pending).plan();
     assert_eq!(plan.granted, entries(&[2, 3]));
     assert!(plan.adopted.is_empty() && !plan.at_limit);
 }
 
 #[test]
 fn without_a_limit_a_queued_run_that_runs_leaves_the_queue() {
-    assert_eq!(Scene::new(0).queued(1, Seen::Running).plan().released, runs(&[1]));
+    assert_eq!(Scene::new(0).queued(1, Running).plan().dequeued, runs(&[1]));
 }
 
 #[test]
 fn a_held_repository_admits_nobody_and_still_releases() {
-    let mut scene = Scene::new(1).slot(1, Seen::Over).queued(2, Seen::Waiting);
+    let mut scene = Scene::new(1).slot(1, Finished).queued(2, Pending);
     scene.limit = Limit::Held;
     let plan = scene.plan();
     assert_eq!(plan.released, runs(&[1]));
@@ -281,7 +284,7 @@ fn a_held_repository_admits_nobody_and_still_releases() {
 
 #[test]
 fn nobody_passes_a_run_whose_place_is_still_to_come() {
-    let mut scene = Scene::new(2).queued(4, Seen::Waiting).queued(6, Seen::Waiting);
+    let mut scene = Scene::new(2).queued(4, Pending).queued(6, Pending);
     scene.unsettled_from = Some(OrderKey::alone(5));
     let plan = scene.plan();
     assert_eq!(plan.granted, entries(&[4]), "P3");
@@ -290,7 +293,7 @@ fn nobody_passes_a_run_whose_place_is_still_to_come() {
 
 #[test]
 fn a_partial_window_admits_only_those_known_to_be_next() {
-    let mut scene = Scene::new(3).queued(1, Seen::Waiting).queued(2, Seen::Waiting).seen(9, Seen::Waiting);
+    let mut scene = Scene::new(3).queued(1, Pending).queued(2, Pending).seen(9, Pending);
     scene.snapshot.whole = false;
     scene.snapshot.waiting_count = 7;
     let plan = scene.plan();
@@ -300,60 +303,60 @@ fn a_partial_window_admits_only_those_known_to_be_next() {
 
 #[test]
 fn a_window_of_runs_that_are_over_asks_for_more() {
-    let mut scene = Scene::new(1).queued(1, Seen::Over);
+    let mut scene = Scene::new(1).queued(1, Finished);
     scene.snapshot.whole = false;
     let plan = scene.plan();
-    assert!(plan.starved && plan.released == runs(&[1]));
+    assert!(plan.starved && plan.dequeued == runs(&[1]));
 }
 
 #[test]
 fn runs_that_left_from_behind_the_window_are_released() {
-    let mut scene = Scene::new(1).slot(1, Seen::Running).seen(7, Seen::Over).seen(8, Seen::Waiting);
+    let mut scene = Scene::new(1).slot(1, Running).seen(7, Finished).seen(8, Pending);
     scene.departed = runs(&[7, 8, 9]);
     let plan = scene.plan();
-    assert_eq!((plan.released, plan.confirm), (runs(&[7]), runs(&[9])));
+    assert_eq!((plan.dequeued, plan.confirm), (runs(&[7]), runs(&[9])));
 }
 
 #[test]
 fn a_settled_repository_needs_no_commit() {
-    let plan = Scene::new(1).slot(1, Seen::Running).queued(2, Seen::Waiting).plan();
+    let plan = Scene::new(1).slot(1, Running).queued(2, Pending).plan();
     assert!(plan.commits_nothing() && plan.delta().is_empty() && plan.at_limit);
 }
 
 #[test]
 fn what_is_being_started_counts_though_the_store_has_lost_its_slot() {
-    for forgotten in [Scene::new(1).seen(1, Seen::Starting), Scene::new(1).queued(1, Seen::Starting)] {
-        let plan = forgotten.queued(2, Seen::Waiting).plan();
+    for forgotten in [Scene::new(1).seen(1, Starting), Scene::new(1).queued(1, Starting)] {
+        let plan = forgotten.queued(2, Pending).plan();
         assert_eq!((plan.adopted, plan.granted), (entries(&[1]), vec![]), "P1: a fail-over lost the last commits");
     }
 }
 
 #[test]
 fn a_run_asked_to_stop_keeps_its_slot_and_leaves_the_queue() {
-    let plan = Scene::new(1).slot(1, Seen::Stopping).queued(2, Seen::Stopping).queued(3, Seen::Waiting).plan();
-    assert_eq!((plan.released, plan.granted), (runs(&[2]), vec![]), "P1: its last tasks may still run");
+    let plan = Scene::new(1).slot(1, Stopping).queued(2, Stopping).queued(3, Pending).plan();
+    assert_eq!((plan.dequeued, plan.granted), (runs(&[2]), vec![]), "P1: its last tasks may still run");
     assert!(plan.confirm.is_empty());
 }
 
 #[test]
 fn nobody_passes_a_run_that_waits_for_what_it_needs() {
-    let plan = Scene::new(2).queued(1, Seen::Waiting).queued(2, Seen::Unready).queued(3, Seen::Waiting).plan();
+    let plan = Scene::new(2).queued(1, Pending).queued(2, AwaitingSecret).queued(3, Pending).plan();
     assert_eq!(plan.granted, entries(&[1]), "P3");
     assert!(plan.unsettled);
-    let plan = Scene::new(2).seen(4, Seen::Unready).plan();
+    let plan = Scene::new(2).seen(4, AwaitingSecret).plan();
     assert_eq!((plan.enqueued, plan.granted), (entries(&[4]), vec![]), "it has its place all the same");
 }
 
 #[test]
 fn a_run_whose_place_has_changed_is_moved_and_admitted_in_its_new_one() {
     let at = |number: i64, place: i64| Entry::new(entry(number).run, OrderKey::alone(place));
-    let mut scene = Scene::new(1).slot(9, Seen::Running).queued(1, Seen::Waiting).queued(2, Seen::Waiting);
+    let mut scene = Scene::new(1).slot(9, Running).queued(1, Pending).queued(2, Pending);
     scene.moved = vec![at(1, 5)];
     let plan = scene.plan();
     assert_eq!(plan.moved, [at(1, 5)]);
     let delta = plan.delta();
     assert_eq!((delta.release, delta.enqueue), (runs(&[1]), vec![at(1, 5)]));
-    scene = Scene::new(1).queued(1, Seen::Waiting).queued(2, Seen::Waiting);
+    scene = Scene::new(1).queued(1, Pending).queued(2, Pending);
     scene.moved = vec![at(1, 5)];
     assert_eq!(scene.plan().granted, entries(&[2]), "P3");
     scene.moved = vec![at(2, 0)];
@@ -366,7 +369,7 @@ fn a_run_whose_place_has_changed_is_moved_and_admitted_in_its_new_one() {
 
 #[test]
 fn a_run_with_a_slot_is_not_moved() {
-    let mut scene = Scene::new(1).slot(1, Seen::Waiting);
+    let mut scene = Scene::new(1).slot(1, Pending);
     scene.moved = vec![Entry::new(entry(1).run, OrderKey::alone(7))];
     let plan = scene.plan();
     assert!(plan.moved.is_empty() && plan.commits_nothing());
@@ -375,7 +378,7 @@ fn a_run_with_a_slot_is_not_moved() {
 #[test]
 fn a_slot_whose_run_is_being_started_counts() {
     for standing in [Standing::Mine, Standing::Foreign, Standing::Stalled, Standing::Lapsed] {
-        let mut scene = Scene::new(1).slot(1, Seen::Starting).queued(2, Seen::Waiting);
+        let mut scene = Scene::new(1).slot(1, Starting).queued(2, Pending);
         scene.standing = standing;
         let plan = scene.plan();
         assert_eq!((plan.held, plan.granted), (1, vec![]), "P1: {standing:?}");

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use pac_concurrency::{
-    DriverError, Entry, Limit, Manager, ManagerOptions, Observation, OrderKey, Plan, RepositoryKey, RunKey, Scope,
-    Seen, Snapshot, Standings, plan,
+    DriverError, Entry, Limit, Manager, ManagerOptions, Observation, OrderKey, Plan, RepositoryKey, RunKey, RunState,
+    Scope, Snapshot, Standings, plan,
 };
 
 use crate::support::Server;
@@ -33,7 +33,7 @@ const HISTORY: &str = "
         FOR EACH ROW EXECUTE FUNCTION public.note();";
 
 /// The runs of one round, as a cluster has them.
-type Cluster = Arc<Mutex<BTreeMap<RunKey, Seen>>>;
+type Cluster = Arc<Mutex<BTreeMap<RunKey, RunState>>>;
 
 fn entry(number: i64) -> Entry {
     Entry::new(RunKey::new("ns", &format!("run-{number:04}"), "u").unwrap(), OrderKey::alone(number))
@@ -49,12 +49,12 @@ fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> 
         snapshot,
         &Observation {
             limit: Limit::AtMost(NonZeroU32::new(LIMIT).unwrap()),
-            running: of(Seen::Running),
-            waiting: of(Seen::Waiting),
+            running: of(RunState::Running),
+            waiting: of(RunState::Pending),
             moved: Vec::new(),
             departed: Vec::new(),
             settled: &|_| true,
-            seen: &|run| seen.get(run).copied().unwrap_or(Seen::Over),
+            state: &|run| seen.get(run).copied().unwrap_or(RunState::Finished),
             standing: &|slot| standings.of(slot),
         },
     )
@@ -72,7 +72,7 @@ async fn work(manager: Arc<Manager>, repository: RepositoryKey, cluster: Cluster
             Err(error) => panic!("{error}"),
         };
         for run in start {
-            if cluster.lock().unwrap().insert(run.clone(), Seen::Running) == Some(Seen::Waiting) {
+            if cluster.lock().unwrap().insert(run.clone(), RunState::Running) == Some(RunState::Pending) {
                 started.lock().unwrap().push(run.clone());
                 // It runs for as long as it takes to tell the others.
                 tokio::task::yield_now().await;
@@ -99,7 +99,7 @@ async fn eight_managers_keep_the_limit_and_the_order() {
     }
     for round in 0..rounds() {
         let repository: RepositoryKey = format!("ns/round-{round}").parse().unwrap();
-        let cluster: Cluster = Arc::new(Mutex::new((1..=RUNS).map(|n| (entry(n).run, Seen::Waiting)).collect()));
+        let cluster: Cluster = Arc::new(Mutex::new((1..=RUNS).map(|n| (entry(n).run, RunState::Pending)).collect()));
         let started = Arc::new(Mutex::new(Vec::new()));
         let work = managers.iter().map(|manager| {
             tokio::spawn(work(Arc::clone(manager), repository.clone(), Arc::clone(&cluster), Arc::clone(&started)))

@@ -34,12 +34,12 @@ pub(crate) const BUGS: [Bug; 3] = [
         name: "absence",
         what: "the slot of a run that the cache doesn't show is released, without a live read",
         file: "crates/pac-concurrency/src/plan.rs",
-        from: "                Seen::Missing | Seen::Withdrawn => self.confirm.push(run.clone()),",
-        to: "                Seen::Missing => {
+        from: "                RunState::NotCached | RunState::Cancelled => self.confirm.push(run.clone()),",
+        to: "                RunState::NotCached => {
                     self.released.push(run.clone());
                     continue;
                 }
-                Seen::Withdrawn => self.confirm.push(run.clone()),",
+                RunState::Cancelled => self.confirm.push(run.clone()),",
         test: ("replicas", "postgresql::one_that_sees_everything_late_breaks_no_promise"),
         breaks: "P1",
     },

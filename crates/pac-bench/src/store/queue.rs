@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
 use pac_concurrency::{
-    Entry, Limit, Manager, Observation, OrderKey, RepositoryKey, RunKey, Scope, Seen, Snapshot, Standings, plan,
+    Entry, Limit, Manager, Observation, OrderKey, RepositoryKey, RunKey, RunState, Scope, Snapshot, Standings, plan,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,7 +37,7 @@ pub(super) struct Queue {
 
 struct Run {
     place: i64,
-    seen: Seen,
+    seen: RunState,
     waits: Option<oneshot::Sender<()>>,
 }
 
@@ -75,12 +75,12 @@ impl Queue {
         match wish {
             Wish::Acquire(run, tell) => {
                 self.fresh.push(Entry::new(run.clone(), OrderKey::alone(self.next)));
-                self.runs.insert(run, Run { place: self.next, seen: Seen::Waiting, waits: Some(tell) });
+                self.runs.insert(run, Run { place: self.next, seen: RunState::Pending, waits: Some(tell) });
                 self.next += 1;
             }
             Wish::Release(run, tell) => {
                 if let Some(run) = self.runs.get_mut(&run) {
-                    run.seen = Seen::Over;
+                    run.seen = RunState::Finished;
                     run.waits = Some(tell);
                 }
             }
@@ -90,7 +90,7 @@ impl Queue {
     async fn pass(&mut self) -> Result<()> {
         let (fresh, runs, limit) = (std::mem::take(&mut self.fresh), &self.runs, self.limit);
         let decide = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| {
-            let running = runs.iter().filter(|(_, run)| run.seen == Seen::Running);
+            let running = runs.iter().filter(|(_, run)| run.seen == RunState::Running);
             plan(
                 snapshot,
                 &Observation {
@@ -100,7 +100,7 @@ impl Queue {
                     moved: Vec::new(),
                     departed: Vec::new(),
                     settled: &|_| true,
-                    seen: &|run| runs.get(run).map_or(Seen::Over, |run| run.seen),
+                    state: &|run| runs.get(run).map_or(RunState::Finished, |run| run.seen),
                     standing: &|slot| standings.of(slot),
                 },
             )
@@ -112,7 +112,7 @@ impl Queue {
         for run in &passed.start {
             self.start(run)?;
         }
-        for run in &passed.plan.released {
+        for run in passed.plan.removed() {
             if let Some(tell) = self.runs.remove(run).and_then(|run| run.waits) {
                 // Nobody waiting any more is no error.
                 let _ = tell.send(());
@@ -127,7 +127,7 @@ impl Queue {
             bail!("P3: {run} was admitted at place {} after place {}", known.place, self.admitted);
         }
         self.admitted = known.place;
-        known.seen = Seen::Running;
+        known.seen = RunState::Running;
         if let Some(tell) = known.waits.take() {
             let _ = tell.send(());
         }

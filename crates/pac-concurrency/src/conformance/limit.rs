@@ -8,14 +8,15 @@ use futures::future::join_all;
 
 use super::{Suite, assert_stored, enqueue, entries, hold, load};
 use crate::{
-    DriverError, Limit, Manager, ManagerOptions, Observation, RunKey, Scope, Seen, Snapshot, Standings, Version, plan,
+    DriverError, Limit, Manager, ManagerOptions, Observation, RunKey, RunState, Scope, Snapshot, Standings, Version,
+    plan,
 };
 
 const LIMIT: u32 = 3;
 const RUNS: i64 = 40;
 
 /// The runs as a cluster would have them: none there is over.
-type Cluster = Arc<Mutex<BTreeMap<RunKey, Seen>>>;
+type Cluster = Arc<Mutex<BTreeMap<RunKey, RunState>>>;
 
 fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> crate::Plan {
     let seen = cluster.lock().unwrap();
@@ -26,12 +27,12 @@ fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> 
         snapshot,
         &Observation {
             limit: Limit::AtMost(NonZeroU32::new(LIMIT).unwrap()),
-            running: of(Seen::Running),
-            waiting: of(Seen::Waiting),
+            running: of(RunState::Running),
+            waiting: of(RunState::Pending),
             moved: Vec::new(),
             departed: Vec::new(),
             settled: &|_| true,
-            seen: &|run| seen.get(run).copied().unwrap_or(Seen::Over),
+            state: &|run| seen.get(run).copied().unwrap_or(RunState::Finished),
             standing: &|slot| standings.of(slot),
         },
     )
@@ -40,7 +41,7 @@ fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> 
 pub(super) async fn racing_managers_stay_within_the_limit(suite: Suite) {
     let repository = suite.repository();
     let cluster: Cluster =
-        Arc::new(Mutex::new(entries(1..=RUNS).into_iter().map(|e| (e.run, Seen::Waiting)).collect()));
+        Arc::new(Mutex::new(entries(1..=RUNS).into_iter().map(|e| (e.run, RunState::Pending)).collect()));
     let started = Arc::new(Mutex::new(Vec::new()));
     let racers = suite.drivers.iter().cloned().enumerate().map(|(number, driver)| {
         let (repository, cluster, started) = (repository.clone(), Arc::clone(&cluster), Arc::clone(&started));
@@ -84,11 +85,11 @@ async fn run_once(cluster: &Cluster, started: &Mutex<Vec<RunKey>>, run: RunKey) 
     {
         let mut cluster = cluster.lock().unwrap();
         // As the guarded patch does: whoever comes second finds it no longer pending.
-        if cluster.get(&run) != Some(&Seen::Waiting) {
+        if cluster.get(&run) != Some(&RunState::Pending) {
             return;
         }
-        cluster.insert(run.clone(), Seen::Running);
-        let running = cluster.values().filter(|seen| **seen == Seen::Running).count();
+        cluster.insert(run.clone(), RunState::Running);
+        let running = cluster.values().filter(|seen| **seen == RunState::Running).count();
         assert!(running <= LIMIT as usize, "P1: {running} running");
         started.lock().unwrap().push(run.clone());
     }

@@ -266,7 +266,7 @@ impl Manager {
         known.note_limit(repository, plan.at_limit);
         let start = plan.resume.iter().chain(plan.granted.iter().map(|entry| &entry.run)).cloned().collect();
         let waiting_count = snapshot.waiting_count;
-        let joined = snapshot.joined_with(&plan);
+        let joined = plan.joined(&snapshot);
         let is_unknown = snapshot.version == Version::NONE;
         let is_blank = !is_unknown && snapshot.slots.is_empty() && waiting_count == 0;
         snapshot.shrink(self.options.window);
@@ -374,7 +374,7 @@ fn log_committed(repository: &RepositoryKey, plan: &Plan) {
     for run in &plan.given_back {
         info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "gave back the slot of {run}, which could not be started");
     }
-    for run in &plan.released {
+    for run in plan.removed() {
         debug!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "released {run}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use pac_concurrency::protocol::FORMER_START_LASTS;
-use pac_concurrency::{Entry, Limit, Manager, ManagerOptions, OrderKey, RunKey, Seen};
+use pac_concurrency::{Entry, Limit, Manager, ManagerOptions, OrderKey, RunKey, RunState};
 use pac_driver_mem::MemDriver;
 use tokio::time::Instant;
 
@@ -111,19 +111,19 @@ impl Watcher {
         }
     }
 
-    pub(crate) fn seen(&self, run: &RunKey) -> Seen {
+    pub(crate) fn seen(&self, run: &RunKey) -> RunState {
         if self.over.contains(run) {
-            return Seen::Over;
+            return RunState::Finished;
         }
         match self.view.get(run) {
-            None => Seen::Missing,
-            Some(Phase::Pending) if self.starting.contains(run) => Seen::Starting,
-            Some(Phase::Pending) if self.held_back.contains(run) => Seen::HeldBack,
-            Some(Phase::Pending) if self.unstarted.contains(run) => Seen::Unstarted,
-            Some(Phase::Pending) => Seen::Waiting,
-            Some(Phase::Cancelled) => Seen::Withdrawn,
-            Some(Phase::Running) => Seen::Running,
-            Some(Phase::Done) => Seen::Over,
+            None => RunState::NotCached,
+            Some(Phase::Pending) if self.starting.contains(run) => RunState::Starting,
+            Some(Phase::Pending) if self.held_back.contains(run) => RunState::BackingOff,
+            Some(Phase::Pending) if self.unstarted.contains(run) => RunState::ConfirmedPending,
+            Some(Phase::Pending) => RunState::Pending,
+            Some(Phase::Cancelled) => RunState::Cancelled,
+            Some(Phase::Running) => RunState::Running,
+            Some(Phase::Done) => RunState::Finished,
         }
     }
 
@@ -131,7 +131,7 @@ impl Watcher {
         self.claimed.get(run).is_some_and(|claimed| claimed.elapsed() < FORMER_START_LASTS)
     }
 
-    pub(crate) fn entries(&self, wanted: &[Seen]) -> Vec<Entry> {
+    pub(crate) fn entries(&self, wanted: &[RunState]) -> Vec<Entry> {
         self.view.keys().filter(|run| wanted.contains(&self.seen(run))).map(entry).collect()
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use cluster::{Cluster, Phase, Watcher, entry};
 use pac_concurrency::protocol::FORMER_START_LASTS;
 use pac_concurrency::{
-    Delta, Driver, Holder, Observation, RepositoryKey, RunKey, Scope, Seen, Snapshot, Version, Window, plan,
+    Delta, Driver, Holder, Observation, RepositoryKey, RunKey, RunState, Scope, Snapshot, Version, Window, plan,
 };
 use pac_driver_mem::MemDriver;
 use rand::rngs::StdRng;
@@ -121,7 +121,7 @@ impl Simulation {
         }
         let died = self.cluster.with(Phase::Running).into_iter().any(|run| {
             let watcher = &self.watchers[number];
-            watcher.seen(&run) != Seen::Running && watcher.seen(&run) != Seen::Starting
+            watcher.seen(&run) != RunState::Running && watcher.seen(&run) != RunState::Starting
         });
         if died {
             self.watchers[number].deliver(&self.cluster, usize::MAX);
@@ -183,12 +183,12 @@ impl Simulation {
                 snapshot,
                 &Observation {
                     limit,
-                    running: watcher.entries(&[Seen::Running, Seen::Starting]),
-                    waiting: watcher.entries(&[Seen::Waiting, Seen::Unstarted, Seen::HeldBack]),
+                    running: watcher.entries(&[RunState::Running, RunState::Starting]),
+                    waiting: watcher.entries(&[RunState::Pending, RunState::ConfirmedPending, RunState::BackingOff]),
                     moved: Vec::new(),
                     departed: watcher.departed.iter().cloned().collect(),
                     settled: &|_| true,
-                    seen: &|run| watcher.seen(run),
+                    state: &|run| watcher.seen(run),
                     standing: &|slot| standings.of(slot),
                 },
             )

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use etcd_client::{Client, EventType, WatchOptions};
 use pac_concurrency::{
-    DriverError, Entry, Limit, Manager, ManagerOptions, Observation, OrderKey, Plan, RepositoryKey, RunKey, Scope,
-    Seen, Snapshot, Standings, plan,
+    DriverError, Entry, Limit, Manager, ManagerOptions, Observation, OrderKey, Plan, RepositoryKey, RunKey, RunState,
+    Scope, Snapshot, Standings, plan,
 };
 use pac_driver_etcd::EtcdDriver;
 
@@ -18,7 +18,7 @@ pub(crate) const LIMIT: u32 = 3;
 pub(crate) struct Race {
     repository: RepositoryKey,
     runs: i64,
-    cluster: Arc<Mutex<BTreeMap<RunKey, Seen>>>,
+    cluster: Arc<Mutex<BTreeMap<RunKey, RunState>>>,
     started: Arc<Mutex<Vec<RunKey>>>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Race {
 
 impl Race {
     pub(crate) fn new(repository: &str, runs: i64) -> Self {
-        let cluster = (1..=runs).map(|number| (entry(number).run, Seen::Waiting)).collect();
+        let cluster = (1..=runs).map(|number| (entry(number).run, RunState::Pending)).collect();
         let repository = repository.parse().unwrap();
         Self { repository, runs, cluster: Arc::new(Mutex::new(cluster)), started: Arc::default() }
     }
@@ -62,11 +62,11 @@ impl Race {
             {
                 let mut cluster = self.cluster.lock().unwrap();
                 // As the guarded patch does: whoever comes second finds it no longer pending.
-                if cluster.get(&run) != Some(&Seen::Waiting) {
+                if cluster.get(&run) != Some(&RunState::Pending) {
                     continue;
                 }
-                cluster.insert(run.clone(), Seen::Running);
-                let running = cluster.values().filter(|seen| **seen == Seen::Running).count();
+                cluster.insert(run.clone(), RunState::Running);
+                let running = cluster.values().filter(|seen| **seen == RunState::Running).count();
                 assert!(running <= LIMIT as usize, "P1: {running} running");
                 self.started.lock().unwrap().push(run.clone());
             }
@@ -86,12 +86,12 @@ impl Race {
             snapshot,
             &Observation {
                 limit: Limit::AtMost(NonZeroU32::new(LIMIT).unwrap()),
-                running: of(Seen::Running),
-                waiting: of(Seen::Waiting),
+                running: of(RunState::Running),
+                waiting: of(RunState::Pending),
                 moved: Vec::new(),
                 departed: Vec::new(),
                 settled: &|_| true,
-                seen: &|run| seen.get(run).copied().unwrap_or(Seen::Over),
+                state: &|run| seen.get(run).copied().unwrap_or(RunState::Finished),
                 standing: &|slot| standings.of(slot),
             },
         )

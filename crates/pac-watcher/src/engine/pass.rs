@@ -15,7 +15,7 @@ use super::reads::{Planned, Purpose};
 use crate::convert::FinalState;
 use crate::error::with_causes;
 use crate::health::Part;
-use crate::index::{Confirmed, End};
+use crate::index::{Confirmed, Effects, End};
 use crate::live_read::{self, Untold};
 use crate::options::Mode;
 use crate::patch;
@@ -63,11 +63,8 @@ impl Engine {
 
     async fn follow_up(self: &Arc<Self>, repository: &RepositoryKey, passed: Passed) {
         let now = Instant::now();
-        self.note(repository, &passed, now);
-        self.index.with(repository, |state| {
-            state.note_hand_offs(&passed.plan);
-            state.committed(&passed.plan, now);
-        });
+        let effects = self.index.with(repository, |state| state.apply(&passed.plan, now));
+        self.note(repository, &passed, effects);
         for run in passed.start {
             self.start(repository, run, now);
         }
@@ -115,15 +112,9 @@ impl Engine {
     }
 
     /// Tells those who ask later what this pass did.
-    fn note(&self, repository: &RepositoryKey, passed: &Passed, now: Instant) {
+    fn note(&self, repository: &RepositoryKey, passed: &Passed, Effects { ends, passed_over }: Effects) {
         let resumed = self.index.with(repository, |state| state.metadata.resumed.clone());
         self.chronicle.ruled(repository, self.index.limit(repository), self.index.pause_now(repository), resumed);
-        let plan = &passed.plan;
-        let (ends, passed_over) = self.index.with(repository, |state| {
-            let ends: Vec<_> = plan.released.iter().map(|run| (run.clone(), state.end_of(run))).collect();
-            let last = plan.granted.last();
-            (ends, last.map(|last| (last.run.clone(), state.take_passed_over(last, now))))
-        });
         for (run, end) in &ends {
             per_repository::count(&catalogue::RELEASES, (repository.namespace(), repository.name()), &[end.name()], 1);
             if let End::ByOperator(reason) = end {

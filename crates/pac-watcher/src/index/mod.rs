@@ -21,8 +21,7 @@ use crate::convert::{RepositoryMetadata, RunView};
 use crate::pause::Pause;
 
 pub use confirmed::Confirmed;
-pub use repository::{End, RepositoryState, Shown, ShownRun, Started, Tally};
-pub use run::StartState;
+pub use repository::{Effects, End, RepositoryState, Shown, ShownRun, Started, Tally};
 
 /// How long a run without an execution-order is given for one to be written, in seconds, before it is queued by its own
 /// creation time.
@@ -189,7 +188,7 @@ impl Index {
     /// What people are shown of `repository`; none if nothing is known of it.
     pub fn shown(&self, repository: &RepositoryKey) -> Option<Shown> {
         let state = self.state().repositories.get(repository).cloned()?;
-        let shown = locked(&state).shown();
+        let shown = locked(&state).shown(Instant::now());
         Some(shown)
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pac_concurrency::protocol::FORMER_START_LASTS;
-use pac_concurrency::{Limit, Observation, OrderKey, Plan, RunKey, Scope, Seen, Slot, Snapshot, Standing, plan};
+use pac_concurrency::{Limit, Observation, OrderKey, Plan, RunKey, RunState, Scope, Slot, Snapshot, Standing, plan};
 use tokio::time::Instant;
 
 pub use self::measured::{Started, Tally};
@@ -62,6 +62,15 @@ pub struct RepositoryState {
     // The limit as last told, and who ran by then: they may run over it.
     limit: Limit,
     tolerated: BTreeSet<Arc<str>>,
+}
+
+/// What an applied plan did to whom.
+#[derive(Debug)]
+pub struct Effects {
+    /// Runs whose slot or place went, and why.
+    pub ends: Vec<(RunKey, End)>,
+    /// The last run that was granted a slot, and the runs before it that back off after a refusal, with what was said to each.
+    pub passed_over: Option<(RunKey, Vec<(RunKey, String)>)>,
 }
 
 // === impl RepositoryState ===
@@ -236,7 +245,7 @@ impl RepositoryState {
                 moved,
                 departed: self.departed.iter().cloned().collect(),
                 settled: &|entry| !unsettled.holds(entry, self.event_of(&entry.run)),
-                seen: &|run| self.seen(run, now),
+                state: &|run| self.state_of(run, now),
                 standing,
             },
         )
@@ -266,8 +275,17 @@ impl RepositoryState {
         self.over.retain(|run, _| queued.contains_key(run) || snapshot.slots.contains_key(run) || shown(run));
     }
 
-    /// Takes in what was committed.
-    pub fn committed(&mut self, plan: &Plan, now: Instant) {
+    /// Takes in a plan that was committed, or that had nothing to commit; says what it did to whom.
+    pub fn apply(&mut self, plan: &Plan, now: Instant) -> Effects {
+        let ends = plan.removed().map(|run| (run.clone(), self.end_of(run))).collect();
+        let last = plan.granted.last();
+        let passed_over = last.map(|last| (last.run.clone(), self.take_passed_over(last, now)));
+        self.note_hand_offs(plan);
+        self.note_stored(plan, now);
+        Effects { ends, passed_over }
+    }
+
+    fn note_stored(&mut self, plan: &Plan, now: Instant) {
         let stored = [&plan.enqueued, &plan.moved, &plan.granted, &plan.adopted, &plan.claimed];
         for entry in stored.into_iter().flatten() {
             self.misplaced.remove(entry.run.name());
@@ -277,7 +295,7 @@ impl RepositoryState {
             self.claimed.insert(entry.run.clone(), now + FORMER_START_LASTS);
             self.on_run(&entry.run, Run::claim);
         }
-        for run in &plan.released {
+        for run in plan.removed() {
             if self.on_run(run, |run| run.stored = None).is_none() {
                 self.over.remove(run);
             }
@@ -302,25 +320,12 @@ impl RepositoryState {
         looks.chain(others).filter(is_to_come).min()
     }
 
-    fn seen(&self, run: &RunKey, now: Instant) -> Seen {
-        if self.over.contains_key(run) {
-            return Seen::Over;
-        }
-        let Some(known) = self.run(run) else { return Seen::Missing };
-        let seen = seen_phase(known.view.phase);
-        if matches!(seen, Seen::Waiting | Seen::Stopping)
-            && let Some(until) = known.stopping_until()
-        {
-            return if until > now { Seen::Stopping } else { Seen::Withdrawn };
-        }
-        match (seen, known.start) {
-            (Seen::Waiting, StartState::Acknowledged) => Seen::Running,
-            (Seen::Waiting, StartState::UnderWay) => Seen::Starting,
-            (Seen::Waiting, StartState::Unknown(until)) if until > now => Seen::Starting,
-            (Seen::Waiting, StartState::Unstarted(until)) if until > now => Seen::Unstarted,
-            (Seen::Waiting, StartState::Refused(until)) if until > now => Seen::HeldBack,
-            (Seen::Waiting, _) if known.unready_until().is_some_and(|until| until > now) => Seen::Unready,
-            (seen, _) => seen,
+    /// Where `run` is in its life, by all that is known of it.
+    fn state_of(&self, run: &RunKey, now: Instant) -> RunState {
+        match self.run(run) {
+            _ if self.over.contains_key(run) => RunState::Finished,
+            Some(known) => known.state(now),
+            None => RunState::NotCached,
         }
     }
 
@@ -332,17 +337,6 @@ impl RepositoryState {
     /// Likewise.
     fn run_mut(&mut self, run: &RunKey) -> Option<&mut Run> {
         self.runs.get_mut(run).or_else(|| self.outsiders.get_mut(run).map(|(known, _)| known))
-    }
-}
-
-fn seen_phase(phase: Phase) -> Seen {
-    match phase {
-        Phase::Arriving | Phase::Waiting => Seen::Waiting,
-        Phase::Withdrawn => Seen::Withdrawn,
-        Phase::Stopping => Seen::Stopping,
-        Phase::Running => Seen::Running,
-        // An operator took its slot although it runs: it is over as far as slots go.
-        Phase::Done(_) | Phase::Released => Seen::Over,
     }
 }
 

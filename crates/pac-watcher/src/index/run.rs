@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use pac_concurrency::OrderKey;
 use pac_concurrency::protocol::STOPPING_LASTS;
+use pac_concurrency::{OrderKey, RunState};
 use tokio::time::Instant;
 
 use crate::backoff;
@@ -24,7 +24,7 @@ const SECRET_WITHIN: Duration = Duration::from_secs(15);
 
 /// What became of our own attempts to start a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StartState {
+pub(super) enum StartState {
     /// None is under way.
     #[default]
     Idle,
@@ -125,6 +125,40 @@ impl Run {
     /// Whether a start of it may be taking effect.
     pub(super) fn is_starting(&self) -> bool {
         self.is_pending() && matches!(self.start, StartState::UnderWay | StartState::Unknown(_))
+    }
+
+    /// Where it is in its life at `now`, if nothing else tells that it is over.
+    pub(super) fn state(&self, now: Instant) -> RunState {
+        match self.view.phase {
+            Phase::Withdrawn => RunState::Cancelled,
+            Phase::Running => RunState::Running,
+            Phase::Done(_) | Phase::Released => RunState::Finished,
+            Phase::Arriving | Phase::Waiting | Phase::Stopping => match (self.stopping_until(), self.start) {
+                (Some(until), _) => {
+                    if until > now {
+                        RunState::Stopping
+                    } else {
+                        RunState::Cancelled
+                    }
+                }
+                (None, _) if self.view.phase == Phase::Stopping => RunState::Stopping,
+                (None, StartState::Acknowledged) => RunState::Running,
+                (None, StartState::UnderWay) => RunState::Starting,
+                (None, StartState::Unknown(until)) if until > now => RunState::Starting,
+                (None, StartState::Unstarted(until)) if until > now => RunState::ConfirmedPending,
+                (None, StartState::Refused(until)) if until > now => RunState::BackingOff,
+                _ if self.unready_until().is_some_and(|until| until > now) => RunState::AwaitingSecret,
+                _ => RunState::Pending,
+            },
+        }
+    }
+
+    /// Until when it isn't started again after a refusal.
+    pub(super) fn backs_off_until(&self) -> Option<Instant> {
+        match self.start {
+            StartState::Refused(until) => Some(until),
+            _ => None,
+        }
     }
 
     pub(super) fn is_pending(&self) -> bool {

@@ -3,11 +3,11 @@
 use k8s_openapi::jiff::Timestamp;
 use kube::api::Api;
 use pac_concurrency::protocol::REQUEST_DEADLINE;
-use pac_concurrency::{Limit, RepositoryKey};
+use pac_concurrency::{Limit, RepositoryKey, RunState};
 use tokio::time::Instant;
 
 use super::history::watcher;
-use super::look::{Onlooker, is_running, lasting};
+use super::look::{Onlooker, lasting};
 use super::view::{Answer, Explanation, RepositoryQueue};
 use crate::api::labels::SELECTOR;
 use crate::api::{PipelineRun, Readable};
@@ -15,7 +15,7 @@ use crate::at_work::System;
 use crate::convert::{self, ConvertError, FinalState, Phase};
 use crate::error::with_causes;
 use crate::health::Part;
-use crate::index::{Shown, ShownRun, StartState};
+use crate::index::{End, Shown, ShownRun};
 
 /// An answer, in a word and in a sentence.
 type Verdict = (Answer, String);
@@ -105,15 +105,18 @@ impl Onlooker {
         told: &Explanation,
         queue: Option<&RepositoryQueue>,
     ) -> Verdict {
-        match run.phase {
-            Phase::Done(state) => return (Answer::Done, done(state)),
-            Phase::Released => return released(run),
-            Phase::Withdrawn | Phase::Stopping => {
+        match (run.state, &run.end) {
+            (_, Some(End::Done(state))) => return (Answer::Done, done(*state)),
+            (_, Some(End::ByOperator(reason))) => return released(reason),
+            (_, Some(End::Gone | End::Unlimited)) => {
+                return (Answer::Unknown, "it is gone: deleted, or made again under its name".to_owned());
+            }
+            (RunState::Cancelled | RunState::Stopping, _) | (_, Some(End::Withdrawn)) => {
                 let why = "it was cancelled or is being deleted, and is not going to be started";
                 return (Answer::Withdrawn, why.to_owned());
             }
-            _ if is_running(run) => return running(told),
-            Phase::Arriving | Phase::Waiting | Phase::Running => {}
+            (RunState::Running, None) => return running(told),
+            (_, None) => {}
         }
         if let Some(verdict) = self.judge_repository(key, shown, queue) {
             return verdict;
@@ -168,21 +171,17 @@ impl Explanation {
 /// What keeps this run waiting, of a repository that admits.
 fn judge_waiting(run: &ShownRun, told: &Explanation, limit: Limit) -> Verdict {
     let now = Instant::now();
-    match run.start {
-        StartState::Refused(until) if until > now => {
-            let seconds = (until - now).as_secs() + 1;
-            let why = run.refusal.as_deref().unwrap_or("it gave no reason");
-            let told = format!(
-                "the API server, or a webhook it asks, refused to start it, and others may pass it meanwhile; tried again \
-                 in {seconds} s. It said: {why}"
-            );
-            return (Answer::Refused, told);
-        }
-        _ => {}
+    if let (RunState::BackingOff, Some(until)) = (run.state, run.backs_off_until) {
+        let seconds = until.saturating_duration_since(now).as_secs() + 1;
+        let why = run.refusal.as_deref().unwrap_or("it gave no reason");
+        let told = format!(
+            "the API server, or a webhook it asks, refused to start it, and others may pass it meanwhile; tried again in \
+             {seconds} s. It said: {why}"
+        );
+        return (Answer::Refused, told);
     }
     if told.holders.iter().any(|slot| slot.uid == run.entry.run.uid()) {
-        let failed =
-            run.refusal.as_ref().filter(|_| matches!(run.start, StartState::Unknown(_) | StartState::UnderWay));
+        let failed = run.refusal.as_ref().filter(|_| run.backs_off_until.is_none());
         let failed = failed.map(|why| format!("; the last try came to nothing: {why}")).unwrap_or_default();
         return (Answer::Starting, format!("it has a slot, and is being started{failed}"));
     }
@@ -191,7 +190,7 @@ fn judge_waiting(run: &ShownRun, told: &Explanation, limit: Limit) -> Verdict {
                    pipelinesascode.tekton.dev/execution-order): somebody else made it wait, such as Kueue, and is to start it";
         return (Answer::Foreign, why.to_owned());
     }
-    if run.phase == Phase::Arriving {
+    if !run.is_queued {
         let why = "Pipelines-as-Code has not said yet that it is queued (annotation pipelinesascode.tekton.dev/state)";
         return (Answer::Arriving, why.to_owned());
     }
@@ -224,8 +223,7 @@ fn running(told: &Explanation) -> Verdict {
     (Answer::Running, why)
 }
 
-fn released(run: &ShownRun) -> Verdict {
-    let reason = run.release_reason.as_deref().unwrap_or_default();
+fn released(reason: &str) -> Verdict {
     (Answer::Released, format!("it runs, but counts no more: an operator released it ({reason})"))
 }
 

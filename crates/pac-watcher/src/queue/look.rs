@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use pac_concurrency::{Entry, Limit, Manager, RepositoryKey, RunKey, Snapshot};
+use pac_concurrency::{Entry, Limit, Manager, RepositoryKey, RunKey, RunState, Snapshot};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -19,10 +19,9 @@ use super::view::{
     EstimateView, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, Summary, WaitingView, WatcherView,
 };
 use crate::at_work::{AtWork, System};
-use crate::convert::Phase;
 use crate::error::with_causes;
 use crate::health::{Health, Part};
-use crate::index::{Index, OwnLimit, Shown, ShownRun, StartState};
+use crate::index::{Index, OwnLimit, Shown, ShownRun};
 use crate::pause::{Pause, PauseEnd};
 
 /// Repositories loaded from the store at once when somebody asks for all: the store has other work.
@@ -80,13 +79,13 @@ impl Onlooker {
         keys.sort();
         let summary = |key: &RepositoryKey| {
             let shown = self.index.shown(key)?;
-            let pending = shown.runs.iter().filter(|run| is_pending(run));
+            let pending = shown.runs.iter().filter(|run| run.state.is_waiting());
             let oldest = pending.clone().map(|run| run.created).min();
             Some(Summary {
                 repository: key.to_string(),
                 limit: self.limit(key, shown.own_limit),
                 paused: lasting(shown.pause.as_ref(), watcher.at),
-                running: shown.runs.iter().filter(|run| is_running(run)).count(),
+                running: shown.runs.iter().filter(|run| run.state == RunState::Running).count(),
                 waiting: pending.count(),
                 oldest_waiting_seconds: oldest.map(|created| (watcher.at.as_second() - created).max(0)),
             })
@@ -189,17 +188,20 @@ impl Onlooker {
                 slot(run, state, Some(held.holder.to_string()), held.lapsed)
             })
             .collect();
-        let without = shown.runs.iter().filter(|run| is_running(run) && !snapshot.slots.contains_key(&run.entry.run));
+        let without = shown
+            .runs
+            .iter()
+            .filter(|run| (run.state == RunState::Running) && !snapshot.slots.contains_key(&run.entry.run));
         slots.extend(without.map(|run| slot(&run.entry.run, "running", None, false)));
         slots.sort_by(|one, other| (one.since, &one.run).cmp(&(other.since, &other.run)));
         slots
     }
 
     fn waiting(&self, shown: &Shown, runs: &HashMap<&RunKey, &ShownRun>, snapshot: &Snapshot) -> Vec<WaitingView> {
-        let has_place = |entry: &&Entry| runs.get(&entry.run).is_none_or(|run| is_pending(run));
+        let has_place = |entry: &&Entry| runs.get(&entry.run).is_none_or(|run| run.state.is_waiting());
         let mut queue: BTreeSet<&Entry> = snapshot.waiting.iter().filter(has_place).collect();
         let stored: BTreeSet<&RunKey> = queue.iter().map(|entry| &entry.run).collect();
-        let fresh = shown.runs.iter().filter(|run| is_pending(run) && run.is_ours).map(|run| &run.entry);
+        let fresh = shown.runs.iter().filter(|run| run.state.is_waiting() && run.is_ours).map(|run| &run.entry);
         queue.extend(fresh.filter(|entry| !stored.contains(&entry.run) && !snapshot.slots.contains_key(&entry.run)));
         let now = Instant::now();
         let view = |(position, entry): (usize, &Entry)| WaitingView {
@@ -259,16 +261,13 @@ pub(super) fn lasting(pause: Option<&Pause>, now: Timestamp) -> Option<PauseView
 
 /// What a pending run waits for besides a slot.
 fn note(run: &ShownRun, now: Instant) -> Option<String> {
-    match run.start {
-        StartState::Refused(until) if until > now => {
-            let seconds = (until - now).as_secs() + 1;
-            let why = run.refusal.as_deref().unwrap_or_default();
-            return Some(format!("its start was refused, tried again in {seconds} s: {why}"));
-        }
-        _ => {}
+    if let (RunState::BackingOff, Some(until)) = (run.state, run.backs_off_until) {
+        let seconds = until.saturating_duration_since(now).as_secs() + 1;
+        let why = run.refusal.as_deref().unwrap_or_default();
+        return Some(format!("its start was refused, tried again in {seconds} s: {why}"));
     }
-    match run.phase {
-        Phase::Arriving => Some("Pipelines-as-Code has not queued it yet".to_owned()),
+    match run.is_queued {
+        false => Some("Pipelines-as-Code has not queued it yet".to_owned()),
         _ if run.settles.is_some_and(|settles| settles > now) => {
             Some("its place among the runs of its event is still to come".to_owned())
         }
@@ -277,18 +276,9 @@ fn note(run: &ShownRun, now: Instant) -> Option<String> {
 }
 
 fn state_of_slot(run: &ShownRun) -> &'static str {
-    match run.phase {
-        _ if is_running(run) => "running",
-        Phase::Arriving | Phase::Waiting => "starting",
-        Phase::Running | Phase::Withdrawn | Phase::Stopping | Phase::Released | Phase::Done(_) => "ending",
+    match run.state {
+        RunState::Running => "running",
+        state if state.is_waiting() => "starting",
+        _ => "ending",
     }
-}
-
-pub(super) fn is_pending(run: &ShownRun) -> bool {
-    matches!(run.phase, Phase::Arriving | Phase::Waiting) && run.start != StartState::Acknowledged
-}
-
-pub(super) fn is_running(run: &ShownRun) -> bool {
-    run.phase == Phase::Running
-        || (matches!(run.phase, Phase::Arriving | Phase::Waiting) && run.start == StartState::Acknowledged)
 }

@@ -111,11 +111,9 @@ impl RepositoryState {
         !self.over.contains_key(run) && self.run(run).is_some_and(|known| known.is_pending() || known.is_running())
     }
 
-    /// Notes whose slot each granted run was given, so that its start can tell how long the slot was idle. To be called
-    /// before [`RepositoryState::committed`].
-    pub fn note_hand_offs(&mut self, plan: &Plan) {
-        let freed = &plan.released[..plan.freed];
-        let mut idle_since: Vec<Instant> = freed.iter().filter_map(|run| self.over_since(run)).collect();
+    /// Notes whose slot each granted run was given, so that its start can tell how long the slot was idle.
+    pub(super) fn note_hand_offs(&mut self, plan: &Plan) {
+        let mut idle_since: Vec<Instant> = plan.released.iter().filter_map(|run| self.over_since(run)).collect();
         idle_since.sort_unstable();
         for (entry, since) in plan.granted.iter().zip(idle_since) {
             self.on_run(&entry.run, |run| run.slot_idle_since = Some(since));

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
-use pac_concurrency::{Entry, Limit, RunKey};
+use pac_concurrency::{Entry, Limit, RunKey, RunState};
 use tokio::time::Instant;
 
-use super::{Orders, OwnLimit, Phase, RepositoryState, StartState};
+use super::{Orders, OwnLimit, Phase, RepositoryState};
 use crate::convert::FinalState;
 use crate::pause::Pause;
 
@@ -29,13 +29,17 @@ pub struct ShownRun {
     /// The run, with the place it has by what the cluster tells.
     pub entry: Entry,
     /// Where it is in its life.
-    pub phase: Phase,
+    pub state: RunState,
+    /// How it ended, if it did.
+    pub end: Option<End>,
+    /// Whether Pipelines-as-Code says that it is queued, or it is past that.
+    pub is_queued: bool,
     /// When it was created, in seconds since 1970.
     pub created: i64,
     /// When Tekton began with it, in seconds since 1970.
     pub begun: Option<i64>,
-    /// What became of our own attempts to start it.
-    pub start: StartState,
+    /// Until when it isn't started again after a refusal.
+    pub backs_off_until: Option<Instant>,
     /// What the API server said when it last refused a start.
     pub refusal: Option<String>,
     /// Until when its place is still to come.
@@ -44,8 +48,6 @@ pub struct ShownRun {
     pub awaits_secret_until: Option<Instant>,
     /// Whether it waits for us: where there is no limit, somebody else may hold it.
     pub is_ours: bool,
-    /// Why an operator released it.
-    pub release_reason: Option<String>,
 }
 
 /// What is known of a run that is over for certain.
@@ -145,20 +147,21 @@ impl RepositoryState {
         if paused || !self.open_to_pacs_queue.is_empty() { Limit::Held } else { self.own_limit.effective(global) }
     }
 
-    /// All of it, for people.
-    pub fn shown(&self) -> Shown {
+    /// All of it at `now`, for people.
+    pub fn shown(&self, now: Instant) -> Shown {
         let mut orders = Orders::default();
-        let runs = self.runs.iter().map(|run| ShownRun {
+        let runs = self.runs.iter().map(|run| (run, self.state_of(&run.view.key, now))).map(|(run, state)| ShownRun {
             entry: Entry::new(run.view.key.clone(), self.order(&run.view, &mut orders)),
-            phase: run.view.phase,
+            state,
+            end: (state == RunState::Finished).then(|| self.end_of(&run.view.key)),
+            is_queued: run.view.phase != Phase::Arriving,
             created: run.view.created,
             begun: run.view.begun,
-            start: run.start,
+            backs_off_until: run.backs_off_until(),
             refusal: run.refusal.clone(),
             settles: self.unsettled_until(run),
             awaits_secret_until: run.unready_until(),
             is_ours: self.is_ours(run),
-            release_reason: run.view.release_reason.clone(),
         });
         Shown {
             own_limit: self.own_limit,
@@ -168,8 +171,8 @@ impl RepositoryState {
         }
     }
 
-    /// Why `run` is released. To be asked before [`RepositoryState::committed`].
-    pub fn end_of(&self, run: &RunKey) -> End {
+    /// Why `run`, which is over or about to be removed, is.
+    pub(super) fn end_of(&self, run: &RunKey) -> End {
         let shown = self.runs.get(run);
         let over = self.over.get(run);
         let by = over.and_then(|over| match over.by {
@@ -190,13 +193,13 @@ impl RepositoryState {
 
     /// The runs that are held back after a refusal and were just passed by `admitted`, with what was said; each once per
     /// refusal.
-    pub fn take_passed_over(&mut self, admitted: &Entry, now: Instant) -> Vec<(RunKey, String)> {
+    pub(super) fn take_passed_over(&mut self, admitted: &Entry, now: Instant) -> Vec<(RunKey, String)> {
         let names: Vec<_> = self.attempted.iter().cloned().collect();
         let mut passed = Vec::new();
         for name in names {
             let Some(run) = self.runs.named(&name) else { continue };
-            let held_back = matches!(run.start, StartState::Refused(until) if until > now) && !run.passed_over;
-            if held_back && Entry::new(run.view.key.clone(), self.order(&run.view, &mut Orders::default())) < *admitted
+            let backs_off = run.state(now) == RunState::BackingOff && !run.passed_over;
+            if backs_off && Entry::new(run.view.key.clone(), self.order(&run.view, &mut Orders::default())) < *admitted
             {
                 passed.push((run.view.key.clone(), run.refusal.clone().unwrap_or_default()));
                 if let Some(run) = self.runs.named_mut(&name) {

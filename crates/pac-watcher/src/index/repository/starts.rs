@@ -5,8 +5,7 @@ use pac_concurrency::protocol::UNSTARTED_STANDS;
 use tokio::time::Instant;
 
 use super::RepositoryState;
-use crate::index::StartState;
-use crate::index::run::Run;
+use crate::index::run::{Run, StartState};
 
 // === impl RepositoryState ===
 
@@ -104,7 +103,7 @@ mod tests {
     fn a_claimed_run_is_not_given_back_while_its_former_holders_start_may_arrive() {
         let (mut state, run, now) = shown(Phase::Waiting);
         let claimed = Plan { claimed: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() };
-        state.committed(&claimed, now);
+        state.apply(&claimed, now);
         assert!(state.may_be_started_by_another(&run, now), "P1");
         assert!(state.note_unstarted(&run, now).is_some(), "what a live read told counts for nothing yet");
         let later = now + FORMER_START_LASTS;

@@ -35,7 +35,7 @@ fn named(name: &str, uid: &str, phase: Phase) -> RunView {
 #[test]
 fn a_namesake_replaced_is_over_and_its_slot_is_freed() {
     let (mut state, run, now) = shown(Phase::Running);
-    state.committed(&Plan { adopted: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() }, now);
+    state.apply(&Plan { adopted: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() }, now);
     state.apply_run(named("run", "another", Phase::Waiting), now, Duration::ZERO);
     assert_eq!(decided(&mut state, &run, now).released, [run], "P5: a name is free once its object is gone");
 }
@@ -70,16 +70,16 @@ fn a_run_that_was_only_not_to_run_counts_when_it_runs_after_all() {
 #[test]
 fn a_run_that_moved_to_another_repository_and_back_is_not_over() {
     let (mut state, run, now) = shown(Phase::Running);
-    state.committed(&Plan { adopted: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() }, now);
+    state.apply(&Plan { adopted: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() }, now);
     // It was away when it was read, and is back before the answer is taken in.
     state.confirm(Confirmed::Elsewhere(run.clone()), now);
-    assert!(decided(&mut state, &run, now).released.is_empty(), "P1");
+    assert!(decided(&mut state, &run, now).removed().count() == 0, "P1");
     // It goes, the slot is asked about, and it comes back.
     state.remove_run("ns/run");
     state.confirm(Confirmed::Elsewhere(run.clone()), now);
     assert_eq!(decided(&mut state, &run, now).released, std::slice::from_ref(&run));
     state.apply_run(view(Phase::Running), now, Duration::ZERO);
-    assert!(decided(&mut state, &run, now).released.is_empty());
+    assert!(decided(&mut state, &run, now).removed().count() == 0);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_refusal_after_a_claim_says_nothing_of_a_run_the_watch_does_not_show() {
     let mut state = RepositoryState::default();
     let (run, now) = (RunKey::new("ns", "unseen", "uid").unwrap(), Instant::now());
     let entry = Entry::new(run.clone(), OrderKey::alone(0));
-    state.committed(&Plan { claimed: vec![entry], ..Plan::default() }, now);
+    state.apply(&Plan { claimed: vec![entry], ..Plan::default() }, now);
     assert!(state.may_be_started_by_another(&run, now), "P1");
     assert!(!state.may_be_started_by_another(&run, now + FORMER_START_LASTS));
 }
