@@ -88,8 +88,10 @@ fn tell_over(repository: &RepositoryKey, run: &RunKey, after: Duration) {
 
 #[cfg(test)]
 mod tests {
+
+    use pac_kube::convert::{FinalState, Phase, RunView};
+
     use super::*;
-    use crate::convert::{FinalState, Phase, RunView};
 
     fn view(phase: Phase) -> RunView {
         let (key, repository) = (run(), repository());

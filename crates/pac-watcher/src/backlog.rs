@@ -15,16 +15,16 @@ use kube::api::ListParams;
 use kube::core::Request;
 use kube::{Client, Resource};
 use pac_concurrency::protocol::REQUEST_DEADLINE;
+use pac_kube::api::PipelineRun;
+use pac_kube::api::labels::{EXECUTION_ORDER, EXECUTION_ORDER_KEPT, QUEUED, STATE};
+use pac_kube::error::with_causes;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::api::PipelineRun;
-use crate::api::labels::{EXECUTION_ORDER, EXECUTION_ORDER_KEPT, QUEUED, STATE};
 use crate::at_work::AtWork;
-use crate::error::with_causes;
 use crate::options::Mode;
 
 /// How often to ask: an API server without a cache for it reads all PipelineRuns to find those that are queued.

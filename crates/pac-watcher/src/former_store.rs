@@ -14,11 +14,11 @@ use pac_concurrency::{
     Delta, Driver, DriverError, Holder, LegacyRun, Relocated, RepositoryKey, RunKey, TakenOver, Window, bring,
 };
 use pac_config::DriverSettings;
+use pac_kube::backoff;
+use pac_kube::error::with_causes;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use crate::backoff;
-use crate::error::with_causes;
 use crate::health::{Health, Part};
 use crate::index::Index;
 use crate::supervise::Connect;

@@ -2,48 +2,37 @@
 //!
 //! # One event, from end to end
 //!
-//! A run finishes. [`watch`] gets its new version, [`convert`] turns it into a few words of the domain, [`index`] files it
+//! A run finishes. [`watch`] gets its new version, [`pac_kube::convert`] turns it into a few words of the domain, [`index`] files it
 //! under its repository, and [`work_queue`] has the repository looked at. A worker of the [`engine`] makes a pass: the
 //! manager takes the store's word on slots and queue, `plan` compares it with what the index shows, and one commit frees
-//! the slot of the run that finished and gives it to the head of the queue. [`patch`] then starts that run, if it is still
+//! the slot of the run that finished and gives it to the head of the queue. [`pac_kube::patch`] then starts that run, if it is still
 //! pending and still the same, and writes onto the one that finished how it ended.
 //!
 //! # What can be relied on
 //!
 //! Events only say where to look; what is done follows from state. A run the cache doesn't show is read live before
-//! anything is concluded ([`live_read`]). A start whose answer was lost keeps its slot until a read tells. Everything is
+//! anything is concluded ([`pac_kube::live_read`]). A start whose answer was lost keeps its slot until a read tells. Everything is
 //! passed over every few minutes whether or not anything happened. See the promises P1 to P10 in `pac_concurrency`.
 //!
 //! # What is where
 //!
-//! [`cluster`] has the way to the API server, and how long its silence is borne; `list_watch` hears what [`watch`] takes in.
+//! What speaks Kubernetes is `pac_kube`: [`watch`] takes in what it hears, and only it writes PipelineRuns.
 //! [`supervise`] goes from settings ([`reload`]) to an engine and from one store to the next; [`health`] is what `/ready`
-//! and the log say; [`http`] has the ports. Only [`patch`] writes PipelineRuns; only [`convert`] knows both Kubernetes and
-//! the domain. This crate knows no driver: [`supervise::Connect`] makes them.
+//! and the log say; [`http`] has the ports. This crate knows no driver: [`supervise::Connect`] makes them.
 
-pub mod api;
 pub mod at_work;
 pub mod audit;
 pub mod backlog;
-mod backoff;
-pub mod cluster;
 mod config_maps;
-pub mod convert;
 pub mod engine;
 pub mod error;
 pub mod events;
-pub mod execution_order;
 pub mod former_store;
 pub mod health;
 pub mod http;
 pub mod index;
-pub mod leader;
-mod list_watch;
-pub mod live_read;
 pub mod metrics;
 pub mod options;
-pub mod patch;
-pub mod pause;
 pub mod queue;
 pub mod reload;
 mod run;

@@ -12,19 +12,19 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
-use pac_config::{Disk, Problems, Resolved, Settings, Sources, Warning, resolve};
+use pac_config::{Disk, DriverSettings, EtcdMode, Problems, Resolved, Settings, Sources, Warning, resolve};
+use pac_kube::error::with_causes;
+use pac_kube::list_watch::{ListWatch, News};
+use pac_kube::{backoff, cluster};
 use pac_metrics::catalogue;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::config_maps::{OWN, unseen_by_the_policy, with_own, with_pacs, without_own};
-use crate::error::{WatcherError, with_causes};
+use crate::error::WatcherError;
 use crate::health::{Health, NotInForce, Part};
-use crate::leader::insist_on_election;
-use crate::list_watch::{ListWatch, News};
 use crate::options::{Mode, SettingsPlace};
-use crate::{backoff, cluster};
 
 /// How often everything is read again, told of a change or not: the Secret and files are not watched.
 const READ_EVERY: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ impl SettingsSource {
     pub async fn at(place: &SettingsPlace) -> Result<Self, WatcherError> {
         match &place.config_file {
             Some(path) => Ok(Self::File(path.clone())),
-            None => Ok(Self::cluster(cluster::client(place).await?, place)),
+            None => Ok(Self::cluster(cluster::client(place.kubeconfig.as_deref()).await?, place)),
         }
     }
 
@@ -266,5 +266,26 @@ where
 impl From<Unread> for String {
     fn from(unread: Unread) -> Self {
         unread.why
+    }
+}
+
+/// Refuses settings under which watchers that all lead would not know of each other: the memory of one process can't be
+/// shared. The error names the key and says what to do.
+pub(crate) fn insist_on_election(settings: &Settings, elected: bool) -> Result<(), String> {
+    let in_memory = match &settings.driver {
+        DriverSettings::Memory(_) => Some("concurrency-driver: memory"),
+        DriverSettings::Etcd(etcd) => match etcd.mode {
+            EtcdMode::Etcd => None,
+            EtcdMode::Memory => Some("etcd-mode: memory"),
+            EtcdMode::Mock => Some("etcd-mode: mock"),
+        },
+        DriverSettings::PostgreSql(_) => None,
+    };
+    match in_memory.filter(|_| settings.enabled && !elected) {
+        Some(setting) => Err(format!(
+            "{setting} needs leader election, since two watchers can't share a memory and each would admit up to the \
+             limit; drop --leader-elect=false or choose another concurrency-driver"
+        )),
+        None => Ok(()),
     }
 }

@@ -6,12 +6,13 @@ use kube::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_concurrency::RepositoryKey;
 use pac_config::{Disk, DriverSettings, Settings, other_store};
+use pac_kube::cluster;
+use pac_kube::leader::{Candidate, LeaderOptions};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::at_work::AtWork;
-use crate::cluster;
 use crate::engine::EngineOptions;
 use crate::error::WatcherError;
 use crate::events::{News, Places, Publisher};
@@ -19,12 +20,11 @@ use crate::former_store::FormerStore;
 use crate::health::{Health, Part};
 use crate::http::{Told, serve_admin, serve_metrics, serve_probes};
 use crate::index::Index;
-use crate::leader::{Candidate, LeaderOptions, insist_on_election};
 use crate::metrics::Measured;
 use crate::options::WatcherOptions;
 use crate::queue::plot::Plot;
 use crate::queue::{Chronicle, Onlooker};
-use crate::reload::SettingsSource;
+use crate::reload::{SettingsSource, insist_on_election};
 use crate::supervise::{Connect, Supervisor};
 use crate::telemetry;
 use crate::vital::vital;
@@ -40,7 +40,7 @@ pub async fn run(
     counted: PrometheusHandle,
     stop: CancellationToken,
 ) -> Result<(), WatcherError> {
-    let client = cluster::client(&options.place).await?;
+    let client = cluster::client(options.place.kubeconfig.as_deref()).await?;
     let health = Arc::new(Health::default());
     health.trouble(Part::Start, "reading the settings");
     let global = RepositoryKey::new(&options.place.namespace, &options.global_repository)

@@ -12,6 +12,8 @@ use async_trait::async_trait;
 use kube::Client;
 use pac_concurrency::{Driver, DriverError, Manager, ManagerOptions, RelocateError, relocate};
 use pac_config::{Change, DriverSettings, Settings};
+use pac_kube::backoff;
+use pac_kube::error::with_causes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -20,8 +22,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::at_work::AtWork;
+use crate::backlog;
 use crate::engine::{Engine, EngineOptions};
-use crate::error::with_causes;
 use crate::former_store::FormerStore;
 use crate::health::{Health, NotInForce, Part};
 use crate::index::Index;
@@ -30,7 +32,6 @@ use crate::queue::Chronicle;
 use crate::vital::vital;
 use crate::watch::{BesidePac, Sink, watch_repositories, watch_runs};
 use crate::work_queue::WorkQueue;
-use crate::{backlog, backoff};
 
 /// How long a watcher that is stopped has to finish what is in flight: less than the grace of 30 s that a pod has, and so
 /// little that a rolling update doesn't wait for a store that is away.

@@ -13,16 +13,16 @@ use kube::core::ObjectMeta;
 use kube::{Client, Resource};
 use pac_concurrency::{RepositoryKey, Scope};
 use pac_config::Settings;
+use pac_kube::api::{PipelineRun, Readable, Repository, labels};
+use pac_kube::convert::{self, ConvertError, RepositoryMetadata};
+use pac_kube::list_watch::{Deaf, ListWatch, News};
 use pac_metrics::catalogue;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 use tracing::{debug, warn};
 
-use crate::api::{PipelineRun, Readable, Repository, labels};
-use crate::convert::{self, ConvertError, RepositoryMetadata};
 use crate::health::{Health, Part};
 use crate::index::{Index, OwnLimit};
-use crate::list_watch::{Deaf, ListWatch, News};
 use crate::work_queue::WorkQueue;
 
 /// Where the watches put what they see.

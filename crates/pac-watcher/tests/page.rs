@@ -5,7 +5,7 @@
 mod support;
 
 use pac_devservers::proxy::{Passage, Proxy};
-use pac_watcher::api::labels::PAUSED;
+use pac_kube::api::labels::PAUSED;
 use serde_json::{Value, json};
 use support::browser::Browser;
 use support::{World, readable};

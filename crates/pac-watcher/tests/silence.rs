@@ -174,15 +174,7 @@ async fn a_connection_that_nobody_used_for_a_while_is_not_trusted() {
     }
     let way = Proxy::start(world.cluster.port()).unwrap();
     let kubeconfig = world.cluster.kubeconfig_of("alone", way.port());
-    let place = pac_watcher::SettingsPlace {
-        namespace: String::new(),
-        config_map: String::new(),
-        secret: String::new(),
-        config_file: None,
-        kubeconfig: Some(kubeconfig),
-        request_timeout: RECOVERED,
-    };
-    let client = pac_watcher::cluster::client(&place).await.unwrap();
+    let client = pac_kube::cluster::client(Some(&kubeconfig)).await.unwrap();
     // Several at once are as many connections.
     futures::future::try_join_all((0..10).map(|_| client.apiserver_version())).await.unwrap();
     way.swallow_connections();

@@ -46,7 +46,7 @@ pub(crate) const BUGS: [Bug; 3] = [
     Bug {
         name: "merge-patch",
         what: "a run is started by a merge patch, which tests nothing",
-        file: "crates/pac-watcher/src/patch.rs",
+        file: "crates/pac-kube/src/patch.rs",
         from: "    match send(client, run, patch).await {
         Ok(()) => StartOutcome::Started,",
         to: "    drop(patch);

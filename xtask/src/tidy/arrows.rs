@@ -11,7 +11,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pac-driver-mem", &["pac-concurrency"]),
     ("pac-driver-pg", &["pac-concurrency", "pac-config", "pac-tls"]),
     ("pac-driver-etcd", &["pac-concurrency", "pac-config", "pac-tls"]),
-    ("pac-watcher", &["pac-concurrency", "pac-config", "pac-metrics"]),
+    ("pac-kube", &["pac-concurrency"]),
+    ("pac-watcher", &["pac-concurrency", "pac-config", "pac-kube", "pac-metrics"]),
     ("pac-devcluster", &[]),
     ("pac-devservers", &[]),
     (
@@ -24,10 +25,22 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pac-driver-etcd",
             "pac-driver-mem",
             "pac-driver-pg",
+            "pac-kube",
             "pac-watcher",
         ],
     ),
-    ("pac", &["pac-concurrency", "pac-config", "pac-driver-etcd", "pac-driver-mem", "pac-driver-pg", "pac-watcher"]),
+    (
+        "pac",
+        &[
+            "pac-concurrency",
+            "pac-config",
+            "pac-driver-etcd",
+            "pac-driver-mem",
+            "pac-driver-pg",
+            "pac-kube",
+            "pac-watcher",
+        ],
+    ),
     ("xtask", &["pac-config", "pac-devservers", "pac-metrics"]),
 ];
 
@@ -38,7 +51,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pac-driver-mem", &["kube", "k8s-openapi", "tokio-postgres", "etcd-client", "axum"]),
     ("pac-driver-pg", &["kube", "k8s-openapi", "etcd-client", "axum"]),
     ("pac-driver-etcd", &["kube", "k8s-openapi", "tokio-postgres", "axum"]),
-    ("pac-watcher", &["tokio-postgres", "etcd-client", "moka"]),
+    ("pac-kube", &["pac-config", "pac-metrics", "tokio-postgres", "etcd-client", "axum", "moka"]),
+    ("pac-watcher", &["tokio-postgres", "etcd-client", "json-patch", "moka"]),
     ("xtask", &["kube", "tokio-postgres", "etcd-client", "axum", "tokio"]),
 ];
 

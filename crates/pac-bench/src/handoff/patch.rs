@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use pac_concurrency::RunKey;
-use pac_watcher::patch::{StartOutcome, start};
+use pac_kube::patch::{StartOutcome, start};
 use tokio::task::JoinSet;
 
 use super::stage::Stage;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use pac_concurrency::RunKey;
 use pac_devcluster::TektonPlayer;
 use pac_devcluster::verdict::{Verdict, VerdictOptions};
-use pac_watcher::{SettingsPlace, cluster};
+use pac_kube::cluster;
 
 use super::real::RealCluster;
 use crate::store::Server;
@@ -104,13 +104,5 @@ impl Stage {
 
 /// The watcher's own client.
 pub(super) async fn client(kubeconfig: &Path) -> Result<kube::Client> {
-    let place = SettingsPlace {
-        namespace: String::new(),
-        config_map: String::new(),
-        secret: String::new(),
-        config_file: None,
-        kubeconfig: Some(kubeconfig.to_owned()),
-        request_timeout: Duration::from_secs(10),
-    };
-    Ok(cluster::client(&place).await?)
+    Ok(cluster::client(Some(kubeconfig)).await?)
 }

@@ -7,6 +7,8 @@ use futures::StreamExt;
 use kube::Client;
 use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{Change, Scope};
+use pac_kube::backoff;
+use pac_kube::error::with_causes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -14,8 +16,6 @@ use tracing::{debug, warn};
 use super::Engine;
 use super::store_health::{Failure, StoreCall};
 use crate::audit::{AUDIT_EVERY, Audit};
-use crate::backoff;
-use crate::error::with_causes;
 use crate::health::Part;
 
 /// How often the store is asked how it is at the most, however many repositories give reason to.

@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use pac_concurrency::{DriverError, TakenOver};
+use pac_kube::backoff;
+use pac_kube::error::with_causes;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Engine;
 use super::store_health::StoreCall;
-use crate::backoff;
-use crate::error::with_causes;
 
 // === impl Engine ===
 

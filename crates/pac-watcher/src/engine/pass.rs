@@ -6,19 +6,20 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::protocol::FOREIGN_LOOK;
 use pac_concurrency::{DriverError, Passed, RepositoryKey, RunKey, Scope, Snapshot, Standings};
+use pac_kube::convert::FinalState;
+use pac_kube::error::with_causes;
+use pac_kube::live_read::Confirmed;
+use pac_kube::live_read::{self, Untold};
+use pac_kube::patch;
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Engine;
 use super::reads::{Planned, Purpose};
-use crate::convert::FinalState;
-use crate::error::with_causes;
 use crate::health::Part;
-use crate::index::{Confirmed, Effects, End};
-use crate::live_read::{self, Untold};
+use crate::index::{Effects, End};
 use crate::options::Mode;
-use crate::patch;
 
 /// How soon to look again at a repository that others change all the time.
 const CONFLICT_WAIT: Duration = Duration::from_millis(100);

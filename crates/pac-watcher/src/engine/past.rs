@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pac_concurrency::DriverError;
+use pac_kube::error::with_causes;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use super::Engine;
-use crate::error::with_causes;
 use crate::queue::history::History;
 
 /// How soon the past is taken up after somebody leads.

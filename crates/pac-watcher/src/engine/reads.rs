@@ -9,9 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pac_concurrency::RunKey;
+use pac_kube::backoff;
 use tokio::time::Instant;
-
-use crate::backoff;
 
 /// First wait after a failed read; doubles with each further one.
 const WAIT: Duration = Duration::from_millis(100);

@@ -11,16 +11,16 @@ use std::time::Duration;
 use futures::FutureExt;
 use pac_concurrency::protocol::PROOF_LASTS;
 use pac_concurrency::{RepositoryKey, RunKey, Scope};
+use pac_kube::convert::Phase;
+use pac_kube::live_read;
+use pac_kube::live_read::Confirmed;
+use pac_kube::patch::{self, StartOutcome};
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::Engine;
-use crate::convert::Phase;
 use crate::health::Part;
-use crate::index::Confirmed;
-use crate::live_read;
-use crate::patch::{self, StartOutcome};
 
 /// How long the next run of a repository waits for the answer to the start before it. Starts are sent in queue order, one
 /// after the other, so that whoever watches the cluster sees them in that order (P3); but a slow one doesn't hold up the

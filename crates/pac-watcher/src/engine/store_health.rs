@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use pac_concurrency::RepositoryKey;
+use pac_kube::backoff;
 use tokio::time::Instant;
-
-use crate::backoff;
 
 /// First wait before a repository that failed is looked at again; doubles with each further failure in a row.
 const FAILED_WAIT: Duration = Duration::from_millis(100);

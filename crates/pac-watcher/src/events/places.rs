@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pac_concurrency::{Manager, RepositoryKey, RunKey};
+use pac_kube::error::with_causes;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::debug;
@@ -15,7 +16,6 @@ use tracing::debug;
 use super::News;
 use super::mailbox::DuePlace;
 use crate::at_work::AtWork;
-use crate::error::with_causes;
 use crate::index::Index;
 use crate::queue::history::now;
 

@@ -11,6 +11,10 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
 use pac_concurrency::protocol::REQUEST_DEADLINE;
+use pac_kube::api::{PipelineRun, Repository};
+use pac_kube::backoff;
+use pac_kube::error::{answered, with_causes};
+use pac_kube::patch::STARTS_FIRST;
 use pac_metrics::catalogue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,11 +26,7 @@ use tracing::{debug, info, warn};
 use super::mailbox::{Draft, Subject};
 use super::series::{Key, Series};
 use super::{EventText, News};
-use crate::api::{PipelineRun, Repository};
-use crate::backoff;
-use crate::error::{answered, with_causes};
 use crate::index::Index;
-use crate::patch::STARTS_FIRST;
 
 /// Who says so.
 const REPORTER: &str = "pac-concurrency-watcher";

@@ -3,7 +3,6 @@
 //! One event touches one repository: its runs, and the few sets that make its next pass cheap. Nothing here decides;
 //! [`RepositoryState::decide`] says what `plan` wants to know, in the words `plan` has for it.
 
-mod confirmed;
 mod repository;
 mod run;
 mod runs;
@@ -14,13 +13,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{LegacyRun, Limit, RepositoryKey, RunKey};
+use pac_kube::convert::{RepositoryMetadata, RunView};
+use pac_kube::pause::Pause;
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 
-use crate::convert::{RepositoryMetadata, RunView};
-use crate::pause::Pause;
-
-pub use confirmed::Confirmed;
 pub use repository::{Effects, End, RepositoryState, Shown, ShownRun, Started, Tally};
 
 /// How long a run without an execution-order is given for one to be written, in seconds, before it is queued by its own

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use pac_concurrency::protocol::FORMER_START_LASTS;
 use pac_concurrency::{Limit, Observation, OrderKey, Plan, RunKey, RunState, Scope, Slot, Snapshot, Standing, plan};
+use pac_kube::convert::{Phase, RepositoryMetadata, RunView};
 use tokio::time::Instant;
 
 pub use self::measured::{Started, Tally};
@@ -25,7 +26,6 @@ use self::webhook_events::WebhookEvents;
 use super::OwnLimit;
 use super::run::{Mark, Run, StartState};
 use super::runs::Runs;
-use crate::convert::{Phase, RepositoryMetadata, RunView};
 
 /// One repository's runs, and what its next pass needs to know of them.
 #[derive(Debug)]

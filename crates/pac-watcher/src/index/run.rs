@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use pac_concurrency::protocol::STOPPING_LASTS;
 use pac_concurrency::{OrderKey, RunState};
+use pac_kube::backoff;
+use pac_kube::convert::{Phase, RunView};
 use tokio::time::Instant;
-
-use crate::backoff;
-use crate::convert::{Phase, RunView};
 
 /// First wait after a refused start; doubles with each further one.
 const REFUSED_WAIT: Duration = Duration::from_secs(5);

@@ -66,10 +66,10 @@ impl Runs {
 mod tests {
     use std::time::Duration;
 
+    use pac_kube::convert::Phase;
     use tokio::time::Instant;
 
     use super::*;
-    use crate::convert::Phase;
     use crate::index::tests::view;
 
     #[test]

@@ -1,9 +1,9 @@
 //! Tests of the index as a whole.
 
 use pac_concurrency::{Scope, Snapshot, Standing};
+use pac_kube::convert::Phase;
 
 use super::*;
-use crate::convert::Phase;
 
 pub(super) fn view(phase: Phase) -> RunView {
     RunView {

@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Holder, Limit, Passed, RepositoryKey, RunKey};
+use pac_kube::pause::Pause;
 
 use super::history::{Happened, History, Record, now, shortened};
 use crate::events::News;
 use crate::index::End;
-use crate::pause::Pause;
 
 /// See the [module](self).
 #[derive(Debug)]

@@ -4,16 +4,16 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::Api;
 use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_concurrency::{Limit, RepositoryKey, RunState};
+use pac_kube::api::labels::SELECTOR;
+use pac_kube::api::{PipelineRun, Readable};
+use pac_kube::convert::{self, ConvertError, FinalState, Phase};
+use pac_kube::error::with_causes;
 use tokio::time::Instant;
 
 use super::history::watcher;
 use super::look::{Onlooker, lasting};
 use super::view::{Answer, Explanation, RepositoryQueue};
-use crate::api::labels::SELECTOR;
-use crate::api::{PipelineRun, Readable};
 use crate::at_work::System;
-use crate::convert::{self, ConvertError, FinalState, Phase};
-use crate::error::with_causes;
 use crate::health::Part;
 use crate::index::{End, Shown, ShownRun};
 

@@ -8,6 +8,8 @@ use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use pac_concurrency::{Entry, Limit, Manager, RepositoryKey, RunKey, RunState, Snapshot};
+use pac_kube::error::with_causes;
+use pac_kube::pause::{Pause, PauseEnd};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -19,10 +21,8 @@ use super::view::{
     EstimateView, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, Summary, WaitingView, WatcherView,
 };
 use crate::at_work::{AtWork, System};
-use crate::error::with_causes;
 use crate::health::{Health, Part};
 use crate::index::{Index, OwnLimit, Shown, ShownRun};
-use crate::pause::{Pause, PauseEnd};
 
 /// Repositories loaded from the store at once when somebody asks for all: the store has other work.
 const LOADS: usize = 2;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use pac_concurrency::Schema;
 use pac_config::{Resolved, Sources, problems_report, report, resolve};
-use pac_watcher::error::with_causes;
+use pac_kube::error::with_causes;
 
 use super::settings::{self, Files};
 use super::{Failure, exit_code, failure, say};

@@ -7,11 +7,12 @@ use pac_concurrency::{
     Delta, Driver, DriverError, Inspection, RepositoryKey, Schema, TakenOver, Window, bring, relocate,
 };
 use pac_config::{Disk, DriverSettings, EtcdMode, problems_report, resolve};
-use pac_watcher::error::with_causes;
+use pac_kube::cluster;
+use pac_kube::error::with_causes;
+use pac_watcher::Connect;
 use pac_watcher::survey::survey;
-use pac_watcher::{Connect, cluster};
 
-use super::{Failure, exit_code, failure, say, settings, settings_place};
+use super::{Failure, exit_code, failure, say, settings};
 use crate::cli::{DurableDriver, Migrate};
 use crate::driver::Drivers;
 use crate::logging;
@@ -140,8 +141,7 @@ async fn look(driver: &dyn Driver, force: bool) -> Result<Vec<Row>, Failure> {
 
 async fn left_by_an_earlier_version(migrate: &Migrate, from: &dyn Driver) -> Result<Option<Left>, Failure> {
     let Some(legacy) = from.legacy().await.map_err(|error| failure(with_causes(&error)))? else { return Ok(None) };
-    let client =
-        cluster::client(&settings_place(&migrate.place, migrate.patience.request_timeout)).await.map_err(failure)?;
+    let client = cluster::client(migrate.place.kubeconfig.as_deref()).await.map_err(failure)?;
     let global = RepositoryKey::new(&migrate.place.namespace, "pipelines-as-code");
     let index = survey(client, global.map_err(failure)?).await.map_err(failure)?;
     for record in &legacy.corrupt {

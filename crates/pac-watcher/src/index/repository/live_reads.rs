@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use pac_concurrency::protocol::LIVE_READ_STANDS;
+use pac_kube::live_read::Confirmed;
 use tokio::time::Instant;
 
 use super::shown::OverBy;
 use super::{Phase, RepositoryState, StartState};
-use crate::index::Confirmed;
 use crate::index::run::Run;
 
 // === impl RepositoryState ===

@@ -1,10 +1,10 @@
 //! Runs that are done, and whose objects are yet to say how they ended.
 
 use pac_concurrency::RunKey;
+use pac_kube::convert::FinalState;
 use tokio::time::Instant;
 
 use super::{Phase, RepositoryState};
-use crate::convert::FinalState;
 use crate::index::run::Mark;
 
 // === impl RepositoryState ===

@@ -142,10 +142,10 @@ mod tests {
     use std::num::NonZeroU32;
 
     use pac_concurrency::RepositoryKey;
+    use pac_kube::convert::{Phase, RunView};
 
     use super::super::super::{Index, OwnLimit};
     use super::*;
-    use crate::convert::{Phase, RunView};
 
     fn view(repository: &RepositoryKey, name: &str) -> RunView {
         RunView {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pac_concurrency::{Entry, OrderKey, RunKey};
+use pac_kube::convert::{Phase, RunView};
 use tokio::time::Instant;
 
 use super::super::SETTLE_SECONDS;
 use super::RepositoryState;
-use crate::convert::{Phase, RunView};
 use crate::index::run::Run;
 
 /// How long a run that PAC has created, and not queued yet, is waited for by those of its event behind it. PAC's answer from

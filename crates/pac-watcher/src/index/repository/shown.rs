@@ -4,11 +4,11 @@ use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Entry, Limit, RunKey, RunState};
+use pac_kube::convert::FinalState;
+use pac_kube::pause::Pause;
 use tokio::time::Instant;
 
 use super::{Orders, OwnLimit, Phase, RepositoryState};
-use crate::convert::FinalState;
-use crate::pause::Pause;
 
 /// A repository, for people.
 #[derive(Debug, Clone)]

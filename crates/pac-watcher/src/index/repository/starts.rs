@@ -85,8 +85,8 @@ mod tests {
 
     use pac_concurrency::protocol::FORMER_START_LASTS;
     use pac_concurrency::{Entry, OrderKey, Plan};
+    use pac_kube::convert::Phase;
 
-    use crate::convert::Phase;
     use crate::index::repository::tests::shown;
 
     #[test]

@@ -1,11 +1,11 @@
 //! What is known of the runs of one repository, and what becomes of it.
 
 use pac_concurrency::{Entry, Holder, Version};
+use pac_kube::convert::FinalState;
+use pac_kube::execution_order::EventPlace;
+use pac_kube::live_read::Confirmed;
 
 use super::*;
-use crate::convert::FinalState;
-use crate::execution_order::EventPlace;
-use crate::index::Confirmed;
 use crate::index::tests::view;
 
 /// A repository of which one run is shown, in `phase`.

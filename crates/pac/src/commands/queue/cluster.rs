@@ -2,12 +2,11 @@
 
 use std::fmt::Debug;
 
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Config, Resource};
-use pac_watcher::error::with_causes;
-use serde::Serialize;
+use pac_kube::error::with_causes;
 use serde::de::DeserializeOwned;
 
 use super::Failure;
@@ -49,6 +48,10 @@ impl Cluster {
         Ok(Self { client, server, patience: reach.patience })
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(super) fn server(&self) -> &str {
         &self.server
     }
@@ -69,23 +72,6 @@ impl Cluster {
         self.ask(&what, self.api::<K>(namespace).get_opt(name)).await?.map_err(|error| self.explain(&error))
     }
 
-    /// Patches the object of this name; what the API server answered if it would not.
-    pub(super) async fn patch<K, P>(
-        &self,
-        namespace: &str,
-        name: &str,
-        patch: &Patch<P>,
-    ) -> Result<kube::Result<()>, Failure>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
-        P: Serialize + Debug,
-    {
-        let what = format!("the patch of {} {namespace}/{name}", K::kind(&()));
-        let (api, parameters) = (self.api::<K>(namespace), PatchParams::default());
-        let patched = self.ask(&what, api.patch_metadata(name, &parameters, patch)).await?;
-        Ok(patched.map(drop))
-    }
-
     /// What a request came to, for people.
     pub(super) fn explain(&self, error: &kube::Error) -> Failure {
         match error {
@@ -99,7 +85,8 @@ impl Cluster {
         }
     }
 
-    async fn ask<T>(&self, what: &str, request: impl Future<Output = T>) -> Result<T, Failure> {
+    /// Waits for what is asked of the API server, and says what was asked if no answer comes.
+    pub(super) async fn ask<T>(&self, what: &str, request: impl Future<Output = T>) -> Result<T, Failure> {
         let whom = format!("the API server at {}, asked for {what},", self.server);
         self.patience.wait(whom, request).await.map_err(Failure::Unreachable)
     }

@@ -3,18 +3,14 @@
 //! So the API server says whether this user may, and keeps who did; it survives every watcher and every store; and the
 //! admin port, which anybody reaches who may port-forward, changes nothing.
 
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, TestOperation};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Resource;
-use kube::api::Patch;
 use pac_concurrency::RepositoryKey;
-use pac_watcher::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED};
-use pac_watcher::api::{PipelineRun, Readable, Repository};
-use pac_watcher::convert::{self, Phase};
-use pac_watcher::pause::Pause;
+use pac_kube::api::{PipelineRun, Readable, Repository};
+use pac_kube::convert::{self, Phase};
+use pac_kube::patch;
+use pac_kube::pause::Pause;
 use pac_watcher::queue::view::Overview;
-use serde_json::{Value, json};
 
 use super::Failure;
 use super::admin::Admin;
@@ -34,9 +30,7 @@ pub(super) async fn pause(
     let doubt = may_pause(reach, repository, &found).await?;
     let now = Timestamp::now();
     let until = lasts.map(|lasts| now + lasts);
-    let until_text = until.map(|until| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    let annotations = json!({PAUSED: reason, PAUSED_UNTIL: until_text, RESUMED: null});
-    annotate(&cluster, repository, annotations).await?;
+    write_onto(&cluster, repository, patch::pause(cluster.client(), repository, reason, until)).await?;
     let mut text = format!("paused {repository} {}", end(until));
     match doubt {
         None => text += ": none of its runs is admitted, those that run go on",
@@ -56,7 +50,7 @@ pub(super) async fn resume(reach: &Reach, repository: &RepositoryKey, reason: Op
     if convert::pause(found.meta()).is_none() {
         return Err(Failure::Refused(format!("{repository} is not paused")));
     }
-    annotate(&cluster, repository, json!({PAUSED: null, PAUSED_UNTIL: null, RESUMED: reason})).await?;
+    write_onto(&cluster, repository, patch::resume(cluster.client(), repository, reason)).await?;
     say::line(format!("resumed {repository}")).map_err(Failure::Local)
 }
 
@@ -105,9 +99,12 @@ async fn find_repository(cluster: &Cluster, repository: &RepositoryKey) -> Resul
     found.ok_or_else(|| Failure::Missing(format!("there is no Repository {repository}")))
 }
 
-async fn annotate(cluster: &Cluster, repository: &RepositoryKey, annotations: Value) -> Result<(), Failure> {
-    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
-    match cluster.patch::<Repository, _>(repository.namespace(), repository.name(), &patch).await? {
+async fn write_onto(
+    cluster: &Cluster,
+    repository: &RepositoryKey,
+    patch: impl Future<Output = kube::Result<()>>,
+) -> Result<(), Failure> {
+    match cluster.ask(&format!("the patch of Repository {repository}"), patch).await? {
         Ok(()) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             Err(Failure::Missing(format!("there is no Repository {repository}")))
@@ -125,8 +122,8 @@ pub(super) async fn release(reach: &Reach, run: &RunName, reason: &str, force: b
     })?;
     let view = convert::run_view(&found, None).map_err(|error| Failure::Refused(format!("{path}: {error}")))?;
     may_release(&path, view.phase, force)?;
-    let patch = mark_released(view.key.uid(), reason);
-    match cluster.patch::<PipelineRun, _>(&run.namespace, &run.name, &patch).await? {
+    let released = patch::release(cluster.client(), &view.key, reason);
+    match cluster.ask(&format!("the patch of PipelineRun {path}"), released).await? {
         Ok(()) => {}
         Err(kube::Error::Api(status)) if status.code == 422 => {
             return Err(Failure::Refused(format!("{path} was changed meanwhile; look at it again")));
@@ -159,23 +156,9 @@ fn may_release(path: &str, phase: Phase, force: bool) -> Result<(), Failure> {
     }
 }
 
-/// Onto this very run and no other of its name.
-fn mark_released(uid: &str, reason: &str) -> Patch<()> {
-    let pointer = |tokens: &[&str]| PointerBuf::from_tokens(tokens.iter().copied());
-    let annotation = |key: &str, value: &str| {
-        let path = pointer(&["metadata", "annotations", key]);
-        PatchOperation::Add(AddOperation { path, value: value.into() })
-    };
-    Patch::Json(json_patch::Patch(vec![
-        PatchOperation::Test(TestOperation { path: pointer(&["metadata", "uid"]), value: uid.into() }),
-        annotation(RELEASED, uid),
-        annotation(RELEASED_REASON, reason),
-    ]))
-}
-
 #[cfg(test)]
 mod tests {
-    use pac_watcher::convert::FinalState;
+    use pac_kube::convert::FinalState;
 
     use super::*;
 

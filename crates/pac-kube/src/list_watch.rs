@@ -34,7 +34,7 @@ const PAGE: u32 = 500;
 
 /// What was heard.
 #[derive(Debug)]
-pub(crate) enum News<K> {
+pub enum News<K> {
     /// A full list begins: what it doesn't have is gone.
     ListBegan,
     /// It has this.
@@ -51,7 +51,7 @@ pub(crate) enum News<K> {
 
 /// Why nothing is heard for now. It is tried again.
 #[derive(Debug)]
-pub(crate) enum Deaf {
+pub enum Deaf {
     /// A watch broke off, as it does when a server restarts. If it can't be resumed, that is what is said next.
     Broken(String),
     /// There is no list or watch to be had, or the one there was fell silent.
@@ -59,7 +59,7 @@ pub(crate) enum Deaf {
 }
 
 /// See the [module](self).
-pub(crate) struct ListWatch<K> {
+pub struct ListWatch<K> {
     api: Api<K>,
     list: ListParams,
     watch: WatchParams,
@@ -100,24 +100,24 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     /// Everything that `api` shows.
-    pub(crate) fn new(api: Api<K>) -> Self {
+    pub fn new(api: Api<K>) -> Self {
         let (list, watch) = (ListParams::default().limit(PAGE), WatchParams::default().timeout(WATCH_LASTS));
         Self { api, list, watch, state: State::Unlisted, failures: 0 }
     }
 
     /// Only what has these labels.
-    pub(crate) fn labels(self, selector: &str) -> Self {
+    pub fn labels(self, selector: &str) -> Self {
         Self { list: self.list.labels(selector), watch: self.watch.labels(selector), ..self }
     }
 
     /// Only what has these fields.
-    pub(crate) fn fields(self, selector: &str) -> Self {
+    pub fn fields(self, selector: &str) -> Self {
         Self { list: self.list.fields(selector), watch: self.watch.fields(selector), ..self }
     }
 
     /// What is heard next, or why nothing is. It waits for no longer than silence is borne, and what failed is tried again
     /// after a moment.
-    pub(crate) async fn next(&mut self) -> Result<News<K>, Deaf> {
+    pub async fn next(&mut self) -> Result<News<K>, Deaf> {
         let heard = self.step().await;
         if heard.is_err() {
             self.failures += 1;

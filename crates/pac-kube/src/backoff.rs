@@ -6,7 +6,7 @@ use rand::Rng;
 
 /// The wait after the `failures`-th failure in a row (from 0): `first`, doubling, at most `most`, less up to a quarter of
 /// jitter, so that what failed together isn't tried together.
-pub(crate) fn wait(first: Duration, most: Duration, failures: u32) -> Duration {
+pub fn wait(first: Duration, most: Duration, failures: u32) -> Duration {
     let wait = first.saturating_mul(1 << failures.min(16)).min(most);
     wait.mul_f64(rand::rng().random_range(0.75..1.0))
 }

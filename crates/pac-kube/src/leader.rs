@@ -19,7 +19,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, PostParams, WatchEvent, WatchParams};
-use pac_config::{DriverSettings, EtcdMode, Settings};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
@@ -298,25 +297,4 @@ async fn lease_changes(api: &Api<Lease>) -> Option<BoxStream<'static, ()>> {
 /// Whether the watch goes on.
 fn is_news(event: kube::Result<WatchEvent<Lease>>) -> bool {
     event.is_ok_and(|event| !matches!(event, WatchEvent::Error(_)))
-}
-
-/// Refuses settings under which watchers that all lead would not know of each other: the memory of one process can't be
-/// shared. The error names the key and says what to do.
-pub fn insist_on_election(settings: &Settings, elected: bool) -> Result<(), String> {
-    let in_memory = match &settings.driver {
-        DriverSettings::Memory(_) => Some("concurrency-driver: memory"),
-        DriverSettings::Etcd(etcd) => match etcd.mode {
-            EtcdMode::Etcd => None,
-            EtcdMode::Memory => Some("etcd-mode: memory"),
-            EtcdMode::Mock => Some("etcd-mode: mock"),
-        },
-        DriverSettings::PostgreSql(_) => None,
-    };
-    match in_memory.filter(|_| settings.enabled && !elected) {
-        Some(setting) => Err(format!(
-            "{setting} needs leader election, since two watchers can't share a memory and each would admit up to the \
-             limit; drop --leader-elect=false or choose another concurrency-driver"
-        )),
-        None => Ok(()),
-    }
 }

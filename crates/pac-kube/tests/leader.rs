@@ -10,7 +10,7 @@ use http::{Method, Request, Response};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::client::Body;
-use pac_watcher::leader::{Candidate, LeaderOptions};
+use pac_kube::leader::{Candidate, LeaderOptions};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

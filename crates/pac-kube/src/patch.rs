@@ -1,6 +1,6 @@
-//! The only writer of PipelineRuns.
+//! The only writer of PipelineRuns and Repositories.
 //!
-//! Both patches test before they change: that this is the very run that was meant, and, to start it, that it is still
+//! The patches onto runs test before they change: that this is the very run that was meant, and, to start it, that it is still
 //! pending and not being deleted. So a start never overwrites a wish of a user's (P2), and two watchers that start the same
 //! run start it once.
 
@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Error};
-use pac_concurrency::RunKey;
 use pac_concurrency::protocol::REQUEST_DEADLINE;
-use serde_json::Value;
+use pac_concurrency::{RepositoryKey, RunKey};
+use serde_json::{Value, json};
 
-use crate::api::PipelineRun;
-use crate::api::labels::{STARTED, STATE};
+use crate::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED, STARTED, STATE};
+use crate::api::{PipelineRun, Repository};
 use crate::convert::FinalState;
 use crate::error::{answered, with_causes};
 
@@ -77,6 +78,39 @@ pub async fn mark_done(client: &Client, run: &RunKey, state: FinalState) -> Resu
         Err(Failure::Answer(status)) => Err(answered(&status)),
         Err(Failure::NoAnswer(why)) => Err(why),
     }
+}
+
+/// Pauses `repository` in an operator's name: nobody of it is admitted until then, or until it is resumed.
+pub async fn pause(
+    client: &Client,
+    repository: &RepositoryKey,
+    reason: &str,
+    until: Option<Timestamp>,
+) -> kube::Result<()> {
+    let until = until.map(|until| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    annotate(client, repository, json!({PAUSED: reason, PAUSED_UNTIL: until, RESUMED: null})).await
+}
+
+/// Ends the pause of `repository` in an operator's name.
+pub async fn resume(client: &Client, repository: &RepositoryKey, reason: Option<&str>) -> kube::Result<()> {
+    annotate(client, repository, json!({PAUSED: null, PAUSED_UNTIL: null, RESUMED: reason})).await
+}
+
+async fn annotate(client: &Client, repository: &RepositoryKey, annotations: Value) -> kube::Result<()> {
+    let repositories: Api<Repository> = Api::namespaced(client.clone(), repository.namespace());
+    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+    repositories.patch_metadata(repository.name(), &PatchParams::default(), &patch).await.map(drop)
+}
+
+/// Has `run`, this very one and no other of its name, count no more, in an operator's name.
+pub async fn release(client: &Client, run: &RunKey, reason: &str) -> kube::Result<()> {
+    let runs: Api<PipelineRun> = Api::namespaced(client.clone(), run.namespace());
+    let patch = Patch::Json::<()>(json_patch::Patch(vec![
+        test(&["metadata", "uid"], run.uid()),
+        add(&["metadata", "annotations", RELEASED], run.uid()),
+        add(&["metadata", "annotations", RELEASED_REASON], reason),
+    ]));
+    runs.patch_metadata(run.name(), &PatchParams::default(), &patch).await.map(drop)
 }
 
 enum Failure {

@@ -8,9 +8,8 @@ use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_concurrency::{RepositoryKey, RunKey};
 
 use crate::api::{PipelineRun, Readable};
-use crate::convert;
+use crate::convert::{self, RunView};
 use crate::error::with_causes;
-use crate::index::Confirmed;
 
 /// Why it can't be told what became of a run.
 #[derive(Debug)]
@@ -19,6 +18,17 @@ pub enum Untold {
     NoAnswer(String),
     /// It did, and nobody can make sense of it (P10): no trouble of the API server's.
     Unreadable(String),
+}
+
+/// What a live read found out about a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confirmed {
+    /// There is no such run any more.
+    Gone(RunKey),
+    /// There is, and it names another repository as its own.
+    Elsewhere(RunKey),
+    /// The run as it is.
+    Is(RunView),
 }
 
 /// What became of `run` of `repository`, or why that can't be told.
@@ -40,9 +50,23 @@ pub async fn confirm(client: &Client, repository: &RepositoryKey, run: &RunKey) 
     }
 }
 
+// === impl Untold ===
+
 impl fmt::Display for Untold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::NoAnswer(why) | Self::Unreadable(why)) = self;
         f.write_str(why)
+    }
+}
+
+// === impl Confirmed ===
+
+impl Confirmed {
+    /// Which run.
+    pub fn run(&self) -> &RunKey {
+        match self {
+            Self::Gone(run) | Self::Elsewhere(run) => run,
+            Self::Is(view) => &view.key,
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! up, and so is one that nobody has used for a moment, before anybody asks anything through it. What is tried again is
 //! then tried on a new connection.
 
+use std::path::Path;
 use std::time::Duration;
 
 use hyper_timeout::TimeoutConnector;
@@ -17,8 +18,7 @@ use kube::{Client, Config};
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::error::{WatcherError, with_causes};
-use crate::options::SettingsPlace;
+use crate::error::with_causes;
 
 /// Longest silence of a connection while an answer, or the rest of one, is awaited: as long as an API server with much to do
 /// lets a request wait for its turn.
@@ -34,9 +34,14 @@ const PROBED: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::fro
 /// moment: whoever asks tries again, too, and says why it takes so long.
 const REPEATED: (Duration, Duration, u32) = (Duration::from_millis(50), Duration::from_millis(500), 3);
 
+/// Why no way to reach a cluster was found.
+#[derive(Debug, thiserror::Error)]
+#[error("can't tell how to reach the API server: {0}")]
+pub struct NoCluster(String);
+
 /// How to reach the cluster: a kubeconfig by name, or the pod's service account, or the usual places.
-pub async fn client(place: &SettingsPlace) -> Result<Client, WatcherError> {
-    let config = match &place.kubeconfig {
+pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, NoCluster> {
+    let config = match kubeconfig {
         Some(path) => {
             let kubeconfig = Kubeconfig::read_from(path).map_err(|error| no_way(&error))?;
             let chosen = KubeConfigOptions::default();
@@ -48,7 +53,7 @@ pub async fn client(place: &SettingsPlace) -> Result<Client, WatcherError> {
 }
 
 /// A client that waits for nobody for ever; see the [module](self).
-fn impatient(config: Config) -> Result<Client, WatcherError> {
+fn impatient(config: Config) -> Result<Client, NoCluster> {
     if config.proxy_url.is_some() {
         // Which proxies it can use is for kube to say.
         return Client::try_from(config).map_err(|error| no_way(&error));
@@ -81,6 +86,6 @@ fn impatient(config: Config) -> Result<Client, WatcherError> {
     Ok(Client::new(service, config.default_namespace))
 }
 
-fn no_way(error: &(dyn std::error::Error + 'static)) -> WatcherError {
-    WatcherError::Cluster(with_causes(error))
+fn no_way(error: &(dyn std::error::Error + 'static)) -> NoCluster {
+    NoCluster(with_causes(error))
 }

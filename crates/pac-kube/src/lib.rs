@@ -1,0 +1,25 @@
+//! What speaks Kubernetes: the objects of Pipelines-as-Code and Tekton, how they are read, watched and changed, and which of several
+//! watchers leads.
+//!
+//! # What is where
+//!
+//! [`cluster`] is the way to the API server, and how long its silence is borne; [`list_watch`] hears what happens there.
+//! [`api`] has the few fields that are read of a PipelineRun and a Repository, and [`convert`] turns those into the words of
+//! `pac_concurrency`. [`live_read`] asks the API server itself where the watch's word is not enough. [`patch`] is all that is
+//! ever written onto a PipelineRun or a Repository. [`leader`] is the election by a Lease.
+//!
+//! # What is not here
+//!
+//! What is admitted, and when: nothing here decides. No store, no settings, no HTTP server.
+
+pub mod api;
+pub mod backoff;
+pub mod cluster;
+pub mod convert;
+pub mod error;
+pub mod execution_order;
+pub mod leader;
+pub mod list_watch;
+pub mod live_read;
+pub mod patch;
+pub mod pause;
