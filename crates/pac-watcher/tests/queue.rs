@@ -10,8 +10,8 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use pac_devcluster::{FaultAction, FaultRule};
 use pac_kube::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED};
-use pac_watcher::queue::history::Happened;
-use pac_watcher::queue::view::{Answer, Explanation, Overview, Queues, RepositoryQueue, Summary};
+use pac_queue::history::Happened;
+use pac_queue::view::{Answer, Explanation, Overview, Queues, RepositoryQueue, Summary};
 use serde_json::json;
 use support::{PATIENCE, World};
 

@@ -1,14 +1,10 @@
 //! What the command line takes. `pac-watcher --help` is made of this file.
 
-pub(crate) mod patience;
-pub(crate) mod queue;
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use patience::Patience;
+use pac_client::patience::Patience;
 
 /// Admits Tekton PipelineRuns of Pipelines-as-Code under their Repository's concurrency_limit.
 #[derive(Debug, Parser)]
@@ -41,7 +37,7 @@ pub(crate) enum Command {
     /// the cluster and moved, too. The old server keeps all it has.
     Migrate(Migrate),
     /// Look at the queues; pause a repository, take the slot of a run that will never end.
-    Queue(queue::Queue),
+    Queue(pac_client::args::Queue),
     /// Print a script that completes commands and flags in a shell: source <(pac-watcher completions bash)
     Completions {
         /// Which shell.

@@ -18,7 +18,7 @@ async fn main() -> ExitCode {
     match cli.command {
         Command::CheckConfig(check) => commands::check_config::check_config(&check).await,
         Command::Migrate(migrate) => commands::migrate::migrate(&migrate).await,
-        Command::Queue(queue) => commands::queue::queue(&queue).await,
+        Command::Queue(queue) => pac_client::queue(&queue).await,
         Command::Completions { shell } => commands::completions::completions(shell),
         Command::Run(run) => commands::run::run(run).await,
     }

@@ -12,7 +12,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pac-driver-pg", &["pac-concurrency", "pac-config", "pac-tls"]),
     ("pac-driver-etcd", &["pac-concurrency", "pac-config", "pac-tls"]),
     ("pac-kube", &["pac-concurrency"]),
-    ("pac-watcher", &["pac-concurrency", "pac-config", "pac-kube", "pac-metrics"]),
+    ("pac-queue", &[]),
+    ("pac-client", &["pac-concurrency", "pac-kube", "pac-queue"]),
+    ("pac-watcher", &["pac-concurrency", "pac-config", "pac-kube", "pac-metrics", "pac-queue"]),
     ("pac-devcluster", &[]),
     ("pac-devservers", &[]),
     (
@@ -32,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "pac",
         &[
+            "pac-client",
             "pac-concurrency",
             "pac-config",
             "pac-driver-etcd",
@@ -52,6 +55,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pac-driver-pg", &["kube", "k8s-openapi", "etcd-client", "axum"]),
     ("pac-driver-etcd", &["kube", "k8s-openapi", "tokio-postgres", "axum"]),
     ("pac-kube", &["pac-config", "pac-metrics", "tokio-postgres", "etcd-client", "axum", "moka"]),
+    ("pac-queue", &["kube", "tokio", "tokio-postgres", "etcd-client", "axum"]),
+    ("pac-client", &["pac-config", "pac-watcher", "tokio-postgres", "etcd-client", "axum", "json-patch"]),
     ("pac-watcher", &["tokio-postgres", "etcd-client", "json-patch", "moka"]),
     ("xtask", &["kube", "tokio-postgres", "etcd-client", "axum", "tokio"]),
 ];

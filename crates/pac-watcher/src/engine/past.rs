@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use pac_concurrency::DriverError;
 use pac_kube::error::with_causes;
+use pac_queue::history::History;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use super::Engine;
-use crate::queue::history::History;
 
 /// How soon the past is taken up after somebody leads.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

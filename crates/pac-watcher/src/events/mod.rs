@@ -13,9 +13,9 @@ mod series;
 use std::sync::Arc;
 
 use pac_concurrency::RepositoryKey;
+use pac_queue::history::{Happened, Record};
 
 use self::mailbox::{Draft, Mailbox, Subject};
-use crate::queue::history::{Happened, Record};
 
 pub use places::Places;
 pub use publish::Publisher;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pac_concurrency::{Manager, RepositoryKey, RunKey};
 use pac_kube::error::with_causes;
+use pac_queue::history::now;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::debug;
@@ -17,7 +18,6 @@ use super::News;
 use super::mailbox::DuePlace;
 use crate::at_work::AtWork;
 use crate::index::Index;
-use crate::queue::history::now;
 
 /// How many in each round: five a second.
 const IN_A_ROUND: usize = 150;

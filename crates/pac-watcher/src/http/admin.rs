@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use pac_concurrency::{KeyError, RepositoryKey, RunKey};
+use pac_queue::view::{Queues, WatcherView};
 use serde::Deserialize;
 
 use super::page;
 use crate::queue::Onlooker;
-use crate::queue::view::{Queues, WatcherView};
 
 #[derive(Deserialize)]
 struct WhichRepository {

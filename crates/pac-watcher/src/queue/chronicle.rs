@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Holder, Limit, Passed, RepositoryKey, RunKey};
 use pac_kube::pause::Pause;
+use pac_queue::history::{Happened, History, Record, now, shortened};
 
-use super::history::{Happened, History, Record, now, shortened};
 use crate::events::News;
 use crate::index::End;
 

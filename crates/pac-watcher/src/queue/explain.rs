@@ -8,11 +8,11 @@ use pac_kube::api::labels::SELECTOR;
 use pac_kube::api::{PipelineRun, Readable};
 use pac_kube::convert::{self, ConvertError, FinalState, Phase};
 use pac_kube::error::with_causes;
+use pac_queue::history::watcher;
+use pac_queue::view::{Answer, Explanation, RepositoryQueue};
 use tokio::time::Instant;
 
-use super::history::watcher;
 use super::look::{Onlooker, lasting};
-use super::view::{Answer, Explanation, RepositoryQueue};
 use crate::at_work::System;
 use crate::health::Part;
 use crate::index::{End, Shown, ShownRun};
@@ -151,20 +151,6 @@ impl Onlooker {
         }
         let troubled = [Part::ApiServer, Part::RunWatch, Part::RepositoryWatch];
         troubled.into_iter().find_map(|part| self.health.trouble_of(part)).map(|why| api_server_unreachable(&why))
-    }
-}
-
-// === impl Explanation ===
-
-impl Explanation {
-    fn fill_in(&mut self, queue: &RepositoryQueue, uid: &str) {
-        self.holders = queue.running.clone();
-        self.times_known = queue.times_known;
-        self.history = queue.history.iter().filter(|record| record.uid.as_deref() == Some(uid)).cloned().collect();
-        let Some(at) = queue.waiting.iter().position(|run| run.uid == uid) else { return };
-        self.position = Some(at + 1);
-        self.ahead = queue.waiting.iter().take(at).map(|run| run.run.clone()).collect();
-        self.estimate = queue.waiting.get(at).and_then(|run| run.estimate);
     }
 }
 

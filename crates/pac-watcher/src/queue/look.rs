@@ -10,19 +10,19 @@ use kube::Client;
 use pac_concurrency::{Entry, Limit, Manager, RepositoryKey, RunKey, RunState, Snapshot};
 use pac_kube::error::with_causes;
 use pac_kube::pause::{Pause, PauseEnd};
+use pac_queue::estimate;
+use pac_queue::history::{History, now};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::Chronicle;
-use super::estimate;
-use super::history::{History, now};
 use super::plot::Plot;
-use super::view::{
-    EstimateView, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, Summary, WaitingView, WatcherView,
-};
 use crate::at_work::{AtWork, System};
 use crate::health::{Health, Part};
 use crate::index::{Index, OwnLimit, Shown, ShownRun};
+use pac_queue::view::{
+    EstimateView, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, Summary, WaitingView, WatcherView,
+};
 
 /// Repositories loaded from the store at once when somebody asks for all: the store has other work.
 const LOADS: usize = 2;

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use pac_client::say;
 use pac_concurrency::Schema;
 use pac_config::{Resolved, Sources, problems_report, report, resolve};
 use pac_kube::error::with_causes;
 
 use super::settings::{self, Files};
-use super::{Failure, exit_code, failure, say};
+use super::{Failure, exit_code, failure};
 use crate::cli::CheckConfig;
 use crate::driver::Drivers;
 use crate::logging;

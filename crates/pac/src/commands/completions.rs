@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use pac_client::say;
 
-use super::say;
 use crate::cli::Cli;
 
 /// Our name, and how it begins the names of functions that clap_complete makes for bash: as its command matches it, and as

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use pac_client::say;
 use pac_concurrency::{
     Delta, Driver, DriverError, Inspection, RepositoryKey, Schema, TakenOver, Window, bring, relocate,
 };
@@ -12,7 +13,7 @@ use pac_kube::error::with_causes;
 use pac_watcher::Connect;
 use pac_watcher::survey::survey;
 
-use super::{Failure, exit_code, failure, say, settings};
+use super::{Failure, exit_code, failure, settings};
 use crate::cli::{DurableDriver, Migrate};
 use crate::driver::Drivers;
 use crate::logging;

@@ -3,14 +3,13 @@
 pub(crate) mod check_config;
 pub(crate) mod completions;
 pub(crate) mod migrate;
-pub(crate) mod queue;
 pub(crate) mod run;
-mod say;
 mod settings;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use pac_client::say;
 use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_watcher::{SettingsPlace, WatcherOptions};
 

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use pac_client::say;
 use pac_watcher::WatcherError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{say, watcher_options};
+use super::watcher_options;
 use crate::cli::Run;
 use crate::driver::Drivers;
 use crate::logging;

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use pac_client::patience::Patience;
 use pac_config::{Disk, Origin, ReadFile, Resolved, Sources};
 use pac_watcher::reload::SettingsSource;
 
 use super::{Failure, failure, settings_place};
 use crate::cli::Place;
-use crate::cli::patience::Patience;
 
 /// Files that settings name, where the settings may be those of a pod and this machine isn't.
 #[derive(Debug)]

@@ -10,16 +10,16 @@ use pac_kube::api::{PipelineRun, Readable, Repository};
 use pac_kube::convert::{self, Phase};
 use pac_kube::patch;
 use pac_kube::pause::Pause;
-use pac_watcher::queue::view::Overview;
+use pac_queue::view::Overview;
 
-use super::Failure;
-use super::admin::Admin;
-use super::cluster::Cluster;
-use super::times::time;
-use crate::cli::queue::{Reach, RunName};
-use crate::commands::say;
+use crate::Failure;
+use crate::admin::Admin;
+use crate::args::{Reach, RunName};
+use crate::cluster::Cluster;
+use crate::say;
+use crate::times::time;
 
-pub(super) async fn pause(
+pub(crate) async fn pause(
     reach: &Reach,
     repository: &RepositoryKey,
     reason: &str,
@@ -44,7 +44,7 @@ pub(super) async fn pause(
     say::line(text).map_err(Failure::Local)
 }
 
-pub(super) async fn resume(reach: &Reach, repository: &RepositoryKey, reason: Option<&str>) -> Result<(), Failure> {
+pub(crate) async fn resume(reach: &Reach, repository: &RepositoryKey, reason: Option<&str>) -> Result<(), Failure> {
     let cluster = Cluster::of(reach).await?;
     let found = find_repository(&cluster, repository).await?;
     if convert::pause(found.meta()).is_none() {
@@ -113,7 +113,7 @@ async fn write_onto(
     }
 }
 
-pub(super) async fn release(reach: &Reach, run: &RunName, reason: &str, force: bool) -> Result<(), Failure> {
+pub(crate) async fn release(reach: &Reach, run: &RunName, reason: &str, force: bool) -> Result<(), Failure> {
     let path = run.path();
     let cluster = Cluster::of(reach).await?;
     let found: Option<PipelineRun> = cluster.find(&run.namespace, &run.name).await?;
@@ -158,6 +158,7 @@ fn may_release(path: &str, phase: Phase, force: bool) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+
     use pac_kube::convert::FinalState;
 
     use super::*;

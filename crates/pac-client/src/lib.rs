@@ -1,18 +1,23 @@
 //! `pac-watcher queue`: asks the watcher's admin port and prints what it says; what changes anything goes through the API
 //! server, with the user's own rights.
+//!
+//! [`args`] is the command line, [`queue()`] does what it asks: `answer` and `table` show what the watcher said (`admin`), `operator`
+//! writes what an operator decides (`cluster`). [`patience`] bounds every request; [`say`] is how anything is printed.
 
 mod admin;
 mod answer;
+pub mod args;
 mod cluster;
 mod operator;
 mod output;
+pub mod patience;
+pub mod say;
 mod table;
 mod times;
 
 use std::process::ExitCode;
 
-use super::say;
-use crate::cli::queue::{Queue, What};
+use crate::args::{Queue, What};
 
 /// Why a command was not carried out: with what exit code, and what is said.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl Failure {
 }
 
 /// Does what `queue` asks. See `pac-watcher queue --help` for the exit codes.
-pub(crate) async fn queue(queue: &Queue) -> ExitCode {
+pub async fn queue(queue: &Queue) -> ExitCode {
     let done = match &queue.what {
         What::List | What::Show { .. } | What::Explain { .. } => answer::answer(queue).await,
         What::Pause { repository, reason, lasts } => operator::pause(&queue.reach, repository, reason, *lasts).await,

@@ -1,10 +1,10 @@
 //! Times as people say them.
 
 use k8s_openapi::jiff::Timestamp;
-use pac_watcher::queue::view::EstimateView;
+use pac_queue::view::EstimateView;
 
 /// `12s`, `5m`, `2h10m`, `3d4h`.
-pub(super) fn span(seconds: f64) -> String {
+pub(crate) fn span(seconds: f64) -> String {
     let seconds = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { 0 };
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let with_rest = |whole: u64, unit: &str, rest: u64, unit_of_rest: &str| match rest {
@@ -21,18 +21,18 @@ pub(super) fn span(seconds: f64) -> String {
 }
 
 /// How long `at` is past at `now`.
-pub(super) fn since(at: Option<Timestamp>, now: Timestamp) -> String {
+pub(crate) fn since(at: Option<Timestamp>, now: Timestamp) -> String {
     at.map_or_else(|| "?".to_owned(), |at| span(now.duration_since(at).as_secs_f64()))
 }
 
 /// When a run will start. Rounded outward: what is said must hold.
-pub(super) fn estimate(estimate: EstimateView) -> String {
+pub(crate) fn estimate(estimate: EstimateView) -> String {
     let (earliest, latest) = (estimate.earliest_seconds.floor(), estimate.latest_seconds.ceil());
     format!("{} to {}", span(earliest), span(latest))
 }
 
 /// A time as people read it: to the second.
-pub(super) fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 

@@ -8,18 +8,18 @@ use k8s_openapi::jiff::SignedDuration;
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct Patience {
+pub struct Patience {
     /// How long one request to the API server or the watcher may take, like 500ms, 10s or 1m.
     #[arg(long, env = "PAC_WATCHER_REQUEST_TIMEOUT", default_value = "10s", value_name = "DURATION", global = true)]
     #[arg(value_parser = duration)]
-    pub(crate) request_timeout: Duration,
+    pub request_timeout: Duration,
 }
 
 // === impl Patience ===
 
 impl Patience {
     /// What `asked` comes to; an error says that `whom` did not answer in time.
-    pub(crate) async fn wait<T>(self, whom: impl Display, asked: impl Future<Output = T>) -> Result<T, String> {
+    pub async fn wait<T>(self, whom: impl Display, asked: impl Future<Output = T>) -> Result<T, String> {
         let answered = tokio::time::timeout(self.request_timeout, asked).await;
         answered.map_err(|_| format!("no answer from {whom} within {:?} (--request-timeout)", self.request_timeout))
     }

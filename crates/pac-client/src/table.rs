@@ -5,7 +5,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How a column is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Set {
+pub(crate) enum Set {
     /// As wide as its widest entry.
     Left,
     /// The same, with numbers under each other.
@@ -33,7 +33,7 @@ struct Layout {
 }
 
 /// A table with these columns, its first line being titles; no wider than `width` columns, if there is a width.
-pub(super) fn table(columns: &[(&str, Set)], rows: &[Vec<String>], width: Option<usize>) -> Vec<String> {
+pub(crate) fn table(columns: &[(&str, Set)], rows: &[Vec<String>], width: Option<usize>) -> Vec<String> {
     let layout = Layout::of(columns, rows, width);
     let titles: Vec<String> = columns.iter().map(|(title, _)| (*title).to_owned()).collect();
     // Of text below there is no column to give a title to.
@@ -115,7 +115,7 @@ fn narrow(columns: &[(&str, Set)], widths: &mut [usize], mut excess: usize) {
 }
 
 /// One line, whatever others wrote.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -151,7 +151,7 @@ fn taken(characters: impl Iterator<Item = char>, room: usize) -> String {
 }
 
 /// `text` in lines of at most so many columns, broken between words where that can be.
-pub(super) fn broken(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn broken(text: &str, width: usize) -> Vec<String> {
     let text = plain(text);
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

@@ -6,12 +6,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use k8s_openapi::jiff::SignedDuration;
 use pac_concurrency::RepositoryKey;
 
-use super::patience::Patience;
+use crate::patience::Patience;
 
 /// Look at the queues, and do what only a person can decide.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
-pub(crate) struct Queue {
+pub struct Queue {
     #[command(subcommand)]
     pub(crate) what: What,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 
 /// Writes `text` to standard output; says whether anybody still reads. An error is one of the place it goes to, such as a
 /// full disk.
-pub(crate) fn print(text: &str) -> Result<bool, String> {
+pub fn print(text: &str) -> Result<bool, String> {
     let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
@@ -16,11 +16,11 @@ pub(crate) fn print(text: &str) -> Result<bool, String> {
 }
 
 /// The same with a line, where nothing depends on who reads it.
-pub(crate) fn line(text: impl AsRef<str>) -> Result<(), String> {
+pub fn line(text: impl AsRef<str>) -> Result<(), String> {
     print(&format!("{}\n", text.as_ref())).map(drop)
 }
 
 /// Says what went wrong. If that can't be said either, the exit code has to do.
-pub(crate) fn error(why: impl AsRef<str>) {
+pub fn error(why: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr(), "error: {}", why.as_ref());
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::history::Record;
+use crate::history::Record;
 
 /// Every repository, or one, in full: `/debug/queue`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -218,4 +218,19 @@ pub enum Answer {
     PlaceToCome,
     /// It is next, or will be, for a slot.
     Waiting,
+}
+
+// === impl Explanation ===
+
+impl Explanation {
+    /// Takes in what `queue` says of the run with this uid, and of those before it.
+    pub fn fill_in(&mut self, queue: &RepositoryQueue, uid: &str) {
+        self.holders = queue.running.clone();
+        self.times_known = queue.times_known;
+        self.history = queue.history.iter().filter(|record| record.uid.as_deref() == Some(uid)).cloned().collect();
+        let Some(at) = queue.waiting.iter().position(|run| run.uid == uid) else { return };
+        self.position = Some(at + 1);
+        self.ahead = queue.waiting.iter().take(at).map(|run| run.run.clone()).collect();
+        self.estimate = queue.waiting.get(at).and_then(|run| run.estimate);
+    }
 }

@@ -6,11 +6,11 @@ use anstyle::{AnsiColor, Style};
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use super::Failure;
-use super::table::broken;
-use super::times::time;
-use crate::cli::queue::{Form, Output};
-use crate::commands::say;
+use crate::Failure;
+use crate::args::{Form, Output};
+use crate::say;
+use crate::table::broken;
+use crate::times::time;
 
 /// Narrower terminals than this are taken to be so wide.
 const NARROWEST: usize = 40;
@@ -19,13 +19,13 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// Lines for people, with some of them marked, for a terminal of `width` columns; none is a pipe or a file, of any width.
 #[derive(Debug)]
-pub(super) struct Page {
-    pub(super) width: Option<usize>,
+pub(crate) struct Page {
+    pub(crate) width: Option<usize>,
     text: String,
 }
 
 /// Prints answers, again and again with `--watch`.
-pub(super) struct Printer {
+pub(crate) struct Printer {
     form: Output,
     again: bool,
     /// The last table, and when it was true.
@@ -42,20 +42,20 @@ impl Page {
     }
 
     /// Text for people, broken into lines.
-    pub(super) fn line(&mut self, text: impl AsRef<str>) {
+    pub(crate) fn line(&mut self, text: impl AsRef<str>) {
         self.styled(Style::new(), text.as_ref());
     }
 
-    pub(super) fn title(&mut self, text: impl AsRef<str>) {
+    pub(crate) fn title(&mut self, text: impl AsRef<str>) {
         self.styled(Style::new().bold(), text.as_ref());
     }
 
-    pub(super) fn warning(&mut self, text: impl AsRef<str>) {
+    pub(crate) fn warning(&mut self, text: impl AsRef<str>) {
         self.styled(AnsiColor::Yellow.on_default(), text.as_ref());
     }
 
     /// A table, its first line being titles, under an empty line unless it comes first.
-    pub(super) fn table(&mut self, lines: Vec<String>) {
+    pub(crate) fn table(&mut self, lines: Vec<String>) {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
@@ -80,17 +80,17 @@ impl Page {
 // === impl Printer ===
 
 impl Printer {
-    pub(super) fn new(form: &Form) -> Self {
+    pub(crate) fn new(form: &Form) -> Self {
         Self { form: form.output, again: form.watch, last: None, said: None }
     }
 
     /// Whether anything was answered yet.
-    pub(super) fn has_printed(&self) -> bool {
+    pub(crate) fn has_printed(&self) -> bool {
         self.last.is_some()
     }
 
     /// Prints `answer`; says whether anybody still reads.
-    pub(super) fn answer<T: Serialize>(&mut self, answer: &T, write: impl Fn(&mut Page, &T)) -> Result<bool, Failure> {
+    pub(crate) fn answer<T: Serialize>(&mut self, answer: &T, write: impl Fn(&mut Page, &T)) -> Result<bool, Failure> {
         let mut page = Page::new(width());
         write(&mut page, answer);
         self.said = None;
@@ -109,7 +109,7 @@ impl Printer {
     }
 
     /// Says that there is no answer now, and that it is asked for again; whether anybody still reads.
-    pub(super) fn trouble(&mut self, why: &str) -> Result<bool, Failure> {
+    pub(crate) fn trouble(&mut self, why: &str) -> Result<bool, Failure> {
         if self.redraws() {
             let mut page = Page::new(width());
             let since = self.last.as_ref().map(|(_, at)| format!(" What follows is of {}.", time(*at)));

@@ -9,12 +9,12 @@ use kube::{Client, Config, Resource};
 use pac_kube::error::with_causes;
 use serde::de::DeserializeOwned;
 
-use super::Failure;
-use crate::cli::patience::Patience;
-use crate::cli::queue::Reach;
+use crate::Failure;
+use crate::args::Reach;
+use crate::patience::Patience;
 
 /// See the [module](self).
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     client: Client,
     /// Its URL, for messages.
     server: String,
@@ -25,7 +25,7 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// The one the kubeconfig names. Nobody is asked yet.
-    pub(super) async fn of(reach: &Reach) -> Result<Self, Failure> {
+    pub(crate) async fn of(reach: &Reach) -> Result<Self, Failure> {
         let failed = |error: &(dyn std::error::Error + 'static)| {
             let why = with_causes(error);
             Failure::Local(format!(
@@ -48,15 +48,15 @@ impl Cluster {
         Ok(Self { client, server, patience: reach.patience })
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    pub(super) fn server(&self) -> &str {
+    pub(crate) fn server(&self) -> &str {
         &self.server
     }
 
-    pub(super) fn api<K>(&self, namespace: &str) -> Api<K>
+    pub(crate) fn api<K>(&self, namespace: &str) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
@@ -64,7 +64,7 @@ impl Cluster {
     }
 
     /// The object of this name, if it is there.
-    pub(super) async fn find<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Failure>
+    pub(crate) async fn find<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Failure>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
@@ -73,7 +73,7 @@ impl Cluster {
     }
 
     /// What a request came to, for people.
-    pub(super) fn explain(&self, error: &kube::Error) -> Failure {
+    pub(crate) fn explain(&self, error: &kube::Error) -> Failure {
         match error {
             kube::Error::Api(status) => {
                 Failure::Unreachable(format!("the API server at {} refused: {}", self.server, status.message))
@@ -86,7 +86,7 @@ impl Cluster {
     }
 
     /// Waits for what is asked of the API server, and says what was asked if no answer comes.
-    pub(super) async fn ask<T>(&self, what: &str, request: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(crate) async fn ask<T>(&self, what: &str, request: impl Future<Output = T>) -> Result<T, Failure> {
         let whom = format!("the API server at {}, asked for {what},", self.server);
         self.patience.wait(whom, request).await.map_err(Failure::Unreachable)
     }

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use pac_watcher::queue::estimate::{FEWEST_TIMES, MOST_POSITIONS};
-use pac_watcher::queue::history::{Record, watcher};
-use pac_watcher::queue::view::{
+use pac_queue::estimate::{FEWEST_TIMES, MOST_POSITIONS};
+use pac_queue::history::{Record, watcher};
+use pac_queue::view::{
     Answer, Explanation, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, WaitingView, WatcherView,
 };
 
-use super::Failure;
-use super::admin::Admin;
-use super::output::{Page, Printer};
-use super::table::{Set, table};
-use super::times::{estimate, since, span, time};
-use crate::cli::queue::{Output, Queue, What};
+use crate::Failure;
+use crate::admin::Admin;
+use crate::args::{Output, Queue, What};
+use crate::output::{Page, Printer};
+use crate::table::{Set, table};
+use crate::times::{estimate, since, span, time};
 
 /// How often `--watch` asks.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ const HISTORY_SHOWN: usize = 15;
 /// So many of those ahead are named.
 const AHEAD_SHOWN: usize = 5;
 
-pub(super) async fn answer(queue: &Queue) -> Result<(), Failure> {
+pub(crate) async fn answer(queue: &Queue) -> Result<(), Failure> {
     let mut printer = Printer::new(&queue.form);
     let mut admin = None;
     loop {

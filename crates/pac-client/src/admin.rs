@@ -13,16 +13,16 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::Failure;
-use super::cluster::Cluster;
-use crate::cli::patience::Patience;
-use crate::cli::queue::Reach;
+use crate::Failure;
+use crate::args::Reach;
+use crate::cluster::Cluster;
+use crate::patience::Patience;
 
 /// Where the admin port is unless the pod's arguments say otherwise.
 const ADMIN_PORT: u16 = 8081;
 
 /// See the [module](self).
-pub(super) struct Admin {
+pub(crate) struct Admin {
     way: Way,
     patience: Patience,
 }
@@ -41,7 +41,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 // === impl Admin ===
 
 impl Admin {
-    pub(super) async fn find(reach: &Reach) -> Result<Self, Failure> {
+    pub(crate) async fn find(reach: &Reach) -> Result<Self, Failure> {
         let way = match &reach.admin_url {
             Some(url) => Way::Straight(straight(url)?),
             None => forwarded(&Cluster::of(reach).await?, reach).await?,
@@ -50,7 +50,7 @@ impl Admin {
     }
 
     /// What is at `path`, with these parameters.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T, Failure> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T, Failure> {
         let asked = self.patience.wait(self.place(), self.ask(path, parameters)).await;
         let (status, body) = asked.map_err(Failure::Unreachable)??;
         let text = || String::from_utf8_lossy(&body).trim().to_owned();
