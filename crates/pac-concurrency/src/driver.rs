@@ -1,17 +1,27 @@
-//! The contract between the manager and a store.
+//! The contract between this crate and a store.
 //!
 //! # What a driver is
 //!
-//! A driver keeps, per repository, a version, the slots and the ordered queue, and besides them the leases of holders. It
-//! knows nothing of Kubernetes or of limits; who may have a slot is not its question.
+//! A driver keeps, per repository, a version, the slots and the ordered queue, and besides them the leases of holders:
+//! [`Driver`]. It knows nothing of Kubernetes or of limits; who may have a slot is not its question.
+//!
+//! Two more things are not every store's, and each driver says whether it has them: the history of queues, for people
+//! ([`HistoryStore`]), and what an earlier implementation left on the server ([`LegacySource`]).
+//!
+//! No method has a default. A driver, and whatever wraps one, answers for each of them itself.
 //!
 //! # What the caller may assume
 //!
 //! - `Ok` from a call that writes: it is done, and survives what the store survives.
 //! - [`DriverError::Conflict`], [`DriverError::Unavailable`], [`DriverError::Rejected`]: nothing happened.
 //! - [`DriverError::Indeterminate`]: it happened whole, will happen whole, or not at all.
-//! - Every call ends within the driver's own deadline; dropping a call's future is the same as `Indeterminate`.
+//! - [`DriverError::Corrupt`]: what the store holds can't be read; the place is named.
+//! - Every call ends within the driver's own deadline; dropping a call's future is the same as `Indeterminate`, and the
+//!   driver goes on working.
 //! - Expiry is judged by the store's clock alone (P9).
+//!
+//! Every call that asks a server may come to `Unavailable`, `Rejected` or `Corrupt`, and one that writes also to
+//! `Indeterminate`. Below, each method names what else it may come to, and what it takes for granted.
 //!
 //! # What an implementation must prove
 //!
@@ -70,7 +80,7 @@ pub struct ServerInfo {
 /// A store of slots and queues. See the [module](self) for what callers rely on.
 #[async_trait]
 pub trait Driver: Send + Sync + fmt::Debug + 'static {
-    /// The name users configure it by: `postgresql`, `etcd` or `memory`.
+    /// The name users configure it by: `postgresql`, `etcd` or `memory`. For people and metrics; nothing is decided by it.
     fn name(&self) -> &'static str;
 
     /// What the store can do.
@@ -81,11 +91,18 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
 
     /// A consistent snapshot: version, all slots, the first `window` of those waiting and how many wait.
     ///
-    /// A repository the store doesn't know is [`Snapshot::empty`].
+    /// A repository the store doesn't know is [`Snapshot::empty`]. A record that can't be read is named in
+    /// [`Snapshot::corrupt`] and no error.
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError>;
 
-    /// All of `delta` on behalf of `holder` and a new version, or [`DriverError::Conflict`] and nothing, when the
-    /// repository is not at `expected`. An unknown repository is at [`Version::NONE`] and is made known.
+    /// All of `delta` on behalf of `holder` and a new version, or nothing.
+    ///
+    /// An unknown repository is at [`Version::NONE`] and is made known. The version was never that of another state and
+    /// won't be. Whether the term of `holder` lasts is not looked at: slots of a term that is over have lapsed.
+    ///
+    /// # Errors
+    ///
+    /// [`DriverError::Conflict`] when the repository is not at `expected`.
     async fn commit(
         &self,
         repository: &RepositoryKey,
@@ -95,6 +112,8 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
     ) -> Result<Version, DriverError>;
 
     /// Begins the term of `holder`: its lease runs from now. Slots it takes before have lapsed.
+    ///
+    /// Idempotent but for the lease, which runs anew. The caller never begins a term that ended or lapsed.
     async fn begin(&self, holder: &Holder) -> Result<(), DriverError>;
 
     /// Extends the lease behind every slot of `holder` at once. A term that lapsed, ended or never began is
@@ -105,16 +124,17 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
     /// waiting. Idempotent.
     async fn end(&self, holder: &Holder) -> Result<(), DriverError>;
 
-    /// The holders whose term lasts now, whether or not they have a slot: the watchers at work on the store. A store that can't be
-    /// [shared](Capabilities::shared) need not tell.
-    async fn holders(&self) -> Result<Vec<Holder>, DriverError> {
-        Ok(Vec::new())
-    }
+    /// The holders whose term lasts now, whether or not they have a slot: the watchers at work on the store. In no order.
+    async fn holders(&self) -> Result<Vec<Holder>, DriverError>;
 
     /// Every repository with a version other than [`Version::NONE`].
     async fn repositories(&self) -> Result<Repositories, DriverError>;
 
-    /// Removes all of `repository`, if it is at `expected`.
+    /// Removes all of `repository`, its history included.
+    ///
+    /// # Errors
+    ///
+    /// [`DriverError::Conflict`] when the repository is not at `expected`.
     async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError>;
 
     /// What others commit and forget from now on. This driver value's own commits may be left out.
@@ -126,36 +146,36 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
     async fn check(&self) -> Result<ServerInfo, DriverError>;
 
     /// The connections to the server; none if there is no server.
-    fn connections(&self) -> Option<Connections> {
-        None
-    }
+    fn connections(&self) -> Option<Connections>;
 
-    /// Keeps `past`, which is JSON, as all that is kept of what happened in `repository`'s queue, in place of what was
-    /// kept. A store that hasn't every character may write the same JSON in other words.
+    /// The history of queues; none if the store keeps none.
+    fn history(&self) -> Option<&dyn HistoryStore>;
+
+    /// What an earlier implementation left on the server; none if there never was one for this store.
+    fn legacy_source(&self) -> Option<&dyn LegacySource>;
+}
+
+/// What happened lately in each queue, kept beside it. For people alone: nothing is decided by it, and it has no part in
+/// versions.
+#[async_trait]
+pub trait HistoryStore: Send + Sync {
+    /// Keeps `history`, which is JSON, in place of what was kept of `repository`. Of two who write, the last one wins. A
+    /// store that hasn't every character may write the same JSON in other words.
     ///
-    /// For people alone: nothing is decided by it, it has no part in versions, and of two who write the last one wins. Of a
-    /// repository the store doesn't know nothing is kept, and [`Driver::forget`] removes it. A store that isn't durable
-    /// keeps none.
-    async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
-        let _ = (repository, past);
-        Ok(())
-    }
+    /// Of a repository the store doesn't know nothing is kept, which is no error, and [`Driver::forget`] removes it.
+    async fn write(&self, repository: &RepositoryKey, history: &str) -> Result<(), DriverError>;
 
-    /// What [`Driver::keep_past`] kept last, if it did.
-    async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
-        let _ = repository;
-        Ok(None)
-    }
+    /// What was written last; none if nothing is kept.
+    async fn read(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError>;
+}
 
-    /// What an earlier implementation left on this server, unless it was taken over already. Changes nothing.
-    async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
-        Ok(None)
-    }
+/// What an earlier implementation left on a server. Its records are never changed.
+#[async_trait]
+pub trait LegacySource: Send + Sync {
+    /// All that was left, unless it was imported already; none, too, if there is nothing.
+    async fn read(&self) -> Result<Option<Legacy>, DriverError>;
 
-    /// Notes that what was left was taken over, beside it: so that it isn't looked at again, and can be once the note is
+    /// Notes, beside it, that what was left was imported: so that it isn't read again, and can be once the note is
     /// removed. Idempotent.
-    async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
-        let _ = taken;
-        Ok(())
-    }
+    async fn note_imported(&self, imported: &TakenOver) -> Result<(), DriverError>;
 }

@@ -57,7 +57,7 @@ pub mod snapshot;
 
 pub use connections::{Connections, Waiters};
 pub use delta::Delta;
-pub use driver::{Capabilities, Change, Driver, Repositories, ServerInfo};
+pub use driver::{Capabilities, Change, Driver, HistoryStore, LegacySource, Repositories, ServerInfo};
 pub use error::{DriverError, Fault};
 pub use inspection::{Inspection, Schema};
 pub use key::{KeyError, RepositoryKey, RunKey};

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{
-    Capabilities, Change, Delta, Driver, DriverError, Entry, Fault, Holder, Limit, Manager, ManagerOptions,
-    Observation, OrderKey, Passed, Plan, Renewal, Repositories, RepositoryKey, RunKey, RunState, Scope, ServerInfo,
-    Snapshot, Standings, Version, Window, plan, relocate,
+    Capabilities, Change, Connections, Delta, Driver, DriverError, Entry, Fault, HistoryStore, Holder, LegacySource,
+    Limit, Manager, ManagerOptions, Observation, OrderKey, Passed, Plan, Renewal, Repositories, RepositoryKey, RunKey,
+    RunState, Scope, ServerInfo, Snapshot, Standings, Version, Window, plan, relocate,
 };
 use pac_driver_mem::MemDriver;
 
@@ -87,6 +87,10 @@ impl Driver for Lossy {
         self.store.end(holder).await
     }
 
+    async fn holders(&self) -> Result<Vec<Holder>, DriverError> {
+        self.store.holders().await
+    }
+
     async fn repositories(&self) -> Result<Repositories, DriverError> {
         self.store.repositories().await
     }
@@ -101,6 +105,18 @@ impl Driver for Lossy {
 
     async fn check(&self) -> Result<ServerInfo, DriverError> {
         self.store.check().await
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        self.store.connections()
+    }
+
+    fn history(&self) -> Option<&dyn HistoryStore> {
+        self.store.history()
+    }
+
+    fn legacy_source(&self) -> Option<&dyn LegacySource> {
+        self.store.legacy_source()
     }
 }
 

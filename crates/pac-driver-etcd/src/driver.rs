@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, StatusResponse, Txn, TxnOp};
 use futures::stream::BoxStream;
 use pac_concurrency::{
-    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, Holder, Inspection, Legacy, Renewal,
-    Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, TakenOver, Version, Window,
+    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection,
+    LegacySource, Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, Version, Window,
 };
 use pac_config::EtcdSettings;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::error::is_denied;
 use crate::known::{Known, Memory};
 use crate::load::{corrupt, load};
 use crate::store::Store;
-use crate::{commit, keys, leases, legacy, past, staged, watch};
+use crate::{commit, keys, leases, staged, watch};
 
 /// How often to load again after carrying out what others left half done.
 const LOADS: usize = 16;
@@ -28,7 +28,7 @@ const PAGE: i64 = 5_000;
 
 /// A driver on one etcd, with connections of its own.
 pub struct EtcdDriver {
-    store: Store,
+    pub(crate) store: Store,
     memory: Memory,
     lease_ttl: Duration,
     /// Whether loading completes what others left half done.
@@ -209,19 +209,11 @@ impl Driver for EtcdDriver {
         Some(self.store.cluster.connections())
     }
 
-    async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
-        past::keep(&self.store, repository, past).await
+    fn history(&self) -> Option<&dyn HistoryStore> {
+        Some(self)
     }
 
-    async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
-        past::read(&self.store, repository).await
-    }
-
-    async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
-        legacy::legacy(&self.store).await
-    }
-
-    async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
-        legacy::note(&self.store, taken).await
+    fn legacy_source(&self) -> Option<&dyn LegacySource> {
+        Some(self)
     }
 }

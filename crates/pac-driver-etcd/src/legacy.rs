@@ -11,11 +11,13 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use etcd_client::{GetOptions, GetResponse, KeyValue};
-use pac_concurrency::{CorruptRecord, DriverError, Legacy, LegacyRepository, RepositoryKey, TakenOver};
+use pac_concurrency::{CorruptRecord, DriverError, Legacy, LegacyRepository, LegacySource, RepositoryKey, TakenOver};
 use serde::Serialize;
 use tracing::warn;
 
+use crate::driver::EtcdDriver;
 use crate::load::corrupt;
 use crate::records;
 use crate::store::Store;
@@ -47,8 +49,25 @@ struct LeftRun {
     run: String,
 }
 
+#[async_trait]
+impl LegacySource for EtcdDriver {
+    async fn read(&self) -> Result<Option<Legacy>, DriverError> {
+        legacy(&self.store).await
+    }
+
+    async fn note_imported(&self, imported: &TakenOver) -> Result<(), DriverError> {
+        let note = Note { slots: imported.slots, waiting: imported.waiting, ghosts: imported.ghosts };
+        let value = records::write(&note);
+        let noted = self.store.cluster.write(|session| {
+            let value = value.clone();
+            async move { session.kv().put(NOTE, value, None).await }
+        });
+        noted.await.map(drop)
+    }
+}
+
 /// All that was left, unless it was taken over already.
-pub(crate) async fn legacy(store: &Store) -> Result<Option<Legacy>, DriverError> {
+async fn legacy(store: &Store) -> Result<Option<Legacy>, DriverError> {
     if !get(store, NOTE.to_owned(), GetOptions::new()).await?.kvs().is_empty() {
         return Ok(None);
     }
@@ -85,17 +104,6 @@ fn readable(left: Result<Vec<LeftRun>, DriverError>, prefix: &str) -> Result<Opt
         }
         left => left.map(Some),
     }
-}
-
-/// Notes that it was taken over.
-pub(crate) async fn note(store: &Store, taken: &TakenOver) -> Result<(), DriverError> {
-    let note = Note { slots: taken.slots, waiting: taken.waiting, ghosts: taken.ghosts };
-    let value = records::write(&note);
-    let noted = store.cluster.write(|session| {
-        let value = value.clone();
-        async move { session.kv().put(NOTE, value, None).await }
-    });
-    noted.await.map(drop)
 }
 
 /// The runs of all keys in `ranges`, in the order they were created. `parse` says nothing of keys that are no run's.

@@ -32,7 +32,7 @@ async fn nothing_was_left_in_a_new_etcd_nor_is_anything_of_ours_taken_for_it() {
     let holder = Holder::new("watcher");
     driver.begin(&holder).await.unwrap();
     driver.commit(&"queue/queue".parse().unwrap(), Version::NONE, &holder, &Delta::default()).await.unwrap();
-    assert_eq!(driver.legacy().await.unwrap(), None);
+    assert_eq!(driver.legacy_source().unwrap().read().await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +47,7 @@ async fn slots_and_queues_are_read_in_their_own_order() {
     put(&etcd, "/pac/concurrency/ns/runs/state", "running");
     put(&etcd, "/pac/concurrency/NS/repo/queue/ns/x", "ns/x");
     let driver = driver(&etcd).await;
-    let legacy = driver.legacy().await.unwrap().unwrap();
+    let legacy = driver.legacy_source().unwrap().read().await.unwrap().unwrap();
     let [repo, other] = &legacy.repositories[..] else { panic!("{legacy:?}") };
     assert_eq!((repo.repository.as_str(), &repo.running[..]), ("ns/repo", &["ns/runs".to_owned()][..]));
     assert_eq!(repo.queued, ["ns/late", "ns/early", "ns/gone"]);
@@ -56,10 +56,10 @@ async fn slots_and_queues_are_read_in_their_own_order() {
     assert!(legacy.corrupt[0].place.contains("/pac/concurrency/NS/repo"), "{:?}", legacy.corrupt);
     let before = left(&etcd);
     let taken = TakenOver { repositories: 2, slots: 1, waiting: 3, ghosts: 1, corrupt: 1 };
-    driver.note_legacy_taken_over(&taken).await.unwrap();
-    assert_eq!(driver.legacy().await.unwrap(), None);
+    driver.legacy_source().unwrap().note_imported(&taken).await.unwrap();
+    assert_eq!(driver.legacy_source().unwrap().read().await.unwrap(), None);
     assert_eq!(left(&etcd), before);
     // It can be undone.
     etcd.control(&["del", "/pac/concurrency/v2/legacy"]).unwrap();
-    assert_eq!(driver.legacy().await.unwrap(), Some(legacy));
+    assert_eq!(driver.legacy_source().unwrap().read().await.unwrap(), Some(legacy));
 }

@@ -10,8 +10,8 @@ use futures::stream::{BoxStream, StreamExt};
 use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 use pac_concurrency::{
-    Capabilities, Change, Delta, Driver, DriverError, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
-    Snapshot, Version, Window,
+    Capabilities, Change, Connections, Delta, Driver, DriverError, HistoryStore, Holder, LegacySource, Renewal,
+    Repositories, RepositoryKey, ServerInfo, Snapshot, Version, Window,
 };
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
@@ -153,6 +153,10 @@ impl Driver for MemDriver {
         Ok(())
     }
 
+    async fn holders(&self) -> Result<Vec<Holder>, DriverError> {
+        Ok(self.store.leases.iter().map(|(holder, ())| Holder::clone(&holder)).collect())
+    }
+
     async fn repositories(&self) -> Result<Repositories, DriverError> {
         let keys = self.store.repositories.iter().map(|(key, _)| RepositoryKey::clone(&key)).collect();
         Ok(Repositories { keys, corrupt: Vec::new() })
@@ -196,6 +200,19 @@ impl Driver for MemDriver {
 
     async fn check(&self) -> Result<ServerInfo, DriverError> {
         Ok(ServerInfo { server: "no server".to_owned(), address: "the memory of this process".to_owned() })
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        None
+    }
+
+    fn history(&self) -> Option<&dyn HistoryStore> {
+        // Whoever wrote it has it in the same memory.
+        None
+    }
+
+    fn legacy_source(&self) -> Option<&dyn LegacySource> {
+        None
     }
 }
 

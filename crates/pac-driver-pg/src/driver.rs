@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, Holder, Inspection, Legacy, Renewal,
-    Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, TakenOver, Version, Window,
+    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection,
+    LegacySource, Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, Version, Window,
 };
 use pac_config::PostgreSqlSettings;
 use tokio::sync::mpsc;
@@ -23,18 +23,18 @@ use crate::error::Stage;
 use crate::session::Session;
 use crate::sessions::Sessions;
 use crate::statement::Statement;
-use crate::{connect, inspect, legacy, migrate, row};
+use crate::{connect, inspect, migrate, row};
 
 /// A driver on one database, with connections of its own.
 pub struct PgDriver {
-    sessions: Sessions,
+    pub(crate) sessions: Sessions,
     announcer: Announcer,
     /// Opens the connection that listens, if the settings leave one for it.
     listening: Option<Arc<Connector>>,
     origin: String,
     lease_ttl: Duration,
     /// Whether there are tables of ours: not if nobody connected for good yet.
-    has_schema: bool,
+    pub(crate) has_schema: bool,
 }
 
 // === impl PgDriver ===
@@ -93,12 +93,12 @@ impl PgDriver {
         Ok(Self { sessions, announcer, listening, origin, lease_ttl: settings.lease_ttl, has_schema })
     }
 
-    fn explain(&self, error: Error) -> DriverError {
+    pub(crate) fn explain(&self, error: Error) -> DriverError {
         self.sessions.server().explain(Stage::Reading, error)
     }
 
     /// The one boolean that a function of ours returns.
-    fn answer(&self, rows: &[Row]) -> Result<bool, DriverError> {
+    pub(crate) fn answer(&self, rows: &[Row]) -> Result<bool, DriverError> {
         self.first(rows)?.try_get(0).map_err(|error| self.explain(error))
     }
 
@@ -236,39 +236,12 @@ impl Driver for PgDriver {
         Some(self.sessions.connections())
     }
 
-    async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
-        let past = if self.sessions.server().is_unicode { past } else { &ascii(past) };
-        let keep = || Statement::new(include_str!("../sql/keep_past.sql")).text(repository.as_str()).text(past);
-        self.sessions.write_regardless(keep).await.map(drop)
+    fn history(&self) -> Option<&dyn HistoryStore> {
+        self.has_schema.then_some(self as &dyn HistoryStore)
     }
 
-    async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
-        let rows =
-            self.sessions.read(Statement::new(include_str!("../sql/past.sql")).text(repository.as_str())).await?;
-        rows.first().map(|row| row.try_get(0)).transpose().map_err(|error| self.explain(error))
-    }
-
-    async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
-        let pending = match self.has_schema {
-            true => include_str!("../sql/legacy_pending.sql"),
-            // Nowhere could it be noted.
-            false => "SELECT to_regclass('public.concurrency_slots') IS NOT NULL",
-        };
-        let pending = self.sessions.read(Statement::new(pending)).await?;
-        if !self.answer(&pending)? {
-            return Ok(None);
-        }
-        let rows = self.sessions.read(Statement::new(include_str!("../sql/legacy_slots.sql"))).await?;
-        legacy::legacy(&rows).map(Some).map_err(|error| self.explain(error))
-    }
-
-    async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
-        let note = || {
-            let counts = [taken.slots, taken.waiting, taken.ghosts];
-            let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-            counts.into_iter().fold(Statement::new(include_str!("../sql/note_legacy.sql")), Statement::number)
-        };
-        self.sessions.write_regardless(note).await.map(drop)
+    fn legacy_source(&self) -> Option<&dyn LegacySource> {
+        Some(self)
     }
 }
 
@@ -280,32 +253,4 @@ fn new_version() -> Version {
 
 fn stored(version: Version) -> i64 {
     version.number().cast_signed()
-}
-
-/// The same JSON in ASCII alone: a database in another encoding than UTF-8 has no place for every character, and would
-/// refuse the whole of it. Outside of its strings JSON has no others.
-fn ascii(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character.is_ascii() {
-            text.push(character);
-        } else {
-            let units = &mut [0; 2];
-            character.encode_utf16(units).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_stays_what_it_says_in_ascii() {
-        assert_eq!(
-            ascii(r#"{"why":"a — b","who":"Jürgen 🎉","code":"\n"}"#),
-            r#"{"why":"a \u2014 b","who":"J\u00fcrgen \ud83c\udf89","code":"\n"}"#
-        );
-    }
 }

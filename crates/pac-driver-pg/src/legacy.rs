@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use pac_concurrency::{CorruptRecord, Legacy, LegacyRepository, RepositoryKey};
+use async_trait::async_trait;
+use pac_concurrency::{CorruptRecord, DriverError, Legacy, LegacyRepository, LegacySource, RepositoryKey, TakenOver};
 use tokio_postgres::{Error, Row};
+
+use crate::driver::PgDriver;
+use crate::statement::Statement;
 
 /// Where it is.
 pub(crate) const SOURCE: &str = "table public.concurrency_slots";
@@ -30,8 +34,34 @@ impl LeftRow {
     }
 }
 
+#[async_trait]
+impl LegacySource for PgDriver {
+    async fn read(&self) -> Result<Option<Legacy>, DriverError> {
+        let pending = match self.has_schema {
+            true => include_str!("../sql/legacy_pending.sql"),
+            // Nowhere could it be noted.
+            false => "SELECT to_regclass('public.concurrency_slots') IS NOT NULL",
+        };
+        let pending = self.sessions.read(Statement::new(pending)).await?;
+        if !self.answer(&pending)? {
+            return Ok(None);
+        }
+        let rows = self.sessions.read(Statement::new(include_str!("../sql/legacy_slots.sql"))).await?;
+        legacy(&rows).map(Some).map_err(|error| self.explain(error))
+    }
+
+    async fn note_imported(&self, imported: &TakenOver) -> Result<(), DriverError> {
+        let note = || {
+            let counts = [imported.slots, imported.waiting, imported.ghosts];
+            let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+            counts.into_iter().fold(Statement::new(include_str!("../sql/note_legacy.sql")), Statement::number)
+        };
+        self.sessions.write_regardless(note).await.map(drop)
+    }
+}
+
 /// The rows of `legacy_slots.sql`, by repository.
-pub(crate) fn legacy(rows: &[Row]) -> Result<Legacy, Error> {
+fn legacy(rows: &[Row]) -> Result<Legacy, Error> {
     let mut legacy = Legacy { source: SOURCE.to_owned(), ..Legacy::default() };
     let mut repositories: BTreeMap<RepositoryKey, LegacyRepository> = BTreeMap::new();
     for row in rows {

@@ -24,7 +24,7 @@
 //! # Reading order
 //!
 //! `migrations/`, then [`driver`], `sessions` (how a statement is run), `pool`, `connect` (which server, over which wire),
-//! `session`, `tls`, `changes`, `migrate`, `error`.
+//! `session`, `tls`, `changes`, `past` (the history), `migrate`, `error`.
 
 mod announce;
 mod changes;
@@ -35,6 +35,7 @@ mod error;
 mod inspect;
 mod legacy;
 mod migrate;
+mod past;
 mod pool;
 mod row;
 mod session;

@@ -30,7 +30,7 @@ async fn an_empty_database_stays_empty() {
     assert!(inspection.server.server.starts_with("PostgreSQL "), "{inspection:?}");
     assert_eq!(driver.repositories().await.unwrap().keys, []);
     assert_eq!(driver.load(&"ns/repo".parse().unwrap(), Window::Whole).await.unwrap().version, Version::NONE);
-    assert!(driver.legacy().await.unwrap().is_none());
+    assert!(driver.legacy_source().unwrap().read().await.unwrap().is_none());
     assert_eq!(server.ask(CONTENT), before);
 }
 

@@ -28,7 +28,7 @@ const TABLES: &str = "
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_was_left_in_a_new_database() {
     let server = Server::start();
-    assert_eq!(server.connect().await.legacy().await.unwrap(), None);
+    assert_eq!(server.connect().await.legacy_source().unwrap().read().await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +46,7 @@ async fn slots_and_queues_are_read_in_their_own_order() {
             ('no repository', 'ns/x', 'queued', NULL, now())",
     );
     let driver = server.connect().await;
-    let legacy = driver.legacy().await.unwrap().unwrap();
+    let legacy = driver.legacy_source().unwrap().read().await.unwrap().unwrap();
     let [other, repo] = &legacy.repositories[..] else { panic!("{legacy:?}") };
     assert_eq!((other.repository.as_str(), &other.queued[..]), ("ns/other", &["ns/one".to_owned()][..]));
     assert_eq!(repo.running, ["ns/runs"]);
@@ -55,13 +55,13 @@ async fn slots_and_queues_are_read_in_their_own_order() {
     assert_eq!(legacy.corrupt.len(), 1);
     assert!(legacy.corrupt[0].place.contains("row 7"), "{:?}", legacy.corrupt);
     let taken = TakenOver { repositories: 2, slots: 1, waiting: 4, ghosts: 0, corrupt: 1 };
-    driver.note_legacy_taken_over(&taken).await.unwrap();
-    driver.note_legacy_taken_over(&taken).await.unwrap();
-    assert_eq!(driver.legacy().await.unwrap(), None);
+    driver.legacy_source().unwrap().note_imported(&taken).await.unwrap();
+    driver.legacy_source().unwrap().note_imported(&taken).await.unwrap();
+    assert_eq!(driver.legacy_source().unwrap().read().await.unwrap(), None);
     assert_eq!(server.ask("SELECT count(*) FROM public.concurrency_slots"), "7");
     // It can be undone.
     server.ask("DELETE FROM pac_concurrency.legacy");
-    assert_eq!(driver.legacy().await.unwrap(), Some(legacy));
+    assert_eq!(driver.legacy_source().unwrap().read().await.unwrap(), Some(legacy));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,6 +69,6 @@ async fn a_table_that_may_not_be_read_is_named_with_the_grant() {
     let server = Server::start();
     server.ask(TABLES);
     server.ask("ALTER TABLE public.concurrency_slots OWNER TO postgres");
-    let error = server.connect().await.legacy().await.unwrap_err();
+    let error = server.connect().await.legacy_source().unwrap().read().await.unwrap_err();
     assert!(error.to_string().contains("GRANT SELECT ON public.concurrency_slots TO \"pac_user\""), "{error}");
 }

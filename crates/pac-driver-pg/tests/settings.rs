@@ -170,8 +170,11 @@ async fn a_database_without_all_characters_keeps_a_past_that_has_them() {
     let driver = PgDriver::connect(&settings).await.unwrap();
     let (repository, holder) = (repository(), Holder::new("watcher"));
     driver.commit(&repository, Version::NONE, &holder, &Delta::default()).await.unwrap();
-    driver.keep_past(&repository, r#"{"why":"a — b 🎉"}"#).await.unwrap();
-    assert_eq!(driver.past(&repository).await.unwrap().as_deref(), Some(r#"{"why":"a \u2014 b \ud83c\udf89"}"#));
+    driver.history().unwrap().write(&repository, r#"{"why":"a — b 🎉"}"#).await.unwrap();
+    assert_eq!(
+        driver.history().unwrap().read(&repository).await.unwrap().as_deref(),
+        Some(r#"{"why":"a \u2014 b \ud83c\udf89"}"#)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

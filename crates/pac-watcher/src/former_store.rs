@@ -83,7 +83,11 @@ async fn look(
 ) -> Result<(Arc<dyn Driver>, Found), DriverError> {
     let from = connect.look(former).await?;
     let mut found = Found::default();
-    if let Some(legacy) = from.legacy().await? {
+    let legacy = match from.legacy_source() {
+        Some(source) => source.read().await?,
+        None => None,
+    };
+    if let Some(legacy) = legacy {
         let mut taken = TakenOver { corrupt: legacy.corrupt.len(), ..TakenOver::default() };
         for left in &legacy.repositories {
             let (delta, of_it) = left.take_over(&|run| index.find(&left.repository, run));
@@ -153,8 +157,8 @@ async fn take_over(from: &dyn Driver, found: &Found, to: &dyn Driver, health: &H
             to.name()
         );
     }
-    let Some(legacy) = &found.legacy else { return };
-    match from.note_legacy_taken_over(legacy).await {
+    let (Some(legacy), Some(source)) = (&found.legacy, from.legacy_source()) else { return };
+    match source.note_imported(legacy).await {
         Ok(()) => info!(
             slots = legacy.slots,
             waiting = legacy.waiting,

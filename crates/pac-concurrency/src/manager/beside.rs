@@ -2,6 +2,8 @@
 
 use super::{Manager, timed};
 use crate::delta::Delta;
+#[cfg(doc)]
+use crate::driver::HistoryStore;
 use crate::error::DriverError;
 use crate::key::RepositoryKey;
 use crate::legacy::{Legacy, TakenOver};
@@ -15,19 +17,22 @@ impl Manager {
         timed(&*self.driver, "load", self.driver.load(repository, Window::Whole)).await
     }
 
-    /// Keeps what happened in the queue of `repository`, for people; see [`Driver::keep_past`](crate::Driver::keep_past).
+    /// Keeps what happened in the queue of `repository`, for people, if the store keeps such; see [`HistoryStore::write`].
     pub async fn keep_past(&self, repository: &RepositoryKey, past: &str) -> Result<(), DriverError> {
-        timed(&*self.driver, "keep_past", self.driver.keep_past(repository, past)).await
+        let Some(history) = self.driver.history() else { return Ok(()) };
+        timed(&*self.driver, "keep_past", history.write(repository, past)).await
     }
 
-    /// What was kept of it.
+    /// What was kept of it; none, too, if the store keeps no history.
     pub async fn past(&self, repository: &RepositoryKey) -> Result<Option<String>, DriverError> {
-        timed(&*self.driver, "past", self.driver.past(repository)).await
+        let Some(history) = self.driver.history() else { return Ok(None) };
+        timed(&*self.driver, "past", history.read(repository)).await
     }
 
     /// What an earlier implementation left in the store, if that is yet to be taken over.
     pub async fn legacy(&self) -> Result<Option<Legacy>, DriverError> {
-        timed(&*self.driver, "legacy", self.driver.legacy()).await
+        let Some(source) = self.driver.legacy_source() else { return Ok(None) };
+        timed(&*self.driver, "legacy", source.read()).await
     }
 
     /// Commits `delta`, which nobody planned, whatever version `repository` is at. Every part of it must be idempotent,
@@ -47,8 +52,9 @@ impl Manager {
         }
     }
 
-    /// Notes in the store that what was left was taken over.
+    /// Notes in the store that what [`Manager::legacy`] found there was taken over.
     pub async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
-        timed(&*self.driver, "note_legacy", self.driver.note_legacy_taken_over(taken)).await
+        let Some(source) = self.driver.legacy_source() else { return Ok(()) };
+        timed(&*self.driver, "note_legacy", source.note_imported(taken)).await
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Change, Delta, Driver, DriverError, Fault, Holder, Renewal, Repositories, RepositoryKey, ServerInfo,
-    Snapshot, Version, Window,
+    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, LegacySource, Renewal,
+    Repositories, RepositoryKey, ServerInfo, Snapshot, Version, Window,
 };
 use pac_driver_mem::MemDriver;
 use tokio::sync::Notify;
@@ -111,6 +111,11 @@ impl Driver for Treacherous {
         self.store.end(holder).await
     }
 
+    async fn holders(&self) -> Result<Vec<Holder>, DriverError> {
+        self.reached()?;
+        self.store.holders().await
+    }
+
     async fn repositories(&self) -> Result<Repositories, DriverError> {
         self.reached()?;
         self.store.repositories().await
@@ -131,5 +136,17 @@ impl Driver for Treacherous {
     async fn check(&self) -> Result<ServerInfo, DriverError> {
         self.reached()?;
         self.store.check().await
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        self.store.connections()
+    }
+
+    fn history(&self) -> Option<&dyn HistoryStore> {
+        self.store.history()
+    }
+
+    fn legacy_source(&self) -> Option<&dyn LegacySource> {
+        self.store.legacy_source()
     }
 }

@@ -78,9 +78,9 @@ async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
 
 async fn carry_out(from: &dyn Driver, to: &dyn Driver, left: Option<&Left>) -> Result<(), Failure> {
     let explain = |error| failure(with_causes(&error));
-    if let Some(left) = left {
+    if let (Some(left), Some(source)) = (left, from.legacy_source()) {
         take_over(left, to).await?;
-        from.note_legacy_taken_over(&left.taken).await.map_err(explain)?;
+        source.note_imported(&left.taken).await.map_err(explain)?;
     }
     let moved = relocate(from, to).await.map_err(|error| failure(with_causes(&error)))?;
     tell(format!("moved {moved} from {} to {}; {} keeps what it has", from.name(), to.name(), from.name()))
@@ -141,7 +141,8 @@ async fn look(driver: &dyn Driver, force: bool) -> Result<Vec<Row>, Failure> {
 }
 
 async fn left_by_an_earlier_version(migrate: &Migrate, from: &dyn Driver) -> Result<Option<Left>, Failure> {
-    let Some(legacy) = from.legacy().await.map_err(|error| failure(with_causes(&error)))? else { return Ok(None) };
+    let Some(source) = from.legacy_source() else { return Ok(None) };
+    let Some(legacy) = source.read().await.map_err(|error| failure(with_causes(&error)))? else { return Ok(None) };
     let client = cluster::client(migrate.place.kubeconfig.as_deref()).await.map_err(failure)?;
     let global = RepositoryKey::new(&migrate.place.namespace, "pipelines-as-code");
     let index = survey(client, global.map_err(failure)?).await.map_err(failure)?;
