@@ -6,9 +6,10 @@ use pac_concurrency::conformance::exercise;
 
 use crate::support::Cluster;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_drivers_keep_the_contract() {
-    exercise(&Cluster::start(1), 2).await;
+mod two_drivers {
+    use crate::support::Cluster;
+
+    pac_concurrency::conformance_tests!(Cluster::start(1), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

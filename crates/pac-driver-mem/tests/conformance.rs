@@ -5,10 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pac_concurrency::Driver;
-use pac_concurrency::conformance::{Harness, exercise};
+use pac_concurrency::conformance::Harness;
 use pac_driver_mem::MemDriver;
 
 struct InProcess(MemDriver);
+
+// === impl InProcess ===
+
+impl InProcess {
+    fn new() -> Self {
+        Self(MemDriver::new(Duration::from_secs(1)))
+    }
+}
 
 #[async_trait]
 impl Harness for InProcess {
@@ -17,12 +25,14 @@ impl Harness for InProcess {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_drivers_keep_the_contract() {
-    exercise(&InProcess(MemDriver::new(Duration::from_secs(1))), 2).await;
+mod two_drivers {
+    use super::InProcess;
+
+    pac_concurrency::conformance_tests!(InProcess::new(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn eight_drivers_keep_the_contract() {
-    exercise(&InProcess(MemDriver::new(Duration::from_secs(1))), 8).await;
+mod eight_drivers {
+    use super::InProcess;
+
+    pac_concurrency::conformance_tests!(InProcess::new(), 8);
 }

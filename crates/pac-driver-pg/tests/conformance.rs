@@ -6,9 +6,10 @@ use pac_concurrency::conformance::exercise;
 
 use crate::support::Server;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_drivers_keep_the_contract() {
-    exercise(&Server::start(), 2).await;
+mod two_drivers {
+    use crate::support::Server;
+
+    pac_concurrency::conformance_tests!(Server::start(), 2);
 }
 
 /// Administrators may have chosen another isolation for the whole database; then it is the server that notices conflicts.

@@ -62,7 +62,7 @@ pub(super) async fn a_claim_changes_the_holder_alone(suite: Suite) {
     assert_stored(suite.one(), &repository, &[1, 2], &[]).await;
 }
 
-pub(super) async fn one_lease_for_all_slots(suite: Suite) {
+pub(super) async fn one_lease_stands_behind_all_slots_of_a_holder(suite: Suite) {
     let holder = suite.holder().await;
     let repositories: Vec<_> = (0..5).map(|_| suite.repository()).collect();
     for repository in &repositories {

@@ -1,8 +1,9 @@
 //! What every driver must prove, against its real server.
 //!
-//! A driver's crate implements [`Harness`] and calls [`exercise`] once. Cases are written against the contract in
+//! A driver's crate implements [`Harness`] and has [`conformance_tests!`](crate::conformance_tests) make a test of each case;
+//! [`exercise`] runs them all on one store, for what is said of a store as a whole. Cases are written against the contract in
 //! [`crate::driver`], never against a driver's name: what only some stores can do is asked of
-//! [`Capabilities`](crate::Capabilities). Each case works on repositories of its own, so that all of them share one
+//! [`Capabilities`](crate::Capabilities). Each case works on repositories of its own, so that all of them can share one
 //! server; outcomes and stored state are asserted, and most cases are run over two drivers that share the store.
 
 #![allow(
@@ -13,6 +14,7 @@
 )]
 
 mod admission;
+mod dropped;
 mod leases;
 mod limit;
 mod notify;
@@ -40,63 +42,100 @@ pub trait Harness: Send + Sync {
     async fn driver(&self) -> Arc<dyn Driver>;
 }
 
-type Case = fn(Suite) -> BoxFuture<'static, ()>;
+/// A case: its name, and what it does with a store.
+struct Case {
+    name: &'static str,
+    run: fn(Suite) -> BoxFuture<'static, ()>,
+}
 
-const CASES: &[(&str, Case)] = &[
-    ("an_unknown_repository_is_empty", |suite| admission::an_unknown_repository_is_empty(suite).boxed()),
-    ("admits_and_releases", |suite| admission::admits_and_releases(suite).boxed()),
-    ("a_stale_version_changes_nothing", |suite| admission::a_stale_version_changes_nothing(suite).boxed()),
-    ("every_part_of_a_delta_is_idempotent", |suite| admission::every_part_of_a_delta_is_idempotent(suite).boxed()),
-    ("an_enqueue_never_takes_a_slot_away", |suite| admission::an_enqueue_never_takes_a_slot_away(suite).boxed()),
-    ("a_slot_given_back_returns_to_its_place", |suite| {
-        admission::a_slot_given_back_returns_to_its_place(suite).boxed()
-    }),
-    ("one_delta_does_everything_at_once", |suite| admission::one_delta_does_everything_at_once(suite).boxed()),
-    ("a_large_delta_is_one_change", |suite| admission::a_large_delta_is_one_change(suite).boxed()),
-    ("the_queue_is_in_order", |suite| order::the_queue_is_in_order(suite).boxed()),
-    ("a_window_shows_the_head_and_counts_all", |suite| order::a_window_shows_the_head_and_counts_all(suite).boxed()),
-    ("a_place_once_given_stays", |suite| order::a_place_once_given_stays(suite).boxed()),
-    ("a_run_released_and_enqueued_in_one_change_gets_its_new_place", |suite| {
-        order::a_run_released_and_enqueued_in_one_change_gets_its_new_place(suite).boxed()
-    }),
-    ("a_lease_is_renewed", |suite| leases::a_lease_is_renewed(suite).boxed()),
-    ("a_lapsed_lease_frees_no_slot", |suite| leases::a_lapsed_lease_frees_no_slot(suite).boxed()),
-    ("an_ended_term_stays_ended", |suite| leases::an_ended_term_stays_ended(suite).boxed()),
-    ("a_claim_changes_the_holder_alone", |suite| leases::a_claim_changes_the_holder_alone(suite).boxed()),
-    ("one_lease_stands_behind_all_slots_of_a_holder", |suite| leases::one_lease_for_all_slots(suite).boxed()),
-    ("racing_managers_stay_within_the_limit", |suite| limit::racing_managers_stay_within_the_limit(suite).boxed()),
-    ("racing_commits_have_one_winner", |suite| limit::racing_commits_have_one_winner(suite).boxed()),
-    ("others_hear_of_changes", |suite| notify::others_hear_of_changes(suite).boxed()),
-    ("a_forgotten_repository_is_gone_for_good", |suite| {
-        recovery::a_forgotten_repository_is_gone_for_good(suite).boxed()
-    }),
-    ("a_past_is_kept_beside_all_that_is_decided", |suite| {
-        past::a_past_is_kept_beside_all_that_is_decided(suite).boxed()
-    }),
-    ("repositories_lists_each_once", |suite| recovery::repositories_lists_each_once(suite).boxed()),
-    ("another_driver_sees_the_same_state", |suite| recovery::another_driver_sees_the_same_state(suite).boxed()),
-    ("names_that_begin_alike_are_kept_apart", |suite| strangers::names_that_begin_alike_are_kept_apart(suite).boxed()),
-    ("names_of_maximal_length_fit", |suite| strangers::names_of_maximal_length_fit(suite).boxed()),
-    ("places_at_the_edge_of_time_sort", |suite| strangers::places_at_the_edge_of_time_sort(suite).boxed()),
-    ("a_run_recreated_under_its_name_is_another", |suite| strangers::a_recreated_run_is_another(suite).boxed()),
-];
+/// The suite. `conformance_tests!(harness, drivers)` makes a test of each case, named as the case is: with a store of its
+/// own, which `harness` (an expression) starts, and so many drivers on it. The cases are named here and nowhere else.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($harness:expr, $drivers:expr) => { $crate::conformance_tests! { @cases tests [$harness, $drivers] } };
+    (@cases $of_them:ident $given:tt) => {
+        $crate::conformance_tests! { @$of_them $given
+            admission::an_unknown_repository_is_empty,
+            admission::admits_and_releases,
+            admission::a_stale_version_changes_nothing,
+            admission::every_part_of_a_delta_is_idempotent,
+            admission::an_enqueue_never_takes_a_slot_away,
+            admission::a_slot_given_back_returns_to_its_place,
+            admission::one_delta_does_everything_at_once,
+            admission::a_large_delta_is_one_change,
+            dropped::a_commit_that_is_dropped_happens_whole_or_not_at_all,
+            dropped::a_large_commit_that_is_dropped_happens_whole_or_not_at_all,
+            order::the_queue_is_in_order,
+            order::a_window_shows_the_head_and_counts_all,
+            order::a_place_once_given_stays,
+            order::a_run_released_and_enqueued_in_one_change_gets_its_new_place,
+            leases::a_lease_is_renewed,
+            leases::a_lapsed_lease_frees_no_slot,
+            leases::an_ended_term_stays_ended,
+            leases::a_claim_changes_the_holder_alone,
+            leases::one_lease_stands_behind_all_slots_of_a_holder,
+            limit::racing_managers_stay_within_the_limit,
+            limit::racing_commits_have_one_winner,
+            notify::others_hear_of_changes,
+            past::a_past_is_kept_beside_all_that_is_decided,
+            recovery::a_forgotten_repository_is_gone_for_good,
+            recovery::repositories_lists_each_once,
+            recovery::another_driver_sees_the_same_state,
+            strangers::names_that_begin_alike_are_kept_apart,
+            strangers::names_of_maximal_length_fit,
+            strangers::places_at_the_edge_of_time_sort,
+            strangers::a_run_recreated_under_its_name_is_another,
+        }
+    };
+    (@tests [$harness:expr, $drivers:expr] $($of:ident::$case:ident,)*) => {
+        $(
+            #[::tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                $crate::conformance::exercise_case(&$harness, $drivers, stringify!($case)).await;
+            }
+        )*
+    };
+    (@table [] $($of:ident::$case:ident,)*) => {
+        &[$(Case { name: stringify!($case), run: |suite| $of::$case(suite).boxed() }),*]
+    };
+}
+
+const CASES: &[Case] = conformance_tests! { @cases table [] };
 
 /// Runs every case with `drivers` drivers on the store (two at least); panics at the end, naming those that failed.
 pub async fn exercise(harness: &dyn Harness, drivers: usize) {
+    let on_store = connect(harness, drivers).await;
+    let mut failed = Vec::new();
+    for case in CASES {
+        let outcome = AssertUnwindSafe(case.on(&on_store)).catch_unwind().await;
+        println!("conformance {} ... {}", case.name, if outcome.is_ok() { "ok" } else { "FAILED" });
+        if outcome.is_err() {
+            failed.push(case.name);
+        }
+    }
+    assert!(failed.is_empty(), "{} of {} cases failed: {failed:?}", failed.len(), CASES.len());
+}
+
+/// Runs the case called `name`, as [`exercise`] does.
+pub async fn exercise_case(harness: &dyn Harness, drivers: usize, name: &str) {
+    let case = CASES.iter().find(|case| case.name == name).expect("a case of that name");
+    case.on(&connect(harness, drivers).await).await;
+}
+
+async fn connect(harness: &dyn Harness, drivers: usize) -> Vec<Arc<dyn Driver>> {
     let mut on_store = Vec::new();
     for _ in 0..drivers.max(2) {
         on_store.push(harness.driver().await);
     }
-    let mut failed = Vec::new();
-    for (name, case) in CASES {
-        let suite = Suite { case: name, drivers: on_store.clone(), counter: Arc::default() };
-        let outcome = AssertUnwindSafe(case(suite)).catch_unwind().await;
-        println!("conformance {name} ... {}", if outcome.is_ok() { "ok" } else { "FAILED" });
-        if outcome.is_err() {
-            failed.push(*name);
-        }
+    on_store
+}
+
+// === impl Case ===
+
+impl Case {
+    fn on(&self, drivers: &[Arc<dyn Driver>]) -> BoxFuture<'static, ()> {
+        (self.run)(Suite { case: self.name, drivers: drivers.to_vec(), counter: Arc::default() })
     }
-    assert!(failed.is_empty(), "{} of {} cases failed: {failed:?}", failed.len(), CASES.len());
 }
 
 /// What a case works with.

@@ -60,7 +60,7 @@ pub(super) async fn places_at_the_edge_of_time_sort(suite: Suite) {
     assert_eq!(load(suite.other(), &repository).await.waiting.into_iter().collect::<Vec<_>>(), sorted);
 }
 
-pub(super) async fn a_recreated_run_is_another(suite: Suite) {
+pub(super) async fn a_run_recreated_under_its_name_is_another(suite: Suite) {
     let (repository, holder) = (suite.repository(), suite.holder().await);
     let run = |uid| Entry::new(RunKey::new("conformance", "again", uid).unwrap(), OrderKey::alone(1));
     let delta = Delta { enqueue: vec![run("new")], hold: vec![run("old")], ..Delta::default() };
