@@ -60,9 +60,9 @@ async fn a_run_stopped_between_grant_and_start_counts_as_long_as_its_last_tasks_
     let world = World::new().await;
     let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    faults.add(slow_patch_of("a"));
+    let slow = faults.add(slow_patch_of("a"));
     world.event("repo", &["a", "b"]).await;
-    world.watcher().log_says(&format!("acquired concurrency slot for {}/a", world.namespace)).await;
+    world.struck(slow).await;
     world.patch_run("a", json!({"spec": {"status": "StoppedRunFinally"}})).await;
     world.watcher().log_says(NOT_STARTED).await;
     world.settled().await;
@@ -80,9 +80,9 @@ async fn a_run_stopped_before_its_start_that_never_begins_gives_way_and_counts_s
     let world = World::new().await;
     let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    faults.add(slow_patch_of("a"));
+    let slow = faults.add(slow_patch_of("a"));
     world.event("repo", &["a", "b", "c"]).await;
-    world.watcher().log_says(&format!("acquired concurrency slot for {}/a", world.namespace)).await;
+    world.struck(slow).await;
     world.patch_run("a", json!({"spec": {"status": "StoppedRunFinally"}})).await;
     world.started("b").await;
     world.patch_run_status("a", json!({"status": {"startTime": "2026-01-01T00:00:09Z"}})).await;

@@ -1,6 +1,6 @@
 //! One pass over one repository.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -33,12 +33,10 @@ impl Engine {
     /// Brings `repository` in line: in the store with one commit at most, in the cluster by starting what that granted.
     pub(super) async fn pass(self: &Arc<Self>, repository: &RepositoryKey, scope: Scope) {
         let began = Instant::now();
-        let state = self.index.repository(repository);
         let decide = |snapshot: &Snapshot, scope: Scope, standings: &Standings<'_>| {
-            // Looked up as late as can be: a limit may be lowered while a snapshot is loaded.
-            let limit = self.index.limit_now(repository);
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.decide(limit, scope, snapshot, &|slot| standings.of(slot), Instant::now())
+            self.index.decide(repository, |limit, state| {
+                state.decide(limit, scope, snapshot, &|slot| standings.of(slot), Instant::now())
+            })
         };
         let passed = self.manager.pass(repository, scope, &decide).await;
         let outcome = if passed.is_ok() { "ok" } else { "error" };

@@ -2,6 +2,12 @@
 //!
 //! One event touches one repository: its runs, and the few sets that make its next pass cheap. Nothing here decides;
 //! [`RepositoryState::decide`] says what `plan` wants to know, in the words `plan` has for it.
+//!
+//! # Locks
+//!
+//! There is one for the table of repositories and one for each repository. Whoever holds both took the table's first; so whoever has
+//! a repository's in hand asks nothing of the [`Index`]. No lock leaves this module: [`Index::with`] and [`Index::decide`] lend a
+//! repository's state, and what is needed of the table is looked up before.
 
 mod repository;
 mod run;
@@ -156,11 +162,6 @@ impl Index {
         self.state().repositories.keys().cloned().collect()
     }
 
-    /// The state of `repository`, made if need be.
-    pub fn repository(&self, repository: &RepositoryKey) -> Arc<Mutex<RepositoryState>> {
-        self.state().entry(repository)
-    }
-
     /// The repository the run `path` (`namespace/name`) was last seen under.
     pub fn home(&self, path: &str) -> Option<RepositoryKey> {
         self.state().homes.get(path).cloned()
@@ -191,9 +192,16 @@ impl Index {
 
     /// Runs `look` on the state of `repository`.
     pub fn with<T>(&self, repository: &RepositoryKey, look: impl FnOnce(&mut RepositoryState) -> T) -> T {
-        let state = self.repository(repository);
+        let state = self.state().entry(repository);
         let mut state = locked(&state);
         look(&mut state)
+    }
+
+    /// Runs `decide` on the state of `repository`, with the limit to admit by. That is looked up as late as can be: a limit may be
+    /// lowered while a snapshot is loaded.
+    pub fn decide<T>(&self, repository: &RepositoryKey, decide: impl FnOnce(Limit, &mut RepositoryState) -> T) -> T {
+        let limit = self.limit_now(repository);
+        self.with(repository, |state| decide(limit, state))
     }
 
     /// What the last complete list shows of the run `path` (`namespace/name`) of `repository`, of which only that is known.
@@ -214,7 +222,7 @@ impl Index {
     }
 
     /// The limit to admit by: while `repository` is paused nobody is admitted.
-    pub fn limit_now(&self, repository: &RepositoryKey) -> Limit {
+    fn limit_now(&self, repository: &RepositoryKey) -> Limit {
         let state = self.state();
         let known = state.repositories.get(repository);
         known.map_or(Limit::Held, |one| locked(one).limit_at(Timestamp::now(), state.global_limit))
