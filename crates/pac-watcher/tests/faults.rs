@@ -19,11 +19,11 @@ fn refusal(status: u16, reason: &str, message: &str) -> FaultAction {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_start_whose_answer_was_lost_is_not_repeated_and_keeps_its_slot() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    let lost = faults.add(start_of("a", FaultAction::DropAfter).times(1));
+    let lost = world.cluster.faults().add(start_of("a", FaultAction::DropAfter).times(1));
     world.event("repo", &["a", "b"]).await;
     world.struck(lost).await;
     world.settled().await;
@@ -35,23 +35,23 @@ async fn a_start_whose_answer_was_lost_is_not_repeated_and_keeps_its_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_start_that_was_lost_before_it_took_effect_is_sent_again() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    faults.add(start_of("a", FaultAction::DropBefore).times(3));
+    world.cluster.faults().add(start_of("a", FaultAction::DropBefore).times(3));
     world.event("repo", &["a", "b"]).await;
     world.running(&["a"]).await;
     assert!(world.recorder.now()["b"].is_pending(), "P3");
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_start_that_a_webhook_refuses_lets_the_next_go_and_is_tried_again() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
     let denied = refusal(403, "Forbidden", "admission webhook \"policy.example.com\" denied the request: not today");
-    let rule = faults.add(start_of("a", denied).times(1));
+    let rule = world.cluster.faults().add(start_of("a", denied).times(1));
     world.event("repo", &["a", "b", "c"]).await;
     world.running(&["b"]).await;
     world.struck(rule).await;
@@ -67,11 +67,14 @@ async fn a_start_that_a_webhook_refuses_lets_the_next_go_and_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_run_that_is_always_refused_keeps_no_slot() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    faults.add(start_of("a", refusal(422, "Invalid", "PipelineRun.tekton.dev \"a\" is invalid: spec: never")));
+    world
+        .cluster
+        .faults()
+        .add(start_of("a", refusal(422, "Invalid", "PipelineRun.tekton.dev \"a\" is invalid: spec: never")));
     world.event("repo", &["a", "b", "c"]).await;
     world.running(&["b"]).await;
     world.finish("b").await;
@@ -80,9 +83,10 @@ async fn a_run_that_is_always_refused_keeps_no_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_refusal_after_a_lost_answer_frees_no_slot() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     world.repository("repo", Some(1)).await;
     // Lost on the way for as long as it takes to pause the watches; then applied, and only the answer lost; then forbidden,
     // which says nothing of what was done before. Until then nobody can read the run.
@@ -104,14 +108,14 @@ async fn a_refusal_after_a_lost_answer_frees_no_slot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn an_api_server_that_is_overloaded_is_waited_for_in_order() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
     for (status, reason) in
         [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable"), (504, "Timeout")]
     {
-        faults.add(start_of("a", refusal(status, reason, "later")).times(1));
+        world.cluster.faults().add(start_of("a", refusal(status, reason, "later")).times(1));
     }
     world.event("repo", &["a", "b"]).await;
     world.running(&["a"]).await;
@@ -119,9 +123,10 @@ async fn an_api_server_that_is_overloaded_is_waited_for_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_webhook_that_times_out_is_told_once_in_its_words_with_the_runs_name() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     world.repository("repo", Some(2)).await;
     let words = "failed calling webhook \"validation.webhook.pipeline.tekton.dev\": context deadline exceeded";
     let timed_out = refusal(500, "InternalError", words);
@@ -148,9 +153,10 @@ async fn a_webhook_that_times_out_is_told_once_in_its_words_with_the_runs_name()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn nothing_is_lost_when_watches_are_closed_and_versions_expire() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a", "b", "c", "d"]).await;
     world.running(&["a"]).await;
@@ -168,9 +174,10 @@ async fn nothing_is_lost_when_watches_are_closed_and_versions_expire() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_stale_cache_admits_nobody_twice() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a", "b", "c"]).await;
     world.running(&["a"]).await;
@@ -184,9 +191,10 @@ async fn a_stale_cache_admits_nobody_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn an_outage_of_the_api_server_is_survived_without_a_restart() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a", "b"]).await;
     world.running(&["a"]).await;
@@ -200,10 +208,10 @@ async fn an_outage_of_the_api_server_is_survived_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn one_slow_run_delays_no_other_repository() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
-    let slow = faults.add(start_of("slow", FaultAction::Latency(Duration::from_secs(30))));
+    let slow = world.cluster.faults().add(start_of("slow", FaultAction::Latency(Duration::from_secs(30))));
     world.repository("slow", Some(1)).await;
     world.repository("quick", Some(1)).await;
     world.event("slow", &["slow"]).await;
@@ -217,9 +225,10 @@ async fn one_slow_run_delays_no_other_repository() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn many_slow_starts_delay_no_other_repository() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     let mut slow = FaultRule::new(FaultAction::Latency(Duration::from_secs(30))).verb("patch");
     slow.name_contains = Some("slow".to_owned());
     let slow = faults.add(slow);
@@ -241,9 +250,10 @@ async fn many_slow_starts_delay_no_other_repository() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn final_states_are_written_in_the_end() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a"]).await;
     world.running(&["a"]).await;
@@ -316,11 +326,12 @@ async fn the_ports_tell_what_is_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_conflict_is_no_refusal() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     let conflict = FaultAction::Error { status: 409, reason: "Conflict".into(), message: "try again".into() };
-    let struck = faults.add(FaultRule::new(conflict).verb("patch").resource("pipelineruns").name("a").times(1));
+    let struck =
+        world.cluster.faults().add(FaultRule::new(conflict).verb("patch").resource("pipelineruns").name("a").times(1));
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a", "b"]).await;
     world.struck(struck).await;
@@ -352,9 +363,10 @@ async fn a_run_that_can_not_be_read_keeps_its_slot_and_is_nobody_elses_trouble()
 const SEVEN_TRIES: Duration = Duration::from_millis(2300);
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_live_read_that_always_fails_is_tried_less_and_less_often() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a", "b"]).await;
     world.running(&["a"]).await;
@@ -370,9 +382,10 @@ async fn a_live_read_that_always_fails_is_tried_less_and_less_often() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_final_state_that_is_always_refused_is_tried_less_and_less_often() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a", "b"]).await;
     world.running(&["a"]).await;

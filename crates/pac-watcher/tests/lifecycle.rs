@@ -56,11 +56,11 @@ async fn a_waiting_run_that_tekton_calls_pending_leaves_the_queue_when_it_is_can
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_run_stopped_between_grant_and_start_counts_as_long_as_its_last_tasks_may_run() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    let slow = faults.add(slow_patch_of("a"));
+    let slow = world.cluster.faults().add(slow_patch_of("a"));
     world.event("repo", &["a", "b"]).await;
     world.struck(slow).await;
     world.patch_run("a", json!({"spec": {"status": "StoppedRunFinally"}})).await;
@@ -76,11 +76,11 @@ async fn a_run_stopped_between_grant_and_start_counts_as_long_as_its_last_tasks_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_run_stopped_before_its_start_that_never_begins_gives_way_and_counts_should_it_begin_after_all() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    let slow = faults.add(slow_patch_of("a"));
+    let slow = world.cluster.faults().add(slow_patch_of("a"));
     world.event("repo", &["a", "b", "c"]).await;
     world.struck(slow).await;
     world.patch_run("a", json!({"spec": {"status": "StoppedRunFinally"}})).await;
@@ -175,11 +175,11 @@ async fn a_run_deleted_and_created_again_is_another_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_run_cancelled_between_grant_and_start_stays_cancelled() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    let slow = faults.add(slow_patch_of("a"));
+    let slow = world.cluster.faults().add(slow_patch_of("a"));
     world.event("repo", &["a", "b"]).await;
     world.struck(slow).await;
     world.cancel("a").await;
@@ -191,11 +191,11 @@ async fn a_run_cancelled_between_grant_and_start_stays_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_run_deleted_between_grant_and_start_is_not_started() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    let slow = faults.add(slow_patch_of("a"));
+    let slow = world.cluster.faults().add(slow_patch_of("a"));
     let held = json!({"metadata": {"finalizers": ["test.example.com/hold"]}});
     world.run_with("repo", "a", held).await;
     world.struck(slow).await;
@@ -208,11 +208,11 @@ async fn a_run_deleted_between_grant_and_start_is_not_started() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_start_does_not_reach_a_namesake_created_meanwhile() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
-    let slow = faults.add(slow_patch_of("a"));
+    let slow = world.cluster.faults().add(slow_patch_of("a"));
     world.event("repo", &["a", "b"]).await;
     world.struck(slow).await;
     world.delete_run("a").await;
@@ -225,9 +225,10 @@ async fn a_start_does_not_reach_a_namesake_created_meanwhile() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_final_state_is_not_written_onto_a_namesake_created_meanwhile() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a"]).await;
     world.running(&["a"]).await;

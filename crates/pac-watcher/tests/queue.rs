@@ -122,16 +122,16 @@ async fn what_can_not_be_asked_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn each_reason_to_wait_is_told() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
     let denied = FaultAction::Error {
         status: 403,
         reason: "Forbidden".to_owned(),
         message: "admission webhook \"policy.example.com\" denied the request: not today".to_owned(),
     };
-    faults.add(FaultRule::new(denied).verb("patch").resource("pipelineruns").name("refused"));
+    world.cluster.faults().add(FaultRule::new(denied).verb("patch").resource("pipelineruns").name("refused"));
     world.event("repo", &["refused", "runs", "next", "last"]).await;
     let told = explained(&world, "refused", Answer::Refused).await;
     assert!(told.because.contains("not today"), "{}", told.because);
@@ -292,12 +292,12 @@ async fn told(world: &World, kind: &str, name: &str, is_such: impl Fn(&(String, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn events_tell_on_the_run_and_on_its_repository_what_happens() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     world.repository("repo", Some(1)).await;
     let denied = FaultAction::Error { status: 403, reason: "Forbidden".to_owned(), message: "not today".to_owned() };
-    faults.add(FaultRule::new(denied).verb("patch").resource("pipelineruns").name("refused"));
+    world.cluster.faults().add(FaultRule::new(denied).verb("patch").resource("pipelineruns").name("refused"));
     world.event("repo", &["a", "b", "refused"]).await;
     world.running(&["a"]).await;
     world.finish("a").await;
@@ -329,11 +329,11 @@ async fn what_happened_right_before_the_end_is_told_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn events_that_can_not_be_written_hold_nobody_up() {
     let world = World::new().await;
-    let Some(faults) = world.cluster.faults() else { return };
     let denied = FaultAction::Error { status: 403, reason: "Forbidden".to_owned(), message: "no right".to_owned() };
-    faults.add(FaultRule::new(denied).verb("create").resource("events"));
+    world.cluster.faults().add(FaultRule::new(denied).verb("create").resource("events"));
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a", "b"]).await;
     world.running(&["a"]).await;

@@ -37,9 +37,10 @@ async fn notices(watcher: &Watcher, silent_since: Instant, why: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_list_that_is_never_answered_is_asked_for_again() {
     let mut world = World::without_watcher().await;
-    let Some(faults) = world.cluster.faults().cloned() else { return };
+    let faults = world.cluster.faults().clone();
     let silent = faults.add(unanswered("list").times(1));
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a", "b"]).await;
@@ -53,9 +54,10 @@ async fn a_list_that_is_never_answered_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_watch_that_is_never_answered_is_not_fine_and_is_asked_for_again() {
     let mut world = World::without_watcher().await;
-    let Some(faults) = world.cluster.faults().cloned() else { return };
+    let faults = world.cluster.faults().clone();
     let _way = world.start_remote_watcher();
     at_work(&world).await;
     let silent = faults.add(unanswered("watch"));
@@ -74,11 +76,9 @@ async fn a_watch_that_is_never_answered_is_not_fine_and_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn connections_that_die_in_silence_are_replaced() {
     let mut world = World::without_watcher().await;
-    if world.cluster.faults().is_none() {
-        return;
-    }
     let way = world.start_remote_watcher();
     at_work(&world).await;
     let began = Instant::now();
@@ -92,11 +92,9 @@ async fn connections_that_die_in_silence_are_replaced() {
 
 /// Neither the connections there were nor new ones, for longer than anybody waits.
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_way_that_is_silent_for_a_while_is_not_given_up() {
     let mut world = World::without_watcher().await;
-    if world.cluster.faults().is_none() {
-        return;
-    }
     let way = world.start_remote_watcher();
     at_work(&world).await;
     let began = Instant::now();
@@ -114,9 +112,10 @@ async fn a_way_that_is_silent_for_a_while_is_not_given_up() {
 
 /// It renews its Lease all the while.
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_leader_that_is_deaf_gives_way() {
     let world = World::without_watcher().await;
-    let Some(faults) = world.cluster.faults() else { return };
+    let faults = world.cluster.faults();
     let watcher = |name: &str| {
         let kubeconfig = world.cluster.kubeconfig_of(name, world.cluster.port());
         Watcher::start_as(&kubeconfig, name)
@@ -146,9 +145,10 @@ async fn a_leader_that_is_deaf_gives_way() {
 
 /// While it is away starts get no answer, and each is tried less and less often.
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_server_known_to_be_gone_is_found_again_at_once() {
     let mut world = World::without_watcher().await;
-    let Some(faults) = world.cluster.faults().cloned() else { return };
+    let faults = world.cluster.faults().clone();
     let way = world.start_remote_watcher();
     at_work(&world).await;
     let lost = faults.add(FaultRule::new(FaultAction::DropBefore).verb("patch").resource("pipelineruns").name("b"));
@@ -167,11 +167,9 @@ async fn a_server_known_to_be_gone_is_found_again_at_once() {
 
 /// What is asked on a connection that died in silence is lost, and the next is asked on another.
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn a_connection_that_nobody_used_for_a_while_is_not_trusted() {
     let world = World::without_watcher().await;
-    if world.cluster.faults().is_none() {
-        return;
-    }
     let way = Proxy::start(world.cluster.port()).unwrap();
     let kubeconfig = world.cluster.kubeconfig_of("alone", way.port());
     let client = pac_kube::cluster::client(Some(&kubeconfig)).await.unwrap();

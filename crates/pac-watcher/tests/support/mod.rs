@@ -302,8 +302,7 @@ impl World {
 
     /// Waits until `rule` has struck.
     pub async fn struck(&self, rule: FaultId) {
-        let Some(faults) = self.cluster.faults() else { return };
-        let struck = tokio::time::timeout(PATIENCE, faults.struck(rule, 1)).await;
+        let struck = tokio::time::timeout(PATIENCE, self.cluster.faults().struck(rule, 1)).await;
         assert!(struck.is_ok(), "{rule:?} never struck");
     }
 
