@@ -3,52 +3,22 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
 
 use crate::cargo::{cargo, run, target_folder};
-use crate::demo::Driver;
 use crate::root;
 use crate::services::{self, ETCD, POSTGRES};
+
+/// The arguments of pac-bench, by the file that has them. xtask doesn't link it, nor what it measures.
+#[path = "../../crates/pac-bench/src/options.rs"]
+#[allow(dead_code, reason = "what is only measured by is pac-bench's to read")]
+mod options;
+
+pub(crate) use options::{BenchOptions, What};
 
 /// The figures of the design are for two.
 const CORES: &str = "0,1";
 
-#[derive(Debug, Args)]
-pub(crate) struct BenchOptions {
-    /// What to measure; without any, everything, which takes hours.
-    #[arg(value_enum)]
-    what: Vec<What>,
-    /// Only with these drivers; those left out are left out of the result, too.
-    #[arg(long, value_enum)]
-    driver: Vec<Driver>,
-    /// How often to measure each figure.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: u32,
-    /// For how long to measure, where a figure is so much a second.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
-    seconds: u32,
-    /// Show what changed since this earlier result (a file like docs/benchmarks.json, or a revision that has it). If something
-    /// became worse, or was not measured any more, fail and leave docs/ as it is.
-    #[arg(long, value_name = "BASE")]
-    compare: Option<String>,
-    /// Only print: leave docs/ as it is.
-    #[arg(long)]
-    dry: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum What {
-    /// Slots taken and given back, beside the server's own transactions.
-    Store,
-    /// How quickly a slot is handed on, and whole batches of work.
-    Handoff,
-    /// Large clusters: time until ready, memory, and what an event costs.
-    Scale,
-    /// The decision alone, which needs no server.
-    Plan,
-}
-
-/// Measures; an error if a promise was broken, or something became worse than in the result compared with.
+/// Measures as the command line says; an error if a promise was broken, or something became worse than in the result compared with.
 pub(crate) fn bench(options: &BenchOptions) -> Result<()> {
     if options.what != [What::Plan] {
         services::bring(&[POSTGRES, ETCD])?;
@@ -64,19 +34,9 @@ pub(crate) fn bench(options: &BenchOptions) -> Result<()> {
     }
     let mut command = Command::new(target_folder().join("release/pac-bench"));
     command.current_dir(root()).arg("--criterion").arg(&criterion).arg("--root").arg(root());
-    command.args(options.what.iter().filter_map(name)).args(["--rounds", &options.rounds.to_string()]);
-    command.args(["--seconds", &options.seconds.to_string()]);
-    for driver in options.driver.iter().filter_map(name) {
-        command.arg("--driver").arg(driver);
-    }
-    if let Some(base) = &options.compare {
-        // A file is one seen from here, which need not be the workspace's folder.
-        let file = std::path::absolute(base).ok().filter(|file| file.exists());
-        command.arg("--compare").arg(file.unwrap_or_else(|| base.into()));
-    }
-    if options.dry {
-        command.arg("--dry");
-    }
+    command.arg("--from").arg(std::env::current_dir()?);
+    // Behind the subcommand.
+    command.args(std::env::args_os().skip(2));
     run(pinned(command))
 }
 
@@ -103,8 +63,4 @@ fn pinned(command: Command) -> Command {
         pinned.current_dir(folder);
     }
     pinned
-}
-
-fn name<T: ValueEnum>(value: &T) -> Option<String> {
-    value.to_possible_value().map(|value| value.get_name().to_owned())
 }

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use clap::Args;
+use pac_config::DriverKind;
 
 use crate::cargo::{cargo, run};
-use crate::demo::Driver;
 use crate::services;
 
 #[derive(Debug, Args)]
@@ -19,8 +19,8 @@ pub(crate) struct ChaosOptions {
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
     /// Where slots and queues are kept; a server is started for it.
-    #[arg(long, value_enum, default_value_t = Driver::Postgresql)]
-    driver: Driver,
+    #[arg(long, value_enum, default_value_t = DriverKind::PostgreSql)]
+    driver: DriverKind,
     /// How many watchers; one, whatever is said here, on the memory driver.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
     replicas: u32,
@@ -35,11 +35,9 @@ pub(crate) struct ChaosOptions {
 /// Runs storms until one breaks a promise, which is an error.
 pub(crate) fn chaos(options: &ChaosOptions) -> Result<()> {
     services::bring_all()?;
-    let (test, replicas) = match options.driver {
-        Driver::Memory => ("memory", 1),
-        Driver::Postgresql => ("postgresql", options.replicas),
-        Driver::Etcd => ("etcd", options.replicas),
-    };
+    // Nobody else sees into the memory of one.
+    let replicas = if options.driver == DriverKind::Memory { 1 } else { options.replicas };
+    let test = options.driver.name();
     let mut command = cargo(&["test", "--package", "pac", "--test", "chaos", "--", "--exact", test, "--nocapture"])?;
     command.env("CHAOS_SEED", options.seed.to_string()).env("CHAOS_SEEDS", options.seeds.to_string());
     command.env("CHAOS_MINUTES", options.minutes.to_string()).env("CHAOS_REPLICAS", replicas.to_string());

@@ -46,7 +46,8 @@ enum Command {
     Sabotage(sabotage::SabotageOptions),
     /// Everything CI checks: format, clippy, rustdoc, tidy, then all tests.
     Ci,
-    /// Check the house rules: crate docs, orphan files, arrows between crates, stray paths, generated documents.
+    /// Check the house rules: crate docs, orphan files, arrows between crates, circles within one, keys of settings, stray paths,
+    /// generated documents.
     Tidy,
     /// Write the documents that are made of code: docs/settings.md and docs/metrics.md.
     Docs,

@@ -1,10 +1,10 @@
 //! The servers and programs that tests and demo need: found, or installed as root on Debian, or asked for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
-use pac_devservers::{find, is_root};
+use pac_devservers::{find, is_root, postgres};
 
 use crate::cargo::run;
 
@@ -12,25 +12,28 @@ use crate::cargo::run;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Needed {
     /// How it is called.
-    pub(crate) program: &'static str,
+    program: &'static str,
     /// Debian's package with it.
-    pub(crate) package: &'static str,
+    package: &'static str,
     /// What for.
-    pub(crate) purpose: &'static str,
+    purpose: &'static str,
+    find: fn(&str) -> Option<PathBuf>,
 }
 
-const KUBECTL: Needed =
-    Needed { program: "kubectl", package: "kubernetes-client", purpose: "kubectl against the development cluster" };
+const KUBECTL: Needed = needed("kubectl", "kubernetes-client", "kubectl against the development cluster");
 pub(crate) const POSTGRES: Needed =
-    Needed { program: "initdb", package: "postgresql", purpose: "the PostgreSQL driver" };
-const PGBOUNCER: Needed = Needed { program: "pgbouncer", package: "pgbouncer", purpose: "PostgreSQL behind a pooler" };
-pub(crate) const ETCD: Needed = Needed { program: "etcd", package: "etcd-server", purpose: "the etcd driver" };
-const PROMETHEUS: Needed =
-    Needed { program: "prometheus", package: "prometheus", purpose: "scraping the watcher, and its alerts" };
-const CHROMIUM: Needed = Needed { program: "chromium", package: "chromium", purpose: "the page on the admin port" };
-const ZSH: Needed = Needed { program: "zsh", package: "zsh", purpose: "completing the command line in zsh" };
-const FISH: Needed = Needed { program: "fish", package: "fish", purpose: "completing the command line in fish" };
-const ETCDCTL: Needed = Needed { program: "etcdctl", package: "etcd-client", purpose: "looking into etcd" };
+    Needed { find: postgres::find_program, ..needed("initdb", "postgresql", "the PostgreSQL driver") };
+const PGBOUNCER: Needed = needed("pgbouncer", "pgbouncer", "PostgreSQL behind a pooler");
+pub(crate) const ETCD: Needed = needed("etcd", "etcd-server", "the etcd driver");
+const PROMETHEUS: Needed = needed("prometheus", "prometheus", "scraping the watcher, and its alerts");
+const CHROMIUM: Needed = needed("chromium", "chromium", "the page on the admin port");
+const ZSH: Needed = needed("zsh", "zsh", "completing the command line in zsh");
+const FISH: Needed = needed("fish", "fish", "completing the command line in fish");
+const ETCDCTL: Needed = needed("etcdctl", "etcd-client", "looking into etcd");
+
+const fn needed(program: &'static str, package: &'static str, purpose: &'static str) -> Needed {
+    Needed { program, package, purpose, find }
+}
 
 /// Sees to it that all the tests need is there.
 pub(crate) fn bring_all() -> Result<()> {
@@ -39,7 +42,7 @@ pub(crate) fn bring_all() -> Result<()> {
 
 /// Sees to it that all of `needed` is there.
 pub(crate) fn bring(needed: &[Needed]) -> Result<()> {
-    let missing: Vec<&Needed> = needed.iter().filter(|needed| find(needed.program).is_none()).collect();
+    let missing: Vec<&Needed> = needed.iter().filter(|needed| (needed.find)(needed.program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -51,7 +54,7 @@ pub(crate) fn bring(needed: &[Needed]) -> Result<()> {
         bail!("install what is missing, then try again: apt-get install {}", packages.join(" "));
     }
     install(&packages)?;
-    match missing.iter().find(|needed| find(needed.program).is_none()) {
+    match missing.iter().find(|needed| (needed.find)(needed.program).is_none()) {
         Some(still) => bail!("installed {}, and still found no {}", still.package, still.program),
         None => Ok(()),
     }

@@ -33,10 +33,11 @@ pub(crate) struct Change {
     pub(crate) verdict: Option<&'static str>,
 }
 
-/// The earlier result: a file, or a revision of this repository, whose `docs/benchmarks.json` it is.
-pub(crate) fn base(name: &str) -> Result<Report> {
-    if Path::new(name).exists() {
-        return Report::read(Path::new(name));
+/// The earlier result: a file, as it is named in `folder`, or a revision of this repository, whose `docs/benchmarks.json` it is.
+pub(crate) fn base(folder: &Path, name: &str) -> Result<Report> {
+    let file = folder.join(name);
+    if file.exists() {
+        return Report::read(&file);
     }
     let object = format!("{name}:docs/benchmarks.json");
     let shown = Command::new("git").args(["show", &object]).output().context("can't run git")?;

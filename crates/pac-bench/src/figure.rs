@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::markdown::number;
+use crate::number::number;
 use crate::statistic::Spread;
 
 /// The figures of one kind.

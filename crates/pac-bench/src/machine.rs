@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::number::number;
 use crate::statistic::Times;
 
 /// What the benchmarks write themselves: it makes the code no other than that of the commit.
@@ -83,7 +84,7 @@ impl Machine {
         }
         let mut writes = writes(&folder.path().join("written"))?;
         writes.sort();
-        let millis = |percent| crate::markdown::number(writes.percentile(percent));
+        let millis = |percent| number(writes.percentile(percent));
         self.disk = format!("{system} (4 KiB on disk in {} ms, 99 of 100 in {} ms)", millis(50), millis(99));
         Ok(())
     }

@@ -8,10 +8,14 @@
 #![allow(clippy::print_stdout, reason = "a command for people prints")]
 
 mod compare;
+mod effort;
 mod figure;
 mod handoff;
+mod kept;
 mod machine;
 mod markdown;
+mod number;
+mod options;
 mod plan;
 mod report;
 mod scale;
@@ -26,62 +30,29 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
+use pac_config::DriverKind;
 
 use self::compare::{Change, Comparison};
+use self::effort::Effort;
+use self::kept::Kept;
 use self::machine::Machine;
-use self::report::{Kept, Report, Section};
-use self::store::Kind;
+use self::options::{BenchOptions, What};
+use self::report::{Report, Section};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Cli {
-    /// What to measure; without any, everything.
-    #[arg(value_enum)]
-    what: Vec<What>,
-    /// Only with these drivers; those left out are left out of the result, too.
-    #[arg(long, value_enum)]
-    driver: Vec<Kind>,
-    /// How often to measure each figure.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// For how long to measure, where a figure is so much a second.
-    #[arg(long, default_value_t = 4.0)]
-    seconds: f64,
-    /// Show what changed since this earlier result (a file like docs/benchmarks.json, or a revision that has it). If something
-    /// became worse, or was not measured any more, fail and leave docs/ as it is.
-    #[arg(long, value_name = "BASE")]
-    compare: Option<String>,
-    /// Leave docs/ as it is.
-    #[arg(long)]
-    dry: bool,
+    #[command(flatten)]
+    options: BenchOptions,
     /// Where criterion left what it measured.
     #[arg(long, hide = true, default_value = "target/criterion")]
     criterion: PathBuf,
     /// The folder of the workspace.
     #[arg(long, hide = true, default_value = ".")]
     root: PathBuf,
-}
-
-/// The kinds of benchmarks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum What {
-    /// Slots taken and given back, beside the server's own transactions.
-    Store,
-    /// How quickly a slot is handed on, and whole batches of work.
-    Handoff,
-    /// Large clusters: time until ready, memory, and what an event costs.
-    Scale,
-    /// The decision alone, which needs no server.
-    Plan,
-}
-
-/// How much to measure.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Effort {
-    /// How often.
-    pub(crate) rounds: u32,
-    /// For how long each time.
-    pub(crate) time: Duration,
+    /// The folder that a file to compare with is named from.
+    #[arg(long, hide = true, default_value = ".")]
+    from: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -96,22 +67,23 @@ fn main() -> ExitCode {
 }
 
 async fn measure(cli: &Cli) -> Result<()> {
+    let options = &cli.options;
     // What can't be read should not be found out an hour later.
-    let base = cli.compare.as_deref().map(compare::base).transpose()?;
+    let base = options.compare.as_deref().map(|name| compare::base(&cli.from, name)).transpose()?;
     let kept = Kept::read(&cli.root)?;
     let mut measured = Report::default();
-    for what in What::value_variants().iter().filter(|what| cli.what.is_empty() || cli.what.contains(what)) {
+    for what in What::value_variants().iter().filter(|what| options.what.is_empty() || options.what.contains(what)) {
         let section = Box::pin(what.measure(cli)).await?;
         println!("\n{}", markdown::text(&section));
         // An hour's work should not wait for the next one's.
-        if !cli.dry && base.is_none() {
+        if !options.dry && base.is_none() {
             kept.put(&section)?;
         }
         measured.put(section);
     }
     let Some(base) = base else { return Ok(()) };
-    tell_changes(&compare::compare(&base, &measured, &|row| cli.leaves_out(row)))?;
-    if !cli.dry {
+    tell_changes(&compare::compare(&base, &measured, &|row| leaves_out(options, row)))?;
+    if !options.dry {
         measured.sections.iter().try_for_each(|section| kept.put(section))?;
     }
     Ok(())
@@ -141,12 +113,13 @@ fn tell_changes(comparison: &Comparison) -> Result<()> {
 impl What {
     async fn measure(self, cli: &Cli) -> Result<Section> {
         let name = self.section();
-        let mut machine = Machine::here(cli.command(self));
+        let mut machine = Machine::here(command(&cli.options, self));
         if self != Self::Plan {
             machine.note_disk()?;
         }
-        let effort = Effort { rounds: cli.rounds, time: Duration::from_secs_f64(cli.seconds) };
-        let kinds = if cli.driver.is_empty() { Kind::ALL.to_vec() } else { cli.driver.clone() };
+        let options = &cli.options;
+        let effort = Effort { rounds: options.rounds, time: Duration::from_secs(options.seconds.into()) };
+        let kinds = if options.driver.is_empty() { DriverKind::ALL.to_vec() } else { options.driver.clone() };
         let tables = match self {
             Self::Store => vec![Box::pin(store::measure(&kinds, &effort, &mut machine.servers)).await?],
             Self::Handoff => vec![handoff::measure(&kinds, &effort, &mut machine.servers).await?],
@@ -170,30 +143,26 @@ impl What {
     }
 }
 
-// === impl Cli ===
+/// Whether the row of that name is of a driver that was not asked for.
+fn leaves_out(options: &BenchOptions, row: &str) -> bool {
+    let of = |kind: &DriverKind| row.split_once(':').is_some_and(|(driver, _)| driver == kind.name());
+    !options.driver.is_empty() && DriverKind::ALL.iter().any(of) && !options.driver.iter().any(of)
+}
 
-impl Cli {
-    /// Whether the row of that name is of a driver that was not asked for.
-    fn leaves_out(&self, row: &str) -> bool {
-        let of = |kind: &Kind| row.split_once(':').is_some_and(|(driver, _)| driver == kind.name());
-        !self.driver.is_empty() && Kind::ALL.iter().any(of) && !self.driver.iter().any(of)
+/// How to measure `what` again like this.
+fn command(options: &BenchOptions, what: What) -> String {
+    let mut command = format!("cargo xtask bench {}", what.name());
+    if what == What::Handoff && handoff::is_real() {
+        command = format!("{}=FILE {command}", handoff::REAL);
     }
-
-    /// How to measure `what` again like this.
-    fn command(&self, what: What) -> String {
-        let mut command = format!("cargo xtask bench {}", what.name());
-        if what == What::Handoff && handoff::is_real() {
-            command = format!("{}=FILE {command}", handoff::REAL);
-        }
-        if what != What::Plan {
-            command += &format!(" --rounds {}", self.rounds);
-        }
-        if what == What::Store {
-            command += &format!(" --seconds {}", self.seconds);
-        }
-        for kind in &self.driver {
-            command += &format!(" --driver {}", kind.name());
-        }
-        command
+    if what != What::Plan {
+        command += &format!(" --rounds {}", options.rounds);
     }
+    if what == What::Store {
+        command += &format!(" --seconds {}", options.seconds);
+    }
+    for kind in &options.driver {
+        command += &format!(" --driver {kind}");
+    }
+    command
 }

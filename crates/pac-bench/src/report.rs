@@ -1,13 +1,12 @@
-//! What was measured, as it is kept from one time to the next: `docs/benchmarks.json`, and beside it for people.
+//! What was measured, as it is kept from one time to the next.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::figure::Table;
-use crate::machine::{Machine, RESULTS};
-use crate::{markdown, scale};
+use crate::machine::Machine;
 
 /// The newest figures of each kind, which need not be of one day.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -25,42 +24,6 @@ pub(crate) struct Section {
     pub(crate) machine: Machine,
     /// The figures.
     pub(crate) tables: Vec<Table>,
-}
-
-/// Where results are kept.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    figures: PathBuf,
-    shown: PathBuf,
-    plotted: PathBuf,
-}
-
-// === impl Kept ===
-
-impl Kept {
-    /// In the workspace at `root`.
-    ///
-    /// # Errors
-    ///
-    /// If what is there can't be read.
-    pub(crate) fn read(root: &Path) -> Result<Self> {
-        let [figures, shown, plotted] = RESULTS.map(|result| root.join(result));
-        Report::read(&figures)?;
-        Ok(Self { figures, shown, plotted })
-    }
-
-    /// Puts `section` in the place of the one of its name.
-    pub(crate) fn put(&self, section: &Section) -> Result<()> {
-        let shown = &self.shown;
-        let document = std::fs::read_to_string(shown).with_context(|| format!("can't read {}", shown.display()))?;
-        std::fs::write(shown, markdown::replace(&document, section)?)?;
-        if section.name == "scale" {
-            std::fs::write(&self.plotted, scale::plot(&section.tables))?;
-        }
-        let mut report = Report::read(&self.figures)?;
-        report.put(section.clone());
-        report.write(&self.figures)
-    }
 }
 
 // === impl Report ===

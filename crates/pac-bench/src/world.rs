@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use pac_config::keys;
 use pac_devcluster::verdict::{Verdict, VerdictOptions};
 use pac_devcluster::{DevCluster, Options, PacEvent, PacRun, Store, TektonPlayer};
 use pac_devservers::postgres::PASSWORD;
@@ -33,7 +34,7 @@ impl World {
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, cluster.kubeconfig())?;
         cluster.store().create("configmaps", NAMESPACE, json!({"metadata": {"name": NAMESPACE}}))?;
-        let secret = json!({"metadata": {"name": SECRET}, "stringData": {"postgresql-password": PASSWORD}});
+        let secret = json!({"metadata": {"name": SECRET}, "stringData": {keys::POSTGRESQL_PASSWORD.name: PASSWORD}});
         cluster.store().create("secrets", NAMESPACE, secret)?;
         let world = Self { cluster, folder, kubeconfig };
         world.use_server(server)?;
@@ -42,8 +43,8 @@ impl World {
 
     /// Has watchers that start from now on use `server`.
     pub(crate) fn use_server(&self, server: &Server) -> Result<()> {
-        let mut data = serde_json::Map::from_iter([("concurrency-enabled".to_owned(), json!("true"))]);
-        data.extend(server.settings().into_iter().map(|(key, value)| (key.to_owned(), json!(value))));
+        let mut data = serde_json::Map::from_iter([(String::from(&keys::CONCURRENCY_ENABLED), json!("true"))]);
+        data.extend(server.settings().into_iter().map(|(key, value)| (String::from(key), json!(value))));
         self.store().patch("configmaps", NAMESPACE, NAMESPACE, &json!({ "data": data }))?;
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! What `pac-watcher queue` takes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use k8s_openapi::jiff::SignedDuration;
 use pac_concurrency::RepositoryKey;
+use pac_config::parse_duration;
 
 use crate::patience::Patience;
 
@@ -63,7 +64,7 @@ pub(crate) enum What {
         reason: String,
         /// For how long, like 90s, 2h or 1h30m [default: until it is resumed].
         #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-        lasts: Option<SignedDuration>,
+        lasts: Option<Duration>,
     },
     /// Admit again after a pause.
     Resume {
@@ -151,12 +152,10 @@ fn reason(text: &str) -> Result<String, String> {
     }
 }
 
-fn duration(text: &str) -> Result<SignedDuration, String> {
-    let lasts: SignedDuration = text.parse().map_err(|_| "it is no duration like 90s, 2h or 1h30m".to_owned())?;
-    if lasts.as_secs() < 1 || lasts.as_hours() > 24 * 366 {
-        return Err("a pause lasts from a second to a year".to_owned());
-    }
-    Ok(lasts)
+fn duration(text: &str) -> Result<Duration, String> {
+    let lasts = parse_duration(text).map_err(|error| error.to_string())?;
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 366);
+    if bounds.contains(&lasts) { Ok(lasts) } else { Err("a pause lasts from a second to a year".to_owned()) }
 }
 
 #[cfg(test)]
@@ -168,7 +167,8 @@ mod tests {
         assert_eq!(duration("90s").unwrap().as_secs(), 90);
         assert_eq!(duration("2h").unwrap().as_secs(), 7200);
         assert_eq!(duration("1h30m").unwrap().as_secs(), 5400);
-        for text in ["", "2", "-2h", "0s", "2 fortnights", "99999h"] {
+        assert_eq!(duration("30").unwrap().as_secs(), 30, "as in the settings");
+        for text in ["", "-2h", "0s", "2 fortnights", "99999h"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -3,7 +3,9 @@
 //! So the API server says whether this user may, and keeps who did; it survives every watcher and every store; and the
 //! admin port, which anybody reaches who may port-forward, changes nothing.
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use pac_concurrency::RepositoryKey;
 use pac_kube::api::{PipelineRun, Readable, Repository};
@@ -23,7 +25,7 @@ pub(crate) async fn pause(
     reach: &Reach,
     repository: &RepositoryKey,
     reason: &str,
-    lasts: Option<SignedDuration>,
+    lasts: Option<Duration>,
 ) -> Result<(), Failure> {
     let cluster = Cluster::of(reach).await?;
     let found = find_repository(&cluster, repository).await?;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use clap::Args;
-use k8s_openapi::jiff::SignedDuration;
+use pac_config::parse_duration;
 
 /// See the [module](self).
 #[derive(Debug, Clone, Copy, Args)]
@@ -26,9 +26,7 @@ impl Patience {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: Result<SignedDuration, _> = text.parse();
-    let duration = parsed.ok().and_then(|parsed| Duration::try_from(parsed).ok());
-    let duration = duration.ok_or_else(|| "it is no duration like 500ms, 10s or 1m".to_owned())?;
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
     let bounds = Duration::from_millis(1)..=Duration::from_secs(3600);
     if bounds.contains(&duration) { Ok(duration) } else { Err("from 1ms to 1h".to_owned()) }
 }
@@ -41,7 +39,8 @@ mod tests {
     fn a_timeout_is_a_duration_within_reason() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
-        for wrong in ["", "10", "-1s", "0s", "2h"] {
+        assert_eq!(duration("10"), Ok(Duration::from_secs(10)), "as in the settings");
+        for wrong in ["", "-1s", "0s", "2h"] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -9,10 +9,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::files::{ReadFile, reason};
-use crate::keys::{Key, find_key, keys};
+use crate::given::{Given, present};
+use crate::key::Key;
+use crate::keys::keys;
 use crate::origin::Origin;
 use crate::problem::{Findings, Problem};
-use crate::sources::{Given, Sources, present};
+use crate::sources::Sources;
 use crate::text::{decoded_text, not_text};
 use crate::variable::may_be_ours;
 
@@ -30,19 +32,19 @@ pub(crate) struct Found {
 // === impl Collected ===
 
 impl Collected {
-    pub(crate) fn get(&self, key: &str) -> Option<&Found> {
-        self.0.get(key)
+    pub(crate) fn get(&self, key: &Key) -> Option<&Found> {
+        self.0.get(key.name)
     }
 
     /// Whether anybody said anything, readable or not.
-    pub(crate) fn is_set(&self, key: &str) -> bool {
-        self.0.contains_key(key)
+    pub(crate) fn is_set(&self, key: &Key) -> bool {
+        self.0.contains_key(key.name)
     }
 
     /// Under which name the Secret has `key`.
     pub(crate) fn name_in_secret(&self, key: &'static Key) -> &str {
-        let Some(naming) = names_key_in_secret(key) else { return key.name };
-        self.get(naming.name).and_then(|found| found.text.as_deref()).unwrap_or(naming.default)
+        let Some(naming) = key.renamed_by else { return key.name };
+        self.get(naming).and_then(|found| found.text.as_deref()).unwrap_or(naming.default)
     }
 
     /// Whether the Secret's `name` is a password's, by a setting that says so.
@@ -50,17 +52,8 @@ impl Collected {
         keys().any(|key| key.name != name && self.name_in_secret(key) == name)
     }
 
-    pub(crate) fn origin(&self, key: &str) -> Origin {
+    pub(crate) fn origin(&self, key: &Key) -> Origin {
         self.get(key).map_or(Origin::Default, |found| found.origin.clone())
-    }
-}
-
-/// The key that says under which name the Secret has a password; for any other key, none.
-fn names_key_in_secret(key: &Key) -> Option<&'static Key> {
-    match key.name {
-        "postgresql-password" => find_key("postgresql-password-key"),
-        "etcd-password" => find_key("etcd-password-key"),
-        _ => None,
     }
 }
 
@@ -69,8 +62,7 @@ pub(crate) fn collect(sources: &Sources, files: &dyn ReadFile, findings: &mut Fi
     let mut collector = Collector { sources, files, findings };
     let mut collected = Collected::default();
     // Those that say where others are come first.
-    let (naming, named): (Vec<&'static Key>, Vec<&'static Key>) =
-        keys().partition(|key| names_key_in_secret(key).is_none());
+    let (naming, named): (Vec<&'static Key>, Vec<&'static Key>) = keys().partition(|key| key.renamed_by.is_none());
     for key in naming.into_iter().chain(named) {
         let name = collected.name_in_secret(key).to_owned();
         if let Some(found) = collector.winner(key, &name) {
@@ -110,7 +102,7 @@ impl<'a> Collector<'a> {
             && other.bytes.trim_ascii() != winner.bytes.trim_ascii()
         {
             let message = format!("{} wins over {}, which says something else", winner.origin, other.origin);
-            self.findings.warn(key.name, message);
+            self.findings.warn(key, message);
         }
         Some(winner)
     }
@@ -121,7 +113,7 @@ impl<'a> Collector<'a> {
             return found;
         };
         if found.text.as_deref() != value.to_str() {
-            self.findings.warn(key.name, format!("{} wins over environment variable {variable}", found.origin));
+            self.findings.warn(key, format!("{} wins over environment variable {variable}", found.origin));
         }
         found
     }
@@ -129,7 +121,7 @@ impl<'a> Collector<'a> {
     fn file(&mut self, key: &Key, variable: String, path: PathBuf) -> Found {
         if self.variable(&key.variable()).is_some() {
             let message = format!("{variable} and {} are both set; the file wins", key.variable());
-            self.findings.warn(key.name, message);
+            self.findings.warn(key, message);
         }
         let content = self.files.read(&path);
         let origin = Origin::EnvironmentFile { variable, path };
@@ -158,7 +150,7 @@ impl<'a> Collector<'a> {
     }
 
     fn unreadable(&mut self, key: &Key, message: String, origin: Origin) -> Found {
-        self.findings.problem(Problem::new(key.name, message).from(&origin));
+        self.findings.problem(Problem::new(key, message).from(&origin));
         Found { text: None, origin }
     }
 
@@ -178,7 +170,7 @@ impl<'a> Collector<'a> {
         if let Some(secret) = present(key, self.sources.secret.get(name_in_secret)) {
             message.push_str(&format!(". The one in {} is not used", secret.origin));
         }
-        self.findings.warn(key.name, message);
+        self.findings.warn(key, message);
     }
 }
 
@@ -194,6 +186,6 @@ fn without_newline(mut content: Vec<u8>) -> Vec<u8> {
 }
 
 /// The path of a key that names a file.
-pub(crate) fn path_of<'a>(collected: &'a Collected, key: &str) -> Option<&'a Path> {
+pub(crate) fn path_of<'a>(collected: &'a Collected, key: &Key) -> Option<&'a Path> {
     collected.get(key)?.text.as_deref().map(Path::new)
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use crate::files::ReadFile;
+use crate::key::Key;
+use crate::keys;
 use crate::parse::{any_text, choice, duration, endpoint, host::host, key_of_secret, path};
 use crate::reader::{Parsed, Pem, Reader};
 use crate::settings::{ClientIdentity, Credentials, Endpoint, EtcdMode, EtcdSettings, Scheme};
 
-const MODES: [(&str, EtcdMode); 3] = [("etcd", EtcdMode::Etcd), ("memory", EtcdMode::Memory), ("mock", EtcdMode::Mock)];
-
 /// The keys that only make sense with TLS.
-const TLS_KEYS: [&str; 4] = ["etcd-cert-file", "etcd-key-file", "etcd-ca-file", "etcd-server-name"];
+static TLS_KEYS: [&Key; 4] =
+    [&keys::ETCD_CERT_FILE, &keys::ETCD_KEY_FILE, &keys::ETCD_CA_FILE, &keys::ETCD_SERVER_NAME];
 
 /// `memory-lease-ttl` where a server makes it meaningless and it has a bad value.
 const UNUSED_LEASE: Duration = Duration::from_mins(30);
@@ -19,17 +20,17 @@ const UNUSED_LEASE: Duration = Duration::from_mins(30);
 ///
 /// `memory_lease_ttl` was read before; a bad one only counts where there is no server.
 pub(crate) fn read(reader: &mut Reader<'_>, memory_lease_ttl: Option<Duration>) -> Read {
-    let written = reader.value("etcd-endpoints", endpoint::endpoints);
-    let dial_timeout = reader.value("etcd-dial-timeout", duration::timeout);
-    let mode = reader.value("etcd-mode", mode);
-    let username = reader.optional("etcd-username", any_text);
-    let password_key = reader.value("etcd-password-key", key_of_secret);
-    let password = reader.password("etcd-password");
-    let cert_file = reader.optional("etcd-cert-file", path);
-    let key_file = reader.optional("etcd-key-file", path);
-    let ca_file = reader.optional("etcd-ca-file", path);
-    let server_name = reader.optional("etcd-server-name", host);
-    let lease_ttl = reader.value("etcd-lease-ttl", duration::lease);
+    let written = reader.value(&keys::ETCD_ENDPOINTS, endpoint::endpoints);
+    let dial_timeout = reader.value(&keys::ETCD_DIAL_TIMEOUT, duration::timeout);
+    let mode = reader.value(&keys::ETCD_MODE, mode);
+    let username = reader.optional(&keys::ETCD_USERNAME, any_text);
+    let password_key = reader.value(&keys::ETCD_PASSWORD_KEY, key_of_secret);
+    let password = reader.password(&keys::ETCD_PASSWORD);
+    let cert_file = reader.optional(&keys::ETCD_CERT_FILE, path);
+    let key_file = reader.optional(&keys::ETCD_KEY_FILE, path);
+    let ca_file = reader.optional(&keys::ETCD_CA_FILE, path);
+    let server_name = reader.optional(&keys::ETCD_SERVER_NAME, host);
+    let lease_ttl = reader.value(&keys::ETCD_LEASE_TTL, duration::lease);
     let build = || {
         password_key?;
         let mode = mode?;
@@ -60,11 +61,11 @@ pub(crate) struct Read {
 
 /// Checks what fits together, once the driver is chosen.
 pub(crate) fn check(reader: &mut Reader<'_>, read: &Read, files: &dyn ReadFile) {
-    reader.together("etcd-username", "etcd-password");
-    reader.together("etcd-cert-file", "etcd-key-file");
-    reader.check_file("etcd-cert-file", Pem::Certificate, files);
-    reader.check_file("etcd-key-file", Pem::PrivateKey, files);
-    reader.check_file("etcd-ca-file", Pem::Certificate, files);
+    reader.together(&keys::ETCD_USERNAME, &keys::ETCD_PASSWORD);
+    reader.together(&keys::ETCD_CERT_FILE, &keys::ETCD_KEY_FILE);
+    reader.check_file(&keys::ETCD_CERT_FILE, Pem::Certificate, files);
+    reader.check_file(&keys::ETCD_KEY_FILE, Pem::PrivateKey, files);
+    reader.check_file(&keys::ETCD_CA_FILE, Pem::Certificate, files);
     if let Some(written) = &read.written {
         check_schemes(reader, written);
         warn_of_duplicates(reader, written);
@@ -78,11 +79,12 @@ fn check_schemes(reader: &mut Reader<'_>, written: &[endpoint::Written]) {
         return;
     }
     if has(Scheme::Https) {
-        reader.conflict("etcd-endpoints", "has both http:// and https:// endpoints; use one of them for all");
+        reader.conflict(&keys::ETCD_ENDPOINTS, "has both http:// and https:// endpoints; use one of them for all");
     }
     for key in TLS_KEYS {
         if reader.collected.is_set(key) {
-            let message = "is set, but etcd-endpoints has http:// endpoints, which use no TLS; write https://";
+            let endpoints = &keys::ETCD_ENDPOINTS;
+            let message = format!("is set, but {endpoints} has http:// endpoints, which use no TLS; write https://");
             reader.conflict(key, message);
         }
     }
@@ -94,7 +96,7 @@ fn warn_of_duplicates(reader: &mut Reader<'_>, written: &[endpoint::Written]) {
         if all[..index].iter().any(|earlier| earlier.same_server(endpoint)) {
             let address = endpoint.to_string();
             let address = address.strip_prefix("http://").unwrap_or(&address);
-            reader.findings.warn("etcd-endpoints", format!("has {address} more than once"));
+            reader.findings.warn(&keys::ETCD_ENDPOINTS, format!("has {address} more than once"));
         }
     }
 }
@@ -102,8 +104,8 @@ fn warn_of_duplicates(reader: &mut Reader<'_>, written: &[endpoint::Written]) {
 fn warn_of_clear_text(reader: &mut Reader<'_>, written: &[endpoint::Written]) {
     let is_remote = |host: &str| host != "localhost" && host != "::1" && !host.starts_with("127.");
     let is_exposed = !uses_tls(reader, written) && written.iter().any(|endpoint| is_remote(&endpoint.host));
-    if is_exposed && reader.collected.is_set("etcd-password") {
-        reader.findings.warn("etcd-password", "goes over the network in clear; use https:// endpoints");
+    if is_exposed && reader.collected.is_set(&keys::ETCD_PASSWORD) {
+        reader.findings.warn(&keys::ETCD_PASSWORD, "goes over the network in clear; use https:// endpoints");
     }
 }
 
@@ -133,5 +135,5 @@ fn endpoints_as_written(written: &[endpoint::Written], scheme: Scheme) -> Vec<En
 }
 
 fn mode(text: &str) -> Parsed<EtcdMode> {
-    choice(text, &MODES, "is not an etcd mode")
+    choice(text, &EtcdMode::ALL, EtcdMode::name, "is not an etcd mode")
 }

@@ -1,7 +1,9 @@
 //! The keys that switch the system on and choose the driver.
 
+use crate::driver_kind::DriverKind;
+use crate::keys;
 use crate::origin::Origin;
-use crate::parse::{boolean, did_you_mean, find_choice, nearest_choice};
+use crate::parse::{boolean, did_you_mean, nearest};
 use crate::reader::{Parsed, Reader};
 use crate::shown::quoted;
 
@@ -9,93 +11,71 @@ use crate::shown::quoted;
 pub(crate) struct General {
     pub(crate) enabled: Option<bool>,
     pub(crate) repository_labels: Option<bool>,
-    pub(crate) driver: Option<Driver>,
+    pub(crate) driver: Option<DriverKind>,
     /// Where the choice of the driver came from.
     pub(crate) driver_origin: Origin,
 }
 
-/// A driver by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Driver {
-    PostgreSql,
-    Etcd,
-    Memory,
-}
-
-const DRIVERS: [(&str, Driver); 3] =
-    [("postgresql", Driver::PostgreSql), ("etcd", Driver::Etcd), ("memory", Driver::Memory)];
-
 /// What people call the drivers elsewhere, too far from the name for a likeness of letters.
-const NICKNAMES: [(&str, &str); 8] = [
-    ("pg", "postgresql"),
-    ("pgsql", "postgresql"),
-    ("psql", "postgresql"),
-    ("postgres", "postgresql"),
-    ("mem", "memory"),
-    ("in-memory", "memory"),
-    ("inmemory", "memory"),
-    ("etcdv3", "etcd"),
+const NICKNAMES: [(&str, DriverKind); 8] = [
+    ("pg", DriverKind::PostgreSql),
+    ("pgsql", DriverKind::PostgreSql),
+    ("psql", DriverKind::PostgreSql),
+    ("postgres", DriverKind::PostgreSql),
+    ("mem", DriverKind::Memory),
+    ("in-memory", DriverKind::Memory),
+    ("inmemory", DriverKind::Memory),
+    ("etcdv3", DriverKind::Etcd),
 ];
-
-// === impl Driver ===
-
-impl Driver {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::PostgreSql => "postgresql",
-            Self::Etcd => "etcd",
-            Self::Memory => "memory",
-        }
-    }
-}
 
 /// Reads `concurrency-enabled`, `concurrency-driver` and the older `etcd-enabled`.
 pub(crate) fn read(reader: &mut Reader<'_>) -> General {
-    let enabled = reader.value("concurrency-enabled", boolean);
-    let repository_labels = reader.value("concurrency-repository-labels", boolean);
+    let enabled = reader.value(&keys::CONCURRENCY_ENABLED, boolean);
+    let repository_labels = reader.value(&keys::CONCURRENCY_REPOSITORY_LABELS, boolean);
     let (driver, driver_origin) = choose(reader, enabled);
     General { enabled, repository_labels, driver, driver_origin }
 }
 
-fn choose(reader: &mut Reader<'_>, enabled: Option<bool>) -> (Option<Driver>, Origin) {
-    let older = reader.value("etcd-enabled", boolean);
+fn choose(reader: &mut Reader<'_>, enabled: Option<bool>) -> (Option<DriverKind>, Origin) {
+    let older = reader.value(&keys::ETCD_ENABLED, boolean);
     if older == Some(true) && enabled == Some(false) {
-        reader.findings.warn("etcd-enabled", "is true, but the system is off until concurrency-enabled is true");
+        let message = format!("is true, but the system is off until {} is true", keys::CONCURRENCY_ENABLED);
+        reader.findings.warn(&keys::ETCD_ENABLED, message);
     }
-    if reader.collected.is_set("concurrency-driver") {
+    if reader.collected.is_set(&keys::CONCURRENCY_DRIVER) {
         return chosen(reader, older);
     }
     let Some(older) = older else {
         return (None, Origin::Default);
     };
     if older {
-        let message = "is not set; it is etcd because the older etcd-enabled is true";
-        reader.findings.warn("concurrency-driver", message);
-        return (Some(Driver::Etcd), reader.collected.origin("etcd-enabled"));
+        let message = format!("is not set; it is etcd because the older {} is true", keys::ETCD_ENABLED);
+        reader.findings.warn(&keys::CONCURRENCY_DRIVER, message);
+        return (Some(DriverKind::Etcd), reader.collected.origin(&keys::ETCD_ENABLED));
     }
     if enabled == Some(true) {
         let message = "is not set; it is memory, which is for tests: set postgresql or etcd to keep the queues";
-        reader.findings.warn("concurrency-driver", message);
+        reader.findings.warn(&keys::CONCURRENCY_DRIVER, message);
     }
-    (Some(Driver::Memory), Origin::Default)
+    (Some(DriverKind::Memory), Origin::Default)
 }
 
-fn chosen(reader: &mut Reader<'_>, older: Option<bool>) -> (Option<Driver>, Origin) {
-    let driver = reader.value("concurrency-driver", driver);
+fn chosen(reader: &mut Reader<'_>, older: Option<bool>) -> (Option<DriverKind>, Origin) {
+    let driver = reader.value(&keys::CONCURRENCY_DRIVER, driver);
     if let (Some(driver), Some(true)) = (driver, older)
-        && driver != Driver::Etcd
+        && driver != DriverKind::Etcd
     {
-        let message = format!("is true but has no effect: concurrency-driver is {}", driver.name());
-        reader.findings.warn("etcd-enabled", message);
+        let message = format!("is true but has no effect: {} is {driver}", keys::CONCURRENCY_DRIVER);
+        reader.findings.warn(&keys::ETCD_ENABLED, message);
     }
-    (driver, reader.collected.origin("concurrency-driver"))
+    (driver, reader.collected.origin(&keys::CONCURRENCY_DRIVER))
 }
 
-fn driver(text: &str) -> Parsed<Driver> {
-    find_choice(text, &DRIVERS).ok_or_else(|| {
+fn driver(text: &str) -> Parsed<DriverKind> {
+    DriverKind::named(text).ok_or_else(|| {
         let lower = text.to_ascii_lowercase();
-        let nickname = NICKNAMES.iter().find(|(nickname, _)| *nickname == lower).map(|(_, name)| *name);
-        let hint = did_you_mean(nickname.or_else(|| nearest_choice(text, &DRIVERS)));
+        let nickname = NICKNAMES.iter().find(|(nickname, _)| *nickname == lower).map(|(_, kind)| kind.name());
+        let hint = did_you_mean(nickname.or_else(|| nearest(text, DriverKind::ALL.into_iter().map(DriverKind::name))));
         // "Driver not found" are the words users look for.
         format!("driver not found: {}{hint}", quoted(text))
     })
@@ -107,9 +87,9 @@ mod tests {
 
     #[test]
     fn drivers_are_found_in_any_case() {
-        assert_eq!(driver("PostgreSQL"), Ok(Driver::PostgreSql));
-        assert_eq!(driver("ETCD"), Ok(Driver::Etcd));
-        assert_eq!(driver("Memory"), Ok(Driver::Memory));
+        assert_eq!(driver("PostgreSQL"), Ok(DriverKind::PostgreSql));
+        assert_eq!(driver("ETCD"), Ok(DriverKind::Etcd));
+        assert_eq!(driver("Memory"), Ok(DriverKind::Memory));
     }
 
     #[test]

@@ -24,7 +24,8 @@
 //! # What it promises
 //!
 //! - **One table.** [`keys()`] lists every key with its default, what it allows and what it means. The parser, the
-//!   documentation ([`settings_markdown`]) and the report all read that table.
+//!   documentation ([`settings_markdown`]) and the report all read that table, and [`mod@keys`] has a constant for each key,
+//!   by which all name it.
 //! - **All problems at once**, one a line, each with its key, its value, what is allowed and where it came from.
 //! - **No password in any text.** [`Secret`] has no `Display` and hides itself from `Debug`; messages never quote the
 //!   value of a secret key or of an unknown key, and passwords inside URLs are masked.
@@ -36,31 +37,36 @@
 //! # Where to read on
 //!
 //! `keys` (the table), `settings` (what comes out), `resolve` (the order of events), `collect` (who wins); then the
-//! parsers, `unknown` (did you mean) and `local_file` (the `--config` file) as needed.
+//! parsers, `unknown` (did you mean), `local_file` (the `--config` file) and `difference` (what a change needs) as needed.
 //!
 //! # Example
 //!
 //! ```
-//! use pac_config::{Disk, DriverSettings, Sources, resolve};
+//! use pac_config::{Disk, DriverKind, Sources, keys, resolve};
 //!
 //! let sources = Sources::new()
 //!     .with_config_map(
 //!         "pipelines-as-code/pipelines-as-code",
-//!         [("concurrency-enabled", "true"), ("concurrency-driver", "memory")],
+//!         [(&keys::CONCURRENCY_ENABLED, "true"), (&keys::CONCURRENCY_DRIVER, "memory")],
 //!     )
 //!     .with_environment(std::env::vars_os());
 //! let resolved = resolve(&sources, &Disk)?;
 //! assert!(resolved.settings.enabled);
-//! assert_eq!(resolved.settings.driver.name(), "memory");
+//! assert_eq!(resolved.settings.driver.kind(), DriverKind::Memory);
 //! # Ok::<(), pac_config::Problems>(())
 //! ```
 
-mod change;
 mod collect;
+mod difference;
+mod driver_kind;
+mod duration;
 mod etcd;
 mod files;
 mod general;
-mod keys;
+mod given;
+mod impact;
+mod key;
+pub mod keys;
 mod local_file;
 mod markdown;
 mod origin;
@@ -80,9 +86,12 @@ mod unknown;
 mod variable;
 mod yaml;
 
-pub use change::Change;
+pub use driver_kind::DriverKind;
+pub use duration::{NotADuration, parse_duration};
 pub use files::{Disk, ReadFile};
-pub use keys::{Group, Key, find_key, keys};
+pub use impact::SettingsImpact;
+pub use key::{Group, Key};
+pub use keys::{find_key, keys};
 pub use markdown::settings_markdown;
 pub use origin::Origin;
 pub use other_store::other_store;

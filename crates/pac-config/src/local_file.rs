@@ -10,10 +10,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::files::{ReadFile, reason};
+use crate::given::Given;
 use crate::origin::Origin;
 use crate::problem::{Findings, Problem};
 use crate::shown::quoted;
-use crate::sources::Given;
 use crate::text::decoded_text;
 use crate::yaml::{Node, documents};
 

@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
-use crate::keys::{Group, Key, keys};
+use crate::key::{Group, Key};
+use crate::keys::keys;
 
 /// Every key as Markdown: one headed table for each group.
 ///
 /// It ends with a line break and has no title of its own, so that a page can be built around it.
 pub fn settings_markdown() -> String {
     let mut text = String::new();
-    for group in [Group::General, Group::PostgreSql, Group::Etcd, Group::Memory] {
+    for group in Group::ALL {
         if !text.is_empty() {
             text.push('\n');
         }
@@ -33,7 +34,7 @@ fn row(key: &Key) -> String {
         default,
         cell(key.allowed),
         cell(key.doc),
-        key.change.explanation()
+        key.impact.explanation()
     )
 }
 

@@ -1,8 +1,10 @@
 //! The server of the driver that is not in use, where the settings name one: the one that was in use before, most likely.
 
 use crate::collect::{Collected, collect};
+use crate::driver_kind::DriverKind;
 use crate::files::ReadFile;
-use crate::keys::find_key;
+use crate::key::Key;
+use crate::keys;
 use crate::parse::boolean;
 use crate::problem::{Findings, Problems};
 use crate::resolve::resolve;
@@ -21,17 +23,17 @@ pub fn other_store(
     files: &dyn ReadFile,
 ) -> Result<Option<DriverSettings>, Problems> {
     let (driver, key) = match &settings.driver {
-        DriverSettings::PostgreSql(_) => ("etcd", "etcd-endpoints"),
-        DriverSettings::Etcd(etcd) if etcd.mode == EtcdMode::Etcd => ("postgresql", "postgresql-host"),
+        DriverSettings::PostgreSql(_) => (DriverKind::Etcd, &keys::ETCD_ENDPOINTS),
+        DriverSettings::Etcd(etcd) if etcd.mode == EtcdMode::Etcd => (DriverKind::PostgreSql, &keys::POSTGRESQL_HOST),
         DriverSettings::Etcd(_) | DriverSettings::Memory(_) => return Ok(None),
     };
     let collected = collect(sources, files, &mut Findings::default());
-    let was_enabled =
-        driver == "etcd" && text(&collected, "etcd-enabled").is_some_and(|text| matches!(boolean(text), Ok(true)));
+    let was_enabled = driver == DriverKind::Etcd
+        && text(&collected, &keys::ETCD_ENABLED).is_some_and(|text| matches!(boolean(text), Ok(true)));
     if !was_enabled && !is_named(&collected, key) {
         return Ok(None);
     }
-    let resolved = resolve(&sources.clone().with_driver(driver, "concurrency-driver"), files)?;
+    let resolved = resolve(&sources.clone().with_driver(driver, keys::CONCURRENCY_DRIVER.name), files)?;
     Ok(Some(resolved.settings.driver).filter(|other| match other {
         DriverSettings::Etcd(etcd) => etcd.mode == EtcdMode::Etcd,
         DriverSettings::PostgreSql(_) | DriverSettings::Memory(_) => true,
@@ -39,11 +41,10 @@ pub fn other_store(
 }
 
 /// Whether somebody wrote a server of his own.
-fn is_named(collected: &Collected, key: &str) -> bool {
-    let default = find_key(key).map_or("", |key| key.default);
-    text(collected, key).is_some_and(|text| !text.is_empty() && text != default)
+fn is_named(collected: &Collected, key: &Key) -> bool {
+    text(collected, key).is_some_and(|text| !text.is_empty() && text != key.default)
 }
 
-fn text<'a>(collected: &'a Collected, key: &str) -> Option<&'a str> {
+fn text<'a>(collected: &'a Collected, key: &Key) -> Option<&'a str> {
     collected.get(key)?.text.as_deref()
 }

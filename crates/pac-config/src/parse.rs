@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::reader::Parsed;
 use crate::shown::quoted;
+use crate::text::is_digits;
 
 /// The longest name of a database or a user: PostgreSQL cuts longer ones, and two of them could become one.
 const LONGEST_NAME: usize = 63;
@@ -72,21 +73,18 @@ pub(crate) fn path(text: &str) -> Parsed<PathBuf> {
 }
 
 /// One of several words, in any case; `wrong` says what it is not.
-pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)], wrong: &str) -> Parsed<T> {
-    find_choice(text, choices).ok_or_else(|| {
-        let hint = did_you_mean(nearest_choice(text, choices));
+pub(crate) fn choice<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str, wrong: &str) -> Parsed<T> {
+    let found = all.iter().copied().find(|one| name(*one).eq_ignore_ascii_case(text));
+    found.ok_or_else(|| {
+        let hint = did_you_mean(nearest(text, all.iter().copied().map(name)));
         format!("{} {wrong}{hint}", quoted(text))
     })
 }
 
-pub(crate) fn find_choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Option<T> {
-    choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
-}
-
 /// The word that was probably meant, if one is near: a third of its letters may be wrong.
-pub(crate) fn nearest_choice<T>(text: &str, choices: &[(&'static str, T)]) -> Option<&'static str> {
+pub(crate) fn nearest(text: &str, words: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
-    let distances = choices.iter().map(|(word, _)| (strsim::damerau_levenshtein(word, &lower), *word));
+    let distances = words.map(|word| (strsim::damerau_levenshtein(word, &lower), word));
     distances.min().filter(|(distance, word)| *distance * 3 <= word.len()).map(|(_, word)| word)
 }
 
@@ -94,13 +92,10 @@ pub(crate) fn did_you_mean(word: Option<&str>) -> String {
     word.map(|word| format!("; did you mean {word}?")).unwrap_or_default()
 }
 
-pub(crate) fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::EtcdMode;
 
     #[test]
     fn booleans_are_true_yes_1_and_false_no_0_in_any_case() {
@@ -124,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_choice_is_taken_in_any_case() {
-        assert_eq!(choice("MoCk", &[("etcd", 1), ("mock", 2)], "is not a mode"), Ok(2));
+        assert_eq!(choice("MoCk", &EtcdMode::ALL, EtcdMode::name, "is not a mode"), Ok(EtcdMode::Mock));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::keys::{Key, find_key};
+use crate::key::Key;
+use crate::keys::{find_key, keys};
 use crate::origin::Origin;
 use crate::shown::quoted;
 
@@ -136,7 +137,7 @@ impl Findings {
 
     /// Problems in the order of the table, strangers last; the order within a key stays.
     pub(crate) fn sort(&mut self) {
-        let place = |name: &str| crate::keys::keys().position(|key| key.name == name).unwrap_or(usize::MAX);
+        let place = |name: &str| keys().position(|key| key.name == name).unwrap_or(usize::MAX);
         self.problems.sort_by_key(|problem| place(&problem.key));
         self.warnings.sort_by_key(|warning| place(&warning.key));
     }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::collect::{Collected, path_of};
 use crate::files::{ReadFile, reason};
-use crate::keys::find_key;
+use crate::key::Key;
 use crate::origin::Origin;
 use crate::problem::{Findings, Problem};
 use crate::secret::Secret;
@@ -31,17 +31,13 @@ pub(crate) enum Pem {
 
 impl Reader<'_> {
     /// The value of a key that has a default. `None` is a problem that was reported.
-    pub(crate) fn value<T>(&mut self, name: &str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
-        if self.collected.is_set(name) {
-            return self.optional(name, parse);
-        }
-        find_key(name).and_then(|key| parse(key.default).ok())
+    pub(crate) fn value<T>(&mut self, key: &'static Key, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+        if self.collected.is_set(key) { self.optional(key, parse) } else { parse(key.default).ok() }
     }
 
     /// The value of a key without a default. `None` is not set, or a problem that was reported.
-    pub(crate) fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
-        let key = find_key(name)?;
-        let found = self.collected.get(name)?;
+    pub(crate) fn optional<T>(&mut self, key: &'static Key, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+        let found = self.collected.get(key)?;
         let text = found.text.as_deref()?;
         let parsed = if text.chars().any(char::is_control) {
             Err(format!("{} has a control character in it", quoted(text)))
@@ -52,11 +48,11 @@ impl Reader<'_> {
     }
 
     /// A password, to the byte.
-    pub(crate) fn password(&mut self, name: &str) -> Option<Secret> {
-        let found = self.collected.get(name)?;
+    pub(crate) fn password(&mut self, key: &'static Key) -> Option<Secret> {
+        let found = self.collected.get(key)?;
         let text = found.text.as_deref()?;
         if text.contains('\0') {
-            self.findings.problem(Problem::new(name, "has a NUL character in it").from(&found.origin));
+            self.findings.problem(Problem::new(key, "has a NUL character in it").from(&found.origin));
             return None;
         }
         if has_mark(text.as_bytes()) {
@@ -65,7 +61,7 @@ impl Reader<'_> {
                  without",
                 found.origin
             );
-            self.findings.warn(name, message);
+            self.findings.warn(key, message);
         }
         if text.ends_with(['\n', '\r']) {
             let message = format!(
@@ -73,21 +69,19 @@ impl Reader<'_> {
                  without (echo -n)",
                 found.origin
             );
-            self.findings.warn(name, message);
+            self.findings.warn(key, message);
         }
         Some(Secret::new(text))
     }
 
     /// Checks that the file a key names can be read and holds what it should, if it is to be here.
-    pub(crate) fn check_file(&mut self, name: &str, pem: Pem, files: &dyn ReadFile) {
-        let (Some(key), Some(path)) = (find_key(name), path_of(self.collected, name)) else {
-            return;
-        };
+    pub(crate) fn check_file(&mut self, key: &'static Key, pem: Pem, files: &dyn ReadFile) {
+        let Some(path) = path_of(self.collected, key) else { return };
         let shown = path.to_string_lossy();
         let message = match files.read(path) {
             Err(error) if error.kind() == ErrorKind::NotFound && files.may_be_elsewhere() => {
                 let message = format!("{} is not on this machine, and was not checked", quoted(&shown));
-                return self.findings.warn(name, message);
+                return self.findings.warn(key, message);
             }
             Err(error) => format!("{} can't be read: {}", quoted(&shown), reason(&error)),
             // The readers of PEM look for its heading at the start of a line, and the mark stands before the first.
@@ -100,20 +94,20 @@ impl Reader<'_> {
             }
             Ok(_) => format!("{} holds no {}", quoted(&shown), pem.words()),
         };
-        self.findings.problem(Problem::of_value(key, &shown, message, &self.collected.origin(name)));
+        self.findings.problem(Problem::of_value(key, &shown, message, &self.collected.origin(key)));
     }
 
     /// A problem of a key in relation to another one.
-    pub(crate) fn conflict(&mut self, name: &str, message: impl Into<String>) {
-        let problem = Problem::new(name, message);
-        self.findings.problem(match self.collected.origin(name) {
+    pub(crate) fn conflict(&mut self, key: &'static Key, message: impl Into<String>) {
+        let problem = Problem::new(key, message);
+        self.findings.problem(match self.collected.origin(key) {
             Origin::Default => problem,
             origin => problem.from(&origin),
         });
     }
 
     /// Two keys that are set both or neither.
-    pub(crate) fn together(&mut self, one: &str, other: &str) {
+    pub(crate) fn together(&mut self, one: &'static Key, other: &'static Key) {
         for (set, missing) in [(one, other), (other, one)] {
             if self.collected.is_set(set) && !self.collected.is_set(missing) {
                 let origin = self.collected.origin(set);

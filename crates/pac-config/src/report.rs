@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use crate::keys;
 use crate::origin::Origin;
 use crate::problem::{Problems, Warning};
 use crate::resolve::{Effective, Resolved};
@@ -33,7 +34,7 @@ pub fn problems_report(problems: &Problems) -> String {
 
 /// Some keys are worth a line only to those who set them.
 fn is_of_interest(row: &Effective) -> bool {
-    row.key.name != "etcd-enabled" && !row.key.name.ends_with("-password-key")
+    ![&keys::ETCD_ENABLED, &keys::POSTGRESQL_PASSWORD_KEY, &keys::ETCD_PASSWORD_KEY].contains(&row.key)
 }
 
 fn cells(resolved: &Resolved, row: &Effective) -> [String; 3] {

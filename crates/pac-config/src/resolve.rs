@@ -1,9 +1,11 @@
 //! From sources to settings: the order of events.
 
 use crate::collect::{Collected, collect};
+use crate::driver_kind::DriverKind;
 use crate::files::ReadFile;
-use crate::general::{Driver, General};
-use crate::keys::{Group, Key, keys};
+use crate::general::General;
+use crate::key::{Group, Key};
+use crate::keys::{self, keys};
 use crate::origin::Origin;
 use crate::parse::duration;
 use crate::problem::{Findings, Problems, Warning};
@@ -73,47 +75,47 @@ pub fn resolve(sources: &Sources, files: &dyn ReadFile) -> Result<Resolved, Prob
 
 /// Reads the keys of all drivers, and checks what fits together in the chosen one.
 fn read_drivers(reader: &mut Reader<'_>, general: &General, files: &dyn ReadFile) -> Option<DriverSettings> {
-    let memory_lease_ttl = reader.value("memory-lease-ttl", duration::lease);
+    let memory_lease_ttl = reader.value(&keys::MEMORY_LEASE_TTL, duration::lease);
     let postgresql = postgresql::read(reader);
     let etcd = etcd::read(reader, memory_lease_ttl);
     let driver = general.driver?;
     match driver {
-        Driver::PostgreSql => postgresql::check(reader, postgresql.as_ref(), files),
-        Driver::Etcd => etcd::check(reader, &etcd, files),
-        Driver::Memory => {}
+        DriverKind::PostgreSql => postgresql::check(reader, postgresql.as_ref(), files),
+        DriverKind::Etcd => etcd::check(reader, &etcd, files),
+        DriverKind::Memory => {}
     }
     let is_in_memory = etcd.mode.is_some_and(|mode| mode != EtcdMode::Etcd);
     let note = format!("not in use: the driver is {}", driver.name());
     reader.findings.pardon(|key| is_in_use(key.group, driver, is_in_memory), &note);
     match driver {
-        Driver::PostgreSql => postgresql.map(DriverSettings::PostgreSql),
-        Driver::Etcd => etcd.settings.map(DriverSettings::Etcd),
-        Driver::Memory => memory_lease_ttl.map(|lease_ttl| DriverSettings::Memory(MemorySettings { lease_ttl })),
+        DriverKind::PostgreSql => postgresql.map(DriverSettings::PostgreSql),
+        DriverKind::Etcd => etcd.settings.map(DriverSettings::Etcd),
+        DriverKind::Memory => memory_lease_ttl.map(|lease_ttl| DriverSettings::Memory(MemorySettings { lease_ttl })),
     }
 }
 
-fn is_in_use(group: Group, driver: Driver, is_in_memory: bool) -> bool {
+fn is_in_use(group: Group, driver: DriverKind, is_in_memory: bool) -> bool {
     match group {
         Group::General => true,
-        Group::PostgreSql => driver == Driver::PostgreSql,
-        Group::Etcd => driver == Driver::Etcd,
-        Group::Memory => driver == Driver::Memory || (driver == Driver::Etcd && is_in_memory),
+        Group::PostgreSql => driver == DriverKind::PostgreSql,
+        Group::Etcd => driver == DriverKind::Etcd,
+        Group::Memory => driver == DriverKind::Memory || (driver == DriverKind::Etcd && is_in_memory),
     }
 }
 
 fn effective(key: &'static Key, collected: &Collected, general: &General) -> Effective {
-    if key.name == "concurrency-driver" {
-        let value = general.driver.map_or(key.default, Driver::name).to_owned();
+    if *key == keys::CONCURRENCY_DRIVER {
+        let value = general.driver.map_or(key.default, DriverKind::name).to_owned();
         return Effective { key, value, origin: general.driver_origin.clone() };
     }
-    let found = collected.get(key.name);
+    let found = collected.get(key);
     let text = found.map_or(Some(key.default), |found| found.text.as_deref());
     let value = match text {
         None | Some("") => NOT_SET.to_owned(),
         Some(_) if key.secret => HIDDEN.to_owned(),
         Some(text) => plain(text),
     };
-    Effective { key, value, origin: collected.origin(key.name) }
+    Effective { key, value, origin: collected.origin(key) }
 }
 
 // === impl Resolved ===
@@ -121,11 +123,8 @@ fn effective(key: &'static Key, collected: &Collected, general: &General) -> Eff
 impl Resolved {
     /// Whether a key counts with these settings: a general one, or one of the chosen driver.
     pub fn is_in_use(&self, key: &Key) -> bool {
-        let (driver, is_in_memory) = match &self.settings.driver {
-            DriverSettings::PostgreSql(_) => (Driver::PostgreSql, false),
-            DriverSettings::Etcd(etcd) => (Driver::Etcd, etcd.mode != EtcdMode::Etcd),
-            DriverSettings::Memory(_) => (Driver::Memory, false),
-        };
-        is_in_use(key.group, driver, is_in_memory)
+        let driver = &self.settings.driver;
+        let is_in_memory = matches!(driver, DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd);
+        is_in_use(key.group, driver.kind(), is_in_memory)
     }
 }

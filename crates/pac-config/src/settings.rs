@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::driver_kind::DriverKind;
 use crate::secret::Secret;
 
 /// The settings of the concurrency system.
@@ -160,13 +161,18 @@ pub struct ClientIdentity {
 // === impl DriverSettings ===
 
 impl DriverSettings {
+    /// Which driver it is.
+    pub fn kind(&self) -> DriverKind {
+        match self {
+            Self::Memory(_) => DriverKind::Memory,
+            Self::PostgreSql(_) => DriverKind::PostgreSql,
+            Self::Etcd(_) => DriverKind::Etcd,
+        }
+    }
+
     /// The driver's name as `concurrency-driver` has it: `postgresql`, `etcd` or `memory`.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Memory(_) => "memory",
-            Self::PostgreSql(_) => "postgresql",
-            Self::Etcd(_) => "etcd",
-        }
+        self.kind().name()
     }
 
     /// The lease time that counts: with `etcd-mode` memory or mock it is `memory-lease-ttl`.
@@ -208,6 +214,8 @@ impl fmt::Display for PostgreSqlServer {
 // === impl SslMode ===
 
 impl SslMode {
+    pub(crate) const ALL: [Self; 4] = [Self::Disable, Self::Require, Self::VerifyCa, Self::VerifyFull];
+
     /// The mode as `postgresql-ssl-mode` has it.
     pub fn name(self) -> &'static str {
         match self {
@@ -222,6 +230,8 @@ impl SslMode {
 // === impl EtcdMode ===
 
 impl EtcdMode {
+    pub(crate) const ALL: [Self; 3] = [Self::Etcd, Self::Memory, Self::Mock];
+
     /// The mode as `etcd-mode` has it.
     pub fn name(self) -> &'static str {
         match self {

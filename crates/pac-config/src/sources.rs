@@ -5,8 +5,11 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
+use crate::driver_kind::DriverKind;
 use crate::files::ReadFile;
-use crate::keys::{Key, keys};
+use crate::given::{Given, present};
+use crate::key::Key;
+use crate::keys::{self, keys};
 use crate::local_file;
 use crate::origin::Origin;
 use crate::problem::{Findings, Problem, Problems};
@@ -29,13 +32,6 @@ pub struct Sources {
     pub(crate) findings: Findings,
     /// Objects that were looked for in vain.
     missing: Vec<String>,
-}
-
-/// A value as it was found.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Given {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) origin: Origin,
 }
 
 // === impl Sources ===
@@ -136,9 +132,9 @@ impl Sources {
 
     /// The same with another driver, whatever `concurrency-driver` says: for a command that works on two.
     #[must_use]
-    pub fn with_driver(mut self, driver: &str, flag: &'static str) -> Self {
-        let origin = Origin::CommandLine { flag };
-        self.own.insert("concurrency-driver".to_owned(), Given { bytes: driver.into(), origin });
+    pub fn with_driver(mut self, driver: DriverKind, flag: &'static str) -> Self {
+        let given = Given { bytes: driver.name().into(), origin: Origin::CommandLine { flag } };
+        self.own.insert(String::from(&keys::CONCURRENCY_DRIVER), given);
         self
     }
 
@@ -187,11 +183,6 @@ impl Sources {
     pub(crate) fn of_config_maps(&self, key: &Key) -> Option<&Given> {
         present(key, self.own.get(key.name)).or_else(|| present(key, self.config.get(key.name)))
     }
-}
-
-/// The value if it is not empty. White space alone is a password, but nothing else.
-pub(crate) fn present<'a>(key: &Key, given: Option<&'a Given>) -> Option<&'a Given> {
-    given.filter(|given| if key.secret { !given.bytes.is_empty() } else { !given.bytes.trim_ascii().is_empty() })
 }
 
 fn given<K: Into<String>, V: Into<Vec<u8>>>(

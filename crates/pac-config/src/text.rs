@@ -25,6 +25,11 @@ pub(crate) fn not_text(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// Whether it is a number without sign and point.
+pub(crate) fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,8 @@
 use std::ffi::OsStr;
 
 use crate::collect::Collected;
-use crate::keys::{Group, Key, find_key, keys};
+use crate::key::{Group, Key};
+use crate::keys::{find_key, keys};
 use crate::origin::Origin;
 use crate::problem::{Findings, Problem};
 use crate::sources::Sources;

@@ -4,7 +4,7 @@
 
 mod support;
 
-use pac_config::{Change, Settings, keys, resolve};
+use pac_config::{Settings, SettingsImpact, keys, resolve};
 use support::{Files, config_map};
 
 fn settings(driver: &str, data: &[(&str, &str)]) -> Settings {
@@ -18,7 +18,7 @@ fn settings(driver: &str, data: &[(&str, &str)]) -> Settings {
 fn the_same_settings_need_nothing() {
     for driver in ["postgresql", "etcd", "memory"] {
         let (old, new) = (settings(driver, &[]), settings(driver, &[]));
-        assert_eq!((old.difference(&new), old.change_to(&new)), (vec![], Change::None));
+        assert_eq!((old.difference(&new), old.change_to(&new)), (vec![], SettingsImpact::None));
     }
 }
 
@@ -26,7 +26,7 @@ fn the_same_settings_need_nothing() {
 fn another_way_to_write_the_same_needs_nothing() {
     let old = settings("postgresql", &[("postgresql-lease-ttl", "90"), ("postgresql-ssl-mode", "require")]);
     let new = settings("PostgreSQL", &[("postgresql-lease-ttl", "1m30s"), ("postgresql-ssl-mode", "Require")]);
-    assert_eq!(old.change_to(&new), Change::None);
+    assert_eq!(old.change_to(&new), SettingsImpact::None);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn each_key_is_seen_and_needs_what_the_table_says() {
         let (old, new) = (settings(driver, &[]), settings(driver, data));
         let name = data[0].0;
         let key = keys().find(|key| key.name == name).unwrap();
-        assert_eq!((old.difference(&new), old.change_to(&new)), (vec![name], key.change), "{name}");
+        assert_eq!((old.difference(&new), old.change_to(&new)), (vec![name], key.impact), "{name}");
     }
 }
 
@@ -60,9 +60,9 @@ fn each_key_is_seen_and_needs_what_the_table_says() {
 fn a_postgresql_server_more_or_less_is_the_same_store() {
     let of = |hosts| settings("postgresql", &[("postgresql-host", hosts)]);
     let change = |old, new| of(old).change_to(&of(new));
-    assert_eq!(change("db1", "db1,db2"), Change::Connection);
-    assert_eq!(change("db1,db2", "db2,db1"), Change::Connection);
-    assert_eq!(change("db1,db2", "db3"), Change::Driver);
+    assert_eq!(change("db1", "db1,db2"), SettingsImpact::Connection);
+    assert_eq!(change("db1,db2", "db2,db1"), SettingsImpact::Connection);
+    assert_eq!(change("db1,db2", "db3"), SettingsImpact::Driver);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn credentials_and_tls_of_etcd_are_seen() {
     let old = settings("etcd", &[]);
     let user = settings("etcd", &[("etcd-username", "root"), ("etcd-password", "two")]);
     assert_eq!(old.difference(&user), ["etcd-username", "etcd-password"]);
-    assert_eq!(old.change_to(&user), Change::Connection);
+    assert_eq!(old.change_to(&user), SettingsImpact::Connection);
     let tls = settings(
         "etcd",
         &[
@@ -83,40 +83,43 @@ fn credentials_and_tls_of_etcd_are_seen() {
     let expected = ["etcd-endpoints", "etcd-cert-file", "etcd-key-file", "etcd-ca-file", "etcd-server-name"];
     assert_eq!(old.difference(&tls), expected);
     // The endpoints differ by their scheme alone: the same server.
-    assert_eq!(old.change_to(&tls), Change::Connection);
+    assert_eq!(old.change_to(&tls), SettingsImpact::Connection);
 }
 
 #[test]
 fn a_member_more_is_the_same_cluster() {
     let old = settings("etcd", &[("etcd-endpoints", "a,b")]);
-    assert_eq!(old.change_to(&settings("etcd", &[("etcd-endpoints", "b,c")])), Change::Connection);
-    assert_eq!(old.change_to(&settings("etcd", &[("etcd-endpoints", "c,d")])), Change::Driver);
+    assert_eq!(old.change_to(&settings("etcd", &[("etcd-endpoints", "b,c")])), SettingsImpact::Connection);
+    assert_eq!(old.change_to(&settings("etcd", &[("etcd-endpoints", "c,d")])), SettingsImpact::Driver);
 }
 
 #[test]
 fn another_driver_is_a_move() {
     let (old, new) = (settings("postgresql", &[]), settings("etcd", &[]));
-    assert_eq!((old.difference(&new), old.change_to(&new)), (vec!["concurrency-driver"], Change::Driver));
+    assert_eq!((old.difference(&new), old.change_to(&new)), (vec!["concurrency-driver"], SettingsImpact::Driver));
 }
 
 #[test]
 fn the_greatest_change_counts() {
     let new = settings("postgresql", &[("postgresql-lease-ttl", "2h"), ("postgresql-host", "other")]);
-    assert_eq!(settings("postgresql", &[]).change_to(&new), Change::Driver);
+    assert_eq!(settings("postgresql", &[]).change_to(&new), SettingsImpact::Driver);
     let off = Settings { enabled: false, ..new };
-    assert_eq!(settings("postgresql", &[]).change_to(&off), Change::Switch);
-    assert_eq!(off.change_to(&settings("postgresql", &[])), Change::Switch);
+    assert_eq!(settings("postgresql", &[]).change_to(&off), SettingsImpact::Switch);
+    assert_eq!(off.change_to(&settings("postgresql", &[])), SettingsImpact::Switch);
 }
 
 #[test]
 fn what_is_told_changes_without_touching_the_store() {
     let (old, new) = (settings("etcd", &[]), settings("etcd", &[("concurrency-repository-labels", "no")]));
     assert!(old.repository_labels && !new.repository_labels);
-    assert_eq!((old.difference(&new), old.change_to(&new)), (vec!["concurrency-repository-labels"], Change::Telling));
+    assert_eq!(
+        (old.difference(&new), old.change_to(&new)),
+        (vec!["concurrency-repository-labels"], SettingsImpact::Telling)
+    );
 }
 
 #[test]
 fn nothing_moves_while_the_system_is_off() {
     let off = |driver| Settings { enabled: false, ..settings(driver, &[]) };
-    assert_eq!(off("postgresql").change_to(&off("etcd")), Change::Tunables);
+    assert_eq!(off("postgresql").change_to(&off("etcd")), SettingsImpact::Tunables);
 }

@@ -7,14 +7,14 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::postgres;
-
-/// Where `program` is: on the path, or where Debian keeps PostgreSQL's.
+/// Where `program` is: on the path, or among those for the administrator.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = postgres::folders();
-    folders.extend(env::split_paths(&path));
-    folders.push("/usr/sbin".into());
+    find_in(env::split_paths(&path).chain(["/usr/sbin".into()]), program)
+}
+
+/// Where `program` is: in the first of `folders` that has it.
+pub(crate) fn find_in(folders: impl IntoIterator<Item = PathBuf>, program: &str) -> Option<PathBuf> {
     folders.into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::find::{find, free_port, is_root};
+use crate::find::{find, find_in, free_port, is_root};
 use crate::process::{Child, wait_until};
 
 /// The password of `pac_user` on a server that listens on loopback alone and is gone with whoever started it.
@@ -28,9 +28,13 @@ pub struct Postgres {
     folder: TempDir,
 }
 
-/// Where PostgreSQL's programs are: in the folder that `PAC_TEST_POSTGRES` names, to try another version; then where Debian
-/// keeps them, newest first.
-pub fn folders() -> Vec<PathBuf> {
+/// Where a program of PostgreSQL's, or one for it, is: in the folder that `PAC_TEST_POSTGRES` names, to try another version; where
+/// Debian keeps them, newest first; or where others are.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    find_in(folders(), name).or_else(|| find(name))
+}
+
+fn folders() -> Vec<PathBuf> {
     let chosen = std::env::var_os("PAC_TEST_POSTGRES").map(PathBuf::from);
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let number = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().unwrap_or(0);
@@ -148,7 +152,8 @@ impl Postgres {
     ///
     /// As [`Postgres::administer`].
     pub fn administer_in(&self, database: &str, statement: &str) -> Result<String> {
-        let psql = find("psql").context("psql is missing; install it with: apt-get install postgresql-client")?;
+        let psql =
+            find_program("psql").context("psql is missing; install it with: apt-get install postgresql-client")?;
         let mut command = Command::new(psql);
         command.arg("-h").arg(self.sockets()).args(["-p", &self.port.to_string(), "-U", "postgres"]);
         command.args(["-v", "ON_ERROR_STOP=1", "-qAtc", statement, "-d", database]).stdin(Stdio::null());
@@ -182,7 +187,7 @@ pub fn give_to_server(path: &Path) -> Result<()> {
 ///
 /// If it is missing, with what to install.
 pub fn server_program(name: &str) -> Result<Command> {
-    let program = find(name).with_context(|| format!("{name} is missing; {INSTALL}"))?;
+    let program = find_program(name).with_context(|| format!("{name} is missing; {INSTALL}"))?;
     let mut command = Command::new(program);
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);

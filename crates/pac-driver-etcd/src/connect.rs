@@ -8,7 +8,8 @@ use etcd_client::{
     TlsOptions, WatchClient,
 };
 use pac_concurrency::{DriverError, Fault};
-use pac_config::{Endpoint, EtcdSettings, Scheme};
+use pac_config::keys::{ETCD_CA_FILE, ETCD_CERT_FILE, ETCD_KEY_FILE};
+use pac_config::{Endpoint, EtcdSettings, Key, Scheme};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -130,12 +131,12 @@ async fn options(settings: &EtcdSettings, endpoint: &Endpoint) -> Result<Connect
 async fn tls(settings: &EtcdSettings) -> Result<TlsOptions, DriverError> {
     let mut tls = TlsOptions::new();
     tls = match &settings.ca_file {
-        Some(file) => tls.ca_certificate(Certificate::from_pem(read("etcd-ca-file", file).await?)),
+        Some(file) => tls.ca_certificate(Certificate::from_pem(read(&ETCD_CA_FILE, file).await?)),
         None => tls.with_native_roots(),
     };
     if let Some(identity) = &settings.client_identity {
-        let certificate = read("etcd-cert-file", &identity.cert_file).await?;
-        let key = read("etcd-key-file", &identity.key_file).await?;
+        let certificate = read(&ETCD_CERT_FILE, &identity.cert_file).await?;
+        let key = read(&ETCD_KEY_FILE, &identity.key_file).await?;
         tls = tls.identity(Identity::from_pem(certificate, key));
     }
     if let Some(name) = &settings.server_name {
@@ -144,7 +145,7 @@ async fn tls(settings: &EtcdSettings) -> Result<TlsOptions, DriverError> {
     Ok(tls)
 }
 
-async fn read(setting: &str, file: &Path) -> Result<Vec<u8>, DriverError> {
+async fn read(setting: &Key, file: &Path) -> Result<Vec<u8>, DriverError> {
     let content = tokio::fs::read(file).await.map_err(|error| {
         DriverError::Rejected(Fault::because(format!("{setting}: {} can't be read", file.display()), error))
     })?;

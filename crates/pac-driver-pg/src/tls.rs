@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use pac_concurrency::{DriverError, Fault};
-use pac_config::{ClientIdentity, PostgreSqlSettings, SslMode};
+use pac_config::keys::{POSTGRESQL_SSL_CA_FILE, POSTGRESQL_SSL_CERT_FILE, POSTGRESQL_SSL_KEY_FILE};
+use pac_config::{ClientIdentity, Key, PostgreSqlSettings, SslMode};
 use pac_tls::{BadFile, Check, Client, Identity};
 use rustls::pki_types::ServerName;
 use tokio::fs;
@@ -25,26 +26,27 @@ pub(crate) async fn client(settings: &PostgreSqlSettings) -> Result<Option<Clien
         SslMode::VerifyFull => Check::AuthorityAndName,
     };
     let authorities = match &settings.ssl_ca_file {
-        Some(file) if check != Check::Nothing => Some(read("postgresql-ssl-ca-file", file).await?),
+        Some(file) if check != Check::Nothing => Some(read(&POSTGRESQL_SSL_CA_FILE, file).await?),
         _ => None,
     };
     let shown = match &settings.client_identity {
         Some(ClientIdentity { cert_file, key_file }) => {
-            Some((read("postgresql-ssl-cert-file", cert_file).await?, read("postgresql-ssl-key-file", key_file).await?))
+            let certificate = read(&POSTGRESQL_SSL_CERT_FILE, cert_file).await?;
+            Some((certificate, read(&POSTGRESQL_SSL_KEY_FILE, key_file).await?))
         }
         None => None,
     };
     let identity = shown.as_ref().map(|(certificate, key)| Identity { certificate, key });
     pac_tls::client(check, authorities.as_deref(), identity).map(Some).map_err(|error| {
         let settings = match &error {
-            BadFile::Authorities(_) => "postgresql-ssl-ca-file",
-            BadFile::Identity(_) => "postgresql-ssl-cert-file and postgresql-ssl-key-file",
+            BadFile::Authorities(_) => POSTGRESQL_SSL_CA_FILE.to_string(),
+            BadFile::Identity(_) => format!("{POSTGRESQL_SSL_CERT_FILE} and {POSTGRESQL_SSL_KEY_FILE}"),
         };
         DriverError::Rejected(Fault::new(format!("{settings}: {error}")))
     })
 }
 
-async fn read(setting: &str, file: &std::path::Path) -> Result<Vec<u8>, DriverError> {
+async fn read(setting: &Key, file: &std::path::Path) -> Result<Vec<u8>, DriverError> {
     fs::read(file).await.map_err(|error| {
         DriverError::Rejected(Fault::because(format!("{setting}: {} can't be read", file.display()), error))
     })

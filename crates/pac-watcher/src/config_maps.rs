@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use pac_config::{Origin, Resolved, Sources, Warning, find_key};
+use pac_config::{Origin, Resolved, Sources, Warning, find_key, keys};
 use serde_json::Value;
 
 /// The name of the system's own ConfigMap.
@@ -39,7 +39,7 @@ pub(crate) fn without_own(sources: Sources, namespace: &str) -> Sources {
 
 /// What is wrong with companion mode, if anything: its admission policy looks at the system's own ConfigMap alone.
 pub(crate) fn unseen_by_the_policy(resolved: &Resolved, namespace: &str) -> Option<Warning> {
-    let switch = resolved.effective.iter().find(|row| row.key.name == "concurrency-enabled")?;
+    let switch = resolved.effective.iter().find(|row| *row.key == keys::CONCURRENCY_ENABLED)?;
     let is_seen = switch.origin == Origin::ConfigMap { name: format!("{namespace}/{OWN}") };
     (resolved.settings.enabled && !is_seen).then(|| Warning {
         key: switch.key.name.to_owned(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use pac_concurrency::{
     Delta, Driver, DriverError, Holder, LegacyRun, Relocated, RepositoryKey, RunKey, TakenOver, Window, bring,
 };
-use pac_config::DriverSettings;
+use pac_config::{DriverKind, DriverSettings, keys};
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
 use tokio::time::timeout;
@@ -177,7 +177,7 @@ async fn take_over(from: &dyn Driver, found: &Found, to: &dyn Driver, health: &H
 /// Says what was not taken over, and the command that does it.
 fn unreachable(former: &DriverSettings, to: &str, why: &str) {
     let from = former.name();
-    let key = if from == "etcd" { "etcd-endpoints" } else { "postgresql-host" };
+    let key = if former.kind() == DriverKind::Etcd { &keys::ETCD_ENDPOINTS } else { &keys::POSTGRESQL_HOST };
     warn!(
         "the settings name a server of {from} beside that of {to}, and whether slots or places are left there can't be told: {why}. \
          If there are: stop the watchers, and run: pac-watcher migrate --from {from} --to {to}. If not: take {key} out of the \

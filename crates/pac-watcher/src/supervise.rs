@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kube::Client;
 use pac_concurrency::{Driver, DriverError, Manager, ManagerOptions, RelocateError, relocate};
-use pac_config::{Change, DriverSettings, Settings};
+use pac_config::{DriverSettings, Settings, SettingsImpact};
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
 use tokio::sync::watch;
@@ -214,14 +214,14 @@ impl Supervisor {
             }
             let new = Arc::clone(&settings.borrow_and_update());
             match current.change_to(&new) {
-                Change::None | Change::Telling => {
+                SettingsImpact::None | SettingsImpact::Telling => {
                     self.health.fine(Part::Settings);
                     self.health.settings_in_force(NotInForce::Unreachable);
                     failures = 0;
                     continue;
                 }
-                Change::Switch => return Next::SwitchOff,
-                Change::Tunables | Change::Connection | Change::Driver => {}
+                SettingsImpact::Switch => return Next::SwitchOff,
+                SettingsImpact::Tunables | SettingsImpact::Connection | SettingsImpact::Driver => {}
             }
             // A server that swallows packets takes long, and nobody should have to wait for it who wants something else.
             let connected = tokio::select! {
@@ -261,7 +261,7 @@ impl Supervisor {
         settings: &mut watch::Receiver<Arc<Settings>>,
         stop: &CancellationToken,
     ) -> Next {
-        let same_store = current.change_to(&new) != Change::Driver && old.capabilities().durable;
+        let same_store = current.change_to(&new) != SettingsImpact::Driver && old.capabilities().durable;
         if same_store {
             return Next::Go(new_driver, new);
         }

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pac_client::patience::Patience;
+use pac_config::DriverKind;
 
 /// Admits Tekton PipelineRuns of Pipelines-as-Code under their Repository's concurrency_limit.
 #[derive(Debug, Parser)]
@@ -133,24 +135,17 @@ pub(crate) struct Migrate {
     #[command(flatten)]
     pub(crate) patience: Patience,
     /// The driver whose server has the slots and queues.
-    #[arg(long, value_enum)]
-    pub(crate) from: DurableDriver,
+    #[arg(long, value_parser = durable())]
+    pub(crate) from: DriverKind,
     /// The driver whose server is to have them.
-    #[arg(long, value_enum)]
-    pub(crate) to: DurableDriver,
+    #[arg(long, value_parser = durable())]
+    pub(crate) to: DriverKind,
     /// Print what would be moved, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Go on although a watcher seems to be at work. Slots it takes meanwhile are missed.
     #[arg(long)]
     pub(crate) force: bool,
-}
-
-/// Drivers whose server keeps what it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DurableDriver {
-    Postgresql,
-    Etcd,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -165,16 +160,10 @@ pub(crate) enum LogFormat {
     Text,
 }
 
-// === impl DurableDriver ===
-
-impl DurableDriver {
-    /// Its name in the settings.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Postgresql => "postgresql",
-            Self::Etcd => "etcd",
-        }
-    }
+/// Takes the names of drivers whose server keeps what it has.
+fn durable() -> impl TypedValueParser<Value = DriverKind> {
+    let names = PossibleValuesParser::new(DriverKind::DURABLE.map(DriverKind::name));
+    names.try_map(|name| DriverKind::named(&name).ok_or("no driver"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use pac_config::{DriverKind, Key, keys};
 use pac_devservers::etcd::Etcd;
 use pac_devservers::free_port;
 use pac_devservers::postgres::{PASSWORD, Postgres};
@@ -14,8 +15,8 @@ use pac_devservers::process::{Child, wait_until};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::DemoOptions;
 use super::summary::{RepositoryRow, Verdict};
-use super::{DemoOptions, Driver};
 use crate::http;
 use crate::programs::Programs;
 use crate::services::{self, ETCD, POSTGRES};
@@ -46,14 +47,14 @@ pub(super) struct Stage {
 // === impl Store ===
 
 impl Store {
-    fn start(driver: Driver) -> Result<Self> {
+    fn start(driver: DriverKind) -> Result<Self> {
         Ok(match driver {
-            Driver::Memory => Self::Memory,
-            Driver::Postgresql => {
+            DriverKind::Memory => Self::Memory,
+            DriverKind::PostgreSql => {
                 services::bring(&[POSTGRES])?;
                 Self::Postgres(Postgres::start()?)
             }
-            Driver::Etcd => {
+            DriverKind::Etcd => {
                 services::bring(&[ETCD])?;
                 Self::Etcd(Etcd::start()?)
             }
@@ -62,20 +63,23 @@ impl Store {
 
     /// The settings a watcher needs for it.
     fn settings(&self) -> Map<String, Value> {
-        let (driver, of_server) = match self {
-            Self::Memory => ("memory", Vec::new()),
+        let (driver, of_server): (DriverKind, Vec<(&Key, String)>) = match self {
+            Self::Memory => (DriverKind::Memory, Vec::new()),
             Self::Postgres(server) => (
-                "postgresql",
+                DriverKind::PostgreSql,
                 vec![
-                    ("postgresql-host", "127.0.0.1".to_owned()),
-                    ("postgresql-port", server.port().to_string()),
-                    ("postgresql-ssl-mode", "disable".to_owned()),
+                    (&keys::POSTGRESQL_HOST, "127.0.0.1".to_owned()),
+                    (&keys::POSTGRESQL_PORT, server.port().to_string()),
+                    (&keys::POSTGRESQL_SSL_MODE, "disable".to_owned()),
                 ],
             ),
-            Self::Etcd(server) => ("etcd", vec![("etcd-endpoints", format!("http://127.0.0.1:{}", server.port()))]),
+            Self::Etcd(server) => {
+                (DriverKind::Etcd, vec![(&keys::ETCD_ENDPOINTS, format!("http://127.0.0.1:{}", server.port()))])
+            }
         };
-        let general = [("concurrency-enabled", "true".to_owned()), ("concurrency-driver", driver.to_owned())];
-        general.into_iter().chain(of_server).map(|(key, value)| (key.to_owned(), value.into())).collect()
+        let general =
+            [(&keys::CONCURRENCY_ENABLED, "true".to_owned()), (&keys::CONCURRENCY_DRIVER, driver.to_string())];
+        general.into_iter().chain(of_server).map(|(key, value)| (key.into(), value.into())).collect()
     }
 
     /// The line to look into it with.
@@ -135,7 +139,7 @@ impl Stage {
         let map = json!({"metadata": {"name": NAMESPACE}, "data": self.store.settings()});
         http::create(&format!("{core}/configmaps"), &map)?;
         if let Store::Postgres(_) = &self.store {
-            let data = json!({"postgresql-password": PASSWORD});
+            let data = json!({keys::POSTGRESQL_PASSWORD.name: PASSWORD});
             let secret = json!({"metadata": {"name": "pac-concurrency-secret"}, "stringData": data});
             http::create(&format!("{core}/secrets"), &secret)?;
         }

@@ -10,6 +10,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     MutatingAdmissionPolicyBindingSpec, MutatingAdmissionPolicySpec, Mutation, NamedRuleWithOperations, ParamKind,
     ParamRef, Variable,
 };
+use pac_config::keys;
 
 use super::manifest::{Document, Manifest, Purpose};
 use super::names::{CONFIG_MAP, POLICY, cluster_wide};
@@ -39,7 +40,10 @@ fn policy() -> MutatingAdmissionPolicy {
     let [own, kept] = NAMES;
     // Off is what says so. A value that is neither, or none, leaves the watcher as it was, perhaps at work, and then two
     // queues would start runs; with nobody starting any, the mistake is seen, and nothing is lost.
-    let enabled = r#"!(params.?data[?"concurrency-enabled"].orValue("").trim().lowerAscii() in ["false", "no", "0"])"#;
+    let enabled = format!(
+        r#"!(params.?data[?"{}"].orValue("").trim().lowerAscii() in ["false", "no", "0"])"#,
+        keys::CONCURRENCY_ENABLED
+    );
     let annotations = "object.metadata.?annotations.orValue({})";
     // With both names there, PAC's is the newer one; while the system is off it is where it belongs. Conditions can't use
     // variables, so that this says again what those say.
@@ -48,7 +52,7 @@ fn policy() -> MutatingAdmissionPolicy {
     );
     let variable = |name: &str, expression: String| Variable { name: name.to_owned(), expression };
     let variables = vec![
-        variable("enabled", enabled.to_owned()),
+        variable("enabled", enabled),
         variable("from", format!("variables.enabled ? \"{own}\" : \"{kept}\"")),
         variable("to", format!("variables.enabled ? \"{kept}\" : \"{own}\"")),
     ];

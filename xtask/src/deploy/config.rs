@@ -8,13 +8,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use pac_config::DriverKind;
 
 use super::live::Live;
 use super::options::{Mode, VariantOptions};
 use super::set::manifests;
 use super::variant::Variant;
 use super::{config_map, dashboard, secret};
-use crate::demo::Driver;
 use crate::root;
 
 const FOLDER: &str = "config";
@@ -79,8 +79,7 @@ fn files() -> Result<BTreeMap<String, String>> {
 pub(super) fn variants() -> Vec<VariantOptions> {
     let modes = [Mode::Standalone, Mode::Companion].into_iter();
     let with_drivers = |mode| {
-        let drivers = [Driver::Postgresql, Driver::Etcd, Driver::Memory].into_iter();
-        drivers.map(move |driver| VariantOptions {
+        DriverKind::ALL.into_iter().map(move |driver| VariantOptions {
             mode: Some(mode),
             driver: Some(driver),
             ..VariantOptions::default()

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec, PodTemplateSpec};
-use pac_config::{Key, keys};
+use pac_config::{Key, find_key};
 
+use super::folders::{EXTERNAL, SECRET_FOLDER};
 use super::names::{PAC_WATCHER, WATCHER};
 use super::options::Mode;
-use super::pod::EXTERNAL;
 
 /// See the [module](self). The default is a cluster with nothing.
 #[derive(Debug, Clone, Default)]
@@ -27,12 +27,12 @@ pub(super) struct Live {
 impl Live {
     /// Every setting that counts now; passwords aside, which are not for us to copy.
     pub(super) fn settings(&self) -> BTreeMap<String, String> {
-        let is_password = |name: &str| keys().any(|key| key.secret && key.name == name);
+        let is_password = |name: &str| find_key(name).is_some_and(|key| key.secret);
         let given = |map: &ConfigMap| {
             let data = map.data.clone().unwrap_or_default().into_iter();
             data.filter(|(name, value)| !value.trim().is_empty() && !is_password(name)).collect::<Vec<_>>()
         };
-        let of_pacs = given(&self.pacs).into_iter().filter(|(name, _)| keys().any(|key| key.name == *name));
+        let of_pacs = given(&self.pacs).into_iter().filter(|(name, _)| find_key(name).is_some());
         of_pacs.chain(given(&self.own)).collect()
     }
 
@@ -61,7 +61,7 @@ impl Live {
     pub(super) fn password_file(&self, mode: Mode, key: &Key) -> Option<String> {
         let variables = self.container(mode)?.env.as_ref()?;
         let file = variables.iter().find(|variable| variable.name == key.file_variable())?.value.clone()?;
-        (!file.starts_with(super::pod::SECRET_FOLDER)).then_some(file)
+        (!file.starts_with(SECRET_FOLDER)).then_some(file)
     }
 
     /// The SecretProviderClass that is mounted.

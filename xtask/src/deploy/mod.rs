@@ -15,6 +15,7 @@ mod config_map;
 mod dashboard;
 mod deployment;
 mod disruption;
+mod folders;
 mod kubectl;
 mod kustomization;
 mod live;

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-
-use crate::demo::Driver;
+use pac_config::DriverKind;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DeployOptions {
@@ -22,7 +21,7 @@ pub(crate) struct VariantOptions {
     pub(super) mode: Option<Mode>,
     /// Where slots and queues are kept [default: where they are, or memory].
     #[arg(long, value_enum)]
-    pub(super) driver: Option<Driver>,
+    pub(super) driver: Option<DriverKind>,
     /// PAC's namespace [default: pipelines-as-code].
     #[arg(long, value_parser = namespace)]
     pub(super) namespace: Option<String>,

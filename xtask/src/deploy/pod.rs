@@ -10,16 +10,10 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use pac_config::Key;
 
+use super::folders::{EXTERNAL, EXTERNAL_FOLDER, SECRET_FOLDER, TLS_FOLDER};
 use super::names::{SECRET, TLS_SECRET, WATCHER};
 use super::variant::Variant;
 
-/// Where the pod has certificates and keys.
-pub(super) const TLS_FOLDER: &str = "/etc/pac-concurrency/tls";
-pub(super) const SECRET_FOLDER: &str = "/etc/pac-concurrency/secret";
-/// Where it has what the Secrets Store CSI driver provides.
-pub(super) const EXTERNAL_FOLDER: &str = "/etc/pac-concurrency/external";
-/// The volume of that.
-pub(super) const EXTERNAL: &str = "pac-concurrency-external";
 /// Read for all: the watcher's user is no owner of these files, and nobody else is in its container. A group by fsGroup
 /// instead would have to be one that the cluster allows.
 const READABLE: i32 = 0o444;

@@ -5,12 +5,13 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use pac_config::{Disk, DriverSettings, EtcdMode, Key, ReadFile, Resolved, Sources, find_key, keys, resolve};
+use pac_config::{
+    Disk, DriverKind, DriverSettings, EtcdMode, Group, Key, ReadFile, Resolved, Sources, find_key, keys, resolve,
+};
 
+use super::folders::TLS_FOLDER;
 use super::names::{CONFIG_MAP, SECRET, TLS_SECRET};
 use super::options::VariantOptions;
-use super::pod::TLS_FOLDER;
-use crate::demo::Driver;
 
 /// Why nothing is made of what was asked for, a line each: exit code 2.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,11 +90,11 @@ impl Chosen {
         set.extend(options.set.iter().cloned());
         problems.extend(set.keys().filter_map(|key| misplaced(key)));
         let driver = driver(options.driver, &set, live, &mut problems);
-        let value = |key: &Key| match key.name {
-            "concurrency-driver" => driver.to_owned(),
-            name => set.get(name).or_else(|| live.get(name)).map_or(key.default, String::as_str).to_owned(),
+        let value = |key: &Key| match *key == keys::CONCURRENCY_DRIVER {
+            true => driver,
+            false => set.get(key.name).or_else(|| live.get(key.name)).map_or(key.default, String::as_str),
         };
-        let data: Vec<(&'static Key, String)> = keys().map(|key| (key, value(key))).collect();
+        let data: Vec<(&'static Key, String)> = keys().map(|key| (key, value(key).to_owned())).collect();
         let strangers = live.iter().chain(&set);
         match resolve(&sources(&data, strangers, namespace), &InPod) {
             Ok(resolved) if problems.is_empty() => {
@@ -122,8 +123,8 @@ impl Chosen {
 
     /// The driver's name.
     pub(super) fn driver(&self) -> &str {
-        let driver = self.data.iter().find(|(key, _)| key.name == "concurrency-driver");
-        driver.map_or("memory", |(_, value)| value)
+        let driver = self.data.iter().find(|(key, _)| **key == keys::CONCURRENCY_DRIVER);
+        driver.map_or(keys::CONCURRENCY_DRIVER.default, |(_, value)| value)
     }
 }
 
@@ -140,32 +141,27 @@ fn misplaced(key: &str) -> Option<String> {
             Some(format!("{}: a password is not for --set or --settings, put it into the Secret {SECRET}", key.name))
         }
         Some(_) => None,
-        None if ["concurrency-", "postgresql-", "etcd-", "memory-"].iter().any(|prefix| key.starts_with(prefix)) => {
-            None
-        }
+        None if Group::PREFIXES.iter().any(|prefix| key.starts_with(prefix)) => None,
         None => Some(format!("{key}: is not a setting of the concurrency system; docs/settings.md has them")),
     }
 }
 
 fn driver<'a>(
-    option: Option<Driver>,
+    option: Option<DriverKind>,
     set: &'a BTreeMap<String, String>,
     live: &'a BTreeMap<String, String>,
     problems: &mut Vec<String>,
 ) -> &'a str {
-    let option = option.map(|driver| match driver {
-        Driver::Memory => "memory",
-        Driver::Postgresql => "postgresql",
-        Driver::Etcd => "etcd",
-    });
-    let of = |settings: &'a BTreeMap<String, String>| settings.get("concurrency-driver").map(String::as_str);
+    let (option, key) = (option.map(DriverKind::name), &keys::CONCURRENCY_DRIVER);
+    let of = |settings: &'a BTreeMap<String, String>| settings.get(key.name).map(String::as_str);
     if let (Some(option), Some(set)) = (option, of(set))
         && option != set
     {
-        problems.push(format!("concurrency-driver: --driver says {option}, --set or --settings says {set}"));
+        problems.push(format!("{key}: --driver says {option}, --set or --settings says {set}"));
     }
-    let older = live.get("etcd-enabled").is_some_and(|value| is_yes(value)).then_some("etcd");
-    of(set).or(option).or(of(live)).or(older).unwrap_or("memory")
+    let older = live.get(keys::ETCD_ENABLED.name).is_some_and(|value| is_yes(value));
+    let older = older.then_some(DriverKind::Etcd.name());
+    of(set).or(option).or(of(live)).or(older).unwrap_or(key.default)
 }
 
 /// As the settings have it.
@@ -182,13 +178,13 @@ fn sources<'a>(
 ) -> Sources {
     let mut found: BTreeMap<&str, &str> = said.map(|(key, value)| (key.as_str(), value.as_str())).collect();
     found.extend(data.iter().map(|(key, value)| (key.name, value.as_str())));
-    found.insert("postgresql-password", "");
-    found.insert("etcd-password", "");
-    let logs_in = found.get("etcd-username").is_some_and(|name| !name.trim().is_empty());
-    let etcd = if logs_in { "stand-in" } else { "" };
-    Sources::new()
-        .with_own_config_map(&format!("{namespace}/{CONFIG_MAP}"), found)
-        .with_secret(&format!("{namespace}/{SECRET}"), [("postgresql-password", "stand-in"), ("etcd-password", etcd)])
+    let (postgresql, etcd) = (keys::POSTGRESQL_PASSWORD.name, keys::ETCD_PASSWORD.name);
+    found.extend([(postgresql, ""), (etcd, "")]);
+    let logs_in = found.get(keys::ETCD_USERNAME.name).is_some_and(|name| !name.trim().is_empty());
+    Sources::new().with_own_config_map(&format!("{namespace}/{CONFIG_MAP}"), found).with_secret(
+        &format!("{namespace}/{SECRET}"),
+        [(postgresql, "stand-in"), (etcd, if logs_in { "stand-in" } else { "" })],
+    )
 }
 
 fn store(resolved: &Resolved) -> Store {
@@ -197,13 +193,13 @@ fn store(resolved: &Resolved) -> Store {
         DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd => Store::Memory,
         DriverSettings::PostgreSql(postgresql) => {
             let ports: BTreeSet<u16> = postgresql.servers.iter().map(|server| server.port).collect();
-            Store::Server { ports: ports.into_iter().collect(), password: find_key("postgresql-password") }
+            Store::Server { ports: ports.into_iter().collect(), password: Some(&keys::POSTGRESQL_PASSWORD) }
         }
         DriverSettings::Etcd(etcd) => {
             let mut ports: Vec<u16> = etcd.endpoints.iter().map(|endpoint| endpoint.port).collect();
             ports.sort_unstable();
             ports.dedup();
-            let password = etcd.credentials.as_ref().and_then(|_| find_key("etcd-password"));
+            let password = etcd.credentials.as_ref().map(|_| &keys::ETCD_PASSWORD);
             Store::Server { ports, password }
         }
     }
@@ -225,7 +221,7 @@ impl ReadFile for InPod {
 mod tests {
     use super::*;
 
-    fn chosen(driver: Option<Driver>, set: &[(&str, &str)]) -> Result<Chosen, Vec<String>> {
+    fn chosen(driver: Option<DriverKind>, set: &[(&str, &str)]) -> Result<Chosen, Vec<String>> {
         let set = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let options = VariantOptions { driver, set, ..VariantOptions::default() };
         Chosen::of(&options, "ns", &BTreeMap::new()).map(|(chosen, _)| chosen).map_err(|Unusable(problems)| problems)
@@ -234,7 +230,7 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_said_at_once() {
         let set = [("postgresql-port", "54x32"), ("postgresql-hots", "db"), ("postgresql-password", "x"), ("a", "b")];
-        let problems = chosen(Some(Driver::Postgresql), &set).unwrap_err();
+        let problems = chosen(Some(DriverKind::PostgreSql), &set).unwrap_err();
         let starts =
             ["a: is not", "postgresql-password: a password", "postgresql-port: \"54x32\"", "postgresql-hots: unk"];
         assert_eq!(problems.len(), starts.len(), "{problems:?}");
@@ -252,10 +248,10 @@ mod tests {
     #[test]
     fn the_driver_may_be_given_either_way_but_not_both_ways() {
         let ports = |chosen: Chosen| chosen.store.ports().to_vec();
-        assert_eq!(ports(chosen(Some(Driver::Etcd), &[]).unwrap()), [2379]);
+        assert_eq!(ports(chosen(Some(DriverKind::Etcd), &[]).unwrap()), [2379]);
         assert_eq!(ports(chosen(None, &[("concurrency-driver", "postgresql")]).unwrap()), [5432]);
         assert_eq!(ports(chosen(None, &[]).unwrap()), [0_u16; 0]);
-        let problems = chosen(Some(Driver::Etcd), &[("concurrency-driver", "memory")]).unwrap_err();
+        let problems = chosen(Some(DriverKind::Etcd), &[("concurrency-driver", "memory")]).unwrap_err();
         assert_eq!(problems, ["concurrency-driver: --driver says etcd, --set or --settings says memory"]);
     }
 
@@ -296,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_former_store_is_the_clusters_and_the_older_key_counts_there() {
-        let options = VariantOptions { driver: Some(Driver::Postgresql), ..VariantOptions::default() };
+        let options = VariantOptions { driver: Some(DriverKind::PostgreSql), ..VariantOptions::default() };
         let now = live(&[("etcd-enabled", "true"), ("etcd-endpoints", "a:2390")]);
         let (moving, _) = Chosen::of(&options, "ns", &now).unwrap();
         assert_eq!((moving.store.ports(), moving.former.ports()), (&[5432][..], &[2390][..]));
@@ -314,9 +310,9 @@ mod tests {
     #[test]
     fn the_stores_ports_and_password_are_those_of_its_settings() {
         let set = [("etcd-endpoints", "a:2379,b:2390,c:2379"), ("etcd-username", "pac")];
-        let Store::Server { ports, password } = chosen(Some(Driver::Etcd), &set).unwrap().store else { panic!() };
+        let Store::Server { ports, password } = chosen(Some(DriverKind::Etcd), &set).unwrap().store else { panic!() };
         assert_eq!((ports, password.map(|key| key.name)), (vec![2379, 2390], Some("etcd-password")));
-        assert_eq!(chosen(Some(Driver::Etcd), &[("etcd-mode", "mock")]).unwrap().store, Store::Memory);
+        assert_eq!(chosen(Some(DriverKind::Etcd), &[("etcd-mode", "mock")]).unwrap().store, Store::Memory);
     }
 
     #[test]
@@ -324,7 +320,7 @@ mod tests {
         let mounted = format!("{TLS_FOLDER}/ca.crt");
         let with = |file: &str| {
             let set = [("postgresql-ssl-mode", "verify-full"), ("postgresql-ssl-ca-file", file)];
-            chosen(Some(Driver::Postgresql), &set)
+            chosen(Some(DriverKind::PostgreSql), &set)
         };
         assert!(with(&mounted).is_ok());
         let problems = with("/home/me/ca.crt").unwrap_err();

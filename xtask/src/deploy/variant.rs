@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use pac_config::Key;
 
+use super::folders::EXTERNAL_FOLDER;
 use super::live::Live;
 use super::options::{Mode, VariantOptions};
-use super::pod::EXTERNAL_FOLDER;
 use super::settings::{Chosen, Store, Unusable};
 
 /// Stands for where the runbook is until somebody says it; nobody can know where these files are put up.
@@ -125,8 +125,9 @@ fn password_problems(options: &VariantOptions, mounted: Option<String>, store: O
 
 #[cfg(test)]
 mod tests {
+    use pac_config::DriverKind;
+
     use super::*;
-    use crate::demo::Driver;
 
     #[test]
     fn replicas_are_for_those_that_can_have_them() {
@@ -137,10 +138,10 @@ mod tests {
                 .map(|(variant, _)| variant.replicas)
                 .map_err(|Unusable(problems)| problems.len())
         };
-        assert_eq!(with(Mode::Standalone, Driver::Memory, None), Ok(1));
-        assert_eq!(with(Mode::Standalone, Driver::Etcd, None), Ok(2));
-        assert_eq!(with(Mode::Standalone, Driver::Postgresql, Some(5)), Ok(5));
-        assert_eq!(with(Mode::Standalone, Driver::Memory, Some(2)), Err(1));
-        assert_eq!(with(Mode::Companion, Driver::Postgresql, Some(2)), Err(1));
+        assert_eq!(with(Mode::Standalone, DriverKind::Memory, None), Ok(1));
+        assert_eq!(with(Mode::Standalone, DriverKind::Etcd, None), Ok(2));
+        assert_eq!(with(Mode::Standalone, DriverKind::PostgreSql, Some(5)), Ok(5));
+        assert_eq!(with(Mode::Standalone, DriverKind::Memory, Some(2)), Err(1));
+        assert_eq!(with(Mode::Companion, DriverKind::PostgreSql, Some(2)), Err(1));
     }
 }

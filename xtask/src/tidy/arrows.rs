@@ -13,7 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pac-driver-etcd", &["pac-concurrency", "pac-config", "pac-tls"]),
     ("pac-kube", &["pac-concurrency"]),
     ("pac-queue", &[]),
-    ("pac-client", &["pac-concurrency", "pac-kube", "pac-queue"]),
+    // Of pac-config it takes how durations are written.
+    ("pac-client", &["pac-concurrency", "pac-config", "pac-kube", "pac-queue"]),
     ("pac-watcher", &["pac-concurrency", "pac-config", "pac-kube", "pac-metrics", "pac-queue"]),
     ("pac-devcluster", &[]),
     ("pac-devservers", &[]),
@@ -56,7 +57,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pac-driver-etcd", &["kube", "k8s-openapi", "tokio-postgres", "axum"]),
     ("pac-kube", &["pac-config", "pac-metrics", "tokio-postgres", "etcd-client", "axum", "moka"]),
     ("pac-queue", &["kube", "tokio", "tokio-postgres", "etcd-client", "axum"]),
-    ("pac-client", &["pac-config", "pac-watcher", "tokio-postgres", "etcd-client", "axum", "json-patch"]),
+    ("pac-client", &["pac-watcher", "tokio-postgres", "etcd-client", "axum", "json-patch"]),
     ("pac-watcher", &["tokio-postgres", "etcd-client", "json-patch", "moka"]),
     ("xtask", &["kube", "tokio-postgres", "etcd-client", "axum", "tokio"]),
 ];

@@ -2,8 +2,11 @@
 //! wrong, a line each; all of them are shown to fail in the tests below.
 
 mod arrows;
+mod circles;
 mod files;
 mod generated;
+mod imports;
+mod keys;
 mod sources;
 
 use std::path::Path;
@@ -26,6 +29,8 @@ fn problems(root: &Path) -> Result<Vec<String>> {
     let sources = Sources::read(root)?;
     let mut problems = files::problems(&sources);
     problems.extend(arrows::problems(&sources));
+    problems.extend(circles::problems(&sources));
+    problems.extend(keys::problems(&sources));
     problems.extend(generated::problems(&sources, &docs::generated()));
     Ok(problems)
 }

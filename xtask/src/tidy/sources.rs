@@ -53,6 +53,13 @@ impl Sources {
     }
 }
 
+/// A file's text without its own tests, as rustfmt indents them.
+pub(super) fn without_tests(text: &str) -> String {
+    let Some((before, tests)) = text.split_once("#[cfg(test)]\nmod tests") else { return text.to_owned() };
+    let after = tests.split_once("\n}\n").map_or("", |(_, after)| after);
+    format!("{before}{after}")
+}
+
 #[cfg(test)]
 impl Sources {
     pub(super) fn of(texts: &[(&str, &str)]) -> Self {

@@ -1,6 +1,7 @@
 //! How quickly a slot is handed on: from the release seen to the next start acknowledged, by the API server's own clock, and
 //! beside it what such a start costs on that server when nobody decides about it.
 
+mod client;
 mod patch;
 mod real;
 mod shape;
@@ -11,14 +12,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt};
 use pac_concurrency::Window;
+use pac_config::DriverKind;
 use pac_devcluster::verdict::Verdict;
 
 use self::patch::Patches;
 use self::shape::{SHAPES, Shape};
 use self::stage::Stage;
-use crate::Effort;
+use crate::effort::Effort;
 use crate::figure::{Better, Row, Table};
-use crate::store::{Kind, Server};
+use crate::store::Server;
 use crate::watcher::Watcher;
 
 pub(crate) use self::stage::{REAL, is_real};
@@ -36,11 +38,11 @@ struct Round {
 }
 
 /// Measures each driver of `kinds`; their servers' versions go into `servers`.
-pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<String>) -> Result<Table> {
+pub(crate) async fn measure(kinds: &[DriverKind], effort: &Effort, servers: &mut Vec<String>) -> Result<Table> {
     let mut table = Table::new(stage::title());
     for kind in kinds {
         let server = Server::start(*kind).await?;
-        if *kind != Kind::Memory {
+        if *kind != DriverKind::Memory {
             servers.push(server.version().await?);
         }
         let shapes = if is_real() { paced(&server).await? } else { SHAPES.to_vec() };
@@ -137,7 +139,7 @@ async fn until_done(stage: &Stage, watcher: &mut Watcher, all: usize, ideal: Dur
     Ok(())
 }
 
-fn row(kind: Kind, shape: &Shape, rounds: &[Round]) -> Row {
+fn row(kind: DriverKind, shape: &Shape, rounds: &[Round]) -> Row {
     let mut row = Row::new(format!("{}: {}", kind.name(), shape.name));
     let mut add = |column: &str, better: Better, value: &dyn Fn(&Round) -> f64| {
         row.add(column, better, rounds.iter().map(value));

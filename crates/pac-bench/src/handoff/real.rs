@@ -13,6 +13,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 use pac_concurrency::RunKey;
+use pac_config::keys;
 use pac_devcluster::verdict::{Verdict, VerdictOptions, judge};
 use pac_devcluster::{Change, Version};
 use pac_devservers::postgres::PASSWORD;
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::stage;
+use super::client::client;
 use crate::store::Server;
 use crate::watcher::Watcher;
 use crate::world::{is_done, queued_run, repository_object, told};
@@ -51,11 +52,11 @@ struct Record {
 
 impl RealCluster {
     pub(super) async fn new(kubeconfig: PathBuf, server: &Server) -> Result<Self> {
-        let client = stage::client(&kubeconfig).await?;
+        let client = client(&kubeconfig).await?;
         let folder = tempfile::Builder::new().prefix("pac-bench-").tempdir()?;
-        let settings = server.settings().into_iter().chain([("concurrency-enabled", "true".to_owned())]);
+        let settings = server.settings().into_iter().chain([(&keys::CONCURRENCY_ENABLED, "true".to_owned())]);
         let settings: serde_json::Map<String, Value> = settings
-            .chain([("postgresql-password", PASSWORD.to_owned())])
+            .chain([(&keys::POSTGRESQL_PASSWORD, PASSWORD.to_owned())])
             .map(|(key, value)| (key.into(), value.into()))
             .collect();
         // JSON is YAML.

@@ -1,14 +1,13 @@
 //! Where it is played: on a development cluster, or on the API server that `PAC_TEST_KUBECONFIG` names.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use pac_concurrency::RunKey;
 use pac_devcluster::TektonPlayer;
 use pac_devcluster::verdict::{Verdict, VerdictOptions};
-use pac_kube::cluster;
 
+use super::client::client;
 use super::real::RealCluster;
 use crate::store::Server;
 use crate::watcher::Watcher;
@@ -100,9 +99,4 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-/// The watcher's own client.
-pub(super) async fn client(kubeconfig: &Path) -> Result<kube::Client> {
-    Ok(cluster::client(Some(kubeconfig)).await?)
 }

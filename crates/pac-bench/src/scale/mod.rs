@@ -11,23 +11,24 @@ mod shape;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use pac_config::DriverKind;
 
 use self::instructions::Instructions;
 use self::pieces::Work;
 use self::round::{Round, measure_round};
 use self::shape::{LARGEST, SHAPES, Shape};
-use crate::Effort;
+use crate::effort::Effort;
 use crate::figure::{Better, Row, Table};
-use crate::store::{Kind, Server};
+use crate::store::Server;
 use crate::world::World;
 
 pub(crate) use self::plot::plot;
 
 /// Measures each driver of `kinds`; their servers' versions go into `servers`.
-pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<String>) -> Result<Vec<Table>> {
+pub(crate) async fn measure(kinds: &[DriverKind], effort: &Effort, servers: &mut Vec<String>) -> Result<Vec<Table>> {
     let (mut size, mut cost) = (Table::new("Large clusters"), Table::new("What one event costs"));
     for kind in kinds {
-        if *kind != Kind::Memory {
+        if *kind != DriverKind::Memory {
             servers.push(Server::start(*kind).await?.version().await?);
         }
         for shape in SHAPES {
@@ -70,7 +71,7 @@ fn fill(world: &World, shape: Shape) -> Result<()> {
     Ok(())
 }
 
-fn size_row(kind: Kind, shape: &Shape, rounds: &[Round]) -> Row {
+fn size_row(kind: DriverKind, shape: &Shape, rounds: &[Round]) -> Row {
     let mut row = Row::new(format!("{}: {}", kind.name(), shape.name()));
     let mut add = |column: &str, value: &dyn Fn(&Round) -> Option<f64>| {
         row.add(column, Better::Lower, rounds.iter().filter_map(value));
@@ -93,7 +94,7 @@ fn size_row(kind: Kind, shape: &Shape, rounds: &[Round]) -> Row {
     row
 }
 
-fn cost_row(kind: Kind, shape: &Shape, rounds: &[Round], instructions: Instructions) -> Row {
+fn cost_row(kind: DriverKind, shape: &Shape, rounds: &[Round], instructions: Instructions) -> Row {
     let mut row = Row::new(format!("{}: {}", kind.name(), shape.name()));
     for (at, work) in Work::ALL.into_iter().enumerate() {
         let micros = rounds.iter().filter_map(|round| Some(round.pieces.get(at)?.as_secs_f64() * 1e6));

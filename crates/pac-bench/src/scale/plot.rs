@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use pac_config::DriverKind;
+
 use crate::figure::{Row, Table};
-use crate::markdown::number;
-use crate::store::Kind;
+use crate::number::number;
 
 /// What is drawn, each in a panel of its own, from nothing to its greatest.
 const PANELS: [(&str, &str); 6] = [
@@ -34,7 +35,7 @@ pub(crate) fn plot(tables: &[Table]) -> String {
         let (x, y) = ((number % columns) as f64 * step.0 + MARGIN, (number / columns) as f64 * step.1 + MARGIN);
         svg += &panel(tables, column, title, x, y);
     }
-    for (number, (kind, colour)) in Kind::ALL.iter().zip(COLOURS).enumerate() {
+    for (number, (kind, colour)) in DriverKind::ALL.iter().zip(COLOURS).enumerate() {
         let (x, y) = (MARGIN + 120.0 * number as f64, height - 15.0);
         let _ = writeln!(svg, "<text x=\"{x}\" y=\"{y}\" fill=\"{colour}\">● {}</text>", kind.name());
     }
@@ -42,7 +43,7 @@ pub(crate) fn plot(tables: &[Table]) -> String {
 }
 
 fn panel(tables: &[Table], column: &str, title: &str, x: f64, y: f64) -> String {
-    let lines: Vec<(&str, Vec<f64>)> = Kind::ALL
+    let lines: Vec<(&str, Vec<f64>)> = DriverKind::ALL
         .iter()
         .zip(COLOURS)
         .filter_map(|(kind, colour)| Some((colour, line(tables, *kind, column)?)))
@@ -73,7 +74,7 @@ fn panel(tables: &[Table], column: &str, title: &str, x: f64, y: f64) -> String 
 }
 
 /// The medians of one driver, from the smallest cluster to the largest; none unless there are all three.
-fn line(tables: &[Table], kind: Kind, column: &str) -> Option<Vec<f64>> {
+fn line(tables: &[Table], kind: DriverKind, column: &str) -> Option<Vec<f64>> {
     let of_size = |size: &str| {
         let name = format!("{}: {size} waiting in 1,000 repositories", kind.name());
         let mut rows = tables.iter().flat_map(|table| &table.rows).filter(|row| row.name == name);

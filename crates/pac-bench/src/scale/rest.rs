@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
+use pac_config::DriverKind;
 use pac_devcluster::verdict::VerdictOptions;
 
 use super::pieces;
 use super::round::{until_at_work, until_settled};
 use super::shape::Shape;
 use crate::figure::{Better, Row, Table};
-use crate::store::{Kind, Server};
+use crate::store::Server;
 use crate::watcher::Watcher;
 use crate::world::World;
 
@@ -31,7 +32,7 @@ struct Rest {
 }
 
 /// Measures each driver of `kinds` at the same time: what they do is next to nothing.
-pub(super) async fn measure(kinds: &[Kind], shape: Shape) -> Result<Table> {
+pub(super) async fn measure(kinds: &[DriverKind], shape: Shape) -> Result<Table> {
     eprintln!("scale: at rest, {}, for {} s", shape.name(), (CALM_AFTER + TIME).as_secs());
     let watched = kinds.iter().map(|kind| async move {
         watch(*kind, shape).await.with_context(|| format!("{}, {} at rest", kind.name(), shape.name()))
@@ -56,7 +57,7 @@ pub(super) async fn measure(kinds: &[Kind], shape: Shape) -> Result<Table> {
     Ok(table)
 }
 
-async fn watch(kind: Kind, shape: Shape) -> Result<Rest> {
+async fn watch(kind: DriverKind, shape: Shape) -> Result<Rest> {
     let server = Server::start(kind).await?;
     let (world, created) = (World::new(None, &server).await?, Instant::now());
     super::fill(&world, shape)?;

@@ -1,6 +1,8 @@
 //! How many wait, and where.
 
-use crate::store::Kind;
+use pac_config::DriverKind;
+
+use crate::number::number;
 
 /// So many runs that wait, in so many repositories with limit 1.
 #[derive(Debug, Clone, Copy)]
@@ -35,14 +37,14 @@ impl Shape {
 
     /// Whether instructions are counted, which takes minutes: at both ends of the slope, and where no server's answers are waited for,
     /// which come in other bundles each time.
-    pub(super) fn is_counted(&self, kind: Kind) -> bool {
-        kind == Kind::Memory && [1_000, LARGEST.waiting()].contains(&self.waiting())
+    pub(super) fn is_counted(&self, kind: DriverKind) -> bool {
+        kind == DriverKind::Memory && [1_000, LARGEST.waiting()].contains(&self.waiting())
     }
 
     /// For people.
     pub(super) fn name(&self) -> String {
         let place =
             if self.repositories == 1 { "a single repository".to_owned() } else { "1,000 repositories".to_owned() };
-        format!("{} waiting in {place}", crate::markdown::number(self.waiting() as f64))
+        format!("{} waiting in {place}", number(self.waiting() as f64))
     }
 }

@@ -9,8 +9,7 @@ use anyhow::{Context, Result, bail};
 use etcd_client::{Client, Compare, CompareOp, Txn, TxnOp};
 use pac_concurrency::{Delta, Driver, Entry, Holder, OrderKey, RepositoryKey, RunKey, Version};
 use pac_devservers::etcd::Etcd;
-use pac_devservers::find;
-use pac_devservers::postgres::{PASSWORD, Postgres};
+use pac_devservers::postgres::{PASSWORD, Postgres, find_program};
 use tokio::task::JoinSet;
 
 use super::server::Server;
@@ -48,7 +47,7 @@ fn pgbench(server: &Postgres, clients: usize, time: Duration) -> Result<f64> {
     }
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), SCRIPT)?;
-    let program = find("pgbench").context("pgbench is missing; install it with: apt-get install postgresql")?;
+    let program = find_program("pgbench").context("pgbench is missing; install it with: apt-get install postgresql")?;
     let mut command = Command::new(program);
     command.env("PGPASSWORD", PASSWORD).args(["-h", "127.0.0.1", "-p", &server.port().to_string()]);
     command.args(["-U", "pac_user", "-n", "-M", "prepared", "-j", "2", "-D", "n=0", "-D", "version=0"]);

@@ -10,12 +10,13 @@ mod telemetry;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use pac_config::DriverKind;
 
 use self::load::Load;
-pub(crate) use self::server::{Kind, Server};
+pub(crate) use self::server::Server;
 use self::shape::{SHAPES, Shape};
 use self::telemetry::Telemetry;
-use crate::Effort;
+use crate::effort::Effort;
 use crate::figure::{Better, Row, Table};
 use crate::machine;
 
@@ -31,10 +32,10 @@ struct Round {
 }
 
 /// Measures the stores `kinds`; their versions go into `servers`.
-pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<String>) -> Result<Table> {
+pub(crate) async fn measure(kinds: &[DriverKind], effort: &Effort, servers: &mut Vec<String>) -> Result<Table> {
     let (mut table, telemetry) = (Table::new("Stores"), Telemetry::install()?);
     for kind in kinds {
-        if *kind != Kind::Memory {
+        if *kind != DriverKind::Memory {
             servers.push(Server::start(*kind).await?.version().await?);
         }
         for (shape, logs) in rows(*kind) {
@@ -58,19 +59,25 @@ pub(crate) async fn measure(kinds: &[Kind], effort: &Effort, servers: &mut Vec<S
 }
 
 /// What is measured, and whether with the log. A line takes longer than all that memory has to do for it.
-fn rows(kind: Kind) -> Vec<(Shape, bool)> {
+fn rows(kind: DriverKind) -> Vec<(Shape, bool)> {
     let mut rows: Vec<_> = SHAPES.iter().map(|shape| (*shape, logs_usually(kind))).collect();
-    if kind == Kind::Memory {
+    if kind == DriverKind::Memory {
         rows.push((SHAPES[0], true));
     }
     rows
 }
 
-fn logs_usually(kind: Kind) -> bool {
-    kind != Kind::Memory
+fn logs_usually(kind: DriverKind) -> bool {
+    kind != DriverKind::Memory
 }
 
-async fn measure_row(kind: Kind, shape: Shape, logs: bool, effort: &Effort, telemetry: &Telemetry) -> Result<Row> {
+async fn measure_row(
+    kind: DriverKind,
+    shape: Shape,
+    logs: bool,
+    effort: &Effort,
+    telemetry: &Telemetry,
+) -> Result<Row> {
     let mut name = format!("{}: {}", kind.name(), shape.name);
     if logs != logs_usually(kind) {
         name += ", with the log";
@@ -111,7 +118,7 @@ async fn round(server: &Server, shape: Shape, time: Duration, ours_first: bool) 
     Ok(Round { bare, round_trips: counted.transactions / pairs, fsyncs: counted.fsyncs / pairs, load })
 }
 
-fn row(name: String, kind: Kind, rounds: &[Round]) -> Row {
+fn row(name: String, kind: DriverKind, rounds: &[Round]) -> Row {
     let mut row = Row::new(name);
     let mut add = |column: &str, better: Better, value: &dyn Fn(&Round) -> f64| {
         row.add(column, better, rounds.iter().map(value));
@@ -128,7 +135,7 @@ fn row(name: String, kind: Kind, rounds: &[Round]) -> Row {
     add("release p50, ms", Better::Lower, &|round| round.load.release.percentile(50));
     add("release p99, ms", Better::Lower, &|round| round.load.release.percentile(99));
     add("commits/pair", Better::Lower, &|round| round.load.commits as f64 / round.load.pairs as f64);
-    if kind != Kind::Memory {
+    if kind != DriverKind::Memory {
         add("round trips/pair", Better::Lower, &|round| round.round_trips);
         add("fsyncs/pair", Better::Lower, &|round| round.fsyncs);
     }
@@ -136,12 +143,12 @@ fn row(name: String, kind: Kind, rounds: &[Round]) -> Row {
 }
 
 /// What was promised for the first shape.
-fn promise(kind: Kind, row: &mut Row) {
+fn promise(kind: DriverKind, row: &mut Row) {
     let (column, reach) = match kind {
-        Kind::Postgresql => ("ratio", 0.8),
+        DriverKind::PostgreSql => ("ratio", 0.8),
         // 4,000 pairs a second where the server's plain transactions reach 6,600.
-        Kind::Etcd => ("ratio", 4000.0 / 3300.0),
-        Kind::Memory => ("pairs/s", 500_000.0),
+        DriverKind::Etcd => ("ratio", 4000.0 / 3300.0),
+        DriverKind::Memory => ("pairs/s", 500_000.0),
     };
     row.reach(column, reach);
 }

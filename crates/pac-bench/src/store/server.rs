@@ -6,25 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use etcd_client::{Client, GetOptions};
 use pac_concurrency::Driver;
-use pac_config::{Disk, DriverSettings, Sources, resolve};
+use pac_config::{Disk, DriverKind, DriverSettings, Key, Sources, SslMode, keys, resolve};
 use pac_devservers::etcd::Etcd;
 use pac_devservers::postgres::{PASSWORD, Postgres};
 use pac_driver_etcd::EtcdDriver;
 use pac_driver_mem::MemDriver;
 use pac_driver_pg::PgDriver;
-use serde::{Deserialize, Serialize};
-
-/// Where slots and queues are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// In PostgreSQL.
-    Postgresql,
-    /// In etcd.
-    Etcd,
-    /// In this process.
-    Memory,
-}
 
 /// A store, and its server if it has one.
 #[derive(Debug)]
@@ -43,31 +30,15 @@ pub(crate) struct Counted {
     pub(crate) fsyncs: f64,
 }
 
-// === impl Kind ===
-
-impl Kind {
-    /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Postgresql, Self::Etcd, Self::Memory];
-
-    /// As in the settings.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Postgresql => "postgresql",
-            Self::Etcd => "etcd",
-            Self::Memory => "memory",
-        }
-    }
-}
-
 // === impl Server ===
 
 impl Server {
     /// Starts one and waits until it serves: an etcd takes connections before it has a leader.
-    pub(crate) async fn start(kind: Kind) -> Result<Self> {
+    pub(crate) async fn start(kind: DriverKind) -> Result<Self> {
         let server = match kind {
-            Kind::Postgresql => Self::Postgresql(Postgres::start()?),
-            Kind::Etcd => Self::Etcd(Etcd::start()?),
-            Kind::Memory => Self::Memory,
+            DriverKind::PostgreSql => Self::Postgresql(Postgres::start()?),
+            DriverKind::Etcd => Self::Etcd(Etcd::start()?),
+            DriverKind::Memory => Self::Memory,
         };
         let began = Instant::now();
         while let Err(error) = server.serves().await {
@@ -86,30 +57,38 @@ impl Server {
         Ok(())
     }
 
-    /// The settings a watcher needs for it, but for the password.
-    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
-        let driver = |name: &str| ("concurrency-driver", name.to_owned());
+    /// Which driver it is for.
+    fn kind(&self) -> DriverKind {
         match self {
-            Self::Postgresql(server) => vec![
-                driver("postgresql"),
-                ("postgresql-host", "127.0.0.1".to_owned()),
-                ("postgresql-port", server.port().to_string()),
-                ("postgresql-ssl-mode", "disable".to_owned()),
-            ],
-            Self::Etcd(server) => {
-                vec![driver("etcd"), ("etcd-endpoints", format!("http://127.0.0.1:{}", server.port()))]
-            }
-            Self::Memory => vec![driver("memory")],
+            Self::Postgresql(_) => DriverKind::PostgreSql,
+            Self::Etcd(_) => DriverKind::Etcd,
+            Self::Memory => DriverKind::Memory,
         }
+    }
+
+    /// The settings a watcher needs for it, but for the password.
+    pub(crate) fn settings(&self) -> Vec<(&'static Key, String)> {
+        let mut settings = vec![(&keys::CONCURRENCY_DRIVER, self.kind().to_string())];
+        match self {
+            Self::Postgresql(server) => settings.extend([
+                (&keys::POSTGRESQL_HOST, "127.0.0.1".to_owned()),
+                (&keys::POSTGRESQL_PORT, server.port().to_string()),
+                (&keys::POSTGRESQL_SSL_MODE, SslMode::Disable.name().to_owned()),
+            ]),
+            Self::Etcd(server) => {
+                settings.push((&keys::ETCD_ENDPOINTS, format!("http://127.0.0.1:{}", server.port())));
+            }
+            Self::Memory => {}
+        }
+        settings
     }
 
     /// A driver on it, as the watcher would make it.
     pub(crate) async fn driver(&self) -> Result<Arc<dyn Driver>> {
         let settings = self.settings();
         let given = settings.iter().map(|(key, value)| (*key, value.as_str()));
-        let given = given.chain([("postgresql-password", PASSWORD)]);
-        let resolved = resolve(&Sources::new().with_config_map("bench", given), &Disk)
-            .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+        let given = given.chain([(&keys::POSTGRESQL_PASSWORD, PASSWORD)]);
+        let resolved = resolve(&Sources::new().with_config_map("bench", given), &Disk)?;
         Ok(match resolved.settings.driver {
             DriverSettings::PostgreSql(settings) => Arc::new(PgDriver::connect(&settings).await?),
             DriverSettings::Etcd(settings) => Arc::new(EtcdDriver::connect(&settings).await?),

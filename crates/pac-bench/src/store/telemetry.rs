@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_watcher::telemetry;
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ impl Telemetry {
         let (filter, level) = reload::Layer::new(LevelFilter::OFF);
         let lines = fmt::layer().json().flatten_event(true).with_writer(log);
         tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()?;
-        let metrics = telemetry::install_metrics().map_err(|error| anyhow!("no metrics: {error}"))?;
+        let metrics = telemetry::install_metrics().context("no metrics")?;
         Ok(Self { level, metrics, _folder: folder })
     }
 

@@ -1,16 +1,13 @@
-//! Durations as Go and PAC write them: `500ms`, `30s`, `1m30s`, `1h`; a bare number is seconds.
+//! The durations of settings, each within its bounds.
 
 use std::time::Duration;
 
-use crate::parse::is_digits;
+use crate::duration::parse_duration;
 use crate::reader::Parsed;
 use crate::shown::quoted;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
-
-/// The units in the order they must be written, with their milliseconds.
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// How long to wait for something: 1 ms to 1 h.
 pub(crate) fn timeout(text: &str) -> Parsed<Duration> {
@@ -23,7 +20,10 @@ pub(crate) fn lease(text: &str) -> Parsed<Duration> {
 }
 
 fn between(text: &str, least: Duration, most: Duration) -> Parsed<Duration> {
-    let duration = duration(text)?;
+    if text.starts_with('-') {
+        return Err(format!("{} is negative", quoted(text)));
+    }
+    let duration = parse_duration(text).map_err(|_| format!("{} is not a duration", quoted(text)))?;
     if duration < least {
         Err(format!("{} is too short", quoted(text)))
     } else if duration > most {
@@ -31,39 +31,6 @@ fn between(text: &str, least: Duration, most: Duration) -> Parsed<Duration> {
     } else {
         Ok(duration)
     }
-}
-
-/// A sum of whole numbers with units, each unit once, the greater before the smaller.
-fn duration(text: &str) -> Parsed<Duration> {
-    if is_digits(text) {
-        return Ok(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    if text.starts_with('-') {
-        return Err(format!("{} is negative", quoted(text)));
-    }
-    let wrong = || format!("{} is not a duration", quoted(text));
-    let mut units = UNITS.iter();
-    let mut milliseconds: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (digits, after) = split(rest, |byte| byte.is_ascii_digit());
-        let (unit, after) = split(after, |byte| byte.is_ascii_alphabetic());
-        let (_, factor) = units.find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-        if digits.is_empty() {
-            return Err(wrong());
-        }
-        // Anything this large is refused as too long, so the exact sum doesn't matter.
-        let part = digits.parse().unwrap_or(u64::MAX).saturating_mul(*factor);
-        milliseconds = milliseconds.saturating_add(part);
-        rest = after;
-    }
-    Ok(Duration::from_millis(milliseconds))
-}
-
-/// The longest start of only such bytes (ASCII ones), and the rest.
-fn split(text: &str, belongs: impl Fn(u8) -> bool) -> (&str, &str) {
-    let end = text.bytes().position(|byte| !belongs(byte)).unwrap_or(text.len());
-    text.split_at(end)
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Lists of etcd endpoints.
 
+use crate::keys;
 use crate::parse::host::plain_host;
-use crate::parse::{is_digits, port};
+use crate::parse::port;
 use crate::reader::Parsed;
 use crate::settings::Scheme;
 use crate::shown::quoted;
+use crate::text::is_digits;
 
 /// etcd's port for clients.
 const DEFAULT_PORT: u16 = 2379;
@@ -33,7 +35,8 @@ fn endpoint(entry: &str, list: &str) -> Parsed<Written> {
     };
     let address = rest.strip_suffix('/').unwrap_or(rest);
     if address.contains('@') {
-        return wrong("has a user in it; etcd-username and etcd-password are for that");
+        let (username, password) = (&keys::ETCD_USERNAME, &keys::ETCD_PASSWORD);
+        return wrong(&format!("has a user in it; {username} and {password} are for that"));
     }
     if address.contains(['/', '?', '#']) {
         return wrong("has a path in it; only host and port go here");

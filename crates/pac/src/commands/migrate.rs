@@ -7,14 +7,14 @@ use pac_client::say;
 use pac_concurrency::{
     Delta, Driver, DriverError, Inspection, RepositoryKey, Schema, TakenOver, Window, bring, relocate,
 };
-use pac_config::{Disk, DriverSettings, EtcdMode, problems_report, resolve};
+use pac_config::{Disk, DriverKind, DriverSettings, EtcdMode, problems_report, resolve};
 use pac_kube::cluster;
 use pac_kube::error::with_causes;
 use pac_watcher::Connect;
 use pac_watcher::survey::survey;
 
 use super::{Failure, exit_code, failure, settings};
-use crate::cli::{DurableDriver, Migrate};
+use crate::cli::Migrate;
 use crate::driver::Drivers;
 use crate::logging;
 
@@ -87,8 +87,8 @@ async fn carry_out(from: &dyn Driver, to: &dyn Driver, left: Option<&Left>) -> R
 }
 
 /// The settings of one of the two.
-async fn store(migrate: &Migrate, driver: DurableDriver, flag: &'static str) -> Result<Store, Failure> {
-    let sources = settings::read(&migrate.place, migrate.patience).await?.with_driver(driver.name(), flag);
+async fn store(migrate: &Migrate, driver: DriverKind, flag: &'static str) -> Result<Store, Failure> {
+    let sources = settings::read(&migrate.place, migrate.patience).await?.with_driver(driver, flag);
     let resolved = resolve(&sources, &Disk).map_err(|problems| (2, problems_report(&problems)))?;
     settings::insist_on_any(&sources, &resolved)?;
     if matches!(&resolved.settings.driver, DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd) {
