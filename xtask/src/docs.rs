@@ -71,3 +71,19 @@ pub(crate) fn docs() -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use pac_config::DriverKind;
+    use pac_metrics::{Values, metrics};
+
+    #[test]
+    fn metrics_tell_the_drivers_there_are() {
+        let labels = metrics().flat_map(|metric| metric.labels).filter(|label| label.name == "driver");
+        let told: Vec<_> = labels.map(|label| label.values).collect();
+        assert!(!told.is_empty());
+        for values in told {
+            assert!(matches!(values, Values::Closed(names) if names == DriverKind::ALL.map(DriverKind::name)));
+        }
+    }
+}

@@ -153,6 +153,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::driver_kind::DriverKind;
 
     #[test]
     fn every_key_is_there_once_and_under_one_of_our_prefixes() {
@@ -167,6 +168,12 @@ mod tests {
             assert!(!key.allowed.is_empty(), "{}", key.name);
             assert!(key.doc.ends_with('.'), "{}", key.name);
         }
+    }
+
+    #[test]
+    fn the_driver_is_one_there_is() {
+        assert_eq!(CONCURRENCY_DRIVER.allowed, DriverKind::ALL.map(DriverKind::name).join(", "));
+        assert!(DriverKind::named(CONCURRENCY_DRIVER.default).is_some());
     }
 
     #[test]
