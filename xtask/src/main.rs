@@ -3,6 +3,7 @@
 //! This crate links neither drivers nor server: it builds in seconds on a fresh machine, and brings what the rest needs.
 
 mod bench;
+mod beside;
 mod cargo;
 mod chaos;
 mod ci;
@@ -42,6 +43,8 @@ enum Command {
     Chaos(chaos::ChaosOptions),
     /// Measure how fast and how small the system is, beside what the servers can do; writes docs/benchmarks.md.
     Bench(bench::BenchOptions),
+    /// Run today's watchers beside those of another version, on one store: a rolling upgrade, and back.
+    Beside(beside::BesideOptions),
     /// Put bugs in on purpose, and see that what judges the watcher notices each.
     Sabotage(sabotage::SabotageOptions),
     /// Everything CI checks: format, clippy, rustdoc, tidy, then all tests.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::test(&options),
         Command::Chaos(options) => chaos::chaos(&options),
         Command::Bench(options) => bench::bench(&options),
+        Command::Beside(options) => beside::beside(&options),
         Command::Sabotage(options) => sabotage::sabotage(&options),
         Command::Ci => ci::ci(),
         Command::Tidy => tidy::tidy(),

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pac_devcluster::verdict::VerdictOptions;
 use pac_devcluster::{FaultAction, FaultRule};
@@ -24,13 +24,6 @@ fn leader(watchers: &[Watcher]) -> usize {
         leader.is_some()
     });
     leader.unwrap()
-}
-
-/// How long it takes until the next run is started.
-fn next_start(world: &World) -> Duration {
-    let (before, began) = (world.starts().len(), Instant::now());
-    eventually("another run is started", || world.starts().len() > before);
-    began.elapsed()
 }
 
 fn three_at_work_at_once_break_no_promise(store: &Store) {
@@ -103,7 +96,7 @@ fn a_killed_leader_is_replaced(store: &Store) {
     let mut watchers = ["one", "two", "three"].map(|identity| world.watcher_with(identity, &["--leader-lease", "6"]));
     world.until_done(50);
     watchers[leader(&watchers)].kill();
-    let took = next_start(&world);
+    let took = world.next_start();
     assert!(took < Duration::from_secs(8), "{took:?}, and its Lease lasts 6 s");
     world.all_is_well(REPOSITORIES * 60, Duration::from_secs(30));
 }
@@ -133,7 +126,7 @@ fn a_leader_that_is_stopped_hands_over_at_once(store: &Store) {
     watchers.iter_mut().for_each(|watcher| watcher.becomes_ready(true));
     world.until_done(50);
     watchers[leader(&watchers)].stop();
-    let took = next_start(&world);
+    let took = world.next_start();
     // Who doesn't watch the Lease looks every 2 s.
     assert!(took < Duration::from_secs(1), "{took:?}");
     world.all_is_well(REPOSITORIES * 60, Duration::from_secs(5));

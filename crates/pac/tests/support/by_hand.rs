@@ -1,5 +1,7 @@
 //! What Tekton and users do, one step at a time.
 
+use jiff::Timestamp;
+use pac_kube::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED};
 use serde_json::{Value, json};
 
 use super::{World, eventually};
@@ -36,8 +38,30 @@ impl World {
 
     /// An operator's reason to pause the Repository, or none any more.
     pub(crate) fn pause(&self, repository: usize, reason: Option<&str>) {
+        self.annotate(repository, &json!({PAUSED: reason}));
+    }
+
+    /// The Repository is paused until then.
+    pub(crate) fn pause_until(&self, repository: usize, reason: &str, until: Timestamp) {
+        let until = until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        self.annotate(repository, &json!({PAUSED: reason, PAUSED_UNTIL: until}));
+    }
+
+    /// An operator ends the pause of the Repository, and says why.
+    pub(crate) fn resume(&self, repository: usize, reason: &str) {
+        self.annotate(repository, &json!({PAUSED: null, RESUMED: reason}));
+    }
+
+    /// An operator has a run count no more.
+    pub(crate) fn release(&self, repository: usize, name: &str, reason: &str) {
+        let run = self.cluster.store().get("pipelineruns", &format!("team-{repository}"), name).unwrap();
+        let annotations = json!({RELEASED: run["metadata"]["uid"], RELEASED_REASON: reason});
+        self.change_run(repository, name, &json!({"metadata": {"annotations": annotations}}));
+    }
+
+    fn annotate(&self, repository: usize, annotations: &Value) {
         let (namespace, name) = (format!("team-{repository}"), format!("repo-{repository}"));
-        let patch = json!({"metadata": {"annotations": {"concurrency.pipelinesascode.tekton.dev/paused": reason}}});
+        let patch = json!({"metadata": {"annotations": annotations}});
         self.cluster.store().patch("repositories", &namespace, &name, &patch).unwrap();
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,13 +36,18 @@ struct Kubelet {
 // === impl Watcher ===
 
 impl Watcher {
-    /// `arguments` come after those that say which cluster and which ports.
-    pub(crate) fn start(identity: &str, kubeconfig: &PathBuf, folder: &std::path::Path, arguments: &[&str]) -> Self {
+    /// Of today's version. `arguments` come after those that say which cluster and which ports.
+    pub(crate) fn start(identity: &str, kubeconfig: &Path, folder: &Path, arguments: &[&str]) -> Self {
+        Self::of(Path::new(env!("CARGO_BIN_EXE_pac-watcher")), identity, kubeconfig, folder, arguments)
+    }
+
+    /// The same of another version's program.
+    pub(crate) fn of(program: &Path, identity: &str, kubeconfig: &Path, folder: &Path, arguments: &[&str]) -> Self {
         let (probe_port, metrics_port, admin_port) = (free_port().unwrap(), free_port().unwrap(), free_port().unwrap());
         let address = |port: u16| format!("127.0.0.1:{port}");
         let log = folder.join(format!("{identity}-{probe_port}.log"));
         let file = fs::File::create(&log).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pac-watcher"));
+        let mut command = Command::new(program);
         command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--identity", identity]);
         command.env("PAC_WATCHER_LOG_LEVEL", "debug");
         command.args(["--probe-addr", &address(probe_port), "--metrics-addr", &address(metrics_port)]);

@@ -35,8 +35,13 @@ impl Store {
         }
     }
 
-    /// How many schemas of ours there are in PostgreSQL.
-    const SCHEMAS: &str = "SELECT count(*) FROM pg_namespace WHERE nspname = 'pac_concurrency'";
+    /// A new one of the same kind.
+    pub(crate) fn another(&self) -> Self {
+        match self {
+            Self::Postgres(_) => Self::postgresql(),
+            Self::Etcd(_) => Self::etcd(),
+        }
+    }
 
     /// What a ConfigMap says to have a watcher use it.
     pub(crate) fn settings(&self) -> Value {

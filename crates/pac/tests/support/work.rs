@@ -1,7 +1,7 @@
 //! A cluster whose Repositories have work to do.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use pac_devcluster::verdict::{Verdict, VerdictOptions};
 use pac_devcluster::{DevCluster, Options, PacEvent, PacPlayer, PacRun, RunDuration, TektonPlayer, Version};
@@ -123,6 +123,11 @@ impl World {
         Watcher::start(identity, &self.kubeconfig, self.folder.path(), arguments)
     }
 
+    /// A watcher of another version, whose program this is.
+    pub(crate) fn watcher_of(&self, program: &Path, identity: &str, arguments: &[&str]) -> Watcher {
+        Watcher::of(program, identity, &self.kubeconfig, self.folder.path(), arguments)
+    }
+
     /// A watcher whose way to the API server is the proxy, and which rules of faults know by its identity.
     pub(crate) fn remote_watcher(&self, identity: &str, arguments: &[&str]) -> (Watcher, Proxy) {
         let port = self.cluster.url().rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
@@ -154,16 +159,16 @@ impl World {
     /// More runs in one of the Repositories, with these numbers.
     pub(crate) fn more_work(&self, repository: usize, runs: std::ops::Range<usize>) {
         let names: Vec<String> = runs.map(|run| format!("run-{run:03}")).collect();
-        names.chunks(EVENT).for_each(|event| self.queue(repository, event));
+        names.chunks(EVENT).for_each(|event| self.queue_event(repository, event));
     }
 
     /// One run that waits, as an event of its own.
     pub(crate) fn queue_run(&self, repository: usize, name: &str) {
-        self.queue(repository, &[name]);
+        self.queue_event(repository, &[name]);
     }
 
     /// The runs of an event that wait.
-    fn queue(&self, repository: usize, names: &[impl AsRef<str>]) {
+    pub(crate) fn queue_event(&self, repository: usize, names: &[impl AsRef<str>]) {
         for run in event(repository, names).settled() {
             self.cluster.store().create("pipelineruns", &format!("team-{repository}"), run).unwrap();
         }
@@ -218,6 +223,13 @@ impl World {
             }
         }
         starts
+    }
+
+    /// How long it takes until the next run is started.
+    pub(crate) fn next_start(&self) -> Duration {
+        let (before, began) = (self.starts().len(), Instant::now());
+        eventually("another run is started", || self.starts().len() > before);
+        began.elapsed()
     }
 
     /// Waits until so many runs are done.
