@@ -147,7 +147,7 @@ fn may_release(path: &str, phase: Phase, force: bool) -> Result<(), Failure> {
             "still runs. Cancel it, and its slot is freed when it ends; with --force its slot is taken although it runs, \
              and more than the limit may run from then on",
         ),
-        Phase::Released => nothing("was released before"),
+        Phase::ForceReleased => nothing("was released before"),
         Phase::Done(_) => nothing("is done: its slot is freed without your help"),
         Phase::Withdrawn | Phase::Stopping => {
             nothing("was cancelled or is being deleted: its place is freed without your help")
@@ -171,7 +171,7 @@ mod tests {
         let Err(Failure::Refused(why)) = may_release("ns/run", Phase::Running, false) else { panic!() };
         assert!(why.contains("--force"), "{why}");
         let others =
-            [Phase::Arriving, Phase::Waiting, Phase::Withdrawn, Phase::Released, Phase::Done(FinalState::Failed)];
+            [Phase::Arriving, Phase::Waiting, Phase::Withdrawn, Phase::ForceReleased, Phase::Done(FinalState::Failed)];
         for phase in others {
             assert!(matches!(may_release("ns/run", phase, true), Err(Failure::Refused(_))), "{phase:?}");
         }

@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use pac_concurrency::{
-    Entry, Holder, Limit, Observation, OrderKey, RunKey, RunState, Slot, Snapshot, Standing, Version, plan,
+    Entry, Holder, Limit, Observation, OrderKey, RunKey, RunState, Slot, SlotOwnership, Snapshot, Version, plan,
 };
 
 fn run(number: i64) -> Entry {
@@ -52,7 +52,7 @@ fn decided(
         departed: Vec::new(),
         settled: &|_| true,
         state: &seen,
-        standing: &|_| Standing::Mine,
+        ownership: &|_| SlotOwnership::Mine,
     };
     let plan_once = plan(snapshot, &observation());
     assert_eq!([plan_once.removed().count(), plan_once.granted.len(), plan_once.enqueued.len()], decides, "{name}");

@@ -38,7 +38,7 @@ use crate::delta::Delta;
 use crate::error::DriverError;
 use crate::key::RepositoryKey;
 use crate::lease::{Holder, Renewal};
-use crate::legacy::{Legacy, TakenOver};
+use crate::legacy::{Legacy, LegacyImport};
 use crate::snapshot::{CorruptRecord, Snapshot, Version, Window};
 
 /// What a store can do beyond the contract; tests and the watcher ask this, never a driver's name.
@@ -61,7 +61,7 @@ pub struct Repositories {
 
 /// News of what others did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum StoreEvent {
     /// This repository changed, or may have.
     Repository(RepositoryKey),
     /// Something may have been missed: look at everything again.
@@ -139,8 +139,8 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
 
     /// What others commit and forget from now on. This driver value's own commits may be left out.
     ///
-    /// Never ends and never fails: after a gap it says [`Change::Resync`].
-    fn changes(&self) -> BoxStream<'static, Change>;
+    /// Never ends and never fails: after a gap it says [`StoreEvent::Resync`].
+    fn changes(&self) -> BoxStream<'static, StoreEvent>;
 
     /// Whether the store can be reached and is fit for use, and what server it is.
     async fn check(&self) -> Result<ServerInfo, DriverError>;
@@ -177,5 +177,5 @@ pub trait LegacySource: Send + Sync {
 
     /// Notes, beside it, that what was left was imported: so that it isn't read again, and can be once the note is
     /// removed. Idempotent.
-    async fn note_imported(&self, imported: &TakenOver) -> Result<(), DriverError>;
+    async fn note_imported(&self, imported: &LegacyImport) -> Result<(), DriverError>;
 }

@@ -43,7 +43,7 @@ pub enum LegacyRun {
 
 /// What was taken over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TakenOver {
+pub struct LegacyImport {
     /// Repositories.
     pub repositories: usize,
     /// Runs that run.
@@ -63,9 +63,9 @@ impl LegacyRepository {
     ///
     /// A run with a slot that has not started waits from now on, before all others: so it gets its slot back at once, if
     /// there are as many as the limit allows.
-    pub fn take_over(&self, in_cluster: &dyn Fn(&str) -> LegacyRun) -> (Delta, TakenOver) {
+    pub fn import(&self, in_cluster: &dyn Fn(&str) -> LegacyRun) -> (Delta, LegacyImport) {
         let mut delta = Delta::default();
-        let mut taken = TakenOver { repositories: 1, ..TakenOver::default() };
+        let mut taken = LegacyImport { repositories: 1, ..LegacyImport::default() };
         for run in self.running.iter().chain(&self.queued) {
             match in_cluster(run) {
                 LegacyRun::Running(entry) => push_new(&mut delta.hold, entry),
@@ -93,9 +93,9 @@ fn keep_order(entries: &mut [Entry]) {
     }
 }
 
-// === impl TakenOver ===
+// === impl LegacyImport ===
 
-impl TakenOver {
+impl LegacyImport {
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -135,19 +135,19 @@ mod tests {
 
     #[test]
     fn the_order_is_the_one_that_was_left_and_comes_before_newcomers() {
-        let (delta, taken) = left(&["r1"], &["w3", "gone", "w1", "w2"]).take_over(&in_cluster);
+        let (delta, taken) = left(&["r1"], &["w3", "gone", "w1", "w2"]).import(&in_cluster);
         let mut sorted = delta.enqueue.clone();
         sorted.sort();
         let names: Vec<&str> = sorted.iter().map(|entry| entry.run.name()).collect();
         assert_eq!(names, ["w3", "w1", "w2"]);
         assert!(sorted.iter().all(|old| *old < entry("newcomer", 100)));
         assert_eq!(delta.hold, [entry("r1", 100)]);
-        assert_eq!(taken, TakenOver { repositories: 1, slots: 1, waiting: 3, ghosts: 1, corrupt: 0 });
+        assert_eq!(taken, LegacyImport { repositories: 1, slots: 1, waiting: 3, ghosts: 1, corrupt: 0 });
     }
 
     #[test]
     fn a_slot_whose_run_has_not_started_is_next() {
-        let (delta, _) = left(&["w9"], &["w1"]).take_over(&in_cluster);
+        let (delta, _) = left(&["w9"], &["w1"]).import(&in_cluster);
         let first = delta.enqueue.iter().min().map(|entry| entry.run.name().to_owned());
         assert_eq!(first.as_deref(), Some("w9"));
         assert!(delta.hold.is_empty());
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_run_that_was_left_twice_counts_once() {
-        let (delta, taken) = left(&["r1"], &["r1", "w1", "w1"]).take_over(&in_cluster);
+        let (delta, taken) = left(&["r1"], &["r1", "w1", "w1"]).import(&in_cluster);
         assert_eq!((delta.hold.len(), delta.enqueue.len(), taken.ghosts), (1, 1, 0));
     }
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// Nobody is admitted: what the limit is can't be told (the Repository is missing, or its limit makes no sense).
-    Held,
+    Unknown,
     /// At most this many.
     AtMost(NonZeroU32),
     /// As many as there are.
@@ -26,7 +26,7 @@ impl Limit {
             None | Some(0) => Self::Unlimited,
             Some(number) => match u32::try_from(number).ok().and_then(NonZeroU32::new) {
                 Some(number) => Self::AtMost(number),
-                None => Self::Held,
+                None => Self::Unknown,
             },
         }
     }
@@ -34,7 +34,7 @@ impl Limit {
     /// How many more may be admitted while `held` slots are taken.
     pub fn free(self, held: usize) -> usize {
         match self {
-            Self::Held => 0,
+            Self::Unknown => 0,
             Self::AtMost(most) => (most.get() as usize).saturating_sub(held),
             Self::Unlimited => usize::MAX,
         }
@@ -43,7 +43,7 @@ impl Limit {
     /// Whether `slots` may be taken at once.
     pub fn fits(self, slots: usize) -> bool {
         match self {
-            Self::Held => slots == 0,
+            Self::Unknown => slots == 0,
             Self::AtMost(most) => slots <= most.get() as usize,
             Self::Unlimited => true,
         }
@@ -58,7 +58,7 @@ impl Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Held => f.write_str("held"),
+            Self::Unknown => f.write_str("held"),
             Self::AtMost(most) => most.fmt(f),
             Self::Unlimited => f.write_str("unlimited"),
         }
@@ -83,14 +83,14 @@ mod tests {
 
     #[test]
     fn a_number_no_limit_can_have_holds() {
-        assert_eq!(Limit::effective(Some(-1), None), Limit::Held);
-        assert_eq!(Limit::effective(Some(i64::MAX), None), Limit::Held);
+        assert_eq!(Limit::effective(Some(-1), None), Limit::Unknown);
+        assert_eq!(Limit::effective(Some(i64::MAX), None), Limit::Unknown);
     }
 
     #[test]
     fn free_never_goes_below_zero() {
         assert_eq!(at_most(2).free(5), 0);
         assert_eq!(at_most(2).free(1), 1);
-        assert_eq!(Limit::Held.free(0), 0);
+        assert_eq!(Limit::Unknown.free(0), 0);
     }
 }

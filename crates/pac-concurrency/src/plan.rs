@@ -10,7 +10,7 @@
 //! - a slot of ours whose start was refused: **give back**, and the run keeps its place;
 //! - slots held < limit, and someone waits: **grant** to the head;
 //! - granted by us, and still pending in the cluster: **resume**, that is, start it again; unless the limit was lowered
-//!   meanwhile and not all fit: then they are **surplus**, and resumed or given back once live reads have told that they
+//!   meanwhile and not all fit: then they are **over the limit, unconfirmed**, and resumed or given back once live reads have told that they
 //!   weren't started.
 //!
 //! What it is not sure of it doesn't decide: a run the cache doesn't show is listed in [`Plan::confirm`], keeps what it
@@ -23,7 +23,7 @@ use crate::key::RunKey;
 use crate::limit::Limit;
 use crate::order::Entry;
 use crate::run_state::RunState;
-use crate::slot::{Slot, Standing};
+use crate::slot::{Slot, SlotOwnership};
 use crate::snapshot::Snapshot;
 
 /// What the watcher knows about one repository when it plans.
@@ -44,7 +44,7 @@ pub struct Observation<'a> {
     /// told its place before it.
     pub settled: &'a dyn Fn(&Entry) -> bool,
     /// What a slot is to this watcher.
-    pub standing: &'a dyn Fn(&Slot) -> Standing,
+    pub ownership: &'a dyn Fn(&Slot) -> SlotOwnership,
 }
 
 /// What to do, and what was found out on the way.
@@ -69,7 +69,7 @@ pub struct Plan {
     /// Runs of slots of ours that are still pending: to be started again, if the snapshot is fresh.
     pub resume: Vec<RunKey>,
     /// Runs of slots of ours that seem to be pending when not all fit any longer: a live read must tell whether they were started.
-    pub surplus: Vec<RunKey>,
+    pub over_limit_unconfirmed: Vec<RunKey>,
     /// Runs whose absence or withdrawal a live read must confirm.
     pub confirm: Vec<RunKey>,
     /// Whether another watcher holds a slot whose run it has yet to start: look again after a while.
@@ -77,7 +77,7 @@ pub struct Plan {
     /// Whether a run was kept from being admitted only because it, or one that may turn out to be before it, isn't ready yet.
     pub unsettled: bool,
     /// Whether the window was too small to tell who is next: load more.
-    pub starved: bool,
+    pub window_too_small: bool,
     /// How many slots are held once this is done.
     pub held: usize,
     /// Whether someone waits who would be admitted if the limit were higher.
@@ -144,35 +144,35 @@ impl Plan {
     fn judge_slots(&mut self, snapshot: &Snapshot, observation: &Observation<'_>) -> BTreeSet<Entry> {
         let mut pending = BTreeSet::new();
         for (run, slot) in &snapshot.slots {
-            let standing = (observation.standing)(slot);
+            let ownership = (observation.ownership)(slot);
             match (observation.state)(run) {
                 RunState::Finished => {
                     self.released.push(run.clone());
                     continue;
                 }
-                RunState::BackingOff if standing == Standing::Mine => {
+                RunState::BackingOff if ownership == SlotOwnership::Mine => {
                     self.given_back.push(run.clone());
                     continue;
                 }
                 // Its holder may have a start of it on its way, and learns from the answer what became of it.
-                RunState::Cancelled if standing == Standing::Foreign => self.foreign_pending = true,
+                RunState::Cancelled if ownership == SlotOwnership::Foreign => self.foreign_pending = true,
                 RunState::NotCached | RunState::Cancelled => self.confirm.push(run.clone()),
                 // What it needs was waited for before it got its slot.
                 RunState::Pending | RunState::AwaitingSecret | RunState::ConfirmedPending
-                    if standing == Standing::Mine =>
+                    if ownership == SlotOwnership::Mine =>
                 {
                     pending.insert(slot.entry.clone());
                     continue;
                 }
                 RunState::Pending | RunState::AwaitingSecret | RunState::ConfirmedPending | RunState::BackingOff => {
-                    match standing {
-                        Standing::Mine | Standing::Foreign => self.foreign_pending = true,
+                    match ownership {
+                        SlotOwnership::Mine | SlotOwnership::Foreign => self.foreign_pending = true,
                         // Claimed with this commit, started by the next pass: by then the slot is provably ours. What we know of
                         // an earlier refusal says nothing about what its holder did since.
-                        Standing::Stalled | Standing::Lapsed => self.claimed.push(slot.entry.clone()),
+                        SlotOwnership::Stalled | SlotOwnership::Lapsed => self.claimed.push(slot.entry.clone()),
                     }
                 }
-                RunState::Running | RunState::Stopping if standing == Standing::Lapsed => {
+                RunState::Running | RunState::Stopping if ownership == SlotOwnership::Lapsed => {
                     self.claimed.push(slot.entry.clone())
                 }
                 RunState::Running | RunState::Stopping | RunState::Starting => {}
@@ -192,11 +192,11 @@ impl Plan {
         let is_certain = |run: &RunKey| all_fit || (observation.state)(run) == RunState::ConfirmedPending;
         let (certain, doubtful): (Vec<_>, Vec<_>) = runs.partition(is_certain);
         self.held += doubtful.len();
-        self.surplus = doubtful;
+        self.over_limit_unconfirmed = doubtful;
         for run in certain {
             if observation.limit.free(self.held) > 0 {
                 self.resume.push(run);
-            } else if self.surplus.is_empty() {
+            } else if self.over_limit_unconfirmed.is_empty() {
                 self.given_back.push(run);
                 continue;
             }
@@ -292,12 +292,12 @@ impl Plan {
         let beyond = |entry: &Entry| horizon.is_some_and(|last| last.is_none_or(|last| entry > last));
         for entry in candidates {
             if beyond(entry) {
-                self.starved = free > 0;
+                self.window_too_small = free > 0;
                 return;
             }
             if free == 0 {
                 // Who is held waits for something else than a slot.
-                self.at_limit = observation.limit != Limit::Held;
+                self.at_limit = observation.limit != Limit::Unknown;
                 return;
             }
             if !(observation.settled)(entry) || (observation.state)(&entry.run) == RunState::AwaitingSecret {
@@ -309,7 +309,7 @@ impl Plan {
             self.granted.push(entry.clone());
         }
         // The window holds nobody to admit, and there is more behind it.
-        self.starved = horizon.is_some() && free > 0;
-        self.at_limit = horizon.is_some() && free == 0 && observation.limit != Limit::Held;
+        self.window_too_small = horizon.is_some() && free > 0;
+        self.at_limit = horizon.is_some() && free == 0 && observation.limit != Limit::Unknown;
     }
 }

@@ -18,7 +18,7 @@ pub struct Slot {
 
 /// What a slot is to the watcher that looks at it; see [`crate::manager`] for how it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum SlotOwnership {
     /// Ours: we start its run, and we alone give it back.
     Mine,
     /// Another living watcher's: it will start the run.

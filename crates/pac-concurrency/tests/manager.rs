@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{
-    Capabilities, Change, Connections, Delta, Driver, DriverError, Entry, Fault, HistoryStore, Holder, LegacySource,
-    Limit, Manager, ManagerOptions, Observation, OrderKey, Passed, Plan, Renewal, Repositories, RepositoryKey, RunKey,
-    RunState, Scope, ServerInfo, Snapshot, Standings, Version, Window, plan, relocate,
+    Capabilities, Connections, Delta, Driver, DriverError, Entry, Fault, HistoryStore, Holder, LegacySource, Limit,
+    Manager, ManagerOptions, Observation, OrderKey, OwnershipView, Plan, ReconcileOutcome, Renewal, Repositories,
+    RepositoryKey, RunKey, RunState, Scope, ServerInfo, Snapshot, StoreEvent, Version, Window, plan, relocate,
 };
 use pac_driver_mem::MemDriver;
 
@@ -99,7 +99,7 @@ impl Driver for Lossy {
         self.store.forget(repository, expected).await
     }
 
-    fn changes(&self) -> BoxStream<'static, Change> {
+    fn changes(&self) -> BoxStream<'static, StoreEvent> {
         self.store.changes()
     }
 
@@ -129,8 +129,8 @@ fn entry(number: i64) -> Entry {
 }
 
 /// A pass over a repository with a limit of 1, in which runs 1 and 2 wait.
-async fn pass(manager: &Manager) -> Result<Passed, DriverError> {
-    let decide = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| {
+async fn pass(manager: &Manager) -> Result<ReconcileOutcome, DriverError> {
+    let decide = |snapshot: &Snapshot, _: Scope, ownership: &OwnershipView<'_>| {
         plan(
             snapshot,
             &Observation {
@@ -141,11 +141,11 @@ async fn pass(manager: &Manager) -> Result<Passed, DriverError> {
                 departed: Vec::new(),
                 settled: &|_| true,
                 state: &|_| RunState::Pending,
-                standing: &|slot| standings.of(slot),
+                ownership: &|slot| ownership.of(slot),
             },
         )
     };
-    manager.pass(&repository(), Scope::Head, &decide).await
+    manager.reconcile(&repository(), Scope::Head, &decide).await
 }
 
 fn manager(store: &MemDriver) -> Manager {
@@ -217,11 +217,11 @@ async fn what_changes_during_a_pass_is_loaded_by_the_next() {
     manager.keep_term().await.unwrap();
     let loads = || driver.loads.load(Ordering::Relaxed);
     let look = async |happens: &(dyn Fn() + Sync)| {
-        let decide = |_: &Snapshot, _: Scope, _: &Standings<'_>| {
+        let decide = |_: &Snapshot, _: Scope, _: &OwnershipView<'_>| {
             happens();
             Plan::default()
         };
-        manager.pass(&repository(), Scope::Head, &decide).await.unwrap();
+        manager.reconcile(&repository(), Scope::Head, &decide).await.unwrap();
     };
     look(&|| {}).await;
     look(&|| {}).await;

@@ -10,7 +10,7 @@ use pac_concurrency::RunState::{
     Stopping,
 };
 use pac_concurrency::{
-    Entry, Holder, Limit, Observation, OrderKey, Plan, RunKey, Slot, Snapshot, Standing, Version, plan,
+    Entry, Holder, Limit, Observation, OrderKey, Plan, RunKey, Slot, SlotOwnership, Snapshot, Version, plan,
 };
 
 /// One repository, described by what each side says of each run.
@@ -18,7 +18,7 @@ struct Scene {
     limit: Limit,
     snapshot: Snapshot,
     cluster: BTreeMap<RunKey, RunState>,
-    standing: Standing,
+    ownership: SlotOwnership,
     unsettled_from: Option<OrderKey>,
     moved: Vec<Entry>,
     departed: Vec<RunKey>,
@@ -34,7 +34,7 @@ impl Scene {
             limit: NonZeroU32::new(limit).map_or(Limit::Unlimited, Limit::AtMost),
             snapshot: Snapshot { version: Version::new(1), ..Snapshot::empty() },
             cluster: BTreeMap::new(),
-            standing: Standing::Mine,
+            ownership: SlotOwnership::Mine,
             unsettled_from: None,
             moved: Vec::new(),
             departed: Vec::new(),
@@ -73,7 +73,7 @@ impl Scene {
                 departed: self.departed.clone(),
                 settled: &|entry| self.unsettled_from.is_none_or(|from| entry.order < from),
                 state: &|run| self.cluster.get(run).copied().unwrap_or(NotCached),
-                standing: &|_| self.standing,
+                ownership: &|_| self.ownership,
             },
         )
     }
@@ -150,7 +150,7 @@ fn a_withdrawn_run_with_a_slot_is_confirmed_first_and_without_one_leaves_at_once
 #[test]
 fn a_withdrawn_run_is_left_to_the_living_watcher_that_may_be_starting_it() {
     let mut scene = Scene::new(1).slot(1, Cancelled);
-    scene.standing = Standing::Foreign;
+    scene.ownership = SlotOwnership::Foreign;
     let plan = scene.plan();
     assert!(plan.confirm.is_empty() && plan.foreign_pending, "P7");
 }
@@ -166,7 +166,7 @@ fn a_waiting_run_missing_from_the_cluster_is_neither_admitted_nor_dropped() {
 fn a_granted_run_still_pending_is_started_again_by_its_holder_alone() {
     let mut scene = Scene::new(1).slot(1, Pending);
     assert_eq!(scene.plan().resume, runs(&[1]), "P4");
-    scene.standing = Standing::Foreign;
+    scene.ownership = SlotOwnership::Foreign;
     let plan = scene.plan();
     assert!(plan.resume.is_empty() && plan.claimed.is_empty() && plan.foreign_pending, "P7");
 }
@@ -174,10 +174,10 @@ fn a_granted_run_still_pending_is_started_again_by_its_holder_alone() {
 #[test]
 fn a_run_with_a_slot_is_neither_enqueued_nor_granted_again() {
     let mut scene = Scene::new(2).slot(1, Pending);
-    for standing in [Standing::Mine, Standing::Foreign, Standing::Stalled, Standing::Lapsed] {
-        scene.standing = standing;
+    for ownership in [SlotOwnership::Mine, SlotOwnership::Foreign, SlotOwnership::Stalled, SlotOwnership::Lapsed] {
+        scene.ownership = ownership;
         let plan = scene.plan();
-        assert_eq!((plan.enqueued, plan.granted), (vec![], vec![]), "P1, P2: {standing:?}");
+        assert_eq!((plan.enqueued, plan.granted), (vec![], vec![]), "P1, P2: {ownership:?}");
     }
 }
 
@@ -191,7 +191,7 @@ fn a_run_named_twice_takes_one_slot() {
         departed: Vec::new(),
         settled: &|_| true,
         state: &|_| Pending,
-        standing: &|_| Standing::Mine,
+        ownership: &|_| SlotOwnership::Mine,
     };
     let plan = plan(&Snapshot::empty(), &twice);
     assert_eq!((plan.enqueued, plan.granted), (entries(&[1, 2]), entries(&[1, 2])));
@@ -201,12 +201,16 @@ fn a_run_named_twice_takes_one_slot() {
 fn a_granted_run_that_no_longer_fits_is_not_started_and_keeps_its_place() {
     let scene = Scene::new(2).slot(1, Running).slot(2, Pending).slot(3, Pending);
     let plan = scene.plan();
-    assert_eq!((plan.surplus, plan.held), (runs(&[2, 3]), 3), "P1: any of them may have been started already");
+    assert_eq!(
+        (plan.over_limit_unconfirmed, plan.held),
+        (runs(&[2, 3]), 3),
+        "P1: any of them may have been started already"
+    );
     assert!(plan.resume.is_empty());
     let plan = Scene::new(2).slot(1, Running).slot(2, ConfirmedPending).slot(3, ConfirmedPending).plan();
     assert_eq!((plan.resume, plan.given_back), (runs(&[2]), runs(&[3])));
     let plan = Scene::new(1).slot(2, Pending).seen(1, Running).plan();
-    assert_eq!((plan.adopted, plan.surplus), (entries(&[1]), runs(&[2])), "P1");
+    assert_eq!((plan.adopted, plan.over_limit_unconfirmed), (entries(&[1]), runs(&[2])), "P1");
     assert!(plan.given_back.is_empty(), "P5: the cache may be behind, and the run long started");
     let plan = Scene::new(1).slot(2, ConfirmedPending).seen(1, Running).queued(3, Pending).plan();
     assert_eq!((plan.given_back, plan.granted), (runs(&[2]), vec![]));
@@ -217,15 +221,15 @@ fn a_granted_run_that_no_longer_fits_is_not_started_and_keeps_its_place() {
 #[test]
 fn nobody_gives_a_slot_back_while_a_younger_one_is_in_doubt() {
     let plan = Scene::new(2).slot(1, Running).slot(2, ConfirmedPending).slot(3, Pending).plan();
-    assert_eq!((plan.surplus, plan.held), (runs(&[3]), 3), "P1: it may have been started");
+    assert_eq!((plan.over_limit_unconfirmed, plan.held), (runs(&[3]), 3), "P1: it may have been started");
     assert!(plan.given_back.is_empty() && plan.resume.is_empty(), "P3: it might keep its slot, and 2 lose its own");
 }
 
 #[test]
 fn a_slot_of_a_dead_holder_is_claimed_and_counts_all_the_while() {
-    for standing in [Standing::Lapsed, Standing::Stalled] {
+    for ownership in [SlotOwnership::Lapsed, SlotOwnership::Stalled] {
         let mut scene = Scene::new(1).slot(1, Pending).queued(2, Pending);
-        scene.standing = standing;
+        scene.ownership = ownership;
         let plan = scene.plan();
         assert_eq!(plan.claimed, entries(&[1]));
         assert!(plan.granted.is_empty() && plan.resume.is_empty(), "P1");
@@ -235,9 +239,9 @@ fn a_slot_of_a_dead_holder_is_claimed_and_counts_all_the_while() {
 #[test]
 fn a_running_slot_is_claimed_only_when_its_lease_lapsed() {
     let mut scene = Scene::new(1).slot(1, Running);
-    scene.standing = Standing::Stalled;
+    scene.ownership = SlotOwnership::Stalled;
     assert!(scene.plan().claimed.is_empty());
-    scene.standing = Standing::Lapsed;
+    scene.ownership = SlotOwnership::Lapsed;
     assert_eq!(scene.plan().claimed, entries(&[1]));
 }
 
@@ -253,10 +257,10 @@ fn a_refused_run_keeps_its_place_and_the_next_goes() {
 #[test]
 fn a_refusal_does_not_give_back_another_watchers_slot() {
     let mut scene = Scene::new(1).slot(1, BackingOff).queued(2, Pending);
-    scene.standing = Standing::Foreign;
+    scene.ownership = SlotOwnership::Foreign;
     let plan = scene.plan();
     assert!(plan.given_back.is_empty() && plan.granted.is_empty(), "P1");
-    scene.standing = Standing::Stalled;
+    scene.ownership = SlotOwnership::Stalled;
     let plan = scene.plan();
     assert_eq!((plan.claimed, plan.given_back), (entries(&[1]), vec![]), "P1: it may have been started since");
 }
@@ -276,7 +280,7 @@ fn without_a_limit_a_queued_run_that_runs_leaves_the_queue() {
 #[test]
 fn a_held_repository_admits_nobody_and_still_releases() {
     let mut scene = Scene::new(1).slot(1, Finished).queued(2, Pending);
-    scene.limit = Limit::Held;
+    scene.limit = Limit::Unknown;
     let plan = scene.plan();
     assert_eq!(plan.released, runs(&[1]));
     assert!(plan.granted.is_empty());
@@ -298,7 +302,7 @@ fn a_partial_window_admits_only_those_known_to_be_next() {
     scene.snapshot.waiting_count = 7;
     let plan = scene.plan();
     assert_eq!(plan.granted, entries(&[1, 2]), "P3");
-    assert!(plan.starved);
+    assert!(plan.window_too_small);
 }
 
 #[test]
@@ -306,7 +310,7 @@ fn a_window_of_runs_that_are_over_asks_for_more() {
     let mut scene = Scene::new(1).queued(1, Finished);
     scene.snapshot.whole = false;
     let plan = scene.plan();
-    assert!(plan.starved && plan.dequeued == runs(&[1]));
+    assert!(plan.window_too_small && plan.dequeued == runs(&[1]));
 }
 
 #[test]
@@ -377,10 +381,10 @@ fn a_run_with_a_slot_is_not_moved() {
 
 #[test]
 fn a_slot_whose_run_is_being_started_counts() {
-    for standing in [Standing::Mine, Standing::Foreign, Standing::Stalled, Standing::Lapsed] {
+    for ownership in [SlotOwnership::Mine, SlotOwnership::Foreign, SlotOwnership::Stalled, SlotOwnership::Lapsed] {
         let mut scene = Scene::new(1).slot(1, Starting).queued(2, Pending);
-        scene.standing = standing;
+        scene.ownership = ownership;
         let plan = scene.plan();
-        assert_eq!((plan.held, plan.granted), (1, vec![]), "P1: {standing:?}");
+        assert_eq!((plan.held, plan.granted), (1, vec![]), "P1: {ownership:?}");
     }
 }

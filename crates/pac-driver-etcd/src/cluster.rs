@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use crate::connect::Session;
-use crate::error::{Failure, Stage, none_reached, reason};
+use crate::error::{CallStage, Failure, none_reached, reason};
 
 /// How long a member has to answer one request.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,7 +61,7 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Error>> + Send,
     {
-        self.call(Stage::Reading, call).await
+        self.call(CallStage::Reading, call).await
     }
 
     /// Writes: asked a second time only if the first certainly did nothing.
@@ -69,12 +69,16 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Error>> + Send,
     {
-        let written = self.call(Stage::Writing, call).await;
+        let written = self.call(CallStage::Writing, call).await;
         self.write_refused.store(matches!(written, Err(DriverError::Rejected(_))), Ordering::Relaxed);
         written
     }
 
-    async fn call<T, F>(&self, stage: Stage, call: impl Fn(Arc<Session>) -> F + Send + Sync) -> Result<T, DriverError>
+    async fn call<T, F>(
+        &self,
+        stage: CallStage,
+        call: impl Fn(Arc<Session>) -> F + Send + Sync,
+    ) -> Result<T, DriverError>
     where
         F: Future<Output = Result<T, Error>> + Send,
     {

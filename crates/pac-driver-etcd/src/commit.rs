@@ -5,7 +5,7 @@ use pac_concurrency::{Delta, DriverError, Holder, RepositoryKey, RunKey, Version
 use serde::{Deserialize, Serialize};
 
 use crate::keys;
-use crate::known::{Known, Memory, Moved, Place};
+use crate::placement_cache::{Memory, Moved, Place, PlacementCache};
 use crate::records::{self, OrderRecord, SlotRecord, VersionRecord};
 use crate::staged;
 use crate::store::{Changed, Store, unexpected, version_at, version_of};
@@ -82,7 +82,7 @@ async fn look_up(
     repository: &RepositoryKey,
     expected: Version,
     runs: &[&RunKey],
-    known: &mut Known,
+    known: &mut PlacementCache,
 ) -> Result<(), DriverError> {
     let places = runs.iter().flat_map(|run| [keys::slot(repository, run), keys::place(repository, run)]);
     let questions = [keys::version(repository)].into_iter().chain(places).map(|key| TxnOp::get(key, None));

@@ -13,7 +13,7 @@ use pac_config::{Endpoint, EtcdSettings, Key, Scheme};
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::error::{Failure, Member, Stage, needs_no_login};
+use crate::error::{CallStage, Failure, Member, needs_no_login};
 use crate::keys;
 
 /// How long a connection may be silent before we ask whether it lives, while something is under way on it. The server
@@ -40,7 +40,7 @@ impl Session {
         let opening = async {
             let client = connect(settings, endpoint, &member).await?;
             let session = Self { member: member.clone(), client };
-            session.look().await.map_err(|error| session.explain(Stage::Connecting, error).error)?;
+            session.look().await.map_err(|error| session.explain(CallStage::Connecting, error).error)?;
             Ok(session)
         };
         let looked_at = async {
@@ -52,7 +52,7 @@ impl Session {
         };
         match timeout(settings.dial_timeout, Box::pin(looked_at)).await {
             Ok(opened) => opened,
-            Err(_) => Err(member.silent(Stage::Connecting, settings.dial_timeout).error),
+            Err(_) => Err(member.silent(CallStage::Connecting, settings.dial_timeout).error),
         }
     }
 
@@ -62,7 +62,7 @@ impl Session {
         self.kv().get(keys::HOLDERS, Some(options)).await.map(drop)
     }
 
-    pub(crate) fn explain(&self, stage: Stage, error: Error) -> Failure {
+    pub(crate) fn explain(&self, stage: CallStage, error: Error) -> Failure {
         self.member.explain(stage, error)
     }
 
@@ -102,7 +102,7 @@ async fn connect(settings: &EtcdSettings, endpoint: &Endpoint, member: &Member) 
     let Some(credentials) = &settings.credentials else {
         return Client::connect(url, Some(options))
             .await
-            .map_err(|error| member.explain(Stage::Connecting, error).error);
+            .map_err(|error| member.explain(CallStage::Connecting, error).error);
     };
     let with_user = options.clone().with_user(&credentials.username, credentials.password.expose());
     match Client::connect(&url, Some(with_user)).await {
@@ -113,7 +113,7 @@ async fn connect(settings: &EtcdSettings, endpoint: &Endpoint, member: &Member) 
         }
         connected => connected,
     }
-    .map_err(|error| member.explain(Stage::Connecting, error).error)
+    .map_err(|error| member.explain(CallStage::Connecting, error).error)
 }
 
 async fn options(settings: &EtcdSettings, endpoint: &Endpoint) -> Result<ConnectOptions, DriverError> {

@@ -8,16 +8,16 @@ use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, StatusResponse, Txn, TxnOp};
 use futures::stream::BoxStream;
 use pac_concurrency::{
-    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection,
-    LegacySource, Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, Version, Window,
+    Capabilities, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection, LegacySource,
+    Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, StoreEvent, Version, Window,
 };
 use pac_config::EtcdSettings;
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
 use crate::error::is_denied;
-use crate::known::{Known, Memory};
 use crate::load::{corrupt, load};
+use crate::placement_cache::{Memory, PlacementCache};
 use crate::store::Store;
 use crate::{commit, keys, leases, staged, watch};
 
@@ -109,7 +109,7 @@ impl Driver for EtcdDriver {
         for _ in 0..LOADS {
             let loaded = load(&self.store, repository, window).await?;
             let Some(applying) = loaded.applying else {
-                self.memory.keep(repository, loaded.snapshot.version, Known::of(&loaded.snapshot));
+                self.memory.keep(repository, loaded.snapshot.version, PlacementCache::of(&loaded.snapshot));
                 return Ok(loaded.snapshot);
             };
             if !self.completes {
@@ -179,7 +179,7 @@ impl Driver for EtcdDriver {
         commit::forget(&self.store, repository, expected).await
     }
 
-    fn changes(&self) -> BoxStream<'static, Change> {
+    fn changes(&self) -> BoxStream<'static, StoreEvent> {
         watch::changes(self.store.clone())
     }
 

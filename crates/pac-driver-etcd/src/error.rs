@@ -9,7 +9,7 @@ use tonic::{Code, ConnectError, Status};
 
 /// How far a call had come when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum CallStage {
     /// Nothing was sent but what opens a connection.
     Connecting,
     /// Nothing can have changed.
@@ -59,7 +59,7 @@ const NO_AUTHENTICATION: &str = "authentication is not enabled";
 
 impl Member {
     /// What `error` comes to.
-    pub(crate) fn explain(&self, stage: Stage, error: Error) -> Failure {
+    pub(crate) fn explain(&self, stage: CallStage, error: Error) -> Failure {
         let address = &self.address;
         match &error {
             Error::GRpcStatus(status) => {
@@ -82,10 +82,10 @@ impl Member {
     }
 
     /// No answer within `deadline`.
-    pub(crate) fn silent(&self, stage: Stage, deadline: Duration) -> Failure {
+    pub(crate) fn silent(&self, stage: CallStage, deadline: Duration) -> Failure {
         let address = &self.address;
         let (kind, what) = match stage {
-            Stage::Connecting => (
+            CallStage::Connecting => (
                 Kind::Nothing,
                 format!(
                     "no answer from {address} within etcd-dial-timeout ({deadline:?}): see etcd-endpoints, and whether most \
@@ -114,7 +114,7 @@ impl Member {
         (Kind::Nothing, true, what)
     }
 
-    fn answered(&self, stage: Stage, status: &Status) -> (Kind, bool, String) {
+    fn answered(&self, stage: CallStage, status: &Status) -> (Kind, bool, String) {
         let (address, said) = (&self.address, status.message());
         let user = self.username.as_deref().unwrap_or_default();
         match status.code() {
@@ -167,7 +167,7 @@ impl Member {
         }
     }
 
-    fn broken(&self, stage: Stage, cause: &str) -> (Kind, bool, String) {
+    fn broken(&self, stage: CallStage, cause: &str) -> (Kind, bool, String) {
         let address = &self.address;
         let has_tls = address.starts_with("https:");
         if is_about_tls(cause) {
@@ -176,11 +176,11 @@ impl Member {
         match stage {
             // With TLS 1.3 a server looks at our certificate only once we are connected, and its reason often comes after
             // the connection is gone.
-            Stage::Connecting if has_tls => {
+            CallStage::Connecting if has_tls => {
                 let what = format!("no TLS with {address}, which hung up on us: {}", tls_hint("fatal alert"));
                 (Kind::Refused, true, what)
             }
-            Stage::Connecting => {
+            CallStage::Connecting => {
                 let what = format!("{address} hung up on us: if it expects TLS, etcd-endpoints should say https://");
                 (Kind::Nothing, true, what)
             }
@@ -208,7 +208,7 @@ impl Member {
 }
 
 fn failure(
-    stage: Stage,
+    stage: CallStage,
     kind: Kind,
     ends_session: bool,
     what: String,
@@ -217,7 +217,7 @@ fn failure(
     let fault = Fault::because(what, cause);
     let error = match (kind, stage) {
         (Kind::Refused, _) => DriverError::Rejected(fault),
-        (Kind::Unsure, Stage::Writing) => DriverError::Indeterminate(fault),
+        (Kind::Unsure, CallStage::Writing) => DriverError::Indeterminate(fault),
         (Kind::Nothing | Kind::Unsure, _) => DriverError::Unavailable(fault),
     };
     Failure { error, ends_session }
@@ -335,7 +335,7 @@ mod tests {
     /// What an answer of the server comes to when reading and when writing, and whether the session goes on.
     fn comes_to(code: Code, words: &str) -> (&'static str, &'static str, bool) {
         let explain = |stage| member().explain(stage, Error::GRpcStatus(Status::new(code, words)));
-        let (read, written) = (explain(Stage::Reading), explain(Stage::Writing));
+        let (read, written) = (explain(CallStage::Reading), explain(CallStage::Writing));
         assert_eq!(read.ends_session, written.ends_session);
         (read.error.kind(), written.error.kind(), !written.ends_session)
     }
@@ -373,17 +373,17 @@ mod tests {
     #[test]
     fn silence_is_unavailable_before_anything_is_sent_and_indeterminate_after() {
         let silent = |stage| member().silent(stage, Duration::from_secs(5)).error;
-        assert!(silent(Stage::Connecting).to_string().contains("etcd-dial-timeout (5s)"));
-        let kinds = [Stage::Connecting, Stage::Reading, Stage::Writing].map(|stage| silent(stage).kind());
+        assert!(silent(CallStage::Connecting).to_string().contains("etcd-dial-timeout (5s)"));
+        let kinds = [CallStage::Connecting, CallStage::Reading, CallStage::Writing].map(|stage| silent(stage).kind());
         assert_eq!(kinds, ["unavailable", "unavailable", "indeterminate"]);
     }
 
     #[test]
     fn what_was_compacted_away_can_be_read_anew() {
         let status = Status::out_of_range("etcdserver: mvcc: required revision has been compacted");
-        let failure = member().explain(Stage::Reading, Error::GRpcStatus(status));
+        let failure = member().explain(CallStage::Reading, Error::GRpcStatus(status));
         assert!(is_compacted(&failure.error) && !failure.ends_session);
-        assert!(!is_compacted(&member().silent(Stage::Reading, Duration::from_secs(5)).error));
+        assert!(!is_compacted(&member().silent(CallStage::Reading, Duration::from_secs(5)).error));
     }
 
     #[test]

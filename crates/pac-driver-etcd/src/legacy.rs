@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use etcd_client::{GetOptions, GetResponse, KeyValue};
-use pac_concurrency::{CorruptRecord, DriverError, Legacy, LegacyRepository, LegacySource, RepositoryKey, TakenOver};
+use pac_concurrency::{
+    CorruptRecord, DriverError, Legacy, LegacyImport, LegacyRepository, LegacySource, RepositoryKey,
+};
 use serde::Serialize;
 use tracing::warn;
 
@@ -55,7 +57,7 @@ impl LegacySource for EtcdDriver {
         legacy(&self.store).await
     }
 
-    async fn note_imported(&self, imported: &TakenOver) -> Result<(), DriverError> {
+    async fn note_imported(&self, imported: &LegacyImport) -> Result<(), DriverError> {
         let note = Note { slots: imported.slots, waiting: imported.waiting, ghosts: imported.ghosts };
         let value = records::write(&note);
         let noted = self.store.cluster.write(|session| {

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use etcd_client::{Event, EventType, WatchOptions, WatchResponse, WatchStream};
 use futures::stream::{BoxStream, StreamExt};
-use pac_concurrency::Change;
+use pac_concurrency::StoreEvent;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use crate::cluster::REQUEST_TIMEOUT;
-use crate::error::Stage;
+use crate::error::CallStage;
 use crate::keys;
 use crate::records::{self, VersionRecord};
 use crate::store::Store;
@@ -22,7 +22,7 @@ use crate::store::Store;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What others commit and forget from now on.
-pub(crate) fn changes(store: Store) -> BoxStream<'static, Change> {
+pub(crate) fn changes(store: Store) -> BoxStream<'static, StoreEvent> {
     let watch = Watch { store, stream: None, next: None, news: VecDeque::new() };
     futures::stream::unfold(watch, |mut watch| async move { Some((watch.next().await, watch)) }).boxed()
 }
@@ -32,7 +32,7 @@ struct Watch {
     stream: Option<WatchStream>,
     /// Where to go on; nowhere yet, or no longer.
     next: Option<Mark>,
-    news: VecDeque<Change>,
+    news: VecDeque<StoreEvent>,
 }
 
 /// A point in the history of one etcd.
@@ -45,7 +45,7 @@ struct Mark {
 // === impl Watch ===
 
 impl Watch {
-    async fn next(&mut self) -> Change {
+    async fn next(&mut self) -> StoreEvent {
         loop {
             if let Some(change) = self.news.pop_front() {
                 return change;
@@ -87,8 +87,8 @@ impl Watch {
             }
             Ok(Ok((_, Some(refused)))) => return self.cancelled(&refused).await,
             Ok(Ok((_, None))) => return sleep(RETRY).await,
-            Ok(Err(error)) => session.explain(Stage::Reading, error),
-            Err(_) => session.member.silent(Stage::Reading, REQUEST_TIMEOUT),
+            Ok(Err(error)) => session.explain(CallStage::Reading, error),
+            Err(_) => session.member.silent(CallStage::Reading, REQUEST_TIMEOUT),
         };
         self.store.cluster.note(&session, &failure);
         sleep(RETRY).await;
@@ -107,7 +107,7 @@ impl Watch {
             }
             None => {
                 self.next = Some(now);
-                self.news.push_back(Change::Resync);
+                self.news.push_back(StoreEvent::Resync);
                 true
             }
         }
@@ -137,7 +137,7 @@ impl Watch {
                 continue;
             }
             // A key that is no repository's is reported by whoever lists them.
-            self.news.extend(keys::parse_version(pair.key()).ok().map(Change::Repository));
+            self.news.extend(keys::parse_version(pair.key()).ok().map(StoreEvent::Repository));
         }
     }
 

@@ -4,7 +4,7 @@
 
 mod support;
 
-use pac_concurrency::{Delta, Driver, Holder, TakenOver, Version};
+use pac_concurrency::{Delta, Driver, Holder, LegacyImport, Version};
 use pac_devservers::etcd::Etcd;
 use pac_driver_etcd::EtcdDriver;
 
@@ -55,7 +55,7 @@ async fn slots_and_queues_are_read_in_their_own_order() {
     assert_eq!(legacy.corrupt.len(), 1);
     assert!(legacy.corrupt[0].place.contains("/pac/concurrency/NS/repo"), "{:?}", legacy.corrupt);
     let before = left(&etcd);
-    let taken = TakenOver { repositories: 2, slots: 1, waiting: 3, ghosts: 1, corrupt: 1 };
+    let taken = LegacyImport { repositories: 2, slots: 1, waiting: 3, ghosts: 1, corrupt: 1 };
     driver.legacy_source().unwrap().note_imported(&taken).await.unwrap();
     assert_eq!(driver.legacy_source().unwrap().read().await.unwrap(), None);
     assert_eq!(left(&etcd), before);

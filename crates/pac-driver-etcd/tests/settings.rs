@@ -9,7 +9,9 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use pac_concurrency::{Change, Delta, Driver, Entry, Holder, OrderKey, RepositoryKey, RunKey, Schema, Version, Window};
+use pac_concurrency::{
+    Delta, Driver, Entry, Holder, OrderKey, RepositoryKey, RunKey, Schema, StoreEvent, Version, Window,
+};
 use pac_config::{Credentials, EtcdSettings, Secret};
 use pac_driver_etcd::EtcdDriver;
 
@@ -36,7 +38,7 @@ async fn works(driver: &EtcdDriver) {
     driver.forget(&repository, version).await.unwrap();
     driver.end(&holder).await.unwrap();
     driver.check().await.unwrap();
-    assert_eq!(driver.changes().next().await, Some(Change::Resync));
+    assert_eq!(driver.changes().next().await, Some(StoreEvent::Resync));
 }
 
 fn free_port() -> u16 {
@@ -232,12 +234,12 @@ async fn a_watch_begins_and_goes_on_with_a_login_that_ran_out() {
     // As above, there is nothing to see when it does.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let mut changes = driver.changes();
-    assert_eq!(changes.next().await, Some(Change::Resync));
+    assert_eq!(changes.next().await, Some(StoreEvent::Resync));
     // Once more, with a watch that goes on.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     writer.commit(&repository(), Version::NONE, &Holder::new("watcher"), &delta(1)).await.unwrap();
     let heard = tokio::time::timeout(Duration::from_secs(30), changes.next()).await.unwrap();
-    assert_eq!(heard, Some(Change::Repository(repository())));
+    assert_eq!(heard, Some(StoreEvent::Repository(repository())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,8 +10,8 @@ use futures::stream::{BoxStream, StreamExt};
 use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 use pac_concurrency::{
-    Capabilities, Change, Connections, Delta, Driver, DriverError, HistoryStore, Holder, LegacySource, Renewal,
-    Repositories, RepositoryKey, ServerInfo, Snapshot, Version, Window,
+    Capabilities, Connections, Delta, Driver, DriverError, HistoryStore, Holder, LegacySource, Renewal, Repositories,
+    RepositoryKey, ServerInfo, Snapshot, StoreEvent, Version, Window,
 };
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
@@ -184,14 +184,14 @@ impl Driver for MemDriver {
         Ok(())
     }
 
-    fn changes(&self) -> BoxStream<'static, Change> {
+    fn changes(&self) -> BoxStream<'static, StoreEvent> {
         let own = self.origin;
         BroadcastStream::new(self.store.changes.subscribe())
             .filter_map(move |received| {
                 let change = match received {
                     Ok((origin, _)) if origin == own => None,
-                    Ok((_, repository)) => Some(Change::Repository(repository)),
-                    Err(_) => Some(Change::Resync),
+                    Ok((_, repository)) => Some(StoreEvent::Repository(repository)),
+                    Err(_) => Some(StoreEvent::Resync),
                 };
                 std::future::ready(change)
             })

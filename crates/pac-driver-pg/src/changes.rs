@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pac_concurrency::{Change, DriverError, RepositoryKey};
+use pac_concurrency::{DriverError, RepositoryKey, StoreEvent};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
@@ -77,7 +77,7 @@ type Versions = Option<BTreeMap<RepositoryKey, i64>>;
 
 impl Listener {
     /// Sends what others change to `changes`, until nobody reads it.
-    pub(crate) async fn run(self, changes: mpsc::Sender<Change>) {
+    pub(crate) async fn run(self, changes: mpsc::Sender<StoreEvent>) {
         let mut means = Means::default();
         let mut versions = None;
         let mut is_deaf = self.connector.is_none();
@@ -111,7 +111,7 @@ impl Listener {
         }
     }
 
-    async fn listen(&self, changes: &mpsc::Sender<Change>, means: &mut Means) -> Ended {
+    async fn listen(&self, changes: &mpsc::Sender<StoreEvent>, means: &mut Means) -> Ended {
         let (mut session, mut heard) = match self.connect().await {
             Ok(connected) => connected,
             Err(error) => return Ended::Broken(reason(&error)),
@@ -137,7 +137,7 @@ impl Listener {
                                 info!("changes by other watchers: heard of through LISTEN/NOTIFY");
                             }
                             // What was changed before this moment went unheard.
-                            if changes.send(Change::Resync).await.is_err() {
+                            if changes.send(StoreEvent::Resync).await.is_err() {
                                 return Ended::Unread;
                             }
                         }
@@ -166,7 +166,7 @@ impl Listener {
     /// A session that listens, and what it hears.
     async fn connect(&self) -> Result<(Session, mpsc::UnboundedReceiver<String>), DriverError> {
         let Some(connector) = &self.connector else {
-            return Err(self.sessions.server().silent_within(crate::error::Stage::Connecting, Duration::ZERO));
+            return Err(self.sessions.server().silent_within(crate::error::CallStage::Connecting, Duration::ZERO));
         };
         let (sender, heard) = mpsc::unbounded_channel();
         let mut session = connector.listening_session(sender).await?;
@@ -179,7 +179,7 @@ impl Listener {
     /// it is time to try that again.
     async fn compare(
         &self,
-        changes: &mpsc::Sender<Change>,
+        changes: &mpsc::Sender<StoreEvent>,
         known: &mut Versions,
         why_not: Option<String>,
         means: &mut Means,
@@ -193,8 +193,8 @@ impl Listener {
             if std::mem::replace(means, Means::Comparing) != Means::Comparing {
                 tell_of_comparing(why_not.as_deref());
             }
-            let changed: Vec<Change> = match known {
-                None => vec![Change::Resync],
+            let changed: Vec<StoreEvent> = match known {
+                None => vec![StoreEvent::Resync],
                 Some(before) => differences(before, &versions),
             };
             *known = Some(versions);
@@ -274,9 +274,9 @@ impl Way {
     }
 }
 
-async fn send(changes: &mpsc::Sender<Change>, subject: &str) -> Result<(), mpsc::error::SendError<Change>> {
+async fn send(changes: &mpsc::Sender<StoreEvent>, subject: &str) -> Result<(), mpsc::error::SendError<StoreEvent>> {
     match subject.parse() {
-        Ok(repository) => changes.send(Change::Repository(repository)).await,
+        Ok(repository) => changes.send(StoreEvent::Repository(repository)).await,
         // Anybody with access to the database can send anything.
         Err(error) => {
             debug!(%error, "a message that names no repository");
@@ -285,8 +285,8 @@ async fn send(changes: &mpsc::Sender<Change>, subject: &str) -> Result<(), mpsc:
     }
 }
 
-fn differences(before: &BTreeMap<RepositoryKey, i64>, now: &BTreeMap<RepositoryKey, i64>) -> Vec<Change> {
+fn differences(before: &BTreeMap<RepositoryKey, i64>, now: &BTreeMap<RepositoryKey, i64>) -> Vec<StoreEvent> {
     let changed = now.iter().filter(|(repository, version)| before.get(*repository) != Some(version));
     let gone = before.iter().filter(|(repository, _)| !now.contains_key(*repository));
-    changed.chain(gone).map(|(repository, _)| Change::Repository(repository.clone())).collect()
+    changed.chain(gone).map(|(repository, _)| StoreEvent::Repository(repository.clone())).collect()
 }

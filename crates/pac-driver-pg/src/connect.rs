@@ -22,7 +22,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_rustls::TlsConnector;
 
-use crate::error::{Server, Stage, none_takes_writes};
+use crate::error::{CallStage, Server, none_takes_writes};
 use crate::pool::Open;
 use crate::session::Session;
 use crate::tls::{self, Upgrade};
@@ -77,7 +77,7 @@ impl Connector {
     async fn within(&self, heard: Option<mpsc::UnboundedSender<String>>) -> Result<Session, DriverError> {
         match timeout(self.patience(), self.first_that_writes(heard)).await {
             Ok(opened) => opened,
-            Err(_) => Err(self.server().silent_within(Stage::Connecting, self.patience())),
+            Err(_) => Err(self.server().silent_within(CallStage::Connecting, self.patience())),
         }
     }
 
@@ -157,7 +157,7 @@ impl Open for Arc<Connector> {
     }
 
     fn too_late(&self, within: Duration) -> DriverError {
-        self.server().silent_within(Stage::Connecting, within)
+        self.server().silent_within(CallStage::Connecting, within)
     }
 }
 
@@ -201,12 +201,12 @@ pub(crate) async fn within<T>(
     server: &Server,
     asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, DriverError> {
-    within_at(Stage::Connecting, deadline, server, asked).await
+    within_at(CallStage::Connecting, deadline, server, asked).await
 }
 
 /// The same at another stage.
 pub(crate) async fn within_at<T>(
-    stage: Stage,
+    stage: CallStage,
     deadline: Duration,
     server: &Server,
     asked: impl Future<Output = Result<T, tokio_postgres::Error>>,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection,
-    LegacySource, Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, Version, Window,
+    Capabilities, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection, LegacySource,
+    Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, StoreEvent, Version, Window,
 };
 use pac_config::PostgreSqlSettings;
 use tokio::sync::mpsc;
@@ -19,7 +19,7 @@ use crate::announce::Announcer;
 use crate::changes::{KEPT, Listener};
 use crate::connect::Connector;
 use crate::delta::Columns;
-use crate::error::Stage;
+use crate::error::CallStage;
 use crate::session::Session;
 use crate::sessions::Sessions;
 use crate::statement::Statement;
@@ -94,7 +94,7 @@ impl PgDriver {
     }
 
     pub(crate) fn explain(&self, error: Error) -> DriverError {
-        self.sessions.server().explain(Stage::Reading, error)
+        self.sessions.server().explain(CallStage::Reading, error)
     }
 
     /// The one boolean that a function of ours returns.
@@ -207,7 +207,7 @@ impl Driver for PgDriver {
         Ok(())
     }
 
-    fn changes(&self) -> BoxStream<'static, Change> {
+    fn changes(&self) -> BoxStream<'static, StoreEvent> {
         let (sender, receiver) = mpsc::channel(KEPT);
         let listener = Listener {
             sessions: self.sessions.clone(),

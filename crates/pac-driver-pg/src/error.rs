@@ -13,7 +13,7 @@ const NO_TLS: &str = "error performing TLS handshake";
 
 /// How far a call had come when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum CallStage {
     /// Nothing was sent but what opens a connection.
     Connecting,
     /// The schema is changed: all of it or nothing, and done again if nobody knows.
@@ -41,7 +41,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// What `error` comes to.
-    pub(crate) fn explain(&self, stage: Stage, error: Error) -> DriverError {
+    pub(crate) fn explain(&self, stage: CallStage, error: Error) -> DriverError {
         if let Some(answer) = error.as_db_error() {
             return self.explain_answer(stage, answer);
         }
@@ -59,7 +59,7 @@ impl Server {
     /// Why the connection, to a server that is there, was not opened. `peculiarity` is what it is about its certificate.
     pub(crate) fn not_opened(&self, error: Error, peculiarity: impl FnOnce() -> Option<String>) -> DriverError {
         if error.as_db_error().is_some() {
-            return self.explain(Stage::Connecting, error);
+            return self.explain(CallStage::Connecting, error);
         }
         match cause::<rustls::Error>(&error) {
             Some(rustls::Error::AlertReceived(alert)) => {
@@ -72,7 +72,7 @@ impl Server {
             }
             Some(_) => self.no_tls(peculiarity(), error),
             None if error.to_string().starts_with(NO_TLS) => self.no_tls(None, error),
-            None => self.explain(Stage::Connecting, error),
+            None => self.explain(CallStage::Connecting, error),
         }
     }
 
@@ -96,48 +96,55 @@ impl Server {
 
     /// Its host's name leads nowhere.
     pub(crate) fn unknown_host(&self, cause: io::Error) -> DriverError {
-        self.broken(Stage::Connecting, ErrorKind::Other, cause)
+        self.broken(CallStage::Connecting, ErrorKind::Other, cause)
     }
 
     /// Nobody is there, or nobody answers.
     pub(crate) fn unreachable(&self, cause: io::Error) -> DriverError {
-        self.broken(Stage::Connecting, cause.kind(), cause)
+        self.broken(CallStage::Connecting, cause.kind(), cause)
     }
 
     /// No answer within the deadline.
-    pub(crate) fn silent_within(&self, stage: Stage, deadline: Duration) -> DriverError {
+    pub(crate) fn silent_within(&self, stage: CallStage, deadline: Duration) -> DriverError {
         self.broken(stage, ErrorKind::TimedOut, format!("no answer within {deadline:?}"))
     }
 
-    fn broken(&self, stage: Stage, kind: ErrorKind, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> DriverError {
+    fn broken(
+        &self,
+        stage: CallStage,
+        kind: ErrorKind,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> DriverError {
         let address = &self.address;
         let what = match (stage, kind) {
             (_, ErrorKind::ConnectionRefused) => {
                 format!("connection refused by {address}: see postgresql-host and postgresql-port")
             }
-            (Stage::Connecting, ErrorKind::TimedOut) => format!(
+            (CallStage::Connecting, ErrorKind::TimedOut) => format!(
                 "no connection to {address} within postgresql-connection-timeout: see postgresql-host and postgresql-port"
             ),
-            (Stage::Connecting, _) => format!("no connection to {address}: see postgresql-host and postgresql-port"),
+            (CallStage::Connecting, _) => {
+                format!("no connection to {address}: see postgresql-host and postgresql-port")
+            }
             (_, ErrorKind::TimedOut) => format!("{address} did not answer in time"),
             _ => format!("the connection to {address} broke"),
         };
         let fault = Fault::because(what, cause);
         match stage {
-            Stage::Connecting | Stage::Upgrading | Stage::Reading => DriverError::Unavailable(fault),
-            Stage::Writing => DriverError::Indeterminate(fault),
+            CallStage::Connecting | CallStage::Upgrading | CallStage::Reading => DriverError::Unavailable(fault),
+            CallStage::Writing => DriverError::Indeterminate(fault),
         }
     }
 
     /// The server's own answer, by its SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-    fn explain_answer(&self, stage: Stage, answer: &DbError) -> DriverError {
+    fn explain_answer(&self, stage: CallStage, answer: &DbError) -> DriverError {
         let Self { address, database, username, .. } = self;
         let code = answer.code().code();
         let said = format!("{}: {} (SQLSTATE {code})", answer.severity(), answer.message());
         let unavailable = |what: String| DriverError::Unavailable(Fault::because(what, said.clone()));
         let rejected = |what: String| DriverError::Rejected(Fault::because(what, said.clone()));
         match code {
-            "40001" | "40P01" if stage == Stage::Writing => DriverError::Conflict,
+            "40001" | "40P01" if stage == CallStage::Writing => DriverError::Conflict,
             "28P01" | "28000" => rejected(format!(
                 "authentication failed for user {username:?} at {address}: see postgresql-username, the key \
                  postgresql-password of the Secret, postgresql-ssl-mode, postgresql-ssl-cert-file if the server asks for a \
@@ -145,7 +152,7 @@ impl Server {
             )),
             "3D000" => rejected(format!("there is no database {database:?} at {address}: see postgresql-database")),
             // PostgreSQL names some right or other, and no grant makes this user the owner.
-            "42501" if stage == Stage::Upgrading => {
+            "42501" if stage == CallStage::Upgrading => {
                 rejected("permission denied: a schema is its owner's to change".to_owned())
             }
             "42501" => rejected(format!("permission denied: {}", self.missing_grant(answer.message()))),
@@ -163,7 +170,7 @@ impl Server {
                  {username:?}"
             )),
             // The server may have committed before it went down.
-            "57P01" | "57P02" | "57P05" if stage == Stage::Writing => {
+            "57P01" | "57P02" | "57P05" if stage == CallStage::Writing => {
                 DriverError::Indeterminate(Fault::because(format!("{address} is shutting down"), said))
             }
             "57P01" | "57P02" | "57P03" | "57P05" => unavailable(format!("{address} is starting up or shutting down")),
@@ -172,7 +179,7 @@ impl Server {
             }
             other => match other.get(..2) {
                 // A pooler's own failures come as 08P01.
-                Some("08") if stage == Stage::Writing => {
+                Some("08") if stage == CallStage::Writing => {
                     DriverError::Indeterminate(Fault::because(format!("the connection to {address} failed"), said))
                 }
                 Some("08" | "40" | "53" | "55" | "57" | "58" | "XX") => {
@@ -330,7 +337,7 @@ mod tests {
 
     #[test]
     fn silence_is_unavailable_before_anything_is_sent_and_indeterminate_after() {
-        let kinds = [Stage::Connecting, Stage::Upgrading, Stage::Reading, Stage::Writing]
+        let kinds = [CallStage::Connecting, CallStage::Upgrading, CallStage::Reading, CallStage::Writing]
             .map(|stage| server().silent_within(stage, Duration::from_secs(1)).kind());
         assert_eq!(kinds, ["unavailable", "unavailable", "unavailable", "indeterminate"]);
     }

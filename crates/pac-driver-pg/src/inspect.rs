@@ -6,7 +6,7 @@ use pac_concurrency::{DriverError, Fault, Inspection, Schema, ServerInfo};
 use tokio_postgres::Row;
 
 use crate::connect::within;
-use crate::error::{Server, Stage, quoted};
+use crate::error::{CallStage, Server, quoted};
 use crate::migrate;
 use crate::session::Session;
 
@@ -68,7 +68,7 @@ pub(crate) fn may_write(rows: &[Row], server: &Server) -> Result<(), DriverError
         Ok(format!("{privilege} on {object}"))
     });
     let lacking: Vec<String> =
-        lacking.collect::<Result<_, _>>().map_err(|error| server.explain(Stage::Reading, error))?;
+        lacking.collect::<Result<_, _>>().map_err(|error| server.explain(CallStage::Reading, error))?;
     match lacking_in_words(&lacking, server) {
         None => Ok(()),
         Some(missing) => Err(DriverError::Rejected(Fault::new(missing))),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use pac_concurrency::{CorruptRecord, DriverError, Legacy, LegacyRepository, LegacySource, RepositoryKey, TakenOver};
+use pac_concurrency::{
+    CorruptRecord, DriverError, Legacy, LegacyImport, LegacyRepository, LegacySource, RepositoryKey,
+};
 use tokio_postgres::{Error, Row};
 
 use crate::driver::PgDriver;
@@ -50,7 +52,7 @@ impl LegacySource for PgDriver {
         legacy(&rows).map(Some).map_err(|error| self.explain(error))
     }
 
-    async fn note_imported(&self, imported: &TakenOver) -> Result<(), DriverError> {
+    async fn note_imported(&self, imported: &LegacyImport) -> Result<(), DriverError> {
         let note = || {
             let counts = [imported.slots, imported.waiting, imported.ghosts];
             let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));

@@ -10,7 +10,7 @@ use tokio_postgres::Error;
 use tracing::info;
 
 use crate::connect::{within, within_at};
-use crate::error::{Server, Stage};
+use crate::error::{CallStage, Server};
 use crate::session::Session;
 
 /// Each brings the schema from one version to the next; the first makes version 1. Never changed once released.
@@ -91,7 +91,7 @@ async fn upgrade(
     let found = within(patience, server, version(connection)).await?;
     check(found, newest, server)?;
     for (version, migration) in (1..).zip(migrations).filter(|(version, _)| *version > found) {
-        let migrated = within_at(Stage::Upgrading, MIGRATED_WITHIN, server, connection.execute(migration)).await;
+        let migrated = within_at(CallStage::Upgrading, MIGRATED_WITHIN, server, connection.execute(migration)).await;
         migrated.map_err(|error| upgrade_refused(error, found, newest, server))?;
         let applied = format!("INSERT INTO pac_concurrency.migrations (version) VALUES ({version})");
         within(patience, server, connection.execute(&applied)).await?;

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use tokio_postgres::{AsyncMessage, Client, Connection, Error, Row, SimpleQueryMessage};
 use tracing::debug;
 
-use crate::error::{Server, Stage};
+use crate::error::{CallStage, Server};
 use crate::statement::Statement;
 
 /// What a session has to know of its server: whether it takes writes, who we are there, and which characters it has.
@@ -50,7 +50,7 @@ impl Session {
 
     /// Finds out whether the server takes writes, which is an error if not, and whose rights we have there.
     pub(crate) async fn find_out_who_it_is(&mut self) -> Result<(), DriverError> {
-        let rows = self.texts(WHO).await.map_err(|error| self.server.explain(Stage::Connecting, error))?;
+        let rows = self.texts(WHO).await.map_err(|error| self.server.explain(CallStage::Connecting, error))?;
         let Some([only_reads, Some(user), is_unicode]) = rows.first().map(Vec::as_slice) else { return Ok(()) };
         let is_unicode = is_unicode.as_deref() == Some("t");
         self.server = Arc::new(Server { acts_as: user.clone(), is_unicode, ..(*self.server).clone() });

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 
 use crate::connect::Connector;
-use crate::error::{Server, Stage, spoils_connection};
+use crate::error::{CallStage, Server, spoils_connection};
 use crate::pool::Pool;
 use crate::statement::Statement;
 
@@ -48,12 +48,12 @@ impl Sessions {
 
     /// The rows of a statement that changes nothing.
     pub(crate) async fn read(&self, statement: Statement<'_>) -> Result<Vec<Row>, DriverError> {
-        self.run(Stage::Reading, statement).await
+        self.run(CallStage::Reading, statement).await
     }
 
     /// The rows of a statement that is a transaction of its own. `Conflict`: another got in between.
     pub(crate) async fn write(&self, statement: Statement<'_>) -> Result<Vec<Row>, DriverError> {
-        self.run(Stage::Writing, statement).await
+        self.run(CallStage::Writing, statement).await
     }
 
     /// The same for a statement that depends on nothing: where the database insists on serializing it with another, it is
@@ -72,7 +72,7 @@ impl Sessions {
         Err(DriverError::Unavailable(Fault::new(what)))
     }
 
-    async fn run(&self, stage: Stage, statement: Statement<'_>) -> Result<Vec<Row>, DriverError> {
+    async fn run(&self, stage: CallStage, statement: Statement<'_>) -> Result<Vec<Row>, DriverError> {
         let mut lent = self.pool.connection().await?;
         let server = Arc::clone(&lent.connection.server);
         let pooled = self.pooled.load(Ordering::Relaxed);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join_all;
-use pac_concurrency::{Change, Delta, Driver, DriverError, Holder, RepositoryKey, Version, Window};
+use pac_concurrency::{Delta, Driver, DriverError, Holder, RepositoryKey, StoreEvent, Version, Window};
 use pac_config::PostgreSqlSettings;
 use pac_devservers::postgres::{PASSWORD, Postgres};
 use pac_driver_pg::PgDriver;
@@ -197,16 +197,16 @@ async fn changes_are_looked_for_while_no_connection_to_listen_on_can_be_had() {
     let settings = PostgreSqlSettings { max_connections: 2, ..server.settings() };
     let driver = PgDriver::connect(&settings).await.unwrap();
     let mut changes = driver.changes();
-    assert_eq!(changes.next().await, Some(Change::Resync), "it listens");
+    assert_eq!(changes.next().await, Some(StoreEvent::Resync), "it listens");
     let other = PgDriver::connect(&settings).await.unwrap();
     let version = other.commit(&repository(), Version::NONE, &Holder::new("other"), &Delta::default()).await.unwrap();
-    while changes.next().await != Some(Change::Repository(repository())) {}
+    while changes.next().await != Some(StoreEvent::Repository(repository())) {}
     // As many as there are but the one that listens, so that it can't come back.
     let open = server.ask(&format!("SELECT count(*) - 1 {BACKENDS}"));
     server.postgres.administer(&format!("ALTER USER pac_user CONNECTION LIMIT {open}")).unwrap();
     server.ask(&format!("SELECT pg_terminate_backend(pid) {BACKENDS} AND query ~ '^LISTEN'"));
-    assert_eq!(changes.next().await, Some(Change::Resync), "it compares");
+    assert_eq!(changes.next().await, Some(StoreEvent::Resync), "it compares");
     other.commit(&repository(), version, &Holder::new("other"), &Delta::default()).await.unwrap();
-    let seen = async { while changes.next().await != Some(Change::Repository(repository())) {} };
+    let seen = async { while changes.next().await != Some(StoreEvent::Repository(repository())) {} };
     timeout(Duration::from_secs(10), seen).await.expect("it is not looked for");
 }

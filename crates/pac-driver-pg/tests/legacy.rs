@@ -4,7 +4,7 @@
 
 mod support;
 
-use pac_concurrency::{Driver, TakenOver};
+use pac_concurrency::{Driver, LegacyImport};
 
 use crate::support::Server;
 
@@ -54,7 +54,7 @@ async fn slots_and_queues_are_read_in_their_own_order() {
     assert_eq!(repo.queued, ["ns/lapsed", "ns/early", "ns/late"]);
     assert_eq!(legacy.corrupt.len(), 1);
     assert!(legacy.corrupt[0].place.contains("row 7"), "{:?}", legacy.corrupt);
-    let taken = TakenOver { repositories: 2, slots: 1, waiting: 4, ghosts: 0, corrupt: 1 };
+    let taken = LegacyImport { repositories: 2, slots: 1, waiting: 4, ghosts: 0, corrupt: 1 };
     driver.legacy_source().unwrap().note_imported(&taken).await.unwrap();
     driver.legacy_source().unwrap().note_imported(&taken).await.unwrap();
     assert_eq!(driver.legacy_source().unwrap().read().await.unwrap(), None);

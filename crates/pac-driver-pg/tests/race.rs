@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use pac_concurrency::{
-    DriverError, Entry, Limit, Manager, ManagerOptions, Observation, OrderKey, Plan, RepositoryKey, RunKey, RunState,
-    Scope, Snapshot, Standings, plan,
+    DriverError, Entry, Limit, Manager, ManagerOptions, Observation, OrderKey, OwnershipView, Plan, RepositoryKey,
+    RunKey, RunState, Scope, Snapshot, plan,
 };
 
 use crate::support::Server;
@@ -39,7 +39,7 @@ fn entry(number: i64) -> Entry {
     Entry::new(RunKey::new("ns", &format!("run-{number:04}"), "u").unwrap(), OrderKey::alone(number))
 }
 
-fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> Plan {
+fn decide(cluster: &Cluster, snapshot: &Snapshot, ownership: &OwnershipView<'_>) -> Plan {
     let seen = cluster.lock().unwrap();
     let of = |wanted| {
         let entries = (1..=RUNS).map(entry);
@@ -55,7 +55,7 @@ fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> 
             departed: Vec::new(),
             settled: &|_| true,
             state: &|run| seen.get(run).copied().unwrap_or(RunState::Finished),
-            standing: &|slot| standings.of(slot),
+            ownership: &|slot| ownership.of(slot),
         },
     )
 }
@@ -65,8 +65,9 @@ async fn work(manager: Arc<Manager>, repository: RepositoryKey, cluster: Cluster
     while !cluster.lock().unwrap().is_empty() {
         manager.keep_term().await.unwrap();
         manager.invalidate(&repository);
-        let deciding = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| decide(&cluster, snapshot, standings);
-        let start = match manager.pass(&repository, Scope::Head, &deciding).await {
+        let deciding =
+            |snapshot: &Snapshot, _: Scope, ownership: &OwnershipView<'_>| decide(&cluster, snapshot, ownership);
+        let start = match manager.reconcile(&repository, Scope::Head, &deciding).await {
             Ok(passed) => passed.start,
             Err(DriverError::Conflict) => continue,
             Err(error) => panic!("{error}"),

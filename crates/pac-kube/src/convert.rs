@@ -30,7 +30,7 @@ pub enum Phase {
     /// Not pending and not done.
     Running,
     /// Running, and by an operator's word counted no more.
-    Released,
+    ForceReleased,
     /// Done, with this final state.
     Done(FinalState),
 }
@@ -200,7 +200,7 @@ fn phase(run: &PipelineRun) -> Phase {
         // has not begun, the run was stopped while it waited.
         Some("Cancelled") if queued && !has_begun(run) => Phase::Withdrawn,
         Some("CancelledRunFinally" | "StoppedRunFinally") if queued && !has_begun(run) => Phase::Stopping,
-        _ if is_released(run) => Phase::Released,
+        _ if is_released(run) => Phase::ForceReleased,
         _ => Phase::Running,
     }
 }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn released_is_what_runs_and_bears_its_own_uid() {
         let annotated = |uid: &str| json!({"metadata": {"annotations": {RELEASED: uid}}, "spec": {"status": null}});
-        assert_eq!(phase_of(annotated("1")), Phase::Released);
+        assert_eq!(phase_of(annotated("1")), Phase::ForceReleased);
         assert_eq!(phase_of(annotated("true")), Phase::Running, "a Git repository may write that onto its runs");
         let waiting = json!({"metadata": {"annotations": {RELEASED: "1"}}});
         assert_eq!(phase_of(waiting), Phase::Waiting);

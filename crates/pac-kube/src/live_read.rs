@@ -13,7 +13,7 @@ use crate::error::with_causes;
 
 /// Why it can't be told what became of a run.
 #[derive(Debug)]
-pub enum Untold {
+pub enum LiveReadError {
     /// The API server didn't say.
     NoAnswer(String),
     /// It did, and nobody can make sense of it (P10): no trouble of the API server's.
@@ -32,27 +32,27 @@ pub enum Confirmed {
 }
 
 /// What became of `run` of `repository`, or why that can't be told.
-pub async fn confirm(client: &Client, repository: &RepositoryKey, run: &RunKey) -> Result<Confirmed, Untold> {
+pub async fn confirm(client: &Client, repository: &RepositoryKey, run: &RunKey) -> Result<Confirmed, LiveReadError> {
     let runs: Api<Readable<PipelineRun>> = Api::namespaced(client.clone(), run.namespace());
     let read = tokio::time::timeout(REQUEST_DEADLINE, runs.get_opt(run.name())).await;
     let found = read
-        .map_err(|_| Untold::NoAnswer(format!("no answer within {} s", REQUEST_DEADLINE.as_secs())))?
-        .map_err(|error| Untold::NoAnswer(with_causes(&error)))?;
+        .map_err(|_| LiveReadError::NoAnswer(format!("no answer within {} s", REQUEST_DEADLINE.as_secs())))?
+        .map_err(|error| LiveReadError::NoAnswer(with_causes(&error)))?;
     let gone = Ok(Confirmed::Gone(run.clone()));
     let Some(found) = found.filter(|found| found.meta().uid.as_deref() == Some(run.uid())) else { return gone };
-    let found = found.0.map_err(|unreadable| Untold::Unreadable(unreadable.to_string()))?;
+    let found = found.0.map_err(|unreadable| LiveReadError::Unreadable(unreadable.to_string()))?;
     // Without a name of its own it is of the repository that has a slot or a place for it.
     match convert::run_view(&found, Some(repository)) {
         Ok(view) if view.repository == *repository => Ok(Confirmed::Is(view)),
         // Nothing of it is this one's.
         Ok(_) => Ok(Confirmed::Elsewhere(run.clone())),
-        Err(error) => Err(Untold::Unreadable(error.to_string())),
+        Err(error) => Err(LiveReadError::Unreadable(error.to_string())),
     }
 }
 
-// === impl Untold ===
+// === impl LiveReadError ===
 
-impl fmt::Display for Untold {
+impl fmt::Display for LiveReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::NoAnswer(why) | Self::Unreadable(why)) = self;
         f.write_str(why)

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::at_work::AtWork;
+use crate::active_store::ActiveStore;
 use crate::options::Mode;
 
 /// How often to ask: an API server without a cache for it reads all PipelineRuns to find those that are queued.
@@ -88,7 +88,7 @@ struct Metadata {
 }
 
 /// Says in log and metric how many runs wait, for ever, while this watcher leads.
-pub async fn follow(client: &Client, mode: Mode, mut leading: watch::Receiver<bool>, at_work: &AtWork) {
+pub async fn follow(client: &Client, mode: Mode, mut leading: watch::Receiver<bool>, active_store: &ActiveStore) {
     let (mut warned, mut complaint) = (0, None);
     loop {
         if leading.wait_for(|leading| *leading).await.is_err() {
@@ -98,12 +98,12 @@ pub async fn follow(client: &Client, mode: Mode, mut leading: watch::Receiver<bo
         match timeout(REQUEST_DEADLINE, ask(client, mode)).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
         {
             Ok(backlog) => {
-                at_work.note_backlog(Some(backlog.count));
+                active_store.note_backlog(Some(backlog.count));
                 warned = tell(&backlog, warned);
                 complaint = None;
             }
             Err(why) => {
-                at_work.note_backlog(None);
+                active_store.note_backlog(None);
                 if complaint.as_ref() != Some(&why) {
                     warn!("can't tell whether PipelineRuns wait while the concurrency system is switched off: {why}");
                 }
@@ -112,7 +112,7 @@ pub async fn follow(client: &Client, mode: Mode, mut leading: watch::Receiver<bo
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = leading.wait_for(|leading| !leading) => at_work.note_backlog(None),
+            _ = leading.wait_for(|leading| !leading) => active_store.note_backlog(None),
         }
     }
 }

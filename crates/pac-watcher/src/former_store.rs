@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pac_concurrency::{
-    Delta, Driver, DriverError, Holder, LegacyRun, Relocated, RepositoryKey, RunKey, TakenOver, Window, bring,
+    Delta, Driver, DriverError, Holder, LegacyImport, LegacyRun, Relocated, RepositoryKey, RunKey, Window, bring,
 };
 use pac_config::{DriverKind, DriverSettings, keys};
 use pac_kube::backoff;
@@ -36,7 +36,7 @@ struct Found {
     /// What to commit, by repository.
     deltas: Vec<(RepositoryKey, Delta)>,
     /// What the earlier implementation left, if that is yet to be noted there.
-    legacy: Option<TakenOver>,
+    legacy: Option<LegacyImport>,
     /// Watchers that are at work there now.
     at_work: Vec<Holder>,
 }
@@ -88,9 +88,9 @@ async fn look(
         None => None,
     };
     if let Some(legacy) = legacy {
-        let mut taken = TakenOver { corrupt: legacy.corrupt.len(), ..TakenOver::default() };
+        let mut taken = LegacyImport { corrupt: legacy.corrupt.len(), ..LegacyImport::default() };
         for left in &legacy.repositories {
-            let (delta, of_it) = left.take_over(&|run| index.find(&left.repository, run));
+            let (delta, of_it) = left.import(&|run| index.find(&left.repository, run));
             taken = taken.and(of_it);
             found.deltas.push((left.repository.clone(), delta));
         }

@@ -20,7 +20,8 @@
 //! [`supervise`] goes from settings ([`reload`]) to an engine and from one store to the next; [`health`] is what `/ready`
 //! and the log say; [`http`] has the ports. This crate knows no driver: [`supervise::Connect`] makes them.
 
-pub mod at_work;
+mod abort_on_panic;
+pub mod active_store;
 pub mod audit;
 pub mod backlog;
 mod config_maps;
@@ -31,15 +32,14 @@ pub mod former_store;
 pub mod health;
 pub mod http;
 pub mod index;
+pub mod list_once;
 pub mod metrics;
 pub mod options;
 pub mod queue;
 pub mod reload;
 mod run;
 pub mod supervise;
-pub mod survey;
 pub mod telemetry;
-mod vital;
 pub mod watch;
 pub mod work_queue;
 

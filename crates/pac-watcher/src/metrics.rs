@@ -12,7 +12,7 @@ use pac_metrics::{Exposition, Metric, catalogue, per_repository};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::at_work::AtWork;
+use crate::active_store::ActiveStore;
 use crate::health::{Health, NotInForce, Part};
 use crate::index::{Index, Tally};
 use crate::options::Mode;
@@ -31,7 +31,7 @@ pub struct Measured {
     /// What is wrong.
     pub health: Arc<Health>,
     /// What is at work.
-    pub at_work: Arc<AtWork>,
+    pub active_store: Arc<ActiveStore>,
     /// Whether PAC's own watcher is beside this one.
     pub mode: Mode,
     /// Whether this watcher leads.
@@ -85,7 +85,7 @@ impl Measured {
 
     /// What only the watcher that makes the passes knows.
     fn write_slots(&self, exposition: &mut Exposition, existing: &BTreeSet<Repository<'_>>) {
-        let Some((manager, audit)) = self.at_work.manager().zip(self.at_work.audit()) else { return };
+        let Some((manager, audit)) = self.active_store.manager().zip(self.active_store.audit()) else { return };
         let held = manager.held_slots();
         let known = held.iter().filter(|(key, count)| **count > 0 || existing.contains(&named(key)));
         let slots = known.map(|(key, count)| (named(key), Vec::new(), number(*count)));
@@ -106,9 +106,9 @@ impl Measured {
         // Nobody works on what a standby collects; it looks at everything anew if it comes to lead.
         let leading = *self.leading.borrow();
         let depth = |queue: &WorkQueue| if leading { number(queue.depth()) } else { 0.0 };
-        let depth = self.at_work.queue().map(|queue| (Vec::new(), depth(&queue)));
+        let depth = self.active_store.queue().map(|queue| (Vec::new(), depth(&queue)));
         exposition.whole(&catalogue::WORK_QUEUE, depth);
-        let manager = self.at_work.manager();
+        let manager = self.active_store.manager();
         let driver = manager.as_deref().map(Manager::driver_name);
         exposition.whole(&catalogue::STORE, driver.map(|driver| (vec![driver], 1.0)));
         let Some(connections) = manager.and_then(|manager| manager.connections()) else { return };
@@ -123,7 +123,7 @@ impl Measured {
         let yes = |yes: bool| f64::from(u8::from(yes));
         let enabled = self.settings.get().map(|settings| settings.borrow().enabled);
         exposition.whole(&catalogue::ENABLED, enabled.map(|enabled| (Vec::new(), yes(enabled))));
-        let backlog = self.at_work.backlog().map(|runs| (Vec::new(), number(runs)));
+        let backlog = self.active_store.backlog().map(|runs| (Vec::new(), number(runs)));
         exposition.whole(&catalogue::BACKLOG, backlog);
         exposition.whole(&catalogue::LEADER, [(Vec::new(), yes(*self.leading.borrow()))]);
         let parts = Part::ALL.map(|part| (vec![part.label()], yes(self.health.is_troubled(part))));
@@ -142,14 +142,14 @@ fn kind_of(limit: Limit) -> &'static str {
     match limit {
         Limit::AtMost(_) => "limited",
         Limit::Unlimited => "unlimited",
-        Limit::Held => "held",
+        Limit::Unknown => "held",
     }
 }
 
 fn limit_runs(limit: Limit) -> Option<f64> {
     match limit {
         Limit::AtMost(most) => Some(f64::from(most.get())),
-        Limit::Held => Some(0.0),
+        Limit::Unknown => Some(0.0),
         Limit::Unlimited => None,
     }
 }

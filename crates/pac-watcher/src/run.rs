@@ -12,22 +12,22 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::at_work::AtWork;
+use crate::abort_on_panic::abort_on_panic;
+use crate::active_store::ActiveStore;
 use crate::engine::EngineOptions;
 use crate::error::WatcherError;
 use crate::events::{News, Places, Publisher};
 use crate::former_store::FormerStore;
 use crate::health::{Health, Part};
-use crate::http::{Told, serve_admin, serve_metrics, serve_probes};
+use crate::http::{AdminState, serve_admin, serve_metrics, serve_probes};
 use crate::index::Index;
 use crate::metrics::Measured;
 use crate::options::WatcherOptions;
 use crate::queue::plot::Plot;
-use crate::queue::{Chronicle, Onlooker};
+use crate::queue::{HistoryRecorder, QueueQuery};
 use crate::reload::{SettingsSource, insist_on_election};
 use crate::supervise::{Connect, Supervisor};
 use crate::telemetry;
-use crate::vital::vital;
 
 /// Runs the watcher until `stop`, then finishes what is in flight, gives up leadership and returns.
 ///
@@ -49,12 +49,12 @@ pub async fn run(
     let serving = CancellationToken::new();
     let _serving = serving.clone().drop_guard();
     let (candidate, leading) = candidate(&client, &options, &health);
-    let (at_work, settings_in_force) = (Arc::new(AtWork::default()), Arc::new(OnceLock::new()));
+    let (active_store, settings_in_force) = (Arc::new(ActiveStore::default()), Arc::new(OnceLock::new()));
     let measured = Measured {
         counted: counted.clone(),
         index: Arc::clone(&index),
         health: Arc::clone(&health),
-        at_work: Arc::clone(&at_work),
+        active_store: Arc::clone(&active_store),
         mode: options.mode,
         leading: leading.clone(),
         settings: Arc::clone(&settings_in_force),
@@ -69,25 +69,25 @@ pub async fn run(
     let places = Places {
         every: Places::EVERY,
         news: news.clone(),
-        at_work: Arc::clone(&at_work),
+        active_store: Arc::clone(&active_store),
         index: Arc::clone(&index),
         leading: leading.clone(),
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(places.run()));
-    let chronicle = Arc::new(Chronicle::new(news));
+    let history = Arc::new(HistoryRecorder::new(news));
     let plot = Arc::new(Plot::default());
     tokio::spawn(serving.clone().run_until_cancelled_owned(Arc::clone(&plot).follow(Arc::clone(&index))));
-    let onlooker = Onlooker {
+    let onlooker = QueueQuery {
         client: client.clone(),
         index: Arc::clone(&index),
-        chronicle: Arc::clone(&chronicle),
+        history: Arc::clone(&history),
         plot,
         health: Arc::clone(&health),
-        at_work: Arc::clone(&at_work),
+        active_store: Arc::clone(&active_store),
         leading: leading.clone(),
         identity: options.identity.as_str().into(),
     };
-    let told = Told { health: Arc::clone(&health), index: Arc::clone(&index), onlooker };
+    let told = AdminState { health: Arc::clone(&health), index: Arc::clone(&index), onlooker };
     serve_probes(options.probe_addr, told.clone(), serving.clone()).await?;
     serve_admin(options.admin_addr, told, serving.clone()).await?;
 
@@ -102,14 +102,14 @@ pub async fn run(
     // Set once: this is where settings begin.
     let _ = settings_in_force.set(receiver.clone());
     let following = source.follow(options.mode, options.leader_elect, sources, sender, Arc::clone(&health));
-    let following = tokio::spawn(vital("the settings", following));
+    let following = tokio::spawn(abort_on_panic("the settings", following));
 
     let campaign_over = CancellationToken::new();
-    let campaign = tokio::spawn(vital("the election", campaign(candidate, campaign_over.clone())));
+    let campaign = tokio::spawn(abort_on_panic("the election", campaign(candidate, campaign_over.clone())));
     let engine = EngineOptions::new(options.mode, options.leader_elect);
     let identity = options.identity;
     let supervisor =
-        Supervisor { client, connect, index, at_work, health, chronicle, identity, engine, leading, former };
+        Supervisor { client, connect, index, active_store, health, history, identity, engine, leading, former };
     supervisor.run(receiver, stop).await;
     // Only now: leadership given up earlier would let another start what this one has in hand.
     campaign_over.cancel();

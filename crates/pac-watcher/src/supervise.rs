@@ -21,15 +21,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::at_work::AtWork;
+use crate::abort_on_panic::abort_on_panic;
+use crate::active_store::ActiveStore;
 use crate::backlog;
 use crate::engine::{Engine, EngineOptions};
 use crate::former_store::FormerStore;
 use crate::health::{Health, NotInForce, Part};
 use crate::index::Index;
 use crate::options::Mode;
-use crate::queue::Chronicle;
-use crate::vital::vital;
+use crate::queue::HistoryRecorder;
 use crate::watch::{BesidePac, Sink, watch_repositories, watch_runs};
 use crate::work_queue::WorkQueue;
 
@@ -62,11 +62,11 @@ pub struct Supervisor {
     /// What is known of the cluster, shared with the ports.
     pub index: Arc<Index>,
     /// What is at work, shared with the ports.
-    pub at_work: Arc<AtWork>,
+    pub active_store: Arc<ActiveStore>,
     /// What is wrong, shared with the ports.
     pub health: Arc<Health>,
     /// What happened, shared with the ports.
-    pub chronicle: Arc<Chronicle>,
+    pub history: Arc<HistoryRecorder>,
     /// This watcher's identity.
     pub identity: String,
     /// How the engine is tuned.
@@ -103,11 +103,11 @@ impl Supervisor {
             for part in [Part::Start, Part::Store, Part::ApiServer, Part::RunWatch, Part::RepositoryWatch] {
                 self.health.fine(part);
             }
-            self.at_work.switched_off();
+            self.active_store.switched_off();
             tokio::select! {
                 () = stop.cancelled() => {}
                 changed = settings.changed() => if changed.is_err() { return },
-                () = backlog::follow(&self.client, self.engine.mode, self.leading.clone(), &self.at_work) => {}
+                () = backlog::follow(&self.client, self.engine.mode, self.leading.clone(), &self.active_store) => {}
             }
         }
     }
@@ -126,15 +126,15 @@ impl Supervisor {
             health: Arc::clone(&self.health),
             beside_pac: (self.engine.mode == Mode::Companion).then(|| BesidePac { settings: settings.clone() }),
         };
-        self.at_work.begin(&sink.queue);
+        self.active_store.begin(&sink.queue);
         let watches = TaskTracker::new();
         let watching = CancellationToken::new();
         let (runs_synced, runs) = watch::channel(false);
         let (repositories_synced, repositories) = watch::channel(false);
         let run_watch = watch_runs(self.client.clone(), sink.clone(), runs_synced);
         let repository_watch = watch_repositories(self.client.clone(), sink.clone(), repositories_synced);
-        let run_watch = vital("the watch of PipelineRuns", run_watch);
-        let repository_watch = vital("the watch of Repositories", repository_watch);
+        let run_watch = abort_on_panic("the watch of PipelineRuns", run_watch);
+        let repository_watch = abort_on_panic("the watch of Repositories", repository_watch);
         watches.spawn(watching.clone().run_until_cancelled_owned(run_watch));
         watches.spawn(watching.clone().run_until_cancelled_owned(repository_watch));
         let (listed, complete) = watch::channel(false);
@@ -154,7 +154,7 @@ impl Supervisor {
         }
         watching.cancel();
         watches.wait().await;
-        self.at_work.end();
+        self.active_store.end();
         self.index.clear();
     }
 
@@ -170,9 +170,9 @@ impl Supervisor {
     ) -> Next {
         info!("Initialized concurrency system with driver: {}", driver.name());
         let manager = Arc::new(Manager::new(Arc::clone(&driver), ManagerOptions::new(&self.identity)));
-        let (client, chronicle) = (self.client.clone(), Arc::clone(&self.chronicle));
-        let engine = Engine::new(client, Arc::clone(&manager), sink.clone(), chronicle, self.engine.clone());
-        self.at_work.work_with(Some(&manager), Some(engine.audit_so_far()));
+        let (client, history) = (self.client.clone(), Arc::clone(&self.history));
+        let engine = Engine::new(client, Arc::clone(&manager), sink.clone(), history, self.engine.clone());
+        self.active_store.work_with(Some(&manager), Some(engine.audit_so_far()));
         let stop_engine = CancellationToken::new();
         let running = {
             let (engine, stop_engine, leading) = (Arc::clone(&engine), stop_engine.clone(), self.leading.clone());
@@ -183,14 +183,14 @@ impl Supervisor {
                 if stop_engine.run_until_cancelled(listed).await == Some(true)
                     && stop_engine.run_until_cancelled(import).await.is_some()
                 {
-                    vital("the engine", engine.run(leading, stop_engine)).await;
+                    abort_on_panic("the engine", engine.run(leading, stop_engine)).await;
                 }
             })
         };
         let next = self.until_changed(&current, settings, stop).await;
         stop_engine.cancel();
         finish(running, matches!(next, Next::Stop)).await;
-        self.at_work.work_with(None, None);
+        self.active_store.work_with(None, None);
         match next {
             Next::Go(new_driver, new) => self.move_over([driver, new_driver], current, new, settings, stop).await,
             other => other,

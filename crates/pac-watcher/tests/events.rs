@@ -17,7 +17,7 @@ use pac_driver_mem::MemDriver;
 use pac_kube::api::labels::{QUEUED, REPOSITORY, STATE};
 use pac_kube::convert::run_view;
 use pac_queue::history::{Happened, Record};
-use pac_watcher::at_work::AtWork;
+use pac_watcher::active_store::ActiveStore;
 use pac_watcher::events::{News, Places, Publisher};
 use pac_watcher::index::Index;
 use serde_json::json;
@@ -136,15 +136,15 @@ async fn a_run_that_waits_is_told_at_the_place_where_it_is_now() {
         stage.index.apply_run(view);
     }
     let manager = Arc::new(Manager::new(driver.clone(), ManagerOptions::new("watcher-0")));
-    let at_work = Arc::new(AtWork::default());
-    at_work.work_with(Some(&manager), None);
+    let active_store = Arc::new(ActiveStore::default());
+    active_store.work_with(Some(&manager), None);
     // A watcher that has just become the leader: what is there was told by another, or by nobody.
     stage.news.begin();
     let (_leads, leading) = watch::channel(true);
     let places = Places {
         every: Duration::from_millis(100),
         news: stage.news.clone(),
-        at_work,
+        active_store,
         index: Arc::clone(&stage.index),
         leading,
     };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
 use pac_concurrency::{
-    Entry, Limit, Manager, Observation, OrderKey, RepositoryKey, RunKey, RunState, Scope, Snapshot, Standings, plan,
+    Entry, Limit, Manager, Observation, OrderKey, OwnershipView, RepositoryKey, RunKey, RunState, Scope, Snapshot, plan,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -89,7 +89,7 @@ impl Queue {
 
     async fn pass(&mut self) -> Result<()> {
         let (fresh, runs, limit) = (std::mem::take(&mut self.fresh), &self.runs, self.limit);
-        let decide = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| {
+        let decide = |snapshot: &Snapshot, _: Scope, ownership: &OwnershipView<'_>| {
             let running = runs.iter().filter(|(_, run)| run.seen == RunState::Running);
             plan(
                 snapshot,
@@ -101,11 +101,11 @@ impl Queue {
                     departed: Vec::new(),
                     settled: &|_| true,
                     state: &|run| runs.get(run).map_or(RunState::Finished, |run| run.seen),
-                    standing: &|slot| standings.of(slot),
+                    ownership: &|slot| ownership.of(slot),
                 },
             )
         };
-        let passed = self.manager.pass(&self.key, Scope::Head, &decide).await?;
+        let passed = self.manager.reconcile(&self.key, Scope::Head, &decide).await?;
         if !passed.plan.commits_nothing() {
             self.commits.fetch_add(1, Ordering::Relaxed);
         }

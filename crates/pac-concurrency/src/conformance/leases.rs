@@ -57,8 +57,8 @@ pub(super) async fn a_claim_changes_the_holder_alone(suite: Suite) {
     suite.one().end(&dead).await.unwrap();
     suite.other().commit(&repository, version, &living, &hold([1])).await.unwrap();
     let slots = load(suite.one(), &repository).await.slots;
-    let standing: Vec<_> = slots.values().map(|slot| (slot.holder.clone(), slot.lapsed)).collect();
-    assert_eq!(standing, [(living, false), (dead, true)]);
+    let ownership: Vec<_> = slots.values().map(|slot| (slot.holder.clone(), slot.lapsed)).collect();
+    assert_eq!(ownership, [(living, false), (dead, true)]);
     assert_stored(suite.one(), &repository, &[1, 2], &[]).await;
 }
 

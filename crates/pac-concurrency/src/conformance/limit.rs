@@ -8,8 +8,8 @@ use futures::future::join_all;
 
 use super::{Suite, assert_stored, enqueue, entries, hold, load};
 use crate::{
-    DriverError, Limit, Manager, ManagerOptions, Observation, RunKey, RunState, Scope, Snapshot, Standings, Version,
-    plan,
+    DriverError, Limit, Manager, ManagerOptions, Observation, OwnershipView, RunKey, RunState, Scope, Snapshot,
+    Version, plan,
 };
 
 const LIMIT: u32 = 3;
@@ -18,7 +18,7 @@ const RUNS: i64 = 40;
 /// The runs as a cluster would have them: none there is over.
 type Cluster = Arc<Mutex<BTreeMap<RunKey, RunState>>>;
 
-fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> crate::Plan {
+fn decide(cluster: &Cluster, snapshot: &Snapshot, ownership: &OwnershipView<'_>) -> crate::Plan {
     let seen = cluster.lock().unwrap();
     let all: BTreeMap<RunKey, crate::Entry> =
         entries(1..=RUNS).into_iter().map(|entry| (entry.run.clone(), entry)).collect();
@@ -33,7 +33,7 @@ fn decide(cluster: &Cluster, snapshot: &Snapshot, standings: &Standings<'_>) -> 
             departed: Vec::new(),
             settled: &|_| true,
             state: &|run| seen.get(run).copied().unwrap_or(RunState::Finished),
-            standing: &|slot| standings.of(slot),
+            ownership: &|slot| ownership.of(slot),
         },
     )
 }
@@ -57,11 +57,11 @@ pub(super) async fn racing_managers_stay_within_the_limit(suite: Suite) {
                     Err(DriverError::Unavailable(_)) => continue,
                     Err(error) => panic!("{error}"),
                 }
-                let deciding = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| {
+                let deciding = |snapshot: &Snapshot, _: Scope, ownership: &OwnershipView<'_>| {
                     assert!(snapshot.slots.len() <= LIMIT as usize, "P1: {} slots", snapshot.slots.len());
-                    decide(&cluster, snapshot, standings)
+                    decide(&cluster, snapshot, ownership)
                 };
-                match manager.pass(&repository, Scope::Head, &deciding).await {
+                match manager.reconcile(&repository, Scope::Head, &deciding).await {
                     Ok(passed) => {
                         for run in passed.start {
                             run_once(&cluster, &started, run).await;

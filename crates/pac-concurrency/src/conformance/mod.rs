@@ -15,13 +15,13 @@
 
 mod admission;
 mod dropped;
+mod hostile;
 mod leases;
 mod limit;
 mod notify;
 mod order;
 mod past;
 mod recovery;
-mod strangers;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -81,10 +81,10 @@ macro_rules! conformance_tests {
             recovery::a_forgotten_repository_is_gone_for_good,
             recovery::repositories_lists_each_once,
             recovery::another_driver_sees_the_same_state,
-            strangers::names_that_begin_alike_are_kept_apart,
-            strangers::names_of_maximal_length_fit,
-            strangers::places_at_the_edge_of_time_sort,
-            strangers::a_run_recreated_under_its_name_is_another,
+            hostile::names_that_begin_alike_are_kept_apart,
+            hostile::names_of_maximal_length_fit,
+            hostile::places_at_the_edge_of_time_sort,
+            hostile::a_run_recreated_under_its_name_is_another,
         }
     };
     (@tests [$harness:expr, $drivers:expr] $($of:ident::$case:ident,)*) => {

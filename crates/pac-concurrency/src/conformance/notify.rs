@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::{Suite, enqueue, hold};
-use crate::{Change, RepositoryKey, Version};
+use crate::{RepositoryKey, StoreEvent, Version};
 
 /// Far longer than any store's way of telling takes, polling included.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,12 +30,12 @@ pub(super) async fn others_hear_of_changes(suite: Suite) {
     hear(&mut changes, &mut BTreeSet::from([again])).await;
 }
 
-async fn hear(changes: &mut futures::stream::BoxStream<'static, Change>, unheard: &mut BTreeSet<RepositoryKey>) {
+async fn hear(changes: &mut futures::stream::BoxStream<'static, StoreEvent>, unheard: &mut BTreeSet<RepositoryKey>) {
     let listening = async {
         while !unheard.is_empty() {
             match changes.next().await.expect("the stream never ends") {
-                Change::Repository(repository) => drop(unheard.remove(&repository)),
-                Change::Resync => unheard.clear(),
+                StoreEvent::Repository(repository) => drop(unheard.remove(&repository)),
+                StoreEvent::Resync => unheard.clear(),
             }
         }
     };

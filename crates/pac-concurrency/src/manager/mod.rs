@@ -10,18 +10,18 @@
 //!
 //! # What the caller may start
 //!
-//! [`Passed::start`] lists the runs whose slot was, during this pass, provably held by this very watcher: those granted by
+//! [`ReconcileOutcome::start`] lists the runs whose slot was, during this pass, provably held by this very watcher: those granted by
 //! its commit, and those of earlier commits seen again in a snapshot loaded by this pass. They are to be started at once or
 //! not at all; a pass later on will list them again.
 //!
-//! # Standing
+//! # SlotOwnership
 //!
 //! A slot of another holder is left to it, until its lease lapses or until it failed to start its run for [`STALL_AFTER`],
 //! counted since *this* process saw the slot (P9). Then it is claimed by a commit of its own, which the old holder can't have
 //! missed when it next acts. Only the holder gives a slot back. The whole protocol: [`crate::protocol`].
 
-mod beside;
-mod known;
+mod snapshot_cache;
+mod store_access;
 mod term;
 
 use std::collections::HashMap;
@@ -35,7 +35,7 @@ use tracing::{debug, info, warn};
 
 use crate::connections::Connections;
 use crate::delta::Delta;
-use crate::driver::{Change, Driver, Repositories, ServerInfo};
+use crate::driver::{Driver, Repositories, ServerInfo, StoreEvent};
 use crate::error::{DriverError, Fault};
 use crate::key::{RepositoryKey, RunKey};
 use crate::lease::Holder;
@@ -44,8 +44,8 @@ use crate::plan::Plan;
 use crate::protocol::{LEASE_RENEWED, STALL_AFTER};
 use crate::snapshot::{Snapshot, Version, Window};
 
-pub use known::Standings;
-use known::{Known, KnownRepositories};
+pub use snapshot_cache::OwnershipView;
+use snapshot_cache::{CachedRepository, SnapshotCache};
 use term::Term;
 pub use term::TermEvent;
 
@@ -71,7 +71,7 @@ pub enum Scope {
 
 /// What a pass came to.
 #[derive(Debug, Clone)]
-pub struct Passed {
+pub struct ReconcileOutcome {
     /// What was decided and committed.
     pub plan: Plan,
     /// Runs to start now, in this order: their slots are provably ours. Those that had one before come first (P3).
@@ -94,12 +94,12 @@ pub struct Manager {
     driver: Arc<dyn Driver>,
     options: ManagerOptions,
     term: Term,
-    known: Arc<KnownRepositories>,
+    known: Arc<SnapshotCache>,
 }
 
 /// What decides about a snapshot: usually [`crate::plan()`] and what the watcher has seen. With [`Scope::Whole`] the snapshot
 /// is all that the store has, and nothing that was committed before is to be taken for granted.
-pub type Decide<'a> = &'a (dyn Fn(&Snapshot, Scope, &Standings<'_>) -> Plan + Send + Sync);
+pub type Decide<'a> = &'a (dyn Fn(&Snapshot, Scope, &OwnershipView<'_>) -> Plan + Send + Sync);
 
 // === impl ManagerOptions ===
 
@@ -152,13 +152,13 @@ impl Manager {
 
     /// To be called when this watcher has become the leader: the runs that other holders were given slots for and did not
     /// start are taken over at once, for as long as they'd otherwise have been waited for.
-    pub fn take_over(&self) {
-        self.known.take_over(Instant::now() + STALL_AFTER);
+    pub fn claim_from_predecessor(&self) {
+        self.known.claim_from_predecessor(Instant::now() + STALL_AFTER);
     }
 
     /// To be called when this watcher leads no more: what others have in hand is theirs again.
-    pub fn end_take_over(&self) {
-        self.known.end_take_over();
+    pub fn end_claim_from_predecessor(&self) {
+        self.known.end_claim_from_predecessor();
     }
 
     /// How many slots each repository had taken at its last pass, for those passed over.
@@ -180,12 +180,12 @@ impl Manager {
     ///
     /// Passes of one repository must not overlap. An error means that nothing is to be started, and what was decided may
     /// or may not have been committed; the next pass will tell.
-    pub async fn pass(
+    pub async fn reconcile(
         &self,
         repository: &RepositoryKey,
         scope: Scope,
         decide: Decide<'_>,
-    ) -> Result<Passed, DriverError> {
+    ) -> Result<ReconcileOutcome, DriverError> {
         let holder = self.term.trusted()?;
         let mut known = self.known.take(repository);
         let passed = Box::pin(self.attempt(repository, scope, decide, &holder, &mut known)).await;
@@ -202,8 +202,8 @@ impl Manager {
         mut scope: Scope,
         decide: Decide<'_>,
         holder: &Holder,
-        known: &mut Known,
-    ) -> Result<Passed, DriverError> {
+        known: &mut CachedRepository,
+    ) -> Result<ReconcileOutcome, DriverError> {
         let mut window = if scope == Scope::Whole { Window::Whole } else { Window::First(self.options.window) };
         let mut attempts = 0;
         let mut fresh = false;
@@ -231,9 +231,9 @@ impl Manager {
                     loaded
                 }
             };
-            let standings = known.standings(&snapshot, holder, &self.known);
-            let plan = decide(&snapshot, scope, &standings);
-            if plan.starved && !snapshot.whole {
+            let ownership = known.ownership(&snapshot, holder, &self.known);
+            let plan = decide(&snapshot, scope, &ownership);
+            if plan.window_too_small && !snapshot.whole {
                 window = Window::First(snapshot.waiting.len().max(self.options.window).saturating_mul(8));
                 continue;
             }
@@ -241,7 +241,10 @@ impl Manager {
                 continue;
             }
             if plan.commits_nothing() {
-                return Ok(Passed { store_answered: asked, ..self.passed(repository, plan, snapshot, known) });
+                return Ok(ReconcileOutcome {
+                    store_answered: asked,
+                    ..self.passed(repository, plan, snapshot, known)
+                });
             }
             let delta = plan.delta();
             attempts += 1;
@@ -262,8 +265,14 @@ impl Manager {
         }
     }
 
-    fn passed(&self, repository: &RepositoryKey, plan: Plan, mut snapshot: Snapshot, known: &mut Known) -> Passed {
-        known.note_limit(repository, plan.at_limit);
+    fn passed(
+        &self,
+        repository: &RepositoryKey,
+        plan: Plan,
+        mut snapshot: Snapshot,
+        known: &mut CachedRepository,
+    ) -> ReconcileOutcome {
+        known.log_limit_reached(repository, plan.at_limit);
         let start = plan.resume.iter().chain(plan.granted.iter().map(|entry| &entry.run)).cloned().collect();
         let waiting_count = snapshot.waiting_count;
         let joined = plan.joined(&snapshot);
@@ -271,7 +280,7 @@ impl Manager {
         let is_blank = !is_unknown && snapshot.slots.is_empty() && waiting_count == 0;
         snapshot.shrink(self.options.window);
         known.snapshot = Some(snapshot);
-        Passed { plan, start, waiting_count, joined, is_blank, is_unknown, store_answered: true }
+        ReconcileOutcome { plan, start, waiting_count, joined, is_blank, is_unknown, store_answered: true }
     }
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
@@ -326,13 +335,13 @@ impl Manager {
     }
 
     /// What others changed, remembered snapshots already dropped: pass over each repository named.
-    pub fn changes(&self) -> BoxStream<'static, Change> {
+    pub fn changes(&self) -> BoxStream<'static, StoreEvent> {
         let known = Arc::clone(&self.known);
         self.driver
             .changes()
             .inspect(move |change| match change {
-                Change::Repository(repository) => known.invalidate(repository),
-                Change::Resync => known.invalidate_all(),
+                StoreEvent::Repository(repository) => known.invalidate(repository),
+                StoreEvent::Resync => known.invalidate_all(),
             })
             .boxed()
     }

@@ -178,7 +178,9 @@ impl Simulation {
     async fn pass(&mut self, number: usize, scope: Scope) {
         let watcher = &self.watchers[number];
         let limit = self.cluster.limit();
-        let decide = |snapshot: &pac_concurrency::Snapshot, _: Scope, standings: &pac_concurrency::Standings<'_>| {
+        let decide = |snapshot: &pac_concurrency::Snapshot,
+                      _: Scope,
+                      ownership: &pac_concurrency::OwnershipView<'_>| {
             plan(
                 snapshot,
                 &Observation {
@@ -189,11 +191,11 @@ impl Simulation {
                     departed: watcher.departed.iter().cloned().collect(),
                     settled: &|_| true,
                     state: &|run| watcher.seen(run),
-                    standing: &|slot| standings.of(slot),
+                    ownership: &|slot| ownership.of(slot),
                 },
             )
         };
-        let passed = watcher.manager.pass(&self.repository, scope, &decide).await.unwrap();
+        let passed = watcher.manager.reconcile(&self.repository, scope, &decide).await.unwrap();
         self.watchers[number].unstarted.clear();
         self.note_given_back(number, &passed.plan.given_back).await;
         // What its former holder did to a run since it was refused to this watcher is not known.
@@ -204,7 +206,7 @@ impl Simulation {
         for run in passed.plan.confirm {
             self.confirm(number, &run);
         }
-        for run in passed.plan.surplus {
+        for run in passed.plan.over_limit_unconfirmed {
             match self.cluster.runs.get(&run) {
                 Some(Phase::Pending) if self.watchers[number].another_may_start(&run) => {}
                 Some(Phase::Pending) => drop(self.watchers[number].unstarted.insert(run)),

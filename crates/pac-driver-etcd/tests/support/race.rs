@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use etcd_client::{Client, EventType, WatchOptions};
 use pac_concurrency::{
-    DriverError, Entry, Limit, Manager, ManagerOptions, Observation, OrderKey, Plan, RepositoryKey, RunKey, RunState,
-    Scope, Snapshot, Standings, plan,
+    DriverError, Entry, Limit, Manager, ManagerOptions, Observation, OrderKey, OwnershipView, Plan, RepositoryKey,
+    RunKey, RunState, Scope, Snapshot, plan,
 };
 use pac_driver_etcd::EtcdDriver;
 
@@ -48,8 +48,9 @@ impl Race {
                 continue;
             }
             manager.invalidate(&self.repository);
-            let deciding = |snapshot: &Snapshot, _: Scope, standings: &Standings<'_>| self.decide(snapshot, standings);
-            match manager.pass(&self.repository, Scope::Head, &deciding).await {
+            let deciding =
+                |snapshot: &Snapshot, _: Scope, ownership: &OwnershipView<'_>| self.decide(snapshot, ownership);
+            match manager.reconcile(&self.repository, Scope::Head, &deciding).await {
                 Ok(passed) => self.run(passed.start).await,
                 Err(DriverError::Rejected(fault) | DriverError::Corrupt(fault)) => panic!("{fault}"),
                 Err(_) => tokio::task::yield_now().await,
@@ -76,7 +77,7 @@ impl Race {
         }
     }
 
-    fn decide(&self, snapshot: &Snapshot, standings: &Standings<'_>) -> Plan {
+    fn decide(&self, snapshot: &Snapshot, ownership: &OwnershipView<'_>) -> Plan {
         let seen = self.cluster.lock().unwrap();
         let of = |wanted| {
             let entries = (1..=self.runs).map(entry);
@@ -92,7 +93,7 @@ impl Race {
                 departed: Vec::new(),
                 settled: &|_| true,
                 state: &|run| seen.get(run).copied().unwrap_or(RunState::Finished),
-                standing: &|slot| standings.of(slot),
+                ownership: &|slot| ownership.of(slot),
             },
         )
     }

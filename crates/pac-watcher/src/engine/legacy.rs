@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use pac_concurrency::{DriverError, TakenOver};
+use pac_concurrency::{DriverError, LegacyImport};
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
 use tokio::time::Instant;
@@ -40,14 +40,14 @@ impl Engine {
             repositories = legacy.repositories.len(),
             "taking over what an earlier version left"
         );
-        let mut all = TakenOver { corrupt: legacy.corrupt.len(), ..TakenOver::default() };
+        let mut all = LegacyImport { corrupt: legacy.corrupt.len(), ..LegacyImport::default() };
         for record in &legacy.corrupt {
             warn!(place = %record.place, why = %record.why, "skipped an unreadable record that an earlier version left");
         }
         let mut is_complete = true;
         for left in &legacy.repositories {
-            let (delta, taken) = left.take_over(&|run| self.index.find(&left.repository, run));
-            let imported = if delta.is_empty() { Ok(()) } else { self.manager.take_in(&left.repository, &delta).await };
+            let (delta, taken) = left.import(&|run| self.index.find(&left.repository, run));
+            let imported = if delta.is_empty() { Ok(()) } else { self.manager.import(&left.repository, &delta).await };
             match imported {
                 Ok(()) => all = all.and(taken),
                 // Nobody else's runs wait for what is wrong with this one (P10).
@@ -65,7 +65,7 @@ impl Engine {
             }
         }
         if is_complete {
-            self.manager.note_legacy_taken_over(&all).await?;
+            self.manager.note_imported(&all).await?;
         }
         info!(
             source = legacy.source,

@@ -3,11 +3,11 @@
 //! It is made of the workers, each of which has one repository at a time in hand, and of what keeps them going: the
 //! store's lease and health, what other watchers changed, and the slow resync that repairs whatever was missed (P4).
 
-mod keep;
+mod background;
+mod history_sync;
 mod legacy;
-mod pass;
-mod past;
 mod reads;
+mod reconcile;
 mod requests;
 mod starts;
 mod store_health;
@@ -29,12 +29,12 @@ use tracing::{debug, error, info, warn};
 use self::reads::Reads;
 use self::requests::Requests;
 use self::store_health::{StoreCall, StoreHealth};
+use crate::abort_on_panic::abort_on_panic;
 use crate::audit::Audit;
 use crate::health::{Health, Part};
 use crate::index::Index;
 use crate::options::Mode;
-use crate::queue::Chronicle;
-use crate::vital::vital;
+use crate::queue::HistoryRecorder;
 use crate::watch::Sink;
 use crate::work_queue::WorkQueue;
 
@@ -66,7 +66,7 @@ pub struct Engine {
     index: Arc<Index>,
     queue: Arc<WorkQueue>,
     health: Arc<Health>,
-    chronicle: Arc<Chronicle>,
+    history: Arc<HistoryRecorder>,
     options: EngineOptions,
     reads: Reads,
     // Starts and the reads they depend on; marks, on which nothing depends, queue up elsewhere.
@@ -115,12 +115,12 @@ impl EngineOptions {
 // === impl Engine ===
 
 impl Engine {
-    /// An engine on `manager`'s store, fed through `sink`; what it does is told to `chronicle`.
+    /// An engine on `manager`'s store, fed through `sink`; what it does is told to `history`.
     pub fn new(
         client: Client,
         manager: Arc<Manager>,
         sink: Sink,
-        chronicle: Arc<Chronicle>,
+        history: Arc<HistoryRecorder>,
         options: EngineOptions,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -129,7 +129,7 @@ impl Engine {
             index: sink.index,
             queue: sink.queue,
             health: sink.health,
-            chronicle,
+            history,
             options,
             reads: Reads::default(),
             requests: Requests::new(REQUESTS.0, REQUESTS.1),
@@ -153,12 +153,12 @@ impl Engine {
     pub async fn run(self: &Arc<Self>, mut leading: watch::Receiver<bool>, stop: CancellationToken) {
         let keepers = Keepers::default();
         let (term, mut began) = watch::channel(false);
-        keepers.spawn(vital("the lease", Arc::clone(self).keep_term(term)));
-        keepers.spawn(vital("news of the store", Arc::clone(self).follow_changes()));
-        keepers.spawn(vital("the check of the servers", Arc::clone(self).check_health()));
-        keepers.spawn(vital("the return of the API server", Arc::clone(self).follow_api_server()));
-        keepers.spawn(vital("the resync", Arc::clone(self).resync()));
-        keepers.spawn(vital("the audit", Arc::clone(self).audit(Arc::clone(&self.audit))));
+        keepers.spawn(abort_on_panic("the lease", Arc::clone(self).keep_term(term)));
+        keepers.spawn(abort_on_panic("news of the store", Arc::clone(self).follow_changes()));
+        keepers.spawn(abort_on_panic("the check of the servers", Arc::clone(self).check_health()));
+        keepers.spawn(abort_on_panic("the return of the API server", Arc::clone(self).follow_api_server()));
+        keepers.spawn(abort_on_panic("the resync", Arc::clone(self).resync()));
+        keepers.spawn(abort_on_panic("the audit", Arc::clone(self).audit(Arc::clone(&self.audit))));
         keepers.spawn(Arc::clone(self).keep_pasts());
         if stop.run_until_cancelled(self.prepare(&mut began)).await.is_some() {
             self.health.fine(Part::Start);
@@ -169,13 +169,13 @@ impl Engine {
                 led = leading.wait_for(|leading| *leading) => if led.is_err() { break },
             }
             info!("admitting PipelineRuns");
-            self.chronicle.begin();
+            self.history.begin();
             if self.options.elected {
-                self.manager.take_over();
+                self.manager.claim_from_predecessor();
             }
             self.look_at_everything().await;
             self.lead(&mut leading, &stop).await;
-            self.manager.end_take_over();
+            self.manager.end_claim_from_predecessor();
             self.write_last_pasts().await;
         }
         self.in_flight.close();
@@ -212,7 +212,7 @@ impl Engine {
     async fn work(self: Arc<Self>, until: CancellationToken) {
         while let Some((repository, scope)) = until.run_until_cancelled(self.queue.next()).await {
             // Not cut short by `until`: a pass under way is finished.
-            let pass = Box::pin(self.pass(&repository, scope));
+            let pass = Box::pin(self.reconcile(&repository, scope));
             if AssertUnwindSafe(pass).catch_unwind().await.is_err() {
                 error!(%repository, "a pass panicked, which is a bug of the watcher; it is tried again, and others go on");
                 self.note_pass_failure(&repository, scope, "a bug of the watcher (see the log)".to_owned());

@@ -24,7 +24,7 @@ pub(super) enum Purpose {
     /// What became of it.
     Confirm,
     /// Whether it was started, now that it doesn't fit the limit.
-    Surplus,
+    OverLimit,
 }
 
 /// Whether a run is to be read now.
@@ -125,10 +125,10 @@ mod tests {
         let (reads, run, now) = (Reads::default(), RunKey::new("ns", "run", "uid").unwrap(), Instant::now());
         assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::Now);
         assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::UnderWay);
-        assert_eq!(reads.plan(Purpose::Surplus, &run, now), Planned::Now);
+        assert_eq!(reads.plan(Purpose::OverLimit, &run, now), Planned::Now);
         drop(reads.begin(Purpose::Confirm, &run));
         assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::Now);
-        assert_eq!(reads.plan(Purpose::Surplus, &run, now), Planned::UnderWay);
+        assert_eq!(reads.plan(Purpose::OverLimit, &run, now), Planned::UnderWay);
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Engine {
                    and so is every other run that is answered like this");
         }
         if self.index.with(repository, |state| state.note_failed_start(run, why)) {
-            self.chronicle.refused(repository, run, why);
+            self.history.refused(repository, run, why);
         }
     }
 
@@ -175,7 +175,7 @@ impl Engine {
     fn started(&self, repository: &RepositoryKey, run: &RunKey) {
         info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "started {run}");
         let named = (repository.namespace(), repository.name());
-        self.chronicle.started(repository, run);
+        self.history.started(repository, run);
         if let Some(started) = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now())) {
             per_repository::observe(&catalogue::WAIT, named, started.waited);
             started.idle.into_iter().for_each(|idle| catalogue::HAND_OFF.observe(&[], idle));
@@ -188,7 +188,7 @@ impl Engine {
         count_failure(repository, "refused");
         let (name, namespace) = (run.name(), run.namespace());
         warn!(%repository, namespace, run = name, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
-        self.chronicle.refused(repository, run, why);
+        self.history.refused(repository, run, why);
         self.index.with(repository, |state| state.refuse_start(run, why, Instant::now()));
     }
 

@@ -16,7 +16,7 @@ use tracing::debug;
 
 use super::News;
 use super::mailbox::DuePlace;
-use crate::at_work::AtWork;
+use crate::active_store::ActiveStore;
 use crate::index::Index;
 
 /// How many in each round: five a second.
@@ -31,7 +31,7 @@ pub struct Places {
     /// Where it is put.
     pub news: News,
     /// Which has the store.
-    pub at_work: Arc<AtWork>,
+    pub active_store: Arc<ActiveStore>,
     /// Which knows who waits.
     pub index: Arc<Index>,
     /// Whether this watcher leads: another one knows no better.
@@ -54,7 +54,7 @@ impl Places {
                 self.news.0.note_all_moved();
             }
             let leads = *self.leading.borrow();
-            if let Some(manager) = self.at_work.manager().filter(|_| leads) {
+            if let Some(manager) = self.active_store.manager().filter(|_| leads) {
                 self.tell(&manager).await;
             }
         }

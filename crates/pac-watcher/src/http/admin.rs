@@ -13,7 +13,7 @@ use pac_queue::view::{Queues, WatcherView};
 use serde::Deserialize;
 
 use super::page;
-use crate::queue::Onlooker;
+use crate::queue::QueueQuery;
 
 #[derive(Deserialize)]
 struct WhichRepository {
@@ -25,23 +25,26 @@ struct WhichRun {
     run: String,
 }
 
-pub(super) fn routes(onlooker: Onlooker) -> Router {
+pub(super) fn routes(onlooker: QueueQuery) -> Router {
     page::routes()
         .route("/debug/queue", get(queue))
         .route("/debug/queue/plot", get(plot))
-        .route("/debug/queue/summary", get(|State(onlooker): State<Onlooker>| async move { Json(onlooker.overview()) }))
+        .route(
+            "/debug/queue/summary",
+            get(|State(onlooker): State<QueueQuery>| async move { Json(onlooker.overview()) }),
+        )
         .route("/debug/queue/explain", get(explain))
         .with_state(onlooker)
 }
 
-async fn plot(State(onlooker): State<Onlooker>, Query(which): Query<WhichRepository>) -> Response {
+async fn plot(State(onlooker): State<QueueQuery>, Query(which): Query<WhichRepository>) -> Response {
     match which.repository.map(|repository| repository.parse()).transpose() {
         Ok(repository) => Json(onlooker.plot.view(repository.as_ref())).into_response(),
         Err(error) => unusable(&error),
     }
 }
 
-async fn queue(State(onlooker): State<Onlooker>, Query(which): Query<WhichRepository>) -> Response {
+async fn queue(State(onlooker): State<QueueQuery>, Query(which): Query<WhichRepository>) -> Response {
     let Some(repository) = which.repository else { return Json(onlooker.queues().await).into_response() };
     let key: RepositoryKey = match repository.parse() {
         Ok(key) => key,
@@ -62,7 +65,7 @@ fn unknown(key: &RepositoryKey, watcher: &WatcherView) -> String {
     format!("nothing is known of Repository {key}{why}")
 }
 
-async fn explain(State(onlooker): State<Onlooker>, Query(which): Query<WhichRun>) -> Response {
+async fn explain(State(onlooker): State<QueueQuery>, Query(which): Query<WhichRun>) -> Response {
     // Any uid will do: only whether the name can be one is asked.
     match RunKey::parse(&which.run, "0") {
         Ok(run) => Json(onlooker.explain(run.namespace(), run.name()).await).into_response(),

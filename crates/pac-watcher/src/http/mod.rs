@@ -18,17 +18,17 @@ use crate::error::WatcherError;
 use crate::health::Health;
 use crate::index::Index;
 use crate::metrics::Measured;
-use crate::queue::Onlooker;
+use crate::queue::QueueQuery;
 
 /// What probes and the admin port tell about.
 #[derive(Clone)]
-pub struct Told {
+pub struct AdminState {
     /// What is wrong.
     pub health: Arc<Health>,
     /// What is known of the cluster.
     pub index: Arc<Index>,
     /// Who answers what people ask.
-    pub onlooker: Onlooker,
+    pub onlooker: QueueQuery,
 }
 
 /// Serves `/metrics` at `address` until `stop`. An error says that the port can't be had.
@@ -49,14 +49,18 @@ pub async fn serve_metrics(
 /// Serves `/live` and `/ready` at `address` until `stop`.
 pub async fn serve_probes(
     address: SocketAddr,
-    told: Told,
+    told: AdminState,
     stop: CancellationToken,
 ) -> Result<SocketAddr, WatcherError> {
     serve("probes", address, probes::routes(told.health), stop).await
 }
 
 /// Serves `/debug/queue` and what else people ask at `address` until `stop`.
-pub async fn serve_admin(address: SocketAddr, told: Told, stop: CancellationToken) -> Result<SocketAddr, WatcherError> {
+pub async fn serve_admin(
+    address: SocketAddr,
+    told: AdminState,
+    stop: CancellationToken,
+) -> Result<SocketAddr, WatcherError> {
     serve("admin", address, admin::routes(told.onlooker), stop).await
 }
 

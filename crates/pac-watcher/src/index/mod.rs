@@ -67,7 +67,7 @@ impl OwnLimit {
     /// The limit, where the global Repository says `global`. One that can't be read must not lift the limits it may have.
     fn effective(self, global: Self) -> Limit {
         match (self, global) {
-            (Self::Missing | Self::Unreadable, _) | (Self::Says(None), Self::Unreadable) => Limit::Held,
+            (Self::Missing | Self::Unreadable, _) | (Self::Says(None), Self::Unreadable) => Limit::Unknown,
             (Self::Says(own), Self::Says(global)) => Limit::effective(own, global),
             (Self::Says(own), Self::Missing | Self::Unreadable) => Limit::effective(own, None),
         }
@@ -114,7 +114,7 @@ impl Index {
     pub fn note_complete(&self) {
         let mut state = self.state();
         state.is_complete = true;
-        state.repositories.values().for_each(|one| locked(one).tolerate());
+        state.repositories.values().for_each(|one| locked(one).grandfather());
     }
 
     /// Takes in that a run is no longer shown, for whatever reason; says which repository to look at.
@@ -135,7 +135,7 @@ impl Index {
         let mut state = self.state();
         state.locked(key).own_limit = own;
         if *key != self.global {
-            state.note_limit(key);
+            state.update_limit(key);
             return vec![key.clone()];
         }
         let global_limit = match (own, state.global_limit) {
@@ -146,7 +146,7 @@ impl Index {
         let changed = state.global_limit != global_limit;
         state.global_limit = global_limit;
         let touched = if changed { state.repositories.keys().cloned().collect() } else { vec![key.clone()] };
-        touched.iter().for_each(|key| state.note_limit(key));
+        touched.iter().for_each(|key| state.update_limit(key));
         touched
     }
 
@@ -225,7 +225,7 @@ impl Index {
     fn limit_now(&self, repository: &RepositoryKey) -> Limit {
         let state = self.state();
         let known = state.repositories.get(repository);
-        known.map_or(Limit::Held, |one| locked(one).limit_at(Timestamp::now(), state.global_limit))
+        known.map_or(Limit::Unknown, |one| locked(one).limit_at(Timestamp::now(), state.global_limit))
     }
 
     /// The pause of `repository`, as long as it lasts.
@@ -312,11 +312,11 @@ impl State {
     }
 
     /// Has the repository know its effective limit, and counts those who come to be over it.
-    fn note_limit(&self, repository: &RepositoryKey) {
+    fn update_limit(&self, repository: &RepositoryKey) {
         let Some(one) = self.repositories.get(repository) else { return };
         let mut one = locked(one);
         let limit = one.own_limit.effective(self.global_limit);
-        let drained = one.note_limit(limit);
+        let drained = one.set_limit(limit);
         if self.is_complete {
             let named = (repository.namespace(), repository.name());
             per_repository::count(&catalogue::OVER_LIMIT_DRAINS, named, &[], drained as u64);

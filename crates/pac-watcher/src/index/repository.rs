@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pac_concurrency::protocol::FORMER_START_LASTS;
-use pac_concurrency::{Limit, Observation, OrderKey, Plan, RunKey, RunState, Scope, Slot, Snapshot, Standing, plan};
+use pac_concurrency::{
+    Limit, Observation, OrderKey, Plan, RunKey, RunState, Scope, Slot, SlotOwnership, Snapshot, plan,
+};
 use pac_kube::convert::{Phase, RepositoryMetadata, RunView};
 use tokio::time::Instant;
 
@@ -61,7 +63,7 @@ pub struct RepositoryState {
     decided_at: Option<Instant>,
     // The limit as last told, and who ran by then: they may run over it.
     limit: Limit,
-    tolerated: BTreeSet<Arc<str>>,
+    grandfathered: BTreeSet<Arc<str>>,
 }
 
 /// What an applied plan did to whom.
@@ -94,8 +96,8 @@ impl Default for RepositoryState {
             outsiders: HashMap::new(),
             claimed: HashMap::new(),
             decided_at: None,
-            limit: Limit::Held,
-            tolerated: BTreeSet::new(),
+            limit: Limit::Unknown,
+            grandfathered: BTreeSet::new(),
         }
     }
 }
@@ -161,7 +163,7 @@ impl RepositoryState {
         let Some((_, name)) = path.split_once('/') else { return };
         if let Some(run) = self.runs.remove(name) {
             let sets = [&mut self.running, &mut self.fresh, &mut self.attempted, &mut self.unmarked, &mut self.timed];
-            let more = [&mut self.open_to_pacs_queue, &mut self.misplaced, &mut self.tolerated];
+            let more = [&mut self.open_to_pacs_queue, &mut self.misplaced, &mut self.grandfathered];
             sets.into_iter().chain(more).for_each(|set| _ = set.remove(name));
             if let Some(event) = run.view.event {
                 self.events.leave(event, name);
@@ -192,7 +194,7 @@ impl RepositoryState {
         // What is over for certain stays so, however old the version is that the watch still shows.
         let current = !self.over.contains_key(&run.view.key);
         if !(current && (run.is_running() || run.is_starting())) {
-            self.tolerated.remove(name);
+            self.grandfathered.remove(name);
         }
         put(&mut self.running, name, current && run.is_running());
         put(&mut self.fresh, name, current && run.is_pending() && run.stored.is_none());
@@ -200,7 +202,7 @@ impl RepositoryState {
         put(&mut self.unmarked, name, matches!(run.view.phase, Phase::Done(_)) && run.mark == Mark::None);
         put(&mut self.timed, name, current && (run.stopping_since.is_some() || run.unready_until().is_some()));
         put(&mut self.open_to_pacs_queue, name, current && run.is_pending() && run.view.open_to_pacs_queue);
-        let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Stopping | Phase::Released);
+        let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Stopping | Phase::ForceReleased);
         if over && run.stored.is_some() {
             self.departed.insert(run.view.key.clone());
         }
@@ -224,7 +226,7 @@ impl RepositoryState {
         limit: Limit,
         scope: Scope,
         snapshot: &Snapshot,
-        standing: &dyn Fn(&Slot) -> Standing,
+        ownership: &dyn Fn(&Slot) -> SlotOwnership,
         now: Instant,
     ) -> Plan {
         self.decided_at = Some(now);
@@ -246,7 +248,7 @@ impl RepositoryState {
                 departed: self.departed.iter().cloned().collect(),
                 settled: &|entry| !unsettled.holds(entry, self.event_of(&entry.run)),
                 state: &|run| self.state_of(run, now),
-                standing,
+                ownership,
             },
         )
     }

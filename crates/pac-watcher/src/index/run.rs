@@ -109,7 +109,7 @@ impl Run {
             Phase::Stopping => _ = self.stopping_since.get_or_insert(now),
             // What the watch shows may be older than what a live read found.
             Phase::Arriving | Phase::Waiting => {}
-            Phase::Withdrawn | Phase::Running | Phase::Released | Phase::Done(_) => self.stopping_since = None,
+            Phase::Withdrawn | Phase::Running | Phase::ForceReleased | Phase::Done(_) => self.stopping_since = None,
         }
         // Snapshots share the key's text: it is kept once.
         std::mem::swap(&mut self.view.key, &mut view.key);
@@ -131,7 +131,7 @@ impl Run {
         match self.view.phase {
             Phase::Withdrawn => RunState::Cancelled,
             Phase::Running => RunState::Running,
-            Phase::Done(_) | Phase::Released => RunState::Finished,
+            Phase::Done(_) | Phase::ForceReleased => RunState::Finished,
             Phase::Arriving | Phase::Waiting | Phase::Stopping => match (self.stopping_until(), self.start) {
                 (Some(until), _) => {
                     if until > now {
@@ -168,7 +168,7 @@ impl Run {
         match self.view.phase {
             Phase::Running => true,
             Phase::Arriving | Phase::Waiting => self.start == StartState::Acknowledged,
-            Phase::Withdrawn | Phase::Stopping | Phase::Released | Phase::Done(_) => false,
+            Phase::Withdrawn | Phase::Stopping | Phase::ForceReleased | Phase::Done(_) => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tests of the index as a whole.
 
-use pac_concurrency::{Scope, Snapshot, Standing};
+use pac_concurrency::{Scope, SlotOwnership, Snapshot};
 use pac_kube::convert::Phase;
 
 use super::*;
@@ -46,7 +46,7 @@ async fn a_look_that_comes_due_during_a_pass_is_asked_for_all_the_same() {
     tokio::time::advance(settles - Duration::from_millis(1)).await;
     index.with(&key("repo"), |state| {
         let limit = Limit::Unlimited;
-        let plan = state.decide(limit, Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, Instant::now());
+        let plan = state.decide(limit, Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, Instant::now());
         assert_eq!(plan.enqueued, [], "its place may still be to come");
     });
     // So long did the commit take.
@@ -58,7 +58,7 @@ async fn a_look_that_comes_due_during_a_pass_is_asked_for_all_the_same() {
 fn to_ask_for_a_limit_makes_no_repository_known() {
     let key = |name| RepositoryKey::new("ns", name).unwrap();
     let index = Index::new(key("global"));
-    assert_eq!(index.limit(&key("repo")), Limit::Held);
+    assert_eq!(index.limit(&key("repo")), Limit::Unknown);
     assert!(index.repositories().is_empty() && index.tallies().is_empty());
 }
 
@@ -73,7 +73,7 @@ fn a_repository_that_can_not_be_read_holds_and_lifts_no_limit() {
     index.apply_repository(&key("global"), OwnLimit::Unreadable);
     assert_eq!(index.limit(&key("repo")), inherited, "what it said before stays");
     index.apply_repository(&key("repo"), OwnLimit::Unreadable);
-    assert_eq!(index.limit(&key("repo")), Limit::Held, "P10");
+    assert_eq!(index.limit(&key("repo")), Limit::Unknown, "P10");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_global_repository_that_could_never_be_read_holds_those_that_inherit() {
     assert_eq!(index.limit(&key("repo")), Limit::Unlimited);
     let touched = index.apply_repository(&key("global"), OwnLimit::Unreadable);
     assert!(touched.contains(&key("repo")));
-    assert_eq!(index.limit(&key("repo")), Limit::Held, "P1: nobody knows what its limit is");
+    assert_eq!(index.limit(&key("repo")), Limit::Unknown, "P1: nobody knows what its limit is");
     assert_eq!(index.limit(&key("own")).free(0), 3);
     index.apply_repository(&key("global"), OwnLimit::Missing);
     assert_eq!(index.limit(&key("repo")), Limit::Unlimited);

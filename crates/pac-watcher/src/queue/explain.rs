@@ -12,17 +12,17 @@ use pac_queue::history::watcher;
 use pac_queue::view::{Answer, Explanation, RepositoryQueue};
 use tokio::time::Instant;
 
-use super::look::{Onlooker, lasting};
-use crate::at_work::System;
+use super::query::{QueueQuery, lasting};
+use crate::active_store::System;
 use crate::health::Part;
 use crate::index::{End, Shown, ShownRun};
 
 /// An answer, in a word and in a sentence.
 type Verdict = (Answer, String);
 
-// === impl Onlooker ===
+// === impl QueueQuery ===
 
-impl Onlooker {
+impl QueueQuery {
     /// Why run `name` of `namespace` is where it is.
     pub async fn explain(&self, namespace: &str, name: &str) -> Explanation {
         let path = format!("{namespace}/{name}");
@@ -86,7 +86,7 @@ impl Onlooker {
         };
         told.repository = Some(view.repository.to_string());
         told.history = self.history(&view.repository).await.of(view.key.uid()).cloned().collect();
-        match (view.phase, self.at_work.system()) {
+        match (view.phase, self.active_store.system()) {
             (Phase::Done(state), _) => (Answer::Done, done(state)),
             (_, System::Off) => switched_off(),
             (_, System::Starting) => (Answer::NotReady, "the watcher is not at work yet".to_owned()),

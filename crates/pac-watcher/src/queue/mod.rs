@@ -1,15 +1,15 @@
 //! What people ask about the queue, and the answers.
 //!
-//! [`pac_queue`] has the answers as they are sent and read. [`look`] makes them from what the cluster shows (the index), what the
-//! store holds (slots, holders, places) and what happened lately (the [`chronicle`], which keeps the history of each
+//! [`pac_queue`] has the answers as they are sent and read. [`query`] makes them from what the cluster shows (the index), what the
+//! store holds (slots, holders, places) and what happened lately (the [`history`], which keeps the history of each
 //! repository); [`explain`] says of one run why it is where it is.
 //!
 //! None of it decides anything, and none of it is waited for by what does.
 
-pub mod chronicle;
 pub mod explain;
-pub mod look;
+pub mod history_recorder;
 pub mod plot;
+pub mod query;
 
-pub use chronicle::Chronicle;
-pub use look::Onlooker;
+pub use history_recorder::HistoryRecorder;
+pub use query::QueueQuery;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Change, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, LegacySource, Renewal,
-    Repositories, RepositoryKey, ServerInfo, Snapshot, Version, Window,
+    Capabilities, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, LegacySource, Renewal,
+    Repositories, RepositoryKey, ServerInfo, Snapshot, StoreEvent, Version, Window,
 };
 use pac_driver_mem::MemDriver;
 use tokio::sync::Notify;
@@ -125,10 +125,10 @@ impl Driver for Treacherous {
         self.store.forget(repository, expected).await
     }
 
-    fn changes(&self) -> BoxStream<'static, Change> {
+    fn changes(&self) -> BoxStream<'static, StoreEvent> {
         let missed = stream::unfold(Arc::clone(&self.resync), |resync| async {
             resync.notified().await;
-            Some((Change::Resync, resync))
+            Some((StoreEvent::Resync, resync))
         });
         stream::select(self.store.changes(), missed).boxed()
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use pac_client::say;
 use pac_concurrency::{
-    Delta, Driver, DriverError, Inspection, RepositoryKey, Schema, TakenOver, Window, bring, relocate,
+    Delta, Driver, DriverError, Inspection, LegacyImport, RepositoryKey, Schema, Window, bring, relocate,
 };
 use pac_config::{Disk, DriverKind, DriverSettings, EtcdMode, problems_report, resolve};
 use pac_kube::cluster;
 use pac_kube::error::with_causes;
 use pac_watcher::Connect;
-use pac_watcher::survey::survey;
+use pac_watcher::list_once::list_once;
 
 use super::{Failure, exit_code, failure, settings};
 use crate::cli::Migrate;
@@ -42,7 +42,7 @@ struct Row {
 /// What an earlier version left, as it is to be committed.
 struct Left {
     deltas: Vec<(RepositoryKey, Delta)>,
-    taken: TakenOver,
+    taken: LegacyImport,
 }
 
 /// Moves, or says why not. 0: done; 1: a server or the cluster can't be reached, or a watcher is at work; 2: the settings
@@ -145,14 +145,14 @@ async fn left_by_an_earlier_version(migrate: &Migrate, from: &dyn Driver) -> Res
     let Some(legacy) = source.read().await.map_err(|error| failure(with_causes(&error)))? else { return Ok(None) };
     let client = cluster::client(migrate.place.kubeconfig.as_deref()).await.map_err(failure)?;
     let global = RepositoryKey::new(&migrate.place.namespace, "pipelines-as-code");
-    let index = survey(client, global.map_err(failure)?).await.map_err(failure)?;
+    let index = list_once(client, global.map_err(failure)?).await.map_err(failure)?;
     for record in &legacy.corrupt {
         tell(format!("skipped: {} ({})", record.place, record.why))?;
     }
     let mut left =
-        Left { deltas: Vec::new(), taken: TakenOver { corrupt: legacy.corrupt.len(), ..TakenOver::default() } };
+        Left { deltas: Vec::new(), taken: LegacyImport { corrupt: legacy.corrupt.len(), ..LegacyImport::default() } };
     for repository in &legacy.repositories {
-        let (delta, taken) = repository.take_over(&|run| index.find(&repository.repository, run));
+        let (delta, taken) = repository.import(&|run| index.find(&repository.repository, run));
         left.taken = left.taken.and(taken);
         left.deltas.push((repository.repository.clone(), delta));
     }

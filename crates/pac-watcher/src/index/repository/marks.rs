@@ -42,7 +42,7 @@ impl RepositoryState {
 
 #[cfg(test)]
 mod tests {
-    use pac_concurrency::{Limit, Scope, Snapshot, Standing};
+    use pac_concurrency::{Limit, Scope, SlotOwnership, Snapshot};
 
     use super::*;
     use crate::index::repository::tests::shown;
@@ -51,7 +51,7 @@ mod tests {
     fn a_final_state_under_way_is_not_written_once_more_by_a_look_at_everything() {
         let (mut state, run, now) = shown(Phase::Done(FinalState::Completed));
         let look = |state: &mut RepositoryState| {
-            state.decide(Limit::Unlimited, Scope::Whole, &Snapshot::empty(), &|_| Standing::Mine, now);
+            state.decide(Limit::Unlimited, Scope::Whole, &Snapshot::empty(), &|_| SlotOwnership::Mine, now);
             state.take_done_runs(now).len()
         };
         assert_eq!((look(&mut state), look(&mut state)), (1, 0));

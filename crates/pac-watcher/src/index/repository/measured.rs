@@ -16,7 +16,7 @@ pub struct Tally {
     /// Runs that run.
     pub running: usize,
     /// Those of them that ran already when the limit was last changed, or when this watcher began.
-    pub tolerated: usize,
+    pub grandfathered: usize,
     /// Runs that are pending.
     pub waiting: usize,
     /// How long the oldest of them has waited.
@@ -48,10 +48,10 @@ impl Tally {
 
     /// Runs over the limit that did not run yet when it was set. There are none unless others start runs.
     pub fn excess(&self, limit: Limit) -> usize {
-        let newcomers = self.running - self.tolerated;
+        let newcomers = self.running - self.grandfathered;
         // Where the others fill the limit or more, no newcomer fits.
-        let room = limit.free(self.tolerated);
-        if limit == Limit::Held { 0 } else { newcomers.saturating_sub(room) }
+        let room = limit.free(self.grandfathered);
+        if limit == Limit::Unknown { 0 } else { newcomers.saturating_sub(room) }
     }
 
     /// Runs that could run now without exceeding the limit.
@@ -64,7 +64,7 @@ impl Tally {
 fn over(running: usize, limit: Limit) -> usize {
     match limit {
         Limit::AtMost(most) => running.saturating_sub(most.get() as usize),
-        Limit::Held | Limit::Unlimited => 0,
+        Limit::Unknown | Limit::Unlimited => 0,
     }
 }
 
@@ -77,11 +77,11 @@ impl RepositoryState {
         let waits = ours.map(|run| run.waited(now));
         let (waiting, longest_wait) =
             waits.fold((0, Duration::ZERO), |(count, most), wait| (count + 1, most.max(wait)));
-        let tolerated = self.tolerated.iter().filter(|name| self.running.contains(*name)).count();
+        let grandfathered = self.grandfathered.iter().filter(|name| self.running.contains(*name)).count();
         let pause = self.metadata.pause.as_ref().filter(|pause| pause.lasts_at(Timestamp::now()));
         Tally {
             running: self.running.len(),
-            tolerated,
+            grandfathered,
             waiting,
             longest_wait,
             paused: pause.is_some(),
@@ -91,19 +91,19 @@ impl RepositoryState {
     }
 
     /// Notes that the limit is `limit` now; says how many more runs are over it than over the one before.
-    pub fn note_limit(&mut self, limit: Limit) -> usize {
+    pub fn set_limit(&mut self, limit: Limit) -> usize {
         let before = std::mem::replace(&mut self.limit, limit);
         if before == limit {
             return 0;
         }
-        self.tolerate();
+        self.grandfather();
         over(self.running.len(), limit).saturating_sub(over(self.running.len(), before))
     }
 
     /// Notes that what runs now, or is about to, may run whatever the limit says.
-    pub fn tolerate(&mut self) {
+    pub fn grandfather(&mut self) {
         let starting = self.attempted.iter().filter(|name| self.runs.named(name).is_some_and(Run::is_starting));
-        self.tolerated = self.running.iter().chain(starting).map(Arc::clone).collect();
+        self.grandfathered = self.running.iter().chain(starting).map(Arc::clone).collect();
     }
 
     /// Whether `run` may need a slot, as far as is known: it waits, or runs.
@@ -163,15 +163,15 @@ mod tests {
         }
     }
 
-    fn tally(running: usize, tolerated: usize) -> Tally {
-        Tally { running, tolerated, ..Tally::default() }
+    fn tally(running: usize, grandfathered: usize) -> Tally {
+        Tally { running, grandfathered, ..Tally::default() }
     }
 
     #[test]
     fn those_who_ran_before_drain_and_newcomers_are_too_many() {
         let two = Limit::AtMost(NonZeroU32::new(2).unwrap());
-        let judged = |running, tolerated| {
-            let tally = tally(running, tolerated);
+        let judged = |running, grandfathered| {
+            let tally = tally(running, grandfathered);
             (tally.draining(two), tally.excess(two))
         };
         assert_eq!(judged(2, 0), (0, 0));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn who_ran_when_the_limit_was_told_is_tolerated_and_who_comes_later_is_not() {
+    fn who_ran_when_the_limit_was_set_is_grandfathered_and_who_comes_later_is_not() {
         let (key, global) = (RepositoryKey::new("ns", "repo").unwrap(), RepositoryKey::new("ns", "global").unwrap());
         let index = Index::new(global);
         let runs = |name: &str| index.apply_run(view(&key, name));
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn without_a_number_nobody_is_over_it() {
-        for limit in [Limit::Held, Limit::Unlimited] {
+        for limit in [Limit::Unknown, Limit::Unlimited] {
             assert_eq!((tally(9, 0).draining(limit), tally(9, 0).excess(limit)), (0, 0));
         }
     }
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(startable(1, 5, two), 1);
         assert_eq!(startable(0, 1, two), 1);
         assert_eq!(startable(3, 5, two), 0);
-        assert_eq!(startable(0, 5, Limit::Held), 0);
+        assert_eq!(startable(0, 5, Limit::Unknown), 0);
         assert_eq!(startable(9, 5, Limit::Unlimited), 5);
         assert_eq!(Tally { waiting: 1, paused: true, ..tally(0, 0) }.startable(two), 0);
     }

@@ -84,7 +84,7 @@ impl Over {
     pub(super) fn outlasts(&mut self, shown: Phase) -> bool {
         match self.by {
             OverBy::Phase(Phase::Withdrawn | Phase::Stopping) if shown == Phase::Running => false,
-            OverBy::Phase(Phase::Released) if shown == Phase::Running => !self.was_shown,
+            OverBy::Phase(Phase::ForceReleased) if shown == Phase::Running => !self.was_shown,
             OverBy::Phase(by) => {
                 self.was_shown |= by == shown;
                 true
@@ -144,7 +144,7 @@ impl RepositoryState {
     /// while PAC's own queue may start runs of it.
     pub fn limit_at(&self, now: Timestamp, global: OwnLimit) -> Limit {
         let paused = self.metadata.pause.as_ref().is_some_and(|pause| pause.lasts_at(now));
-        if paused || !self.open_to_pacs_queue.is_empty() { Limit::Held } else { self.own_limit.effective(global) }
+        if paused || !self.open_to_pacs_queue.is_empty() { Limit::Unknown } else { self.own_limit.effective(global) }
     }
 
     /// All of it at `now`, for people.
@@ -182,7 +182,7 @@ impl RepositoryState {
         match (by.or(shown.map(|known| known.view.phase)), shown) {
             (Some(Phase::Done(state)), _) => End::Done(state),
             (Some(Phase::Withdrawn | Phase::Stopping), _) => End::Withdrawn,
-            (Some(Phase::Released), shown) => {
+            (Some(Phase::ForceReleased), shown) => {
                 End::ByOperator(shown.and_then(|known| known.view.release_reason.clone()).unwrap_or_default())
             }
             (Some(Phase::Running), _) if over.is_none() => End::Unlimited,

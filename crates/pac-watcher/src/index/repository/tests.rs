@@ -25,7 +25,7 @@ fn decided(state: &mut RepositoryState, run: &RunKey, now: Instant) -> Plan {
     let entry = Entry::new(run.clone(), OrderKey::alone(0));
     let slot = Slot { entry, holder: Holder::new("us"), lapsed: false };
     let snapshot = Snapshot { version: Version::new(1), slots: [(run.clone(), slot)].into(), ..Snapshot::empty() };
-    state.decide(limit(1), Scope::Head, &snapshot, &|_| Standing::Mine, now)
+    state.decide(limit(1), Scope::Head, &snapshot, &|_| SlotOwnership::Mine, now)
 }
 
 fn named(name: &str, uid: &str, phase: Phase) -> RunView {
@@ -62,7 +62,7 @@ fn a_run_that_was_only_not_to_run_counts_when_it_runs_after_all() {
         state.confirm(Confirmed::Is(view(phase)), later);
         assert_eq!(decided(&mut state, &run, later).released, std::slice::from_ref(&run));
         state.apply_run(view(Phase::Running), later, Duration::ZERO);
-        let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, later);
+        let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, later);
         assert_eq!(plan.adopted.len(), 1, "P1: {phase:?}");
     }
 }
@@ -93,8 +93,8 @@ fn an_event_whose_first_run_is_gone_began_with_the_oldest_left() {
     };
     state.apply_run(of_event("b", 11, 1), now, Duration::ZERO);
     state.apply_run(of_event("c", 14, 2), now, Duration::ZERO);
-    state.note_limit(limit(1));
-    let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, now);
+    state.set_limit(limit(1));
+    let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, now);
     let began: Vec<i64> = plan.enqueued.iter().map(|entry| entry.order.event_created).collect();
     assert_eq!(began, [11, 11], "P3");
 }
@@ -102,12 +102,12 @@ fn an_event_whose_first_run_is_gone_began_with_the_oldest_left() {
 #[test]
 fn a_final_state_that_could_not_be_written_is_looked_at_whatever_else_is() {
     let (mut state, run, now) = shown(Phase::Done(FinalState::Completed));
-    state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, now);
+    state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, now);
     for _ in 0..9 {
         assert_eq!(state.take_done_runs(now + Duration::from_secs(60)).len(), 1);
         let until = state.unmark(&run, now).unwrap();
         // A pass for another reason, before it is due.
-        state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, now);
+        state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, now);
         assert!(state.take_done_runs(now).is_empty());
         assert_eq!(state.next_look(), Some(until), "P4");
     }
@@ -128,11 +128,11 @@ fn an_unknown_or_refused_start_is_not_sent_again_at_once() {
 #[test]
 fn what_is_being_started_counts_though_the_store_has_no_slot_for_it() {
     let (mut state, run, now) = shown(Phase::Waiting);
-    state.note_limit(limit(1));
+    state.set_limit(limit(1));
     assert!(state.begin_start(&run, now));
     state.apply_run(named("other", "other", Phase::Waiting), now - Duration::from_secs(10), Duration::ZERO);
     let forgotten = |state: &mut RepositoryState, now| {
-        let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| Standing::Mine, now);
+        let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, now);
         (plan.adopted.into_iter().map(|entry| entry.run).collect::<Vec<_>>(), plan.granted.len())
     };
     assert_eq!(forgotten(&mut state, now), (vec![run.clone()], 0), "P1");

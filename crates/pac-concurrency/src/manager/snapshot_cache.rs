@@ -11,11 +11,11 @@ use crate::key::{RepositoryKey, RunKey};
 use crate::lease::Holder;
 use crate::metrics;
 use crate::protocol::STALL_AFTER;
-use crate::slot::{Slot, Standing};
+use crate::slot::{Slot, SlotOwnership};
 use crate::snapshot::{Snapshot, Version};
 
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct CachedRepository {
     pub(super) snapshot: Option<Snapshot>,
     /// The version this watcher last saw or made.
     pub(super) version: Option<Version>,
@@ -25,14 +25,14 @@ pub(super) struct Known {
 
 /// Tells what a slot of one snapshot is to this watcher.
 #[derive(Debug)]
-pub struct Standings<'a> {
+pub struct OwnershipView<'a> {
     holder: &'a Holder,
     foreign_since: &'a HashMap<RunKey, (Holder, Instant)>,
     stalled_before: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct KnownRepositories {
+pub(super) struct SnapshotCache {
     state: Mutex<State>,
 }
 
@@ -45,7 +45,7 @@ struct State {
 /// One repository's, while no pass has it in hand.
 #[derive(Debug, Default)]
 struct Remembered {
-    known: Known,
+    known: CachedRepository,
     /// A pass has it in hand.
     under_way: bool,
     /// Others changed it: what is remembered, or put back by the pass under way, is stale.
@@ -54,19 +54,19 @@ struct Remembered {
     held: Option<usize>,
 }
 
-// === impl Known ===
+// === impl CachedRepository ===
 
-impl Known {
-    pub(super) fn standings<'a>(
+impl CachedRepository {
+    pub(super) fn ownership<'a>(
         &'a mut self,
         snapshot: &Snapshot,
         holder: &'a Holder,
-        all: &KnownRepositories,
-    ) -> Standings<'a> {
+        all: &SnapshotCache,
+    ) -> OwnershipView<'a> {
         let foreign = |slot: &Slot| slot.holder != *holder;
         // Mostly there is no other watcher, and nothing to be timed.
         if self.foreign_since.is_empty() && !snapshot.slots.values().any(foreign) {
-            return Standings { holder, foreign_since: &self.foreign_since, stalled_before: None };
+            return OwnershipView { holder, foreign_since: &self.foreign_since, stalled_before: None };
         }
         let now = Instant::now();
         self.foreign_since.retain(|run, (since_holder, _)| {
@@ -76,11 +76,11 @@ impl Known {
             self.foreign_since.entry(run.clone()).or_insert_with(|| (slot.holder.clone(), now));
         }
         let stalled_before = if all.is_taking_over(now) { Some(now) } else { now.checked_sub(STALL_AFTER) };
-        Standings { holder, foreign_since: &self.foreign_since, stalled_before }
+        OwnershipView { holder, foreign_since: &self.foreign_since, stalled_before }
     }
 
     /// Says so when a repository comes to have someone waiting for its limit: once per change, not once per pass.
-    pub(super) fn note_limit(&mut self, repository: &RepositoryKey, at_limit: bool) {
+    pub(super) fn log_limit_reached(&mut self, repository: &RepositoryKey, at_limit: bool) {
         if at_limit && !self.at_limit {
             metrics::limit_reached(repository);
             info!("concurrency limit reached for repository {repository}");
@@ -89,29 +89,29 @@ impl Known {
     }
 }
 
-// === impl Standings ===
+// === impl OwnershipView ===
 
-impl Standings<'_> {
+impl OwnershipView<'_> {
     /// What `slot` is to this watcher.
-    pub fn of(&self, slot: &Slot) -> Standing {
+    pub fn of(&self, slot: &Slot) -> SlotOwnership {
         if slot.lapsed {
-            return Standing::Lapsed;
+            return SlotOwnership::Lapsed;
         }
         if slot.holder == *self.holder {
-            return Standing::Mine;
+            return SlotOwnership::Mine;
         }
         let since = self.foreign_since.get(&slot.entry.run).map(|(_, since)| *since);
         match (since, self.stalled_before) {
-            (Some(since), Some(before)) if since <= before => Standing::Stalled,
-            _ => Standing::Foreign,
+            (Some(since), Some(before)) if since <= before => SlotOwnership::Stalled,
+            _ => SlotOwnership::Foreign,
         }
     }
 }
 
-// === impl KnownRepositories ===
+// === impl SnapshotCache ===
 
-impl KnownRepositories {
-    pub(super) fn take(&self, repository: &RepositoryKey) -> Known {
+impl SnapshotCache {
+    pub(super) fn take(&self, repository: &RepositoryKey) -> CachedRepository {
         let mut state = self.state();
         let remembered = state.remembered(repository);
         remembered.under_way = true;
@@ -122,7 +122,7 @@ impl KnownRepositories {
         known
     }
 
-    pub(super) fn put_back(&self, repository: &RepositoryKey, mut known: Known) {
+    pub(super) fn put_back(&self, repository: &RepositoryKey, mut known: CachedRepository) {
         let mut state = self.state();
         let remembered = state.remembered(repository);
         remembered.under_way = false;
@@ -168,11 +168,11 @@ impl KnownRepositories {
         self.state().repositories.remove(repository);
     }
 
-    pub(super) fn take_over(&self, until: Instant) {
+    pub(super) fn claim_from_predecessor(&self, until: Instant) {
         self.state().taking_over_until = Some(until);
     }
 
-    pub(super) fn end_take_over(&self) {
+    pub(super) fn end_claim_from_predecessor(&self) {
         self.state().taking_over_until = None;
     }
 

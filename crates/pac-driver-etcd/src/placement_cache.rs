@@ -35,7 +35,7 @@ pub(crate) struct Moved {
 
 /// Where the runs of one repository are.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Known {
+pub(crate) struct PlacementCache {
     places: HashMap<RunKey, Place>,
     /// Whether a run that is not in `places` is not in the store either.
     whole: bool,
@@ -48,13 +48,13 @@ pub(crate) struct Memory(Cache<RepositoryKey, Arc<Remembered>>);
 #[derive(Debug)]
 struct Remembered {
     version: Version,
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<PlacementCache>>,
     weight: u32,
 }
 
-// === impl Known ===
+// === impl PlacementCache ===
 
-impl Known {
+impl PlacementCache {
     /// Of a repository that is not in the store.
     pub(crate) fn nothing_stored() -> Self {
         Self { places: HashMap::new(), whole: true }
@@ -89,7 +89,7 @@ impl Known {
     }
 
     /// Changes it by `delta` on behalf of `holder`, and says which runs moved. Nothing `delta` names may be
-    /// [missing](Known::missing).
+    /// [missing](PlacementCache::missing).
     pub(crate) fn apply(&mut self, holder: &Holder, delta: &Delta) -> Vec<Moved> {
         let before: BTreeMap<RunKey, Place> = runs(delta).map(|run| (run.clone(), self.place(run))).collect();
         for run in &delta.release {
@@ -145,18 +145,18 @@ impl Memory {
     }
 
     /// What is known of `repository` at `version`, no longer remembered: a commit changes it.
-    pub(crate) fn take(&self, repository: &RepositoryKey, version: Version) -> Known {
+    pub(crate) fn take(&self, repository: &RepositoryKey, version: Version) -> PlacementCache {
         let remembered = self.0.remove(repository).filter(|remembered| remembered.version == version);
         let known = remembered.and_then(|it| it.known.lock().unwrap_or_else(PoisonError::into_inner).take());
         match known {
             Some(known) => known,
-            None if version == Version::NONE => Known::nothing_stored(),
-            None => Known::default(),
+            None if version == Version::NONE => PlacementCache::nothing_stored(),
+            None => PlacementCache::default(),
         }
     }
 
     /// That this is known of `repository` at `version`.
-    pub(crate) fn keep(&self, repository: &RepositoryKey, version: Version, known: Known) {
+    pub(crate) fn keep(&self, repository: &RepositoryKey, version: Version, known: PlacementCache) {
         let weight = u32::try_from(known.places.len() + 1).unwrap_or(u32::MAX);
         let remembered = Remembered { version, known: Mutex::new(Some(known)), weight };
         self.0.insert(repository.clone(), Arc::new(remembered));
@@ -177,7 +177,7 @@ mod tests {
     fn a_run_enqueued_and_held_at_once_moves_once() {
         let holder = Holder::new("a");
         let delta = Delta { enqueue: vec![entry("x", 1)], hold: vec![entry("x", 2)], ..Delta::default() };
-        let moved = Known::nothing_stored().apply(&holder, &delta);
+        let moved = PlacementCache::nothing_stored().apply(&holder, &delta);
         let to = Place::Held(OrderKey::alone(1), holder);
         assert_eq!(moved, [Moved { run: entry("x", 1).run, from: Place::Absent, to }]);
     }
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_run_released_and_enqueued_at_once_changes_its_place() {
         let holder = Holder::new("a");
-        let mut known = Known::nothing_stored();
+        let mut known = PlacementCache::nothing_stored();
         known.apply(&holder, &Delta { enqueue: vec![entry("x", 1)], ..Delta::default() });
         let delta = Delta { release: vec![entry("x", 1).run], enqueue: vec![entry("x", 2)], ..Delta::default() };
         let (from, to) = (Place::Waiting(OrderKey::alone(1)), Place::Waiting(OrderKey::alone(2)));
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn only_what_may_be_there_is_looked_up() {
         let delta = Delta { release: vec![entry("x", 1).run, entry("x", 1).run], ..Delta::default() };
-        assert!(Known::nothing_stored().missing(&delta).is_empty());
-        let mut known = Known::default();
+        assert!(PlacementCache::nothing_stored().missing(&delta).is_empty());
+        let mut known = PlacementCache::default();
         assert_eq!(known.missing(&delta), [&entry("x", 1).run]);
         known.learn(entry("x", 1).run, Place::Absent);
         assert!(known.missing(&delta).is_empty());
@@ -205,10 +205,10 @@ mod tests {
     #[test]
     fn memory_is_of_one_version_and_taken_once() {
         let (memory, repository) = (Memory::new(), "ns/repo".parse().unwrap());
-        memory.keep(&repository, Version::new(7), Known::nothing_stored());
+        memory.keep(&repository, Version::new(7), PlacementCache::nothing_stored());
         assert!(memory.take(&repository, Version::new(7)).whole);
         assert!(!memory.take(&repository, Version::new(7)).whole);
-        memory.keep(&repository, Version::new(7), Known::nothing_stored());
+        memory.keep(&repository, Version::new(7), PlacementCache::nothing_stored());
         assert!(!memory.take(&repository, Version::new(8)).whole);
     }
 }

@@ -6,7 +6,7 @@ use crate::delta::Delta;
 use crate::driver::HistoryStore;
 use crate::error::DriverError;
 use crate::key::RepositoryKey;
-use crate::legacy::{Legacy, TakenOver};
+use crate::legacy::{Legacy, LegacyImport};
 use crate::snapshot::{Snapshot, Window};
 
 // === impl Manager ===
@@ -37,7 +37,7 @@ impl Manager {
 
     /// Commits `delta`, which nobody planned, whatever version `repository` is at. Every part of it must be idempotent,
     /// and must not be about runs that are admitted meanwhile.
-    pub async fn take_in(&self, repository: &RepositoryKey, delta: &Delta) -> Result<(), DriverError> {
+    pub async fn import(&self, repository: &RepositoryKey, delta: &Delta) -> Result<(), DriverError> {
         let holder = self.term.trusted()?;
         self.known.invalidate(repository);
         let mut attempts = 0;
@@ -53,7 +53,7 @@ impl Manager {
     }
 
     /// Notes in the store that what [`Manager::legacy`] found there was taken over.
-    pub async fn note_legacy_taken_over(&self, taken: &TakenOver) -> Result<(), DriverError> {
+    pub async fn note_imported(&self, taken: &LegacyImport) -> Result<(), DriverError> {
         let Some(source) = self.driver.legacy_source() else { return Ok(()) };
         timed(&*self.driver, "note_legacy", source.note_imported(taken)).await
     }

@@ -9,7 +9,7 @@ use crate::work_queue::WorkQueue;
 
 /// See the [module](self). Empty while the system is switched off, or no store is connected yet.
 #[derive(Debug, Default)]
-pub struct AtWork(Mutex<Parts>);
+pub struct ActiveStore(Mutex<Parts>);
 
 /// What the concurrency system is doing.
 #[derive(Debug, Clone)]
@@ -32,9 +32,9 @@ struct Parts {
     audit: Option<Arc<Audit>>,
 }
 
-// === impl AtWork ===
+// === impl ActiveStore ===
 
-impl AtWork {
+impl ActiveStore {
     /// The queue of work of the watches that run.
     pub fn queue(&self) -> Option<Arc<WorkQueue>> {
         self.parts().queue.clone()

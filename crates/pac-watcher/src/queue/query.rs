@@ -1,4 +1,4 @@
-//! Makes the answers: from the index, the store in use, and the chronicle.
+//! Makes the answers: from the index, the store in use, and the history.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use pac_queue::history::{History, now};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::Chronicle;
+use super::HistoryRecorder;
 use super::plot::Plot;
-use crate::at_work::{AtWork, System};
+use crate::active_store::{ActiveStore, System};
 use crate::health::{Health, Part};
 use crate::index::{Index, OwnLimit, Shown, ShownRun};
 use pac_queue::view::{
@@ -32,31 +32,31 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who answers. Cheap to clone.
 #[derive(Clone)]
-pub struct Onlooker {
+pub struct QueueQuery {
     /// To read a run that isn't watched.
     pub client: Client,
     /// What the cluster shows.
     pub index: Arc<Index>,
     /// What happened.
-    pub chronicle: Arc<Chronicle>,
+    pub history: Arc<HistoryRecorder>,
     /// How many ran and waited over the last hour.
     pub plot: Arc<Plot>,
     /// What is wrong.
     pub health: Arc<Health>,
     /// What store there is.
-    pub at_work: Arc<AtWork>,
+    pub active_store: Arc<ActiveStore>,
     /// Whether this watcher leads.
     pub leading: watch::Receiver<bool>,
     /// This watcher's name.
     pub identity: Arc<str>,
 }
 
-// === impl Onlooker ===
+// === impl QueueQuery ===
 
-impl Onlooker {
+impl QueueQuery {
     /// The watcher itself.
     pub fn watcher(&self) -> WatcherView {
-        let (system, driver) = match self.at_work.system() {
+        let (system, driver) = match self.active_store.system() {
             System::Off => ("off", None),
             System::Starting => ("starting", None),
             System::On(manager) => ("on", Some(manager.driver_name().to_owned())),
@@ -66,7 +66,7 @@ impl Onlooker {
             identity: self.identity.to_string(),
             leading: *self.leading.borrow(),
             system: system.to_owned(),
-            waiting_while_off: self.at_work.backlog(),
+            waiting_while_off: self.active_store.backlog(),
             driver,
             trouble: self.health.problems_text(),
         }
@@ -129,7 +129,7 @@ impl Onlooker {
 
     /// What happened lately. Whoever doesn't lead knows it from the store, as far as that was told.
     pub(super) async fn history(&self, key: &RepositoryKey) -> History {
-        let known = self.chronicle.history(key);
+        let known = self.history.history(key);
         let Ok(manager) = self.store() else { return known };
         if *self.leading.borrow() {
             return known;
@@ -154,7 +154,7 @@ impl Onlooker {
     /// Who asks the store, or why it isn't asked.
     fn store(&self) -> Result<Arc<Manager>, String> {
         let trouble = self.health.trouble_of(Part::Store);
-        match self.at_work.system() {
+        match self.active_store.system() {
             System::Off => Err("the concurrency system is switched off".to_owned()),
             System::Starting => Err(trouble.unwrap_or_else(|| "the watcher is not at work yet".to_owned())),
             System::On(manager) => trouble.map_or(Ok(manager), Err),
@@ -170,7 +170,7 @@ impl Onlooker {
     ) -> Vec<SlotView> {
         let since = |run: &RunKey| {
             let begun = runs.get(run).and_then(|run| run.begun).and_then(|begun| Timestamp::from_second(begun).ok());
-            self.chronicle.slot_since(key, run).or(begun)
+            self.history.slot_since(key, run).or(begun)
         };
         let slot = |run: &RunKey, state: &str, holder: Option<String>, lapsed: bool| SlotView {
             run: run.path().to_owned(),
@@ -220,7 +220,7 @@ impl Onlooker {
 
     pub(super) fn limit(&self, key: &RepositoryKey, own: OwnLimit) -> LimitView {
         let limit = self.index.limit(key);
-        let why = (limit == Limit::Held).then(|| match own {
+        let why = (limit == Limit::Unknown).then(|| match own {
             OwnLimit::Missing => format!("there is no Repository {key}"),
             OwnLimit::Unreadable => format!("Repository {key} can't be read"),
             OwnLimit::Says(Some(own)) => format!("no limit can be {own}"),

@@ -10,7 +10,7 @@ const EXIT_CODE: i32 = 70;
 
 /// Runs `task`. If it panics the process ends: without it a watcher would look well and admit nobody, or lead without a
 /// lease. Whoever started the process starts another, and a standby takes over meanwhile.
-pub(crate) async fn vital<T>(name: &'static str, task: impl Future<Output = T>) -> T {
+pub(crate) async fn abort_on_panic<T>(name: &'static str, task: impl Future<Output = T>) -> T {
     match AssertUnwindSafe(task).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(_) => {
@@ -32,11 +32,11 @@ mod tests {
     #[allow(clippy::panic, reason = "it is about that")]
     async fn the_process_ends_with_the_task() {
         if std::env::var_os(INSIDE).is_some() {
-            vital("a test", async { panic!("on purpose") }).await
+            abort_on_panic("a test", async { panic!("on purpose") }).await
         }
         let mut again = Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", "vital::tests::the_process_ends_with_the_task"]).env(INSIDE, "1");
+        again.args(["--exact", "abort_on_panic::tests::the_process_ends_with_the_task"]).env(INSIDE, "1");
         assert_eq!(again.output().unwrap().status.code(), Some(EXIT_CODE));
-        assert_eq!(vital("another", async { 7 }).await, 7);
+        assert_eq!(abort_on_panic("another", async { 7 }).await, 7);
     }
 }

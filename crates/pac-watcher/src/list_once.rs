@@ -16,7 +16,7 @@ use crate::work_queue::WorkQueue;
 const LISTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Every PipelineRun that isn't history, as of now. An error says why the cluster could not tell.
-pub async fn survey(client: Client, global_repository: RepositoryKey) -> Result<Arc<Index>, String> {
+pub async fn list_once(client: Client, global_repository: RepositoryKey) -> Result<Arc<Index>, String> {
     let sink = Sink {
         index: Arc::new(Index::new(global_repository)),
         queue: Arc::new(WorkQueue::default()),

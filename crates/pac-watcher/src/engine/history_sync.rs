@@ -48,9 +48,9 @@ impl Engine {
     }
 
     async fn take_up_pasts(&self) {
-        for repository in self.chronicle.untaken() {
+        for repository in self.history.untaken() {
             match self.manager.past(&repository).await {
-                Ok(past) => self.chronicle.take_up(&repository, past.as_deref().and_then(History::parse)),
+                Ok(past) => self.history.take_up(&repository, past.as_deref().and_then(History::parse)),
                 // The store's troubles are told by those whose work depends on it.
                 Err(error) => return debug!(%repository, error = with_causes(&error), "could not read what happened"),
             }
@@ -58,14 +58,14 @@ impl Engine {
     }
 
     async fn write_pasts(&self) {
-        for (repository, past) in self.chronicle.unwritten() {
+        for (repository, past) in self.history.unwritten() {
             match self.manager.keep_past(&repository, &past.text()).await {
-                Ok(()) => self.chronicle.written(&repository, &past),
+                Ok(()) => self.history.written(&repository, &past),
                 Err(error @ (DriverError::Unavailable(_) | DriverError::Indeterminate(_))) => {
                     return debug!(%repository, error = with_causes(&error), "could not write what happened");
                 }
                 // One that the store won't have keeps no other from being written.
-                Err(error) if self.chronicle.refused_by_store(&repository) => {
+                Err(error) if self.history.refused_by_store(&repository) => {
                     warn!(%repository, error = with_causes(&error), "could not write what happened lately in {repository}; \
                            tried again with what happens next, and nothing but its history is missing");
                 }

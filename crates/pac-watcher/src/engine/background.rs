@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use kube::Client;
 use pac_concurrency::manager::TermEvent;
-use pac_concurrency::{Change, Scope};
+use pac_concurrency::{Scope, StoreEvent};
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
 use tokio::sync::{Notify, watch};
@@ -55,8 +55,8 @@ impl Engine {
         let mut changes = self.manager.changes();
         while let Some(change) = changes.next().await {
             match change {
-                Change::Repository(repository) => self.queue.add(repository, Scope::Head),
-                Change::Resync => self.look_at_everything().await,
+                StoreEvent::Repository(repository) => self.queue.add(repository, Scope::Head),
+                StoreEvent::Resync => self.look_at_everything().await,
             }
         }
     }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::jiff::Timestamp;
-use pac_concurrency::{Holder, Limit, Passed, RepositoryKey, RunKey};
+use pac_concurrency::{Holder, Limit, ReconcileOutcome, RepositoryKey, RunKey};
 use pac_kube::pause::Pause;
 use pac_queue::history::{Happened, History, Record, now, shortened};
 
@@ -15,7 +15,7 @@ use crate::index::End;
 
 /// See the [module](self).
 #[derive(Debug)]
-pub struct Chronicle {
+pub struct HistoryRecorder {
     kept: Mutex<HashMap<RepositoryKey, Kept>>,
     news: News,
 }
@@ -37,16 +37,22 @@ struct Kept {
     rule: Option<(Limit, Option<Pause>)>,
 }
 
-// === impl Chronicle ===
+// === impl HistoryRecorder ===
 
-impl Chronicle {
+impl HistoryRecorder {
     /// Nothing happened yet. What will is put into `news`, too.
     pub fn new(news: News) -> Self {
         Self { kept: Mutex::default(), news }
     }
 
     /// A pass of `holder` did this; `ends` says why each run was released that was.
-    pub fn passed(&self, repository: &RepositoryKey, passed: &Passed, holder: &Holder, ends: Vec<(RunKey, End)>) {
+    pub fn passed(
+        &self,
+        repository: &RepositoryKey,
+        passed: &ReconcileOutcome,
+        holder: &Holder,
+        ends: Vec<(RunKey, End)>,
+    ) {
         let plan = &passed.plan;
         if plan.commits_nothing() {
             return;
@@ -221,23 +227,23 @@ mod tests {
 
     #[test]
     fn what_was_not_written_is_yet_to_be_written() {
-        let chronicle = Chronicle::new(News::default());
+        let history = HistoryRecorder::new(News::default());
         let key = |name: &str| RepositoryKey::new("ns", name).unwrap();
         let run = RunKey::new("ns", "a", "1").unwrap();
         for name in ["one", "two"] {
-            chronicle.started(&key(name), &run);
-            chronicle.take_up(&key(name), None);
+            history.started(&key(name), &run);
+            history.take_up(&key(name), None);
         }
-        let unwritten = chronicle.unwritten();
+        let unwritten = history.unwritten();
         assert_eq!(unwritten.len(), 2);
         // The store took one of them, and then it was away, or this watcher led no more.
         let (first, past) = &unwritten[0];
-        chronicle.written(first, past);
-        let rest: Vec<RepositoryKey> = chronicle.unwritten().into_iter().map(|(key, _)| key).collect();
+        history.written(first, past);
+        let rest: Vec<RepositoryKey> = history.unwritten().into_iter().map(|(key, _)| key).collect();
         assert_eq!(rest, [unwritten[1].0.clone()]);
-        chronicle.started(first, &run);
-        assert_eq!(chronicle.unwritten().len(), 2, "what happened since is news");
-        chronicle.written(first, past);
-        assert_eq!(chronicle.unwritten().len(), 2, "what was written was older");
+        history.started(first, &run);
+        assert_eq!(history.unwritten().len(), 2, "what happened since is news");
+        history.written(first, past);
+        assert_eq!(history.unwritten().len(), 2, "what was written was older");
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::protocol::FOREIGN_LOOK;
-use pac_concurrency::{DriverError, Passed, RepositoryKey, RunKey, Scope, Snapshot, Standings};
+use pac_concurrency::{DriverError, OwnershipView, ReconcileOutcome, RepositoryKey, RunKey, Scope, Snapshot};
 use pac_kube::convert::FinalState;
 use pac_kube::error::with_causes;
 use pac_kube::live_read::Confirmed;
-use pac_kube::live_read::{self, Untold};
+use pac_kube::live_read::{self, LiveReadError};
 use pac_kube::patch;
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
@@ -31,14 +31,14 @@ const LONGEST_NAP: Duration = Duration::from_secs(3600);
 
 impl Engine {
     /// Brings `repository` in line: in the store with one commit at most, in the cluster by starting what that granted.
-    pub(super) async fn pass(self: &Arc<Self>, repository: &RepositoryKey, scope: Scope) {
+    pub(super) async fn reconcile(self: &Arc<Self>, repository: &RepositoryKey, scope: Scope) {
         let began = Instant::now();
-        let decide = |snapshot: &Snapshot, scope: Scope, standings: &Standings<'_>| {
+        let decide = |snapshot: &Snapshot, scope: Scope, ownership: &OwnershipView<'_>| {
             self.index.decide(repository, |limit, state| {
-                state.decide(limit, scope, snapshot, &|slot| standings.of(slot), Instant::now())
+                state.decide(limit, scope, snapshot, &|slot| ownership.of(slot), Instant::now())
             })
         };
-        let passed = self.manager.pass(repository, scope, &decide).await;
+        let passed = self.manager.reconcile(repository, scope, &decide).await;
         let outcome = if passed.is_ok() { "ok" } else { "error" };
         catalogue::PASS.observe(&[outcome], began.elapsed());
         match passed {
@@ -50,7 +50,7 @@ impl Engine {
                 if passed.store_answered && self.health.is_troubled(Part::Store) {
                     self.doubt_store();
                 }
-                self.follow_up(repository, passed).await;
+                self.apply_outcome(repository, passed).await;
             }
             Err(DriverError::Conflict) => {
                 debug!(%repository, "other watchers were faster again and again");
@@ -60,7 +60,7 @@ impl Engine {
         }
     }
 
-    async fn follow_up(self: &Arc<Self>, repository: &RepositoryKey, passed: Passed) {
+    async fn apply_outcome(self: &Arc<Self>, repository: &RepositoryKey, passed: ReconcileOutcome) {
         let now = Instant::now();
         let effects = self.index.with(repository, |state| state.apply(&passed.plan, now));
         self.note(repository, &passed, effects);
@@ -70,8 +70,8 @@ impl Engine {
         for run in passed.plan.confirm {
             self.confirm(repository, run);
         }
-        for run in passed.plan.surplus {
-            self.find_surplus(repository, run);
+        for run in passed.plan.over_limit_unconfirmed {
+            self.find_over_limit(repository, run);
         }
         if self.options.mode == Mode::Standalone {
             for (run, state) in self.index.with(repository, |state| state.take_done_runs(now)) {
@@ -96,12 +96,12 @@ impl Engine {
         if passed.is_unknown && unknown_to_cluster {
             // A Repository that came and went, and never had anybody wait.
             self.manager.drop_known(repository);
-            self.chronicle.forget(repository);
+            self.history.forget(repository);
         }
         if passed.is_blank && unknown_to_cluster {
             match self.manager.forget(repository).await {
                 Ok(true) => {
-                    self.chronicle.forget(repository);
+                    self.history.forget(repository);
                     info!(%repository, "forgot a Repository that is gone, and of which nothing runs or waits");
                 }
                 Ok(false) => {}
@@ -111,18 +111,18 @@ impl Engine {
     }
 
     /// Tells those who ask later what this pass did.
-    fn note(&self, repository: &RepositoryKey, passed: &Passed, Effects { ends, passed_over }: Effects) {
+    fn note(&self, repository: &RepositoryKey, passed: &ReconcileOutcome, Effects { ends, passed_over }: Effects) {
         let resumed = self.index.with(repository, |state| state.metadata.resumed.clone());
-        self.chronicle.ruled(repository, self.index.limit(repository), self.index.pause_now(repository), resumed);
+        self.history.ruled(repository, self.index.limit(repository), self.index.pause_now(repository), resumed);
         for (run, end) in &ends {
             per_repository::count(&catalogue::RELEASES, (repository.namespace(), repository.name()), &[end.name()], 1);
             if let End::ByOperator(reason) = end {
                 warn!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), reason, "an operator released {run}: it counts no more, though it may still run");
             }
         }
-        self.chronicle.passed(repository, passed, &self.manager.holder(), ends);
+        self.history.passed(repository, passed, &self.manager.holder(), ends);
         if let Some((by, runs)) = passed_over {
-            self.chronicle.passed_over(repository, &by, runs);
+            self.history.passed_over(repository, &by, runs);
         }
     }
 
@@ -143,8 +143,8 @@ impl Engine {
     }
 
     /// Finds out whether `run`, which no longer fits, was started: if not, the next pass gives its slot back.
-    fn find_surplus(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
-        self.read(Purpose::Surplus, repository, run, |engine, repository, run, confirmed| {
+    fn find_over_limit(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
+        self.read(Purpose::OverLimit, repository, run, |engine, repository, run, confirmed| {
             if !matches!(&confirmed, Confirmed::Is(view) if view.is_pending()) {
                 return engine.take_in(repository, confirmed);
             }
@@ -192,16 +192,16 @@ impl Engine {
     }
 
     /// Tells that nobody knows what became of `run`, which keeps what it has.
-    pub(super) fn could_not_read(&self, run: &RunKey, why: &Untold, began: Instant, is_news: bool) {
+    pub(super) fn could_not_read(&self, run: &RunKey, why: &LiveReadError, began: Instant, is_news: bool) {
         match why {
-            Untold::NoAnswer(why) => {
+            LiveReadError::NoAnswer(why) => {
                 let why = format!("reading PipelineRun {run}: {why}");
                 self.health.trouble_of_one(Part::ApiServer, began, why);
             }
-            Untold::Unreadable(why) if is_news => {
+            LiveReadError::Unreadable(why) if is_news => {
                 warn!(%run, why, "PipelineRun {run} can't be read; it keeps its slot or place until it can, or is gone");
             }
-            Untold::Unreadable(why) => debug!(%run, why, "PipelineRun {run} still can't be read"),
+            LiveReadError::Unreadable(why) => debug!(%run, why, "PipelineRun {run} still can't be read"),
         }
     }
 
