@@ -8,6 +8,7 @@ mod generated;
 mod imports;
 mod keys;
 mod sources;
+mod writers;
 
 use std::path::Path;
 
@@ -31,6 +32,7 @@ fn problems(root: &Path) -> Result<Vec<String>> {
     problems.extend(arrows::problems(&sources));
     problems.extend(circles::problems(&sources));
     problems.extend(keys::problems(&sources));
+    problems.extend(writers::problems(&sources));
     problems.extend(generated::problems(&sources, &docs::generated()));
     Ok(problems)
 }
