@@ -88,7 +88,12 @@ struct Metadata {
 }
 
 /// Says in log and metric how many runs wait, for ever, while this watcher leads.
-pub async fn follow(client: &Client, mode: Mode, mut leading: watch::Receiver<bool>, active_store: &ActiveStore) {
+pub(crate) async fn follow(
+    client: &Client,
+    mode: Mode,
+    mut leading: watch::Receiver<bool>,
+    active_store: &ActiveStore,
+) {
     let (mut warned, mut complaint) = (0, None);
     loop {
         if leading.wait_for(|leading| *leading).await.is_err() {

@@ -28,7 +28,7 @@ const LOOKED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Its settings, until what is there was taken over.
 #[derive(Debug, Default)]
-pub struct FormerStore(Arc<Mutex<Option<DriverSettings>>>);
+pub(crate) struct FormerStore(Arc<Mutex<Option<DriverSettings>>>);
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ struct Found {
 
 impl FormerStore {
     /// A server with these settings, or none.
-    pub fn new(settings: Option<DriverSettings>) -> Self {
+    pub(crate) fn new(settings: Option<DriverSettings>) -> Self {
         Self(Arc::new(Mutex::new(settings)))
     }
 

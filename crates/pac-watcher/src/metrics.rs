@@ -23,7 +23,7 @@ const NAMED_LEAKS: usize = 10;
 
 /// Where all that is told by `/metrics` comes from.
 #[derive(Clone)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// What was counted of the whole watcher.
     pub counted: PrometheusHandle,
     /// What is known of the cluster.
@@ -44,7 +44,7 @@ pub struct Measured {
 
 impl Measured {
     /// All metrics as they are now, in Prometheus' text format.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         Collector::default().collect();
         let repository_labels = self.settings.get().is_none_or(|settings| settings.borrow().repository_labels);
         let mut exposition = Exposition::new(repository_labels);

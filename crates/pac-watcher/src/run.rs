@@ -87,7 +87,7 @@ pub async fn run(
         leading: leading.clone(),
         identity: options.identity.as_str().into(),
     };
-    let told = AdminState { health: Arc::clone(&health), index: Arc::clone(&index), onlooker };
+    let told = AdminState { health: Arc::clone(&health), onlooker };
     serve_probes(options.probe_addr, told.clone(), serving.clone()).await?;
     serve_admin(options.admin_addr, told, serving.clone()).await?;
 

@@ -54,7 +54,7 @@ pub trait Connect: Send + Sync + 'static {
 }
 
 /// See the [module](self).
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     /// How to reach the cluster.
     pub client: Client,
     /// How to reach a store.
@@ -89,7 +89,7 @@ enum Next {
 
 impl Supervisor {
     /// Works by `settings` as they change, until `stop`.
-    pub async fn run(self, mut settings: watch::Receiver<Arc<Settings>>, stop: CancellationToken) {
+    pub(crate) async fn run(self, mut settings: watch::Receiver<Arc<Settings>>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let current = Arc::clone(&settings.borrow_and_update());
             if current.enabled {

@@ -27,7 +27,7 @@ use crate::work_queue::WorkQueue;
 
 /// Where the watches put what they see.
 #[derive(Debug, Clone)]
-pub struct Sink {
+pub(crate) struct Sink {
     /// What is known of the cluster.
     pub index: Arc<Index>,
     /// What is to be looked at.
@@ -40,13 +40,13 @@ pub struct Sink {
 
 /// What PAC's own watcher does, as far as it matters to this one.
 #[derive(Debug, Clone)]
-pub struct BesidePac {
+pub(crate) struct BesidePac {
     /// Say whether it makes the Secret with which a run clones its Git repository.
     pub settings: tokio::sync::watch::Receiver<Arc<Settings>>,
 }
 
 /// Watches PipelineRuns that aren't history, for ever; `synced` becomes true with the first full list.
-pub async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
+pub(crate) async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
     let api: Api<Readable<PipelineRun>> = Api::all(client);
     let mut listed = HashSet::new();
     let mut watch = ListWatch::new(api).labels(labels::SELECTOR);
@@ -72,7 +72,7 @@ pub async fn watch_runs(client: Client, sink: Sink, synced: Sender<bool>) {
 }
 
 /// Watches Repositories, for ever; `synced` becomes true with the first full list.
-pub async fn watch_repositories(client: Client, sink: Sink, synced: Sender<bool>) {
+pub(crate) async fn watch_repositories(client: Client, sink: Sink, synced: Sender<bool>) {
     let api: Api<Readable<Repository>> = Api::all(client);
     let mut listed = HashSet::new();
     let mut watch = ListWatch::new(api);

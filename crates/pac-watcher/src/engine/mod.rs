@@ -48,7 +48,7 @@ const MARKS: (usize, usize) = (32, 4);
 
 /// What the engine can be tuned with; tests do.
 #[derive(Debug, Clone)]
-pub struct EngineOptions {
+pub(crate) struct EngineOptions {
     /// Who owns a run's state label in the end.
     pub mode: Mode,
     /// Whether a Kubernetes Lease says who leads: then whoever begins to lead takes over from a predecessor that is gone.
@@ -60,7 +60,7 @@ pub struct EngineOptions {
 }
 
 /// See the [module](self).
-pub struct Engine {
+pub(crate) struct Engine {
     client: Client,
     manager: Arc<Manager>,
     index: Arc<Index>,
@@ -107,7 +107,7 @@ impl Keepers {
 
 impl EngineOptions {
     /// The defaults, in `mode`.
-    pub fn new(mode: Mode, elected: bool) -> Self {
+    pub(crate) fn new(mode: Mode, elected: bool) -> Self {
         Self { mode, elected, resync_every: Duration::from_secs(300), check_every: Duration::from_secs(5) }
     }
 }
@@ -116,7 +116,7 @@ impl EngineOptions {
 
 impl Engine {
     /// An engine on `manager`'s store, fed through `sink`; what it does is told to `history`.
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         manager: Arc<Manager>,
         sink: Sink,
@@ -145,12 +145,12 @@ impl Engine {
     }
 
     /// What the auditor has found.
-    pub fn audit_so_far(&self) -> &Arc<Audit> {
+    pub(crate) fn audit_so_far(&self) -> &Arc<Audit> {
         &self.audit
     }
 
     /// Runs until `stop`; then finishes what is in flight and ends the term. Passes are made while `leading` is true.
-    pub async fn run(self: &Arc<Self>, mut leading: watch::Receiver<bool>, stop: CancellationToken) {
+    pub(crate) async fn run(self: &Arc<Self>, mut leading: watch::Receiver<bool>, stop: CancellationToken) {
         let keepers = Keepers::default();
         let (term, mut began) = watch::channel(false);
         keepers.spawn(abort_on_panic("the lease", Arc::clone(self).keep_term(term)));
@@ -222,7 +222,7 @@ impl Engine {
     }
 
     /// Asks for a full pass over every repository of cluster and store.
-    pub async fn look_at_everything(&self) {
+    pub(crate) async fn look_at_everything(&self) {
         for repository in self.index.repositories() {
             self.queue.add(repository, Scope::Whole);
         }

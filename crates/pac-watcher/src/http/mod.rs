@@ -16,23 +16,20 @@ use tracing::{info, warn};
 
 use crate::error::WatcherError;
 use crate::health::Health;
-use crate::index::Index;
 use crate::metrics::Measured;
 use crate::queue::QueueQuery;
 
 /// What probes and the admin port tell about.
 #[derive(Clone)]
-pub struct AdminState {
+pub(crate) struct AdminState {
     /// What is wrong.
     pub health: Arc<Health>,
-    /// What is known of the cluster.
-    pub index: Arc<Index>,
     /// Who answers what people ask.
     pub onlooker: QueueQuery,
 }
 
 /// Serves `/metrics` at `address` until `stop`. An error says that the port can't be had.
-pub async fn serve_metrics(
+pub(crate) async fn serve_metrics(
     address: SocketAddr,
     measured: Measured,
     stop: CancellationToken,
@@ -47,7 +44,7 @@ pub async fn serve_metrics(
 }
 
 /// Serves `/live` and `/ready` at `address` until `stop`.
-pub async fn serve_probes(
+pub(crate) async fn serve_probes(
     address: SocketAddr,
     told: AdminState,
     stop: CancellationToken,
@@ -56,7 +53,7 @@ pub async fn serve_probes(
 }
 
 /// Serves `/debug/queue` and what else people ask at `address` until `stop`.
-pub async fn serve_admin(
+pub(crate) async fn serve_admin(
     address: SocketAddr,
     told: AdminState,
     stop: CancellationToken,

@@ -15,7 +15,7 @@ use crate::index::End;
 
 /// See the [module](self).
 #[derive(Debug)]
-pub struct HistoryRecorder {
+pub(crate) struct HistoryRecorder {
     kept: Mutex<HashMap<RepositoryKey, Kept>>,
     news: News,
 }
@@ -41,12 +41,12 @@ struct Kept {
 
 impl HistoryRecorder {
     /// Nothing happened yet. What will is put into `news`, too.
-    pub fn new(news: News) -> Self {
+    pub(crate) fn new(news: News) -> Self {
         Self { kept: Mutex::default(), news }
     }
 
     /// A pass of `holder` did this; `ends` says why each run was released that was.
-    pub fn passed(
+    pub(crate) fn passed(
         &self,
         repository: &RepositoryKey,
         passed: &ReconcileOutcome,
@@ -87,26 +87,32 @@ impl HistoryRecorder {
     }
 
     /// `by` was admitted before these runs, whose starts were refused with these words.
-    pub fn passed_over(&self, repository: &RepositoryKey, by: &RunKey, runs: Vec<(RunKey, String)>) {
+    pub(crate) fn passed_over(&self, repository: &RepositoryKey, by: &RunKey, runs: Vec<(RunKey, String)>) {
         for (run, why) in runs {
             self.add(repository, &run, Happened::PassedOver { by: by.path().to_owned(), why: shortened(&why) });
         }
     }
 
     /// `run` was started.
-    pub fn started(&self, repository: &RepositoryKey, run: &RunKey) {
+    pub(crate) fn started(&self, repository: &RepositoryKey, run: &RunKey) {
         self.add(repository, run, Happened::Started);
     }
 
     /// The API server would not start `run`.
-    pub fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
+    pub(crate) fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
         self.add(repository, run, Happened::Refused { why: shortened(why) });
     }
 
     /// These limit and pause hold for `repository` now; worth telling if others did before.
     ///
     /// `resumed` is what the operator said who last ended a pause.
-    pub fn ruled(&self, repository: &RepositoryKey, limit: Limit, pause: Option<Pause>, resumed: Option<String>) {
+    pub(crate) fn ruled(
+        &self,
+        repository: &RepositoryKey,
+        limit: Limit,
+        pause: Option<Pause>,
+        resumed: Option<String>,
+    ) {
         let mut all = self.kept();
         let kept = all.entry(repository.clone()).or_default();
         let Some((limit_before, pause_before)) = kept.rule.replace((limit, pause.clone())) else { return };
@@ -122,22 +128,22 @@ impl HistoryRecorder {
     }
 
     /// What is known here of the past of `repository`.
-    pub fn history(&self, repository: &RepositoryKey) -> History {
+    pub(crate) fn history(&self, repository: &RepositoryKey) -> History {
         self.kept().get(repository).map(|kept| kept.history.clone()).unwrap_or_default()
     }
 
     /// Since when `run` has had its slot, if that is known here.
-    pub fn slot_since(&self, repository: &RepositoryKey, run: &RunKey) -> Option<Timestamp> {
+    pub(crate) fn slot_since(&self, repository: &RepositoryKey, run: &RunKey) -> Option<Timestamp> {
         self.kept().get(repository)?.slot_since(run)
     }
 
     /// Forgets the past of `repository`, which is gone.
-    pub fn forget(&self, repository: &RepositoryKey) {
+    pub(crate) fn forget(&self, repository: &RepositoryKey) {
         self.kept().remove(repository);
     }
 
     /// To be called when this watcher begins to lead: another may have freed slots and made history meanwhile.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.news.begin();
         for kept in self.kept().values_mut() {
             kept.slots.clear();
@@ -149,12 +155,12 @@ impl HistoryRecorder {
     }
 
     /// The repositories whose past, as the store has it, is yet to be taken up.
-    pub fn untaken(&self) -> Vec<RepositoryKey> {
+    pub(crate) fn untaken(&self) -> Vec<RepositoryKey> {
         self.kept().iter().filter(|(_, kept)| !kept.taken_up).map(|(key, _)| key.clone()).collect()
     }
 
     /// The store has `stored` of the past of `repository`, or nothing.
-    pub fn take_up(&self, repository: &RepositoryKey, stored: Option<History>) {
+    pub(crate) fn take_up(&self, repository: &RepositoryKey, stored: Option<History>) {
         let mut all = self.kept();
         let Some(kept) = all.get_mut(repository) else { return };
         let former = std::mem::take(&mut kept.former);
@@ -164,14 +170,14 @@ impl HistoryRecorder {
     }
 
     /// What the store is yet to be told.
-    pub fn unwritten(&self) -> Vec<(RepositoryKey, History)> {
+    pub(crate) fn unwritten(&self) -> Vec<(RepositoryKey, History)> {
         let all = self.kept();
         let unwritten = all.iter().filter(|(_, kept)| kept.taken_up && kept.changed);
         unwritten.map(|(key, kept)| (key.clone(), kept.history.clone())).collect()
     }
 
     /// The store was told `past` of `repository`; what happened since is yet to be told.
-    pub fn written(&self, repository: &RepositoryKey, past: &History) {
+    pub(crate) fn written(&self, repository: &RepositoryKey, past: &History) {
         if let Some(kept) = self.kept().get_mut(repository) {
             kept.changed = kept.history != *past;
             kept.refused = false;
@@ -179,7 +185,7 @@ impl HistoryRecorder {
     }
 
     /// The store would not have what happened in `repository`; whether that is news.
-    pub fn refused_by_store(&self, repository: &RepositoryKey) -> bool {
+    pub(crate) fn refused_by_store(&self, repository: &RepositoryKey) -> bool {
         self.kept().get_mut(repository).is_some_and(|kept| !std::mem::replace(&mut kept.refused, true))
     }
 

@@ -6,10 +6,10 @@
 //!
 //! None of it decides anything, and none of it is waited for by what does.
 
-pub mod explain;
-pub mod history_recorder;
-pub mod plot;
-pub mod query;
+pub(crate) mod explain;
+pub(crate) mod history_recorder;
+pub(crate) mod plot;
+pub(crate) mod query;
 
-pub use history_recorder::HistoryRecorder;
-pub use query::QueueQuery;
+pub(crate) use history_recorder::HistoryRecorder;
+pub(crate) use query::QueueQuery;

@@ -17,7 +17,7 @@ const SAMPLES: usize = 360;
 
 /// See the [module](self).
 #[derive(Debug, Default)]
-pub struct Plot(Mutex<Kept>);
+pub(crate) struct Plot(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -34,7 +34,7 @@ struct Sample {
 
 /// What is drawn, the latest last: `/debug/queue/plot`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlotView {
+pub(crate) struct PlotView {
     /// Seconds from one sample to the next.
     pub every_seconds: u64,
     /// Runs that ran.
@@ -47,7 +47,7 @@ pub struct PlotView {
 
 impl Plot {
     /// Takes samples of `index`, for ever.
-    pub async fn follow(self: Arc<Self>, index: Arc<Index>) {
+    pub(crate) async fn follow(self: Arc<Self>, index: Arc<Index>) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -71,7 +71,7 @@ impl Plot {
     }
 
     /// What is known of `repository`, or of all.
-    pub fn view(&self, repository: Option<&RepositoryKey>) -> PlotView {
+    pub(crate) fn view(&self, repository: Option<&RepositoryKey>) -> PlotView {
         let kept = self.kept();
         let samples = match repository {
             Some(key) => kept.of.get(key).cloned().unwrap_or_default(),
