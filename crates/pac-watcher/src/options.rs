@@ -30,7 +30,7 @@ pub struct SettingsPlace {
     pub request_timeout: Duration,
 }
 
-/// See the [module](self). The binary makes it of its flags.
+/// What the binary makes of its flags.
 #[derive(Debug, Clone)]
 pub struct WatcherOptions {
     /// Where Prometheus scrapes.
