@@ -2,7 +2,7 @@
 //!
 //! # A pass
 //!
-//! [`Manager::pass`] brings one repository's state in the store in line with the cluster: it takes the snapshot it
+//! [`Manager::reconcile`] brings one repository's state in the store in line with the cluster: it takes the snapshot it
 //! remembers or loads one, has the caller decide on it, and commits the decision against the snapshot's version. On a
 //! conflict, or when an answer was lost, it loads again and has the caller decide again; so what was decided on a stale
 //! snapshot never takes effect, and remembering snapshots is safe. A settled repository costs no call at all, and a
