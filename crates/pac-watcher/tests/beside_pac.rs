@@ -14,17 +14,12 @@ use pac_devcluster::verdict::VerdictOptions;
 use pac_devcluster::{Options, PacEvent, PacPlayer, PacRun, TektonPlayer};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use support::World;
+use support::{World, pending_only};
 
 const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
 const EXECUTION_ORDER_KEPT: &str = "concurrency.pipelinesascode.tekton.dev/execution-order";
 const SECRET_CREATED: &str = "pipelinesascode.tekton.dev/secret-created";
 const STATE: &str = "pipelinesascode.tekton.dev/state";
-
-/// A cluster where nobody but the tests does anything.
-fn bare() -> Options {
-    Options::default()
-}
 
 /// What PAC writes onto a run of the push of `commit` when it creates it.
 fn of_push(commit: &str) -> Value {
@@ -41,7 +36,7 @@ fn annotated(annotation: &str, value: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_of_an_event_start_by_name_though_their_order_never_comes() {
-    let world = World::beside_pac(bare()).await;
+    let world = World::beside_pac(pending_only()).await;
     world.repository("repo", Some(1)).await;
     for name in ["job-10", "job-9", "job-2"] {
         world.run_with("repo", name, of_push("c0ffee")).await;
@@ -52,7 +47,7 @@ async fn runs_of_an_event_start_by_name_though_their_order_never_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_its_order_holds_up_nobody_of_an_older_event() {
-    let world = World::beside_pac(bare()).await;
+    let world = World::beside_pac(pending_only()).await;
     world.repository("repo", Some(2)).await;
     let ordered = |name: &str| {
         let mut run = of_push("01d");
@@ -94,7 +89,7 @@ async fn an_order_that_comes_before_the_start_corrects_the_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_not_started_before_its_secret_is_there() {
-    let world = World::beside_pac(bare()).await;
+    let world = World::beside_pac(pending_only()).await;
     world.repository("repo", Some(2)).await;
     let mut awaiting = of_push("c0ffee");
     awaiting["metadata"]["annotations"][SECRET_CREATED] = "false".into();
@@ -110,7 +105,7 @@ async fn a_run_is_not_started_before_its_secret_is_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_never_comes_is_waited_for_a_while() {
-    let world = World::beside_pac(bare()).await;
+    let world = World::beside_pac(pending_only()).await;
     world.repository("repo", Some(1)).await;
     world.run_with("repo", "a", annotated(SECRET_CREATED, "false")).await;
     world.running(&["a"]).await;
@@ -118,7 +113,7 @@ async fn a_secret_that_never_comes_is_waited_for_a_while() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_pac_makes_no_secrets_none_is_waited_for() {
-    let world = World::beside_pac_with(bare(), json!({"secret-auto-create": "false"})).await;
+    let world = World::beside_pac_with(pending_only(), json!({"secret-auto-create": "false"})).await;
     world.repository("repo", Some(2)).await;
     world.run_with("repo", "a", annotated(SECRET_CREATED, "false")).await;
     let asked = std::time::Instant::now();
@@ -128,7 +123,7 @@ async fn where_pac_makes_no_secrets_none_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_holds_where_there_is_no_limit_is_left_alone() {
-    let world = World::beside_pac(bare()).await;
+    let world = World::beside_pac(pending_only()).await;
     world.repository("unlimited", None).await;
     world.run("unlimited", "of-kueue").await;
     world.run_with("unlimited", "of-pac", annotated(EXECUTION_ORDER_KEPT, &world.order(&["of-pac"]))).await;
@@ -144,7 +139,7 @@ async fn what_somebody_else_holds_where_there_is_no_limit_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_of_which_pacs_queue_may_start_runs_is_held() {
-    let world = World::beside_pac(bare()).await;
+    let world = World::beside_pac(pending_only()).await;
     world.repository("repo", Some(2)).await;
     world.repository("other", Some(1)).await;
     world.run_with("repo", "a", annotated(EXECUTION_ORDER, &world.order(&["a"]))).await;

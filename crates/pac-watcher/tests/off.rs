@@ -14,6 +14,7 @@ async fn off_while_runs_wait_is_told_and_over_once_it_is_on() {
     world.repository("repo", Some(1)).await;
     world.event("repo", &["cancelled", "a", "b"]).await;
     // It says that it is queued as long as nobody writes its final state.
+    world.cancel("cancelled").await;
     world.report("cancelled", "False").await;
     world.start_watcher();
     let watcher = world.watcher();

@@ -109,9 +109,9 @@ async fn a_redraw_keeps_the_keyboards_place_and_what_is_selected() {
 
     // Numbers change, and the second comes to be the first.
     world.event("two", &["c", "d", "e"]).await;
-    for name in ["a", "b"] {
-        world.finish(name).await;
-    }
+    world.finish("a").await;
+    world.started("b").await;
+    world.finish("b").await;
     browser.says("2 Repositories · 1 idle · 1 running · 2 waiting").await;
     browser.until(&format!("document.querySelector('tbody a') === {}", link("two"))).await;
     assert_eq!(browser.eval("document.activeElement === kept && kept.isConnected").await, true);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use pac_devcluster::{DevCluster, Faults, Options};
+use pac_devcluster::{DevCluster, Faults, Options, TektonPlayer};
 
 pub struct Cluster {
     development: Option<DevCluster>,
@@ -12,12 +12,18 @@ pub struct Cluster {
     folder: tempfile::TempDir,
 }
 
+/// Tekton says of every run that waits that it is pending, as ever. The test says what becomes of those that were started.
+pub fn pending_only() -> Options {
+    let tekton = TektonPlayer { pending_only: true, ..TektonPlayer::default() };
+    Options { tekton: Some(tekton), ..Options::default() }
+}
+
 impl Cluster {
     pub async fn start() -> Self {
         if let Ok(real) = std::env::var("PAC_TEST_KUBECONFIG") {
             return Self { development: None, kubeconfig: real.into(), folder: tempfile::tempdir().unwrap() };
         }
-        Self::play(Options::default()).await
+        Self::play(pending_only()).await
     }
 
     /// The development cluster, played like this.

@@ -31,7 +31,7 @@ use pac_devcluster::{FaultId, Options};
 use pac_devservers::proxy::Proxy;
 use serde_json::{Value, json};
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, pending_only};
 pub use recorder::{Recorder, Run};
 pub use treacherous::{BROKEN, RESYNCING, TREACHEROUS};
 pub use watcher::{SILENT_PORT, Watcher};

@@ -23,6 +23,8 @@ pub struct Run {
     pub state: String,
     /// Status of condition Succeeded, or nothing.
     pub succeeded: String,
+    /// Whether Tekton has begun with it: it has a `startTime`.
+    pub begun: bool,
 }
 
 impl Run {
@@ -33,7 +35,7 @@ impl Run {
     /// Not pending, not done, and not merely stopped before it was started.
     pub fn is_running(&self) -> bool {
         let done = matches!(self.succeeded.as_str(), "True" | "False");
-        let never_started = !self.wish.is_empty() && self.state == "queued" && self.succeeded.is_empty();
+        let never_started = !self.wish.is_empty() && self.state == "queued" && !self.begun;
         !self.is_pending() && !done && !never_started
     }
 }
@@ -132,5 +134,6 @@ fn run(object: &DynamicObject) -> Run {
         wish: text("/spec/status"),
         state: if label == annotation { label.unwrap_or_default() } else { format!("{label:?} {annotation:?}") },
         succeeded: succeeded.and_then(|condition| condition["status"].as_str()).unwrap_or("").to_owned(),
+        begun: object.data.pointer("/status/startTime").is_some(),
     }
 }
