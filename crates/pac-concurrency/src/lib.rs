@@ -27,15 +27,20 @@
 //! # Where to read
 //!
 //! [`protocol`] first: who may start which run, and when. The nouns then: [`key`], [`limit`], [`order`], [`lease`], [`slot`], [`run_state`]. Then data in, data out: [`snapshot`], [`mod@plan`],
-//! [`delta`]. Then the two that act: [`driver`], the contract with a store, and [`manager`], its only caller. The suite in
-//! `conformance` (feature of that name) says what a driver must prove.
+//! [`delta`]. Then what acts: [`driver`], the contract with a store; [`manager`], its caller for a watcher at work;
+//! [`connected`], which looks at a store and moves what it has while nobody works on it. The suite in `conformance` (feature of
+//! that name) says what a driver must prove.
 //!
 //! # What is not here
 //!
+//! Nobody else calls a driver: other crates make one, and have it as a [`ConnectedStore`].
+//!
 //! No Kubernetes, no SQL, no etcd, no sockets: those know this crate, never the other way round.
 
+mod bring;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod connected;
 pub mod connections;
 pub mod delta;
 pub mod driver;
@@ -55,6 +60,7 @@ pub mod run_state;
 pub mod slot;
 pub mod snapshot;
 
+pub use connected::ConnectedStore;
 pub use connections::{Connections, Waiters};
 pub use delta::Delta;
 pub use driver::{Capabilities, Driver, HistoryStore, LegacySource, Repositories, ServerInfo, StoreEvent};
@@ -67,7 +73,7 @@ pub use limit::Limit;
 pub use manager::{Manager, ManagerOptions, OwnershipView, ReconcileOutcome, Scope};
 pub use order::{Entry, OrderKey};
 pub use plan::{Observation, Plan, plan};
-pub use relocate::{RelocateError, Relocated, bring, relocate};
+pub use relocate::{RelocateError, Relocated, relocate};
 pub use run_state::RunState;
 pub use slot::{Slot, SlotOwnership};
 pub use snapshot::{CorruptRecord, Snapshot, Version, Window};

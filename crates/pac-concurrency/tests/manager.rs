@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{
-    Capabilities, Connections, Delta, Driver, DriverError, Entry, Fault, HistoryStore, Holder, LegacySource, Limit,
-    Manager, ManagerOptions, Observation, OrderKey, OwnershipView, Plan, ReconcileOutcome, Renewal, Repositories,
-    RepositoryKey, RunKey, RunState, Scope, ServerInfo, Snapshot, StoreEvent, Version, Window, plan, relocate,
+    Capabilities, ConnectedStore, Connections, Delta, Driver, DriverError, Entry, Fault, HistoryStore, Holder,
+    LegacySource, Limit, Manager, ManagerOptions, Observation, OrderKey, OwnershipView, Plan, ReconcileOutcome,
+    Renewal, Repositories, RepositoryKey, RunKey, RunState, Scope, ServerInfo, Snapshot, StoreEvent, Version, Window,
+    plan, relocate,
 };
 use pac_driver_mem::MemDriver;
 
@@ -255,16 +256,17 @@ async fn another_holder_is_given_its_own_time_to_start_a_run() {
 
 #[tokio::test]
 async fn what_is_moved_to_another_store_has_its_slots_and_its_places() {
-    let (from, to) = (MemDriver::new(LEASE), MemDriver::new(LEASE));
+    let (from, to) = (Arc::new(MemDriver::new(LEASE)), Arc::new(MemDriver::new(LEASE)));
     let holder = Holder::new("watcher");
     from.begin(&holder).await.unwrap();
     let delta = Delta { hold: vec![entry(1), entry(2)], enqueue: vec![entry(3), entry(4)], ..Delta::default() };
     from.commit(&repository(), Version::NONE, &holder, &delta).await.unwrap();
-    let moved = relocate(&from, &to).await.unwrap();
+    let stores = [ConnectedStore::from(Arc::clone(&from)), Arc::clone(&to).into()];
+    let moved = relocate(&stores[0], &stores[1]).await.unwrap();
     assert_eq!((moved.repositories, moved.slots, moved.waiting), (1, 2, 2));
     let found = to.load(&repository(), Window::Whole).await.unwrap();
     assert_eq!(found.slots.values().map(|slot| slot.entry.clone()).collect::<Vec<_>>(), [entry(1), entry(2)], "P1");
     assert_eq!(found.waiting.into_iter().collect::<Vec<_>>(), [entry(3), entry(4)], "P6");
-    relocate(&from, &to).await.unwrap();
+    relocate(&stores[0], &stores[1]).await.unwrap();
     assert_eq!(to.load(&repository(), Window::Whole).await.unwrap().waiting_count, 2, "made again, it changes nothing");
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::driver_kind::DriverKind;
+use crate::key::Key;
+use crate::keys;
 use crate::secret::Secret;
 
 /// The settings of the concurrency system.
@@ -173,6 +175,24 @@ impl DriverSettings {
     /// The driver's name as `concurrency-driver` has it: `postgresql`, `etcd` or `memory`.
     pub fn name(&self) -> &'static str {
         self.kind().name()
+    }
+
+    /// The setting that chose it, and its value: `etcd-mode` where that has it keep all in the watcher's memory, otherwise
+    /// `concurrency-driver`.
+    pub fn chosen_by(&self) -> (&'static Key, &'static str) {
+        match self {
+            Self::Etcd(etcd) if etcd.mode != EtcdMode::Etcd => (&keys::ETCD_MODE, etcd.mode.name()),
+            _ => (&keys::CONCURRENCY_DRIVER, self.name()),
+        }
+    }
+
+    /// The key that names its server; none if it has none.
+    pub fn server_key(&self) -> Option<&'static Key> {
+        match self {
+            Self::Memory(_) => None,
+            Self::PostgreSql(_) => Some(&keys::POSTGRESQL_HOST),
+            Self::Etcd(_) => Some(&keys::ETCD_ENDPOINTS),
+        }
     }
 
     /// The lease time that counts: with `etcd-mode` memory or mock it is `memory-lease-ttl`.

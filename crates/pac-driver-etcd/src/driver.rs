@@ -38,6 +38,9 @@ pub struct EtcdDriver {
 // === impl EtcdDriver ===
 
 impl EtcdDriver {
+    /// What the store can do, whatever the settings.
+    pub const CAPABILITIES: Capabilities = Capabilities { durable: true, shared: true };
+
     /// Connects, which shows what is wrong with the settings, and makes sure that our keys may be read and written.
     ///
     /// # Errors
@@ -98,7 +101,7 @@ impl Driver for EtcdDriver {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, shared: true }
+        Self::CAPABILITIES
     }
 
     fn lease_ttl(&self) -> Duration {

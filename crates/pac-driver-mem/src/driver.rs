@@ -40,6 +40,9 @@ struct Store {
 // === impl MemDriver ===
 
 impl MemDriver {
+    /// What the store can do, whatever the settings.
+    pub const CAPABILITIES: Capabilities = Capabilities { durable: false, shared: false };
+
     /// A driver on a store of its own, empty. Leases last `lease_ttl` from their last renewal.
     pub fn new(lease_ttl: Duration) -> Self {
         let store = Store {
@@ -96,7 +99,7 @@ impl Driver for MemDriver {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: false, shared: false }
+        Self::CAPABILITIES
     }
 
     fn lease_ttl(&self) -> Duration {

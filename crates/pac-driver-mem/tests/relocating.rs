@@ -40,7 +40,7 @@ async fn several_watchers_may_move_the_same_at_once() {
     let (from, to) = (full().await, store());
     let moves = (0..8).map(|_| {
         let (from, to) = (Arc::clone(&from), Arc::clone(&to));
-        tokio::spawn(async move { relocate(&*from, &*to).await })
+        tokio::spawn(async move { relocate(&Arc::clone(&from).into(), &Arc::clone(&to).into()).await })
     });
     for moved in moves.collect::<Vec<_>>() {
         moved.await.unwrap().unwrap();
@@ -73,7 +73,7 @@ async fn whoever_works_on_the_new_store_already_disturbs_no_move() {
         })
     };
     for _ in 0..10 {
-        relocate(&*from, &*to).await.unwrap();
+        relocate(&Arc::clone(&from).into(), &Arc::clone(&to).into()).await.unwrap();
     }
     over.store(true, Ordering::Relaxed);
     at_work.await.unwrap();
@@ -87,7 +87,7 @@ async fn a_move_that_broke_off_is_made_again() {
     let delta = Delta { hold: vec![entry("a"), entry("b")], enqueue: vec![entry("c")], ..Delta::default() };
     let version = to.load(&some, Window::First(0)).await.unwrap().version;
     to.commit(&some, version, &holder, &delta).await.unwrap();
-    let moved = relocate(&*from, &*to).await.unwrap();
+    let moved = relocate(&Arc::clone(&from).into(), &Arc::clone(&to).into()).await.unwrap();
     assert_eq!(moved.repositories, REPOSITORIES);
     let there = to.load(&some, Window::Whole).await.unwrap();
     assert_eq!((there.slots.len(), there.waiting.len()), (2, 1), "what is there stays as it is");

@@ -40,6 +40,9 @@ pub struct PgDriver {
 // === impl PgDriver ===
 
 impl PgDriver {
+    /// What the store can do, whatever the settings.
+    pub const CAPABILITIES: Capabilities = Capabilities { durable: true, shared: true };
+
     /// Connects once, which shows what is wrong with the settings, and brings the schema up to date.
     ///
     /// # Errors
@@ -121,7 +124,7 @@ impl Driver for PgDriver {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: true, shared: true }
+        Self::CAPABILITIES
     }
 
     fn lease_ttl(&self) -> Duration {

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pac_concurrency::{
-    Delta, Driver, DriverError, Holder, LegacyImport, LegacyRun, Relocated, RepositoryKey, RunKey, Window, bring,
+    ConnectedStore, Delta, DriverError, Holder, LegacyImport, LegacyRun, Relocated, RepositoryKey, RunKey, Window,
 };
-use pac_config::{DriverKind, DriverSettings, keys};
+use pac_config::DriverSettings;
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
 use tokio::time::timeout;
@@ -54,17 +54,17 @@ impl FormerStore {
     pub(crate) fn import(
         &self,
         connect: &Arc<dyn Connect>,
-        to: &Arc<dyn Driver>,
+        to: &ConnectedStore,
         index: &Arc<Index>,
         health: &Arc<Health>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (settings, connect, to) = (Arc::clone(&self.0), Arc::clone(connect), Arc::clone(to));
+        let (settings, connect, to) = (Arc::clone(&self.0), Arc::clone(connect), to.clone());
         let (index, health) = (Arc::clone(index), Arc::clone(health));
         async move {
             let former = settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let Some(former) = former.filter(|_| to.capabilities().durable) else { return };
             match timeout(LOOKED_WITHIN, look(&*connect, &former, &index)).await {
-                Ok(Ok((from, found))) => take_over(&*from, &found, &*to, &health).await,
+                Ok(Ok((from, found))) => take_over(&from, &found, &to, &health).await,
                 Ok(Err(error)) => unreachable(&former, to.name(), &with_causes(&error)),
                 Err(_) => {
                     unreachable(&former, to.name(), &format!("no answer within {} s", LOOKED_WITHIN.as_secs()));
@@ -80,14 +80,10 @@ async fn look(
     connect: &dyn Connect,
     former: &DriverSettings,
     index: &Index,
-) -> Result<(Arc<dyn Driver>, Found), DriverError> {
+) -> Result<(ConnectedStore, Found), DriverError> {
     let from = connect.look(former).await?;
     let mut found = Found::default();
-    let legacy = match from.legacy_source() {
-        Some(source) => source.read().await?,
-        None => None,
-    };
-    if let Some(legacy) = legacy {
+    if let Some(legacy) = from.legacy().await? {
         let mut taken = LegacyImport { corrupt: legacy.corrupt.len(), ..LegacyImport::default() };
         for left in &legacy.repositories {
             let (delta, of_it) = left.import(&|run| index.find(&left.repository, run));
@@ -97,7 +93,7 @@ async fn look(
         found.legacy = Some(taken);
     }
     for repository in from.repositories().await?.keys {
-        let there = from.load(&repository, Window::Whole).await?;
+        let there = from.look(&repository, Window::Whole).await?;
         let mut delta = Delta::default();
         for entry in there.slots.values().map(|slot| &slot.entry).chain(&there.waiting) {
             let is_it = |run: &RunKey| run.uid() == entry.run.uid();
@@ -114,7 +110,7 @@ async fn look(
     Ok((from, found))
 }
 
-async fn take_over(from: &dyn Driver, found: &Found, to: &dyn Driver, health: &Health) {
+async fn take_over(from: &ConnectedStore, found: &Found, to: &ConnectedStore, health: &Health) {
     if let [watcher, ..] = &found.at_work[..] {
         warn!(
             "watcher {watcher} is at work on {} while this one is on {}: each admits up to the limit; stop it, or wait until it \
@@ -127,7 +123,7 @@ async fn take_over(from: &dyn Driver, found: &Found, to: &dyn Driver, health: &H
     for (repository, delta) in &found.deltas {
         let mut failures = 0;
         let (slots, waiting) = loop {
-            match bring(repository, delta, to).await {
+            match to.bring(repository, delta).await {
                 Ok(brought) => break brought,
                 // Nobody else's runs wait for what is wrong with this one (P10).
                 Err(error @ (DriverError::Corrupt(_) | DriverError::Rejected(_))) => {
@@ -157,8 +153,8 @@ async fn take_over(from: &dyn Driver, found: &Found, to: &dyn Driver, health: &H
             to.name()
         );
     }
-    let (Some(legacy), Some(source)) = (&found.legacy, from.legacy_source()) else { return };
-    match source.note_imported(legacy).await {
+    let Some(legacy) = &found.legacy else { return };
+    match from.note_legacy_imported(legacy).await {
         Ok(()) => info!(
             slots = legacy.slots,
             waiting = legacy.waiting,
@@ -177,7 +173,7 @@ async fn take_over(from: &dyn Driver, found: &Found, to: &dyn Driver, health: &H
 /// Says what was not taken over, and the command that does it.
 fn unreachable(former: &DriverSettings, to: &str, why: &str) {
     let from = former.name();
-    let key = if former.kind() == DriverKind::Etcd { &keys::ETCD_ENDPOINTS } else { &keys::POSTGRESQL_HOST };
+    let Some(key) = former.server_key() else { return };
     warn!(
         "the settings name a server of {from} beside that of {to}, and whether slots or places are left there can't be told: {why}. \
          If there are: stop the watchers, and run: pac-watcher migrate --from {from} --to {to}. If not: take {key} out of the \

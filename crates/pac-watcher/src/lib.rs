@@ -25,6 +25,7 @@ pub mod active_store;
 pub mod audit;
 mod backlog;
 mod config_maps;
+mod election;
 mod engine;
 mod error;
 pub mod events;

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
-use pac_config::{Disk, DriverSettings, EtcdMode, Problems, Resolved, Settings, Sources, Warning, resolve};
+use pac_config::{Disk, Problems, Resolved, Settings, Sources, Warning, resolve};
 use pac_kube::error::with_causes;
 use pac_kube::list_watch::{ListWatch, News};
 use pac_kube::{backoff, cluster};
@@ -22,6 +22,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::config_maps::{OWN, unseen_by_the_policy, with_own, with_pacs, without_own};
+use crate::election::Election;
 use crate::error::WatcherError;
 use crate::health::{Health, NotInForce, Part};
 use crate::options::{Mode, SettingsPlace};
@@ -130,12 +131,11 @@ impl SettingsSource {
         }
     }
 
-    /// Follows the settings for ever, into `settings`; those there are were made from `good`. `elected` is whether one of
-    /// several watchers leads.
-    pub async fn follow(
+    /// Follows the settings for ever, into `settings`; those there are were made from `good`.
+    pub(crate) async fn follow(
         self,
         mode: Mode,
-        elected: bool,
+        election: Election,
         mut good: Sources,
         settings: watch::Sender<Arc<Settings>>,
         health: Arc<Health>,
@@ -152,7 +152,7 @@ impl SettingsSource {
                 }
                 // A cluster that can't be asked keeps what it said last; so does one whose ConfigMap is being replaced.
                 let Ok(sources) = self.sources().await else { continue };
-                match usable(&sources, &good, elected) {
+                match usable(&sources, &good, &election) {
                     Ok(resolved) => {
                         reported = None;
                         good = sources;
@@ -184,7 +184,7 @@ impl SettingsSource {
 }
 
 /// What `sources` come to, or why the settings made from `good` stay in force.
-fn usable(sources: &Sources, good: &Sources, elected: bool) -> Result<Resolved, String> {
+fn usable(sources: &Sources, good: &Sources, election: &Election) -> Result<Resolved, String> {
     if let Some(place) = sources.vanished_since(good) {
         return Err(format!(
             "every setting vanished from {place} at once; somebody deleted or overwrote it, which would switch the system off or \
@@ -193,7 +193,7 @@ fn usable(sources: &Sources, good: &Sources, elected: bool) -> Result<Resolved, 
         ));
     }
     let resolved = resolve(sources, &Disk).map_err(|problems| problems.to_string())?;
-    insist_on_election(&resolved.settings, elected)?;
+    election.allows(&resolved.settings)?;
     Ok(resolved)
 }
 
@@ -266,26 +266,5 @@ where
 impl From<Unread> for String {
     fn from(unread: Unread) -> Self {
         unread.why
-    }
-}
-
-/// Refuses settings under which watchers that all lead would not know of each other: the memory of one process can't be
-/// shared. The error names the key and says what to do.
-pub(crate) fn insist_on_election(settings: &Settings, elected: bool) -> Result<(), String> {
-    let in_memory = match &settings.driver {
-        DriverSettings::Memory(_) => Some("concurrency-driver: memory"),
-        DriverSettings::Etcd(etcd) => match etcd.mode {
-            EtcdMode::Etcd => None,
-            EtcdMode::Memory => Some("etcd-mode: memory"),
-            EtcdMode::Mock => Some("etcd-mode: mock"),
-        },
-        DriverSettings::PostgreSql(_) => None,
-    };
-    match in_memory.filter(|_| settings.enabled && !elected) {
-        Some(setting) => Err(format!(
-            "{setting} needs leader election, since two watchers can't share a memory and each would admit up to the \
-             limit; drop --leader-elect=false or choose another concurrency-driver"
-        )),
-        None => Ok(()),
     }
 }

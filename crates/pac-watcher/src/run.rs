@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::abort_on_panic::abort_on_panic;
 use crate::active_store::ActiveStore;
+use crate::election::Election;
 use crate::engine::EngineOptions;
 use crate::error::WatcherError;
 use crate::events::{News, Places, Publisher};
@@ -25,7 +26,7 @@ use crate::metrics::Measured;
 use crate::options::WatcherOptions;
 use crate::queue::plot::Plot;
 use crate::queue::{HistoryRecorder, QueueQuery};
-use crate::reload::{SettingsSource, insist_on_election};
+use crate::reload::SettingsSource;
 use crate::supervise::{Connect, Supervisor};
 use crate::telemetry;
 
@@ -96,12 +97,13 @@ pub async fn run(
         return Ok(());
     };
     let (settings, sources) = settings?;
-    insist_on_election(&settings, options.leader_elect).map_err(WatcherError::Settings)?;
+    let election = Election { elected: options.leader_elect, connect: Arc::clone(&connect) };
+    election.allows(&settings).map_err(WatcherError::Settings)?;
     let former = FormerStore::new(former_store(&source, &settings).await);
     let (sender, receiver) = watch::channel(Arc::new(settings));
     // Set once: this is where settings begin.
     let _ = settings_in_force.set(receiver.clone());
-    let following = source.follow(options.mode, options.leader_elect, sources, sender, Arc::clone(&health));
+    let following = source.follow(options.mode, election, sources, sender, Arc::clone(&health));
     let following = tokio::spawn(abort_on_panic("the settings", following));
 
     let campaign_over = CancellationToken::new();

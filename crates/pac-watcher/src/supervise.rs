@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kube::Client;
-use pac_concurrency::{Driver, DriverError, Manager, ManagerOptions, RelocateError, relocate};
+use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Manager, ManagerOptions, RelocateError, relocate};
 use pac_config::{DriverSettings, Settings, SettingsImpact};
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
@@ -44,13 +44,22 @@ const START_STORE: &str = "waiting for the store: a connection, a lease, and wha
 /// Makes drivers of settings. The binary knows them all; this crate knows none.
 #[async_trait]
 pub trait Connect: Send + Sync + 'static {
-    /// A driver for `settings`, connected and fit for use.
-    async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError>;
+    /// What the store of `settings` can do, known before it is reached.
+    fn capabilities(&self, settings: &DriverSettings) -> Capabilities;
 
-    /// A driver for `settings` that is for reading: connecting changes nothing there.
-    async fn look(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
-        self.connect(settings).await
-    }
+    /// The store of `settings`, fit for use.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be reached, won't have us or can't be written to.
+    async fn connect(&self, settings: &DriverSettings) -> Result<ConnectedStore, DriverError>;
+
+    /// The store of `settings` for reading: connecting changes nothing there.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be reached or won't have us.
+    async fn look(&self, settings: &DriverSettings) -> Result<ConnectedStore, DriverError>;
 }
 
 /// See the [module](self).
@@ -81,8 +90,8 @@ pub(crate) struct Supervisor {
 enum Next {
     Stop,
     SwitchOff,
-    /// With the driver of these settings, already connected.
-    Go(Arc<dyn Driver>, Arc<Settings>),
+    /// With the store of these settings, already connected.
+    Go(ConnectedStore, Arc<Settings>),
 }
 
 // === impl Supervisor ===
@@ -149,8 +158,8 @@ impl Supervisor {
         watches.close();
 
         let mut next = self.connect_until_changed(current, settings, stop).await;
-        while let Next::Go(driver, current) = next {
-            next = self.work_on(driver, current, settings, stop, &sink, complete.clone()).await;
+        while let Next::Go(store, current) = next {
+            next = self.work_on(store, current, settings, stop, &sink, complete.clone()).await;
         }
         watching.cancel();
         watches.wait().await;
@@ -161,22 +170,22 @@ impl Supervisor {
     /// Works on one store, until something else is called for.
     async fn work_on(
         &self,
-        driver: Arc<dyn Driver>,
+        store: ConnectedStore,
         current: Arc<Settings>,
         settings: &mut watch::Receiver<Arc<Settings>>,
         stop: &CancellationToken,
         sink: &Sink,
         mut complete: watch::Receiver<bool>,
     ) -> Next {
-        info!("Initialized concurrency system with driver: {}", driver.name());
-        let manager = Arc::new(Manager::new(Arc::clone(&driver), ManagerOptions::new(&self.identity)));
+        info!("Initialized concurrency system with driver: {}", store.name());
+        let manager = Arc::new(Manager::new(store.clone(), ManagerOptions::new(&self.identity)));
         let (client, history) = (self.client.clone(), Arc::clone(&self.history));
         let engine = Engine::new(client, Arc::clone(&manager), sink.clone(), history, self.engine.clone());
         self.active_store.work_with(Some(&manager), Some(engine.audit_so_far()));
         let stop_engine = CancellationToken::new();
         let running = {
             let (engine, stop_engine, leading) = (Arc::clone(&engine), stop_engine.clone(), self.leading.clone());
-            let import = self.former.import(&self.connect, &driver, &self.index, &self.health);
+            let import = self.former.import(&self.connect, &store, &self.index, &self.health);
             tokio::spawn(async move {
                 // A sender that is gone means that the watches were stopped: so will be this engine.
                 let listed = async { complete.wait_for(|complete| *complete).await.is_ok() };
@@ -192,7 +201,7 @@ impl Supervisor {
         finish(running, matches!(next, Next::Stop)).await;
         self.active_store.work_with(None, None);
         match next {
-            Next::Go(new_driver, new) => self.move_over([driver, new_driver], current, new, settings, stop).await,
+            Next::Go(new_store, new) => self.move_over([store, new_store], current, new, settings, stop).await,
             other => other,
         }
     }
@@ -236,10 +245,10 @@ impl Supervisor {
                 connected = self.connect.connect(&new.driver) => connected,
             };
             match connected {
-                Ok(driver) => {
+                Ok(store) => {
                     self.health.fine(Part::Settings);
                     self.health.settings_in_force(NotInForce::Unreachable);
-                    return Next::Go(driver, new);
+                    return Next::Go(store, new);
                 }
                 Err(error) => {
                     failures += 1;
@@ -255,7 +264,7 @@ impl Supervisor {
     /// left alone.
     async fn move_over(
         &self,
-        [old, new_driver]: [Arc<dyn Driver>; 2],
+        [old, new_store]: [ConnectedStore; 2],
         current: Arc<Settings>,
         new: Arc<Settings>,
         settings: &mut watch::Receiver<Arc<Settings>>,
@@ -263,17 +272,17 @@ impl Supervisor {
     ) -> Next {
         let same_store = current.change_to(&new) != SettingsImpact::Driver && old.capabilities().durable;
         if same_store {
-            return Next::Go(new_driver, new);
+            return Next::Go(new_store, new);
         }
         let mut failures = 0;
         loop {
             let moved = tokio::select! {
                 () = stop.cancelled() => return Next::Stop,
-                moved = relocate(&*old, &*new_driver) => moved,
+                moved = relocate(&old, &new_store) => moved,
             };
             match moved {
                 Ok(moved) => {
-                    let (from, to) = (old.name(), new_driver.name());
+                    let (from, to) = (old.name(), new_store.name());
                     info!(slots = moved.slots, waiting = moved.waiting, "moved {moved} from driver {from} to {to}");
                     break;
                 }
@@ -297,7 +306,7 @@ impl Supervisor {
                 }
             }
         }
-        Next::Go(new_driver, new)
+        Next::Go(new_store, new)
     }
 
     /// Connects to the store of `current`, or of what replaces it meanwhile, for as long as it takes.
@@ -314,9 +323,9 @@ impl Supervisor {
                 connected = self.connect.connect(&current.driver) => connected,
             };
             match connected {
-                Ok(driver) => {
+                Ok(store) => {
                     self.health.fine(Part::Store);
-                    return Next::Go(driver, current);
+                    return Next::Go(store, current);
                 }
                 Err(error) => self.health.trouble(Part::Store, with_causes(&error)),
             }

@@ -3,6 +3,7 @@
 
 mod arrows;
 mod circles;
+mod drivers;
 mod files;
 mod generated;
 mod imports;
@@ -33,6 +34,7 @@ fn problems(root: &Path) -> Result<Vec<String>> {
     problems.extend(circles::problems(&sources));
     problems.extend(keys::problems(&sources));
     problems.extend(writers::problems(&sources));
+    problems.extend(drivers::problems(&sources));
     problems.extend(generated::problems(&sources, &docs::generated()));
     Ok(problems)
 }

@@ -1,4 +1,4 @@
-//! The manager: the only caller of a driver.
+//! The manager: the caller of a driver on behalf of a watcher at work.
 //!
 //! # A pass
 //!
@@ -33,6 +33,7 @@ use futures::stream::{BoxStream, StreamExt};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use crate::connected::ConnectedStore;
 use crate::connections::Connections;
 use crate::delta::Delta;
 use crate::driver::{Driver, Repositories, ServerInfo, StoreEvent};
@@ -113,8 +114,9 @@ impl ManagerOptions {
 // === impl Manager ===
 
 impl Manager {
-    /// A manager on `driver`. It admits nobody before [`Manager::keep_term`] first succeeded.
-    pub fn new(driver: Arc<dyn Driver>, options: ManagerOptions) -> Self {
+    /// A manager on `store`. It admits nobody before [`Manager::keep_term`] first succeeded.
+    pub fn new(store: impl Into<ConnectedStore>, options: ManagerOptions) -> Self {
+        let driver = store.into().into_driver();
         let term = Term::new(&options.identity, driver.lease_ttl());
         Self { driver, options, term, known: Arc::default() }
     }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::TryFutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use pac_concurrency::{Driver, DriverError, Fault};
-use pac_config::DriverSettings;
+use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Fault};
+use pac_config::{DriverSettings, EtcdMode};
+use pac_driver_mem::MemDriver;
 use pac_watcher::{Connect, Mode, SettingsPlace, WatcherError, WatcherOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -55,15 +56,28 @@ pub const SILENT_PORT: u16 = 5433;
 
 #[async_trait]
 impl Connect for Memory {
-    async fn connect(&self, settings: &DriverSettings) -> Result<Arc<dyn Driver>, DriverError> {
+    fn capabilities(&self, settings: &DriverSettings) -> Capabilities {
+        match settings {
+            DriverSettings::Memory(_) => MemDriver::CAPABILITIES,
+            DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd => MemDriver::CAPABILITIES,
+            // As the servers, which are played here.
+            DriverSettings::PostgreSql(_) | DriverSettings::Etcd(_) => Capabilities { durable: true, shared: true },
+        }
+    }
+
+    async fn connect(&self, settings: &DriverSettings) -> Result<ConnectedStore, DriverError> {
         match settings {
             // As where packets are swallowed.
             DriverSettings::PostgreSql(settings) if settings.servers[0].port == SILENT_PORT => {
                 std::future::pending().await
             }
             DriverSettings::PostgreSql(_) => Err(DriverError::Unavailable(Fault::new("db.example.com:5432 is away"))),
-            settings => Ok(Arc::new(Treacherous::new(settings.lease_ttl(), Arc::clone(&self.0)))),
+            settings => Ok(Arc::new(Treacherous::new(settings.lease_ttl(), Arc::clone(&self.0))).into()),
         }
+    }
+
+    async fn look(&self, settings: &DriverSettings) -> Result<ConnectedStore, DriverError> {
+        self.connect(settings).await
     }
 }
 

@@ -50,9 +50,9 @@ fn not_there(sources: &Sources) -> String {
 /// Looks at the server, and changes nothing there.
 async fn try_server(resolved: &Resolved) -> Result<(), Failure> {
     let inspected = Drivers::inspect(&resolved.settings.driver).await;
-    let (inspection, driver) = inspected.map_err(|error| failure(format!("not connected: {}", with_causes(&error))))?;
+    let (inspection, store) = inspected.map_err(|error| failure(format!("not connected: {}", with_causes(&error))))?;
     let server = &inspection.server;
-    let mut text = format!("\nconnected: {} at {} ({})", driver.name(), server.address, server.server);
+    let mut text = format!("\nconnected: {} at {} ({})", store.name(), server.address, server.server);
     if inspection.schema != Schema::Unneeded {
         text = format!("{text}\na watcher: {}", inspection.schema);
     }

@@ -1,13 +1,12 @@
 //! `pac-watcher migrate`.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use pac_client::say;
 use pac_concurrency::{
-    Delta, Driver, DriverError, Inspection, LegacyImport, RepositoryKey, Schema, Window, bring, relocate,
+    ConnectedStore, Delta, DriverError, Inspection, LegacyImport, RepositoryKey, Schema, Window, relocate,
 };
-use pac_config::{Disk, DriverKind, DriverSettings, EtcdMode, problems_report, resolve};
+use pac_config::{Disk, DriverKind, DriverSettings, problems_report, resolve};
 use pac_kube::cluster;
 use pac_kube::error::with_causes;
 use pac_watcher::Connect;
@@ -29,7 +28,7 @@ struct Store {
 /// A store as it is, and a way to read it that changes nothing there.
 struct Inspected {
     found: Inspection,
-    driver: Arc<dyn Driver>,
+    store: ConnectedStore,
 }
 
 /// What is to be moved of one repository.
@@ -59,9 +58,9 @@ async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
     let (from, to) = (store(migrate, migrate.from, "--from").await?, store(migrate, migrate.to, "--to").await?);
     // Until all that can be known is known, nothing is written anywhere.
     let (source, target) = (from.inspect().await?, to.inspect().await?);
-    let rows = look(&*source.driver, migrate.force).await?;
-    look(&*target.driver, migrate.force).await?;
-    let left = left_by_an_earlier_version(migrate, &*source.driver).await?;
+    let rows = look(&source.store, migrate.force).await?;
+    look(&target.store, migrate.force).await?;
+    let left = left_by_an_earlier_version(migrate, &source.store).await?;
     print_rows(&rows, left.as_ref())?;
     if target.found.schema != Schema::Unneeded {
         tell(format!("{} ({}): a move {}", to.name, to.flag, target.found.schema))?;
@@ -73,14 +72,14 @@ async fn try_to_migrate(migrate: &Migrate) -> Result<(), Failure> {
     if migrate.dry_run {
         return tell("nothing was changed (--dry-run)".to_owned());
     }
-    carry_out(&*from.connect().await?, &*to.connect().await?, left.as_ref()).await
+    carry_out(&from.connect().await?, &to.connect().await?, left.as_ref()).await
 }
 
-async fn carry_out(from: &dyn Driver, to: &dyn Driver, left: Option<&Left>) -> Result<(), Failure> {
+async fn carry_out(from: &ConnectedStore, to: &ConnectedStore, left: Option<&Left>) -> Result<(), Failure> {
     let explain = |error| failure(with_causes(&error));
-    if let (Some(left), Some(source)) = (left, from.legacy_source()) {
+    if let Some(left) = left {
         take_over(left, to).await?;
-        source.note_imported(&left.taken).await.map_err(explain)?;
+        from.note_legacy_imported(&left.taken).await.map_err(explain)?;
     }
     let moved = relocate(from, to).await.map_err(|error| failure(with_causes(&error)))?;
     tell(format!("moved {moved} from {} to {}; {} keeps what it has", from.name(), to.name(), from.name()))
@@ -91,7 +90,7 @@ async fn store(migrate: &Migrate, driver: DriverKind, flag: &'static str) -> Res
     let sources = settings::read(&migrate.place, migrate.patience).await?.with_driver(driver, flag);
     let resolved = resolve(&sources, &Disk).map_err(|problems| (2, problems_report(&problems)))?;
     settings::insist_on_any(&sources, &resolved)?;
-    if matches!(&resolved.settings.driver, DriverSettings::Etcd(etcd) if etcd.mode != EtcdMode::Etcd) {
+    if !Drivers.capabilities(&resolved.settings.driver).durable {
         return Err((2, "etcd-mode is not etcd: there is no server to move from or to".to_owned()));
     }
     Ok(Store { name: driver.name(), flag, settings: resolved.settings.driver })
@@ -102,10 +101,10 @@ async fn store(migrate: &Migrate, driver: DriverKind, flag: &'static str) -> Res
 impl Store {
     async fn inspect(&self) -> Result<Inspected, Failure> {
         let inspected = Drivers::inspect(&self.settings).await;
-        inspected.map(|(found, driver)| Inspected { found, driver }).map_err(|error| self.failed(&error))
+        inspected.map(|(found, store)| Inspected { found, store }).map_err(|error| self.failed(&error))
     }
 
-    async fn connect(&self) -> Result<Arc<dyn Driver>, Failure> {
+    async fn connect(&self) -> Result<ConnectedStore, Failure> {
         Drivers.connect(&self.settings).await.map_err(|error| self.failed(&error))
     }
 
@@ -120,19 +119,19 @@ impl Store {
 }
 
 /// What a store has; an error if a watcher is at work on it.
-async fn look(driver: &dyn Driver, force: bool) -> Result<Vec<Row>, Failure> {
+async fn look(store: &ConnectedStore, force: bool) -> Result<Vec<Row>, Failure> {
     let explain = |error| failure(with_causes(&error));
-    if let (Some(watcher), false) = (driver.holders().await.map_err(explain)?.first(), force) {
+    if let (Some(watcher), false) = (store.holders().await.map_err(explain)?.first(), force) {
         return Err(failure(format!(
             "watcher {watcher} is at work on {name}: stop it first, or change concurrency-driver in the ConfigMap and let it move \
              over by itself. One that was killed counts for as long as its lease lasts ({name}-lease-ttl); --force goes on all \
              the same",
-            name = driver.name()
+            name = store.name()
         )));
     }
     let mut rows = Vec::new();
-    for repository in driver.repositories().await.map_err(explain)?.keys {
-        let snapshot = driver.load(&repository, Window::First(0)).await.map_err(explain)?;
+    for repository in store.repositories().await.map_err(explain)?.keys {
+        let snapshot = store.look(&repository, Window::First(0)).await.map_err(explain)?;
         if !snapshot.slots.is_empty() || snapshot.waiting_count > 0 {
             rows.push(Row { repository, slots: snapshot.slots.len(), waiting: snapshot.waiting_count });
         }
@@ -140,9 +139,8 @@ async fn look(driver: &dyn Driver, force: bool) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-async fn left_by_an_earlier_version(migrate: &Migrate, from: &dyn Driver) -> Result<Option<Left>, Failure> {
-    let Some(source) = from.legacy_source() else { return Ok(None) };
-    let Some(legacy) = source.read().await.map_err(|error| failure(with_causes(&error)))? else { return Ok(None) };
+async fn left_by_an_earlier_version(migrate: &Migrate, from: &ConnectedStore) -> Result<Option<Left>, Failure> {
+    let Some(legacy) = from.legacy().await.map_err(|error| failure(with_causes(&error)))? else { return Ok(None) };
     let client = cluster::client(migrate.place.kubeconfig.as_deref()).await.map_err(failure)?;
     let global = RepositoryKey::new(&migrate.place.namespace, "pipelines-as-code");
     let index = list_once(client, global.map_err(failure)?).await.map_err(failure)?;
@@ -160,9 +158,9 @@ async fn left_by_an_earlier_version(migrate: &Migrate, from: &dyn Driver) -> Res
     Ok(Some(left))
 }
 
-async fn take_over(left: &Left, to: &dyn Driver) -> Result<(), Failure> {
+async fn take_over(left: &Left, to: &ConnectedStore) -> Result<(), Failure> {
     for (repository, delta) in &left.deltas {
-        bring(repository, delta, to).await.map_err(|error| failure(with_causes(&error)))?;
+        to.bring(repository, delta).await.map_err(|error| failure(with_causes(&error)))?;
     }
     Ok(())
 }
