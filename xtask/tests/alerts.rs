@@ -216,6 +216,31 @@ const CASES: &[Case] = &[
         summary: "All connections to the store are taken, and 7 calls wait for one.",
         description: None,
     },
+    Case {
+        alert: "ChangesUnheard",
+        series: &[
+            ("pac_concurrency_store_hears_changes{pod='a'}", "1x4 0x40"),
+            ("pac_concurrency_store_hears_changes{pod='b'}", "1x44"),
+        ],
+        quiet: 11,
+        rings: 13,
+        labels: &[("pod", "a")],
+        summary: "A watcher has no connection to PostgreSQL to listen on, and looks for changes every 2 s.",
+        description: None,
+    },
+    // Both watchers see it, one of them a little later.
+    Case {
+        alert: "OldTransaction",
+        series: &[
+            ("pac_concurrency_store_oldest_transaction_age_seconds{pod='a'}", "0x3 0+30x120"),
+            ("pac_concurrency_store_oldest_transaction_age_seconds{pod='b'}", "0x4 0+30x120"),
+        ],
+        quiet: 36,
+        rings: 38,
+        labels: &[],
+        summary: "A transaction in PostgreSQL has been open for 36m 0s.",
+        description: None,
+    },
 ];
 
 impl Case {

@@ -33,6 +33,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use crate::condition::Condition;
 use crate::connections::Connections;
 use crate::delta::Delta;
 use crate::error::DriverError;
@@ -147,6 +148,9 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
 
     /// The connections to the server; none if there is no server.
     fn connections(&self) -> Option<Connections>;
+
+    /// How the store fares as far as the driver knows, without asking the server.
+    fn condition(&self) -> Condition;
 
     /// The history of queues; none if the store keeps none.
     fn history(&self) -> Option<&dyn HistoryStore>;

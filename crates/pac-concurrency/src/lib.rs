@@ -38,6 +38,7 @@
 //! No Kubernetes, no SQL, no etcd, no sockets: those know this crate, never the other way round.
 
 mod bring;
+pub mod condition;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod connected;
@@ -60,6 +61,7 @@ pub mod run_state;
 pub mod slot;
 pub mod snapshot;
 
+pub use condition::{Condition, News};
 pub use connected::ConnectedStore;
 pub use connections::{Connections, Waiters};
 pub use delta::Delta;

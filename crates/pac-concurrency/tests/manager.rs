@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{
-    Capabilities, ConnectedStore, Connections, Delta, Driver, DriverError, Entry, Fault, HistoryStore, Holder,
-    LegacySource, Limit, Manager, ManagerOptions, Observation, OrderKey, OwnershipView, Plan, ReconcileOutcome,
+    Capabilities, Condition, ConnectedStore, Connections, Delta, Driver, DriverError, Entry, Fault, HistoryStore,
+    Holder, LegacySource, Limit, Manager, ManagerOptions, Observation, OrderKey, OwnershipView, Plan, ReconcileOutcome,
     Renewal, Repositories, RepositoryKey, RunKey, RunState, Scope, ServerInfo, Snapshot, StoreEvent, Version, Window,
     plan, relocate,
 };
@@ -110,6 +110,10 @@ impl Driver for Lossy {
 
     fn connections(&self) -> Option<Connections> {
         self.store.connections()
+    }
+
+    fn condition(&self) -> Condition {
+        self.store.condition()
     }
 
     fn history(&self) -> Option<&dyn HistoryStore> {

@@ -1,10 +1,11 @@
 //! A PostgreSQL server of one's own, in a folder that goes with it.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{self, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -28,6 +29,13 @@ pub struct Postgres {
     folder: TempDir,
 }
 
+/// A transaction that is open until this is dropped.
+#[derive(Debug)]
+pub struct OpenTransaction {
+    session: process::Child,
+    _input: ChildStdin,
+}
+
 /// Where a program of PostgreSQL's, or one for it, is: in the folder that `PAC_TEST_POSTGRES` names, to try another version; where
 /// Debian keeps them, newest first; or where others are.
 pub fn find_program(name: &str) -> Option<PathBuf> {
@@ -41,6 +49,16 @@ fn folders() -> Vec<PathBuf> {
     let mut versions: Vec<fs::DirEntry> = versions.collect();
     versions.sort_by_key(|entry| std::cmp::Reverse(number(entry)));
     chosen.into_iter().chain(versions.iter().map(|entry| entry.path().join("bin"))).collect()
+}
+
+// === impl OpenTransaction ===
+
+impl Drop for OpenTransaction {
+    fn drop(&mut self) {
+        // The server ends what its client left open.
+        let _ = self.session.kill();
+        let _ = self.session.wait();
+    }
 }
 
 // === impl Postgres ===
@@ -152,16 +170,41 @@ impl Postgres {
     ///
     /// As [`Postgres::administer`].
     pub fn administer_in(&self, database: &str, statement: &str) -> Result<String> {
-        let psql =
-            find_program("psql").context("psql is missing; install it with: apt-get install postgresql-client")?;
-        let mut command = Command::new(psql);
-        command.arg("-h").arg(self.sockets()).args(["-p", &self.port.to_string(), "-U", "postgres"]);
-        command.args(["-v", "ON_ERROR_STOP=1", "-qAtc", statement, "-d", database]).stdin(Stdio::null());
-        let output = command.output()?;
+        let output = self.psql(database)?.args(["-c", statement]).stdin(Stdio::null()).output()?;
         if !output.status.success() {
             bail!("{statement}: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Runs `statements` as the superuser in `database`, with a transaction among them that isn't ended: it stays open until what is
+    /// returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If psql is missing or doesn't get that far.
+    pub fn open_transaction(&self, database: &str, statements: &str) -> Result<OpenTransaction> {
+        let mut command = self.psql(database)?;
+        // It has an end only once its input has.
+        let mut session = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut input = session.stdin.take().context("no input")?;
+        let output = session.stdout.take().context("no output")?;
+        writeln!(input, "{statements};\n\\echo open")?;
+        let open = OpenTransaction { session, _input: input };
+        let is_open = BufReader::new(output).lines().map_while(Result::ok).any(|line| line == "open");
+        if !is_open {
+            bail!("psql ended before the transaction was open: {statements}");
+        }
+        Ok(open)
+    }
+
+    fn psql(&self, database: &str) -> Result<Command> {
+        let psql =
+            find_program("psql").context("psql is missing; install it with: apt-get install postgresql-client")?;
+        let mut command = Command::new(psql);
+        command.arg("-h").arg(self.sockets()).args(["-p", &self.port.to_string(), "-U", "postgres"]);
+        command.args(["-v", "ON_ERROR_STOP=1", "-qAt", "-d", database]);
+        Ok(command)
     }
 
     fn sockets(&self) -> PathBuf {

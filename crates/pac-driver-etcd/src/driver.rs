@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, StatusResponse, Txn, TxnOp};
 use futures::stream::BoxStream;
 use pac_concurrency::{
-    Capabilities, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection, LegacySource,
-    Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, StoreEvent, Version, Window,
+    Capabilities, Condition, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection,
+    LegacySource, Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, StoreEvent, Version, Window,
 };
 use pac_config::EtcdSettings;
 use uuid::Uuid;
@@ -210,6 +210,10 @@ impl Driver for EtcdDriver {
 
     fn connections(&self) -> Option<Connections> {
         Some(self.store.cluster.connections())
+    }
+
+    fn condition(&self) -> Condition {
+        Condition::default()
     }
 
     fn history(&self) -> Option<&dyn HistoryStore> {

@@ -10,8 +10,8 @@ use futures::stream::{BoxStream, StreamExt};
 use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 use pac_concurrency::{
-    Capabilities, Connections, Delta, Driver, DriverError, HistoryStore, Holder, LegacySource, Renewal, Repositories,
-    RepositoryKey, ServerInfo, Snapshot, StoreEvent, Version, Window,
+    Capabilities, Condition, Connections, Delta, Driver, DriverError, HistoryStore, Holder, LegacySource, Renewal,
+    Repositories, RepositoryKey, ServerInfo, Snapshot, StoreEvent, Version, Window,
 };
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
@@ -207,6 +207,10 @@ impl Driver for MemDriver {
 
     fn connections(&self) -> Option<Connections> {
         None
+    }
+
+    fn condition(&self) -> Condition {
+        Condition::default()
     }
 
     fn history(&self) -> Option<&dyn HistoryStore> {

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pac_concurrency::{DriverError, RepositoryKey, StoreEvent};
+use pac_concurrency::{DriverError, News, RepositoryKey, StoreEvent};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
@@ -47,7 +48,12 @@ pub(crate) struct Listener {
     pub(crate) connector: Option<Arc<Connector>>,
     /// The driver's own messages are known by it.
     pub(crate) origin: String,
+    /// Where it is said how changes are learned of.
+    pub(crate) news: LatestNews,
 }
+
+/// How changes are learned of now, where it is meant to be by listening.
+pub(crate) type LatestNews = Arc<Mutex<Option<News>>>;
 
 /// Why listening, or comparing, ended.
 enum Ended {
@@ -133,6 +139,7 @@ impl Listener {
                 Ok(Some(payload)) => match payload.split_once(' ') {
                     Some((origin, TRIAL)) if origin == self.origin => {
                         if way.trial_arrived() {
+                            *self.news.lock() = Some(News::Heard);
                             if std::mem::replace(means, Means::Hearing) != Means::Hearing {
                                 info!("changes by other watchers: heard of through LISTEN/NOTIFY");
                             }
@@ -190,6 +197,7 @@ impl Listener {
                 Ok(versions) => versions,
                 Err(why) => return Ended::Broken(why),
             };
+            *self.news.lock() = why_not.clone().map(|why| News::LookedFor { why });
             if std::mem::replace(means, Means::Comparing) != Means::Comparing {
                 tell_of_comparing(why_not.as_deref());
             }

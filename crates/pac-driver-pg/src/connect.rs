@@ -163,7 +163,7 @@ impl Open for Arc<Connector> {
 
 fn server(settings: &PostgreSqlSettings, address: String) -> Server {
     let (database, username) = (settings.database.clone(), settings.username.clone());
-    Server { address, database, acts_as: username.clone(), username, is_unicode: true }
+    Server { address, database, acts_as: username.clone(), username, is_unicode: true, has_commit_at: false }
 }
 
 /// What is sent goes at once, and what dies in silence is noticed by the system even while nobody asks anything.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection, LegacySource,
-    Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, StoreEvent, Version, Window,
+    Capabilities, Condition, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, Inspection,
+    LegacySource, Renewal, Repositories, RepositoryKey, Schema, ServerInfo, Snapshot, StoreEvent, Version, Window,
 };
 use pac_config::PostgreSqlSettings;
 use tokio::sync::mpsc;
@@ -16,10 +16,12 @@ use tokio_postgres::{Error, Row};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::announce::Announcer;
-use crate::changes::{KEPT, Listener};
+use crate::changes::{KEPT, LatestNews, Listener};
 use crate::connect::Connector;
 use crate::delta::Columns;
 use crate::error::CallStage;
+use crate::horizon::Horizon;
+use crate::places::Places;
 use crate::session::Session;
 use crate::sessions::Sessions;
 use crate::statement::Statement;
@@ -33,6 +35,9 @@ pub struct PgDriver {
     listening: Option<Arc<Connector>>,
     origin: String,
     lease_ttl: Duration,
+    news: LatestNews,
+    horizon: Horizon,
+    places: Places,
     /// Whether there are tables of ours: not if nobody connected for good yet.
     pub(crate) has_schema: bool,
 }
@@ -93,7 +98,9 @@ impl PgDriver {
         let announcer = Announcer::start(sessions.clone(), origin.clone());
         sessions.set_pooled(pooled);
         let listening = listens.then_some(connector);
-        Ok(Self { sessions, announcer, listening, origin, lease_ttl: settings.lease_ttl, has_schema })
+        let lease_ttl = settings.lease_ttl;
+        let (news, horizon, places) = (LatestNews::default(), Horizon::default(), Places::default());
+        Ok(Self { sessions, announcer, listening, origin, lease_ttl, news, horizon, places, has_schema })
     }
 
     pub(crate) fn explain(&self, error: Error) -> DriverError {
@@ -148,13 +155,19 @@ impl Driver for PgDriver {
         delta: &Delta,
     ) -> Result<Version, DriverError> {
         let version = new_version();
-        let commit = Statement::new(include_str!("../sql/commit.sql"))
-            .text(repository.as_str())
-            .number(stored(expected))
-            .number(stored(version))
-            .text(holder.as_str());
+        let by_place = self.sessions.server().has_commit_at;
+        let place = self.places.take(repository, expected);
+        let commit = match by_place {
+            true => Statement::new(include_str!("../sql/commit_at.sql")).text_if_any(place.as_deref()),
+            false => Statement::new(include_str!("../sql/commit.sql")),
+        };
+        let commit =
+            commit.text(repository.as_str()).number(stored(expected)).number(stored(version)).text(holder.as_str());
         let rows = self.sessions.write(Columns::new(delta).bind(commit)).await?;
-        if !self.answer(&rows)? {
+        if by_place {
+            let place = self.first(&rows)?.try_get(0).map_err(|error| self.explain(error))?;
+            self.places.keep(repository, version, Option::<String>::ok_or(place, DriverError::Conflict)?);
+        } else if !self.answer(&rows)? {
             return Err(DriverError::Conflict);
         }
         self.announcer.announce(repository);
@@ -200,6 +213,7 @@ impl Driver for PgDriver {
     }
 
     async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError> {
+        self.places.take(repository, expected);
         let forget =
             Statement::new(include_str!("../sql/forget.sql")).text(repository.as_str()).number(stored(expected));
         let rows = self.sessions.write(forget).await?;
@@ -216,6 +230,7 @@ impl Driver for PgDriver {
             sessions: self.sessions.clone(),
             connector: self.listening.clone(),
             origin: self.origin.clone(),
+            news: Arc::clone(&self.news),
         };
         tokio::spawn(listener.run(sender));
         ReceiverStream::new(receiver).boxed()
@@ -230,6 +245,7 @@ impl Driver for PgDriver {
         }
         let missing = self.sessions.read(Statement::new(inspect::MISSING_RIGHTS)).await?;
         inspect::may_write(&missing, &server)?;
+        self.horizon.look(&self.sessions).await;
         let version: String = row.try_get("version").map_err(|error| self.explain(error))?;
         let address = format!("{}/{}", server.address, server.database);
         Ok(ServerInfo { server: format!("PostgreSQL {version}"), address })
@@ -237,6 +253,10 @@ impl Driver for PgDriver {
 
     fn connections(&self) -> Option<Connections> {
         Some(self.sessions.connections())
+    }
+
+    fn condition(&self) -> Condition {
+        Condition { news: self.news.lock().clone(), oldest_transaction: self.horizon.age() }
     }
 
     fn history(&self) -> Option<&dyn HistoryStore> {

@@ -35,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) acts_as: String,
     /// Whether the database has a place for every character.
     pub(crate) is_unicode: bool,
+    /// Whether the database has the function `commit_at`.
+    pub(crate) has_commit_at: bool,
 }
 
 // === impl Server ===
@@ -308,6 +310,7 @@ mod tests {
             username: text("pac_user"),
             acts_as: text("pac_owner"),
             is_unicode: true,
+            has_commit_at: true,
         }
     }
 

@@ -7,6 +7,9 @@
 //! version gets nothing done ([`DriverError::Conflict`](pac_concurrency::DriverError::Conflict)). Nothing else is locked,
 //! nothing is decided by the time of day but the expiry of leases, and that by the database's own clock.
 //!
+//! There are two such functions. `commit` is the schema's, and every watcher knows it; `commit_at` does the same, but finds the row
+//! by its place, which the commit before left (`places`), and is used where it could be added.
+//!
 //! # What can go wrong on the way
 //!
 //! A write whose answer didn't arrive may have happened: `Indeterminate`. Whatever failed before it was sent, and every read,
@@ -24,7 +27,7 @@
 //! # Reading order
 //!
 //! `migrations/`, then [`driver`], `sessions` (how a statement is run), `pool`, `connect` (which server, over which wire),
-//! `session`, `tls`, `changes`, `past` (the history), `migrate`, `error`.
+//! `session`, `tls`, `changes`, `horizon`, `places`, `past` (the history), `migrate`, `error`.
 
 mod announce;
 mod changes;
@@ -32,15 +35,19 @@ mod connect;
 mod delta;
 pub mod driver;
 mod error;
+mod horizon;
 mod inspect;
 mod legacy;
 mod migrate;
 mod past;
+mod places;
 mod pool;
 mod row;
 mod session;
 mod sessions;
 mod statement;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 pub use driver::PgDriver;

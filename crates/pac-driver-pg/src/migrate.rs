@@ -25,6 +25,11 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7226083011)";
 
 const VERSION: &str = "SELECT coalesce(max(version), 0) FROM pac_concurrency.migrations";
 
+const COMMIT_AT: &str = include_str!("../sql/create_commit_at.sql");
+
+const IS_COMMIT_AT_WANTING: &str = "SELECT has_schema_privilege('pac_concurrency', 'CREATE') AND NOT EXISTS
+    (SELECT FROM pg_proc WHERE pronamespace = 'pac_concurrency'::regnamespace AND proname = 'commit_at')";
+
 const PREPARE: &str = "CREATE SCHEMA IF NOT EXISTS pac_concurrency;
     CREATE TABLE IF NOT EXISTS pac_concurrency.migrations
         (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());";
@@ -35,7 +40,32 @@ const MIGRATED_WITHIN: Duration = Duration::from_secs(600);
 /// Creates or upgrades the schema. Any number of watchers may do so at once; each waits for the others for as long as for the
 /// answer to a question, `patience`.
 pub(crate) async fn migrate(connection: &mut Session, patience: Duration, server: &Server) -> Result<(), DriverError> {
-    migrate_by(MIGRATIONS, connection, patience, server).await
+    migrate_by(MIGRATIONS, connection, patience, server).await?;
+    add_commit_at(connection, patience, server).await
+}
+
+/// Adds the function `commit_at`, if it isn't there and we may. No migration: the schema stays what watchers of before know, and
+/// where nobody may add it there is `commit`.
+async fn add_commit_at(connection: &mut Session, patience: Duration, server: &Server) -> Result<(), DriverError> {
+    if !within(patience, server, is_wanting(connection)).await? {
+        return Ok(());
+    }
+    within(patience, server, connection.execute("BEGIN")).await?;
+    lock(connection, patience, server).await?;
+    if within(patience, server, is_wanting(connection)).await? {
+        let added = within_at(CallStage::Upgrading, patience, server, connection.execute(COMMIT_AT)).await;
+        if let Err(DriverError::Rejected(fault)) = added {
+            info!(why = %fault, "the function pac_concurrency.commit_at can't be added; commits do without");
+            return within(patience, server, connection.execute("ROLLBACK")).await;
+        }
+        added?;
+    }
+    within(patience, server, connection.execute("COMMIT")).await
+}
+
+/// Whether there is no function `commit_at`, and we may add it.
+async fn is_wanting(connection: &mut Session) -> Result<bool, Error> {
+    Ok(first(connection, IS_COMMIT_AT_WANTING).await?.as_deref() == Some("t"))
 }
 
 async fn migrate_by(
@@ -163,26 +193,16 @@ async fn first(connection: &mut Session, statement: &str) -> Result<Option<Strin
 mod tests {
     use std::sync::Arc;
 
-    use pac_config::{Disk, DriverSettings, Sources, resolve};
-    use pac_devservers::postgres::{PASSWORD, Postgres};
+    use pac_devservers::postgres::Postgres;
 
     use super::*;
     use crate::connect::Connector;
+    use crate::testing::settings;
 
     #[tokio::test]
     async fn a_newer_program_upgrades_and_the_older_one_then_stops() {
         let postgres = Postgres::start().unwrap();
-        let port = postgres.port().to_string();
-        let data = [
-            ("concurrency-driver", "postgresql"),
-            ("postgresql-host", "127.0.0.1"),
-            ("postgresql-port", &port),
-            ("postgresql-ssl-mode", "disable"),
-            ("postgresql-password", PASSWORD),
-        ];
-        let resolved = resolve(&Sources::new().with_config_map("ns/c", data), &Disk).unwrap();
-        let DriverSettings::PostgreSql(settings) = resolved.settings.driver else { unreachable!() };
-        let mut connection = Connector::new(settings).session().await.unwrap();
+        let mut connection = Connector::new(settings(&postgres)).session().await.unwrap();
         let server = Arc::clone(&connection.server);
         let newer: &'static [&str] =
             [MIGRATIONS, &["CREATE TABLE pac_concurrency.newer (one integer)"]].concat().leak();

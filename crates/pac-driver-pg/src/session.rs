@@ -15,9 +15,11 @@ use tracing::debug;
 use crate::error::{CallStage, Server};
 use crate::statement::Statement;
 
-/// What a session has to know of its server: whether it takes writes, who we are there, and which characters it has.
+/// What a session has to know of its server: whether it takes writes, who we are there, which characters it has, and whether it has
+/// what may be there or not.
 const WHO: &str = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean, current_user, \
-    current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII')";
+    current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII'), \
+    EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace('pac_concurrency') AND proname = 'commit_at')";
 
 /// An open connection. Dropped in the middle of a call it is cut, otherwise it ends in order.
 pub(crate) struct Session {
@@ -51,10 +53,13 @@ impl Session {
     /// Finds out whether the server takes writes, which is an error if not, and whose rights we have there.
     pub(crate) async fn find_out_who_it_is(&mut self) -> Result<(), DriverError> {
         let rows = self.texts(WHO).await.map_err(|error| self.server.explain(CallStage::Connecting, error))?;
-        let Some([only_reads, Some(user), is_unicode]) = rows.first().map(Vec::as_slice) else { return Ok(()) };
-        let is_unicode = is_unicode.as_deref() == Some("t");
-        self.server = Arc::new(Server { acts_as: user.clone(), is_unicode, ..(*self.server).clone() });
-        if only_reads.as_deref() == Some("t") {
+        let Some([only_reads, Some(user), is_unicode, has_commit_at]) = rows.first().map(Vec::as_slice) else {
+            return Ok(());
+        };
+        let is_so = |value: &Option<String>| value.as_deref() == Some("t");
+        let (acts_as, is_unicode, has_commit_at) = (user.clone(), is_so(is_unicode), is_so(has_commit_at));
+        self.server = Arc::new(Server { acts_as, is_unicode, has_commit_at, ..(*self.server).clone() });
+        if is_so(only_reads) {
             return Err(DriverError::Unavailable(Fault::new(self.server.takes_no_writes())));
         }
         Ok(())

@@ -19,6 +19,10 @@ impl<'p> Statement<'p> {
         self.bind(value, Type::TEXT)
     }
 
+    pub(crate) fn text_if_any(self, value: Option<&'p str>) -> Self {
+        self.bind(value, Type::TEXT)
+    }
+
     pub(crate) fn number(self, value: impl Into<Option<i64>>) -> Self {
         self.bind(value.into(), Type::INT8)
     }

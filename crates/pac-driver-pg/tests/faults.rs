@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join_all;
-use pac_concurrency::{Delta, Driver, DriverError, Holder, RepositoryKey, StoreEvent, Version, Window};
+use pac_concurrency::{Delta, Driver, DriverError, Holder, News, RepositoryKey, StoreEvent, Version, Window};
 use pac_config::PostgreSqlSettings;
 use pac_devservers::postgres::{PASSWORD, Postgres};
 use pac_driver_pg::PgDriver;
@@ -197,7 +197,9 @@ async fn changes_are_looked_for_while_no_connection_to_listen_on_can_be_had() {
     let settings = PostgreSqlSettings { max_connections: 2, ..server.settings() };
     let driver = PgDriver::connect(&settings).await.unwrap();
     let mut changes = driver.changes();
+    assert_eq!(driver.condition().news, None, "it is yet to be found out");
     assert_eq!(changes.next().await, Some(StoreEvent::Resync), "it listens");
+    assert_eq!(driver.condition().news, Some(News::Heard));
     let other = PgDriver::connect(&settings).await.unwrap();
     let version = other.commit(&repository(), Version::NONE, &Holder::new("other"), &Delta::default()).await.unwrap();
     while changes.next().await != Some(StoreEvent::Repository(repository())) {}
@@ -206,6 +208,8 @@ async fn changes_are_looked_for_while_no_connection_to_listen_on_can_be_had() {
     server.postgres.administer(&format!("ALTER USER pac_user CONNECTION LIMIT {open}")).unwrap();
     server.ask(&format!("SELECT pg_terminate_backend(pid) {BACKENDS} AND query ~ '^LISTEN'"));
     assert_eq!(changes.next().await, Some(StoreEvent::Resync), "it compares");
+    let news = driver.condition().news;
+    assert!(matches!(&news, Some(News::LookedFor { why }) if why.contains("broke")), "{news:?}");
     other.commit(&repository(), version, &Holder::new("other"), &Delta::default()).await.unwrap();
     let seen = async { while changes.next().await != Some(StoreEvent::Repository(repository())) {} };
     timeout(Duration::from_secs(10), seen).await.expect("it is not looked for");

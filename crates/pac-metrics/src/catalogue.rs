@@ -182,6 +182,17 @@ catalogue! {
         .says("How many of them there may be. With etcd one, which all calls share.");
     CONNECTION_WAITERS = gauge(Group::Store, "pac_concurrency_store_waiting_calls", "calls")
         .says("Calls to the store that wait for a connection now.");
+    HEARS_CHANGES = gauge(Group::Store, "pac_concurrency_store_hears_changes", "1 or 0")
+        .says(
+            "1 while PostgreSQL sends word of what other watchers change, 0 while it is looked for every 2 s, because there is no \
+             connection to listen on. No value where nothing is listened to: other drivers, and transaction poolers.",
+        );
+    OLDEST_TRANSACTION_AGE = gauge(Group::Store, "pac_concurrency_store_oldest_transaction_age_seconds", "seconds")
+        .says(
+            "Age of the oldest transaction for which PostgreSQL keeps rows that are no longer needed, asked for every 30 s: since it \
+             began, or, where the watcher's user may not know that, since it was first seen; 0 if there is none. No value with other \
+             drivers, and where it may not be asked for.",
+        );
 
     ENABLED = gauge(Group::Watcher, "pac_concurrency_enabled", "1 or 0")
         .says("1 while the system is switched on (concurrency-enabled), 0 while it is off and admits nobody.");

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_process::Collector;
-use pac_concurrency::{Connections, Limit, Manager, RepositoryKey};
+use pac_concurrency::{Condition, Connections, Limit, Manager, News, RepositoryKey};
 use pac_config::Settings;
 use pac_metrics::exposition::Repository;
 use pac_metrics::{Exposition, Metric, catalogue, per_repository};
@@ -111,6 +111,11 @@ impl Measured {
         let manager = self.active_store.manager();
         let driver = manager.as_deref().map(Manager::driver_name);
         exposition.whole(&catalogue::STORE, driver.map(|driver| (vec![driver], 1.0)));
+        let Condition { news, oldest_transaction } = manager.as_deref().map(Manager::condition).unwrap_or_default();
+        let hears = news.map(|news| (Vec::new(), f64::from(u8::from(news == News::Heard))));
+        exposition.whole(&catalogue::HEARS_CHANGES, hears);
+        let age = oldest_transaction.map(|age| (Vec::new(), age.as_secs_f64()));
+        exposition.whole(&catalogue::OLDEST_TRANSACTION_AGE, age);
         let Some(connections) = manager.and_then(|manager| manager.connections()) else { return };
         let Connections { most, in_use, idle, waiting } = connections;
         let states = [(vec!["in_use"], f64::from(in_use)), (vec!["idle"], f64::from(idle))];

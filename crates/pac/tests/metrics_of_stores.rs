@@ -68,6 +68,30 @@ fn connections_that_all_are_taken_are_told_with_who_waits_for_one() {
 }
 
 #[test]
+fn without_a_connection_to_listen_on_changes_are_looked_for_and_it_is_told() {
+    let store = Store::postgresql();
+    let world = World::new(&settings(&store, store.port(), &json!({"postgresql-max-connections": "2"})));
+    let mut watcher = world.watcher("watcher");
+    watcher.becomes_ready(true);
+    Scrape::until(&watcher, "pac_concurrency_store_hears_changes", &[], 1.0);
+    let age = || Scrape::of(&watcher).value("pac_concurrency_store_oldest_transaction_age_seconds", &[]);
+    eventually("no transaction is old", || age().is_some_and(|age| age < 60.0));
+    let ready = || Watcher::get(watcher.probe_port, "/ready");
+    assert_eq!(ready(), "ok\n");
+    store.leave_none_to_listen_on(true);
+    Scrape::until(&watcher, "pac_concurrency_store_hears_changes", &[], 0.0);
+    let told = "ok\nchanges by other watchers: looked for, because there is no connection to listen on: ";
+    assert!(ready().starts_with(told), "{}", ready());
+    eventually("it says why it got no other", || ready().starts_with(told) && ready().contains("too many connections"));
+    assert!(watcher.log().contains("because there is no connection to listen on"), "{}", watcher.log());
+    world.work(1, 2, 1);
+    world.until_done(2);
+    store.leave_none_to_listen_on(false);
+    Scrape::until(&watcher, "pac_concurrency_store_hears_changes", &[], 1.0);
+    assert_eq!(ready(), "ok\n");
+}
+
+#[test]
 fn watchers_that_get_in_each_others_way_count_it() {
     let store = Store::etcd();
     let world = World::new(&settings(&store, store.port(), &json!({"etcd-lease-ttl": "10s"})));

@@ -51,7 +51,7 @@ fn every_query_is_answered_and_nothing_rings_under_load() {
     assert!(running.contains(&2.0) && running.iter().all(|running| *running <= 2.0), "P1: {running:?}");
 
     let rules = scraper.judged_rules();
-    assert_eq!(rules.len(), 12);
+    assert_eq!(rules.len(), 14);
     for rule in rules {
         assert_eq!((&rule["health"], rule.get("lastError")), (&json!("ok"), None), "{rule}");
     }
@@ -156,4 +156,20 @@ fn each_alert_on_servers_rings_when_the_thing_itself_happens() {
 
     watcher.stop();
     scraper.rings("NobodyLeads", true);
+}
+
+#[test]
+fn each_alert_on_postgresql_rings_when_the_thing_itself_happens() {
+    let store = Store::postgresql();
+    let world = World::by_hand(&store.settings());
+    let (_watcher, scraper) = watched(&world);
+    // A user who may not know since when it is open sees it all the same, if not at once.
+    let open = store.open_transaction();
+    store.leave_none_to_listen_on(true);
+    scraper.rings("ChangesUnheard", true);
+    scraper.rings("OldTransaction", true);
+    drop(open);
+    store.leave_none_to_listen_on(false);
+    scraper.rings("ChangesUnheard", false);
+    scraper.rings("OldTransaction", false);
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pac_metrics::catalogue::{
-    BACKLOG, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX, EXCESS, LEADER, LEAKED_SLOT, LEAKED_SLOTS,
-    OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, PAUSED_WITHOUT_END, SETTINGS_NOT_IN_FORCE, STARTABLE, TROUBLE, WAIT,
-    WAITING,
+    BACKLOG, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX, EXCESS, HEARS_CHANGES, LEADER, LEAKED_SLOT,
+    LEAKED_SLOTS, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, PAUSED_WITHOUT_END,
+    SETTINGS_NOT_IN_FORCE, STARTABLE, TROUBLE, WAIT, WAITING,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,9 @@ enum Severity {
     /// It is to be looked at within the day.
     Warning,
 }
+
+/// How many seconds a transaction may be open. A dump of a database that is the watchers' alone takes less.
+const OLD_TRANSACTION: u64 = 1800;
 
 /// The Repository an alert is about. Its labels may be left out of the metrics.
 const WHOSE: &str =
@@ -203,6 +206,27 @@ fn of_the_store() -> Vec<Rule> {
             summary: "All connections to the store are taken, and {{ $value }} calls wait for one.".to_owned(),
             description: "Starts come later than they could. If the server is slow, more connections make it slower; otherwise \
                           raise postgresql-max-connections."
+                .to_owned(),
+        },
+        Rule {
+            name: "ChangesUnheard",
+            expr: format!("{} == 0", HEARS_CHANGES.name),
+            lasts: "10m",
+            severity: Severity::Warning,
+            summary: "A watcher has no connection to PostgreSQL to listen on, and looks for changes every 2 s.".to_owned(),
+            description: "Nobody waits for it but by those 2 s, and only for what another watcher did. Mostly the server has no \
+                          connection left, or the role's CONNECTION LIMIT is reached; the log and /ready say why."
+                .to_owned(),
+        },
+        Rule {
+            name: "OldTransaction",
+            // Several watchers see the same one.
+            expr: format!("max({}) > {OLD_TRANSACTION}", OLDEST_TRANSACTION_AGE.name),
+            lasts: "5m",
+            severity: Severity::Warning,
+            summary: "A transaction in PostgreSQL has been open for {{ $value | humanizeDuration }}.".to_owned(),
+            description: "Rows that nobody needs any more can't be cleared away meanwhile, and the store grows and slows down. \
+                          pg_stat_activity, pg_prepared_xacts and pg_replication_slots say whose it is: end it there."
                 .to_owned(),
         },
     ]

@@ -6,11 +6,11 @@
 use pac_metrics::Metric;
 use pac_metrics::catalogue::{
     ADMISSIONS, ADOPTIONS, BACKLOG, BUILD, CLAIMS, CONFIG_RELOADS, CONFLICTS, CONNECTION_WAITERS, CONNECTIONS,
-    CONNECTIONS_MAX, DRAINING, DRIVER_CALL, ENABLED, EVENTS, EXCESS, GIVEN_BACK, HAND_OFF, HELD_SLOTS, LEADER,
-    LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT, LIMIT_REACHED, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE,
-    OVER_LIMIT_DRAINS, PASS, PAUSED, PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START,
-    RELEASES, REPOSITORIES, RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE,
-    TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WORK_QUEUE,
+    CONNECTIONS_MAX, DRAINING, DRIVER_CALL, ENABLED, EVENTS, EXCESS, GIVEN_BACK, HAND_OFF, HEARS_CHANGES, HELD_SLOTS,
+    LEADER, LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT, LIMIT_REACHED, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE,
+    OPEN_TO_PACS_QUEUE, OVER_LIMIT_DRAINS, PASS, PAUSED, PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES,
+    PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES, RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE, START,
+    START_FAILURES, STARTABLE, STARTS, STORE, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WORK_QUEUE,
 };
 use serde_json::{Value, json};
 
@@ -236,8 +236,11 @@ fn store() -> Vec<Panel> {
             .query(format!("sum({})", rate(&CONFLICTS, "", HERE)), "conflicts")
             .query(format!("sum({})", rate(&CLAIMS, "", HERE)), "slots taken over")
             .query(format!("sum({})", rate(&LEASE_LOSSES, "", HERE)), "leases lost"),
+        graph("Old rows kept", "How long PostgreSQL has kept what nobody needs, for a transaction that is open.", "s")
+            .query(format!("max({})", of(&OLDEST_TRANSACTION_AGE, HERE)), "oldest transaction"),
         graph("Driver", "How many watchers use which one.", "short")
-            .query(format!("count by (driver) ({})", of(&STORE, HERE)), "{{driver}}"),
+            .query(format!("count by (driver) ({})", of(&STORE, HERE)), "{{driver}}")
+            .query(format!("sum({})", of(&HEARS_CHANGES, HERE)), "hear of changes at once"),
     ]
 }
 

@@ -14,17 +14,17 @@ use tokio::task::JoinSet;
 
 use super::server::Server;
 
-/// What pgbench does over and over. A commit that is refused divides by nothing, and ends it.
+/// What pgbench does over and over. A commit that is refused leaves no place, without which the next is an error, and ends it.
 const SCRIPT: &str = r"
 \set n :n + 1
 \set taken random(1, 9000000000000000000)
 \set given random(1, 9000000000000000000)
-SELECT 1 / pac_concurrency.commit('bare/repository-' || :client_id::text, :version, :taken, 'bare:0123456789abcdef',
+SELECT pac_concurrency.commit_at(:place, 'bare/repository-' || :client_id::text, :version, :taken, 'bare:0123456789abcdef',
     ARRAY['hold'], ARRAY['bare'], ARRAY['run-' || :n::text], ARRAY['00000000-0000-4000-8000-000000000000'],
-    ARRAY[:n::bigint], ARRAY[0::bigint], ARRAY[:n::bigint])::int;
-SELECT 1 / pac_concurrency.commit('bare/repository-' || :client_id::text, :taken, :given, 'bare:0123456789abcdef',
+    ARRAY[:n::bigint], ARRAY[0::bigint], ARRAY[:n::bigint]) AS place \gset
+SELECT pac_concurrency.commit_at(:place, 'bare/repository-' || :client_id::text, :taken, :given, 'bare:0123456789abcdef',
     ARRAY['release'], ARRAY['bare'], ARRAY['run-' || :n::text], ARRAY['00000000-0000-4000-8000-000000000000'],
-    ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint])::int;
+    ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint]) AS place \gset
 \set version :given
 ";
 
@@ -50,7 +50,8 @@ fn pgbench(server: &Postgres, clients: usize, time: Duration) -> Result<f64> {
     let program = find_program("pgbench").context("pgbench is missing; install it with: apt-get install postgresql")?;
     let mut command = Command::new(program);
     command.env("PGPASSWORD", PASSWORD).args(["-h", "127.0.0.1", "-p", &server.port().to_string()]);
-    command.args(["-U", "pac_user", "-n", "-M", "prepared", "-j", "2", "-D", "n=0", "-D", "version=0"]);
+    command.args(["-U", "pac_user", "-n", "-M", "prepared", "-j", "2", "-D", "n=0"]);
+    command.args(["-D", "version=0", "-D", "place=(0,0)"]);
     command.args(["-c", &clients.to_string(), "-T", &time.as_secs().max(1).to_string(), "-f"]).arg(script.path());
     let output = command.arg("pac_concurrency").stdin(Stdio::null()).output()?;
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

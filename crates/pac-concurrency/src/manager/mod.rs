@@ -34,16 +34,15 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::connected::ConnectedStore;
-use crate::connections::Connections;
 use crate::delta::Delta;
 use crate::driver::{Driver, Repositories, ServerInfo, StoreEvent};
 use crate::error::{DriverError, Fault};
 use crate::key::{RepositoryKey, RunKey};
-use crate::lease::Holder;
 use crate::metrics::{self, DriverCall};
 use crate::plan::Plan;
 use crate::protocol::{LEASE_RENEWED, STALL_AFTER};
 use crate::snapshot::{Snapshot, Version, Window};
+use crate::{Condition, Connections, Holder};
 
 pub use snapshot_cache::OwnershipView;
 use snapshot_cache::{CachedRepository, SnapshotCache};
@@ -176,6 +175,11 @@ impl Manager {
     /// The connections to the store; none if it is this process.
     pub fn connections(&self) -> Option<Connections> {
         self.driver.connections()
+    }
+
+    /// How the store fares, as far as its driver knows.
+    pub fn condition(&self) -> Condition {
+        self.driver.condition()
     }
 
     /// One pass over `repository`; see the [module](self).

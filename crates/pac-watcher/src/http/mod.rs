@@ -49,7 +49,7 @@ pub(crate) async fn serve_probes(
     told: AdminState,
     stop: CancellationToken,
 ) -> Result<SocketAddr, WatcherError> {
-    serve("probes", address, probes::routes(told.health), stop).await
+    serve("probes", address, probes::routes(told.health, told.onlooker.active_store), stop).await
 }
 
 /// Serves `/debug/queue` and what else people ask at `address` until `stop`.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use pac_concurrency::{
-    Capabilities, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, LegacySource, Renewal,
-    Repositories, RepositoryKey, ServerInfo, Snapshot, StoreEvent, Version, Window,
+    Capabilities, Condition, Connections, Delta, Driver, DriverError, Fault, HistoryStore, Holder, LegacySource,
+    Renewal, Repositories, RepositoryKey, ServerInfo, Snapshot, StoreEvent, Version, Window,
 };
 use pac_driver_mem::MemDriver;
 use tokio::sync::Notify;
@@ -140,6 +140,10 @@ impl Driver for Treacherous {
 
     fn connections(&self) -> Option<Connections> {
         self.store.connections()
+    }
+
+    fn condition(&self) -> Condition {
+        self.store.condition()
     }
 
     fn history(&self) -> Option<&dyn HistoryStore> {

@@ -1,7 +1,7 @@
 //! A server that keeps slots and queues.
 
 use pac_devservers::etcd::Etcd;
-use pac_devservers::postgres::{PASSWORD, Postgres};
+use pac_devservers::postgres::{OpenTransaction, PASSWORD, Postgres};
 use serde_json::{Value, json};
 
 /// One of the servers there are drivers for.
@@ -55,6 +55,24 @@ impl Store {
             Self::Etcd(_) => {
                 json!({"concurrency-driver": "etcd", "etcd-endpoints": format!("http://127.0.0.1:{port}")})
             }
+        }
+    }
+
+    /// Opens a transaction in PostgreSQL, as the superuser, until what is returned is dropped.
+    pub(crate) fn open_transaction(&self) -> OpenTransaction {
+        let Self::Postgres(server) = self else { panic!("only PostgreSQL has them") };
+        server.open_transaction("pac_concurrency", "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").unwrap()
+    }
+
+    /// Takes the connection that listens from the one watcher on PostgreSQL, which gets no other while `none` is left.
+    pub(crate) fn leave_none_to_listen_on(&self, none: bool) {
+        let Self::Postgres(server) = self else { panic!("only PostgreSQL has one") };
+        let administer = |statement: &str| server.administer_in("pac_concurrency", statement).unwrap();
+        let backends = "FROM pg_stat_activity WHERE usename = 'pac_user'";
+        let limit = if none { administer(&format!("SELECT count(*) - 1 {backends}")) } else { "-1".to_owned() };
+        administer(&format!("ALTER USER pac_user CONNECTION LIMIT {limit}"));
+        if none {
+            administer(&format!("SELECT pg_terminate_backend(pid) {backends} AND query ~ '^LISTEN'"));
         }
     }
 
