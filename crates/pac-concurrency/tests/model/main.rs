@@ -43,6 +43,8 @@ struct Simulation {
     late: Vec<Late>,
     // What the store had at some time, to which it may go back.
     replica: Option<Snapshot>,
+    // Whose starts were on their way when it did: nobody else knows of them before this watcher has had them adopted.
+    adopts_first: Option<usize>,
 }
 
 // === impl Simulation ===
@@ -54,7 +56,7 @@ impl Simulation {
         let watchers = vec![Watcher::new(&store, &cluster).await, Watcher::new(&store, &cluster).await];
         let repository = RepositoryKey::new("ns", "repo").unwrap();
         let random = StdRng::seed_from_u64(seed);
-        Self { cluster, store, watchers, repository, random, late: Vec::new(), replica: None }
+        Self { cluster, store, watchers, repository, random, late: Vec::new(), replica: None, adopts_first: None }
     }
 
     async fn step(&mut self) {
@@ -106,8 +108,8 @@ impl Simulation {
         }
     }
 
-    /// The store goes back to what its replica had. Only watcher `number` is at work just then: what another one was about to start
-    /// it can't know of, nor what nobody's cache shows yet.
+    /// The store goes back to what its replica had. Only watcher `number` is at work just then, and until it had what it is starting
+    /// adopted: what one is about to start another can't know of, nor what nobody's cache shows yet.
     async fn fail_over(&mut self, number: usize) {
         let Some(replica) = self.replica.take() else { return };
         for at in (0..self.late.len()).rev() {
@@ -128,6 +130,7 @@ impl Simulation {
         }
         self.cluster.lost.extend(self.cluster.with(Phase::Running));
         self.cluster.lost.extend(self.late.iter().map(|late| late.run.clone()));
+        self.adopts_first = (!self.late.is_empty()).then_some(number);
         let now = self.store.load(&self.repository, Window::Whole).await.unwrap();
         self.store.forget(&self.repository, now.version).await.unwrap();
         let nobody = Holder::new("nobody");
@@ -169,6 +172,13 @@ impl Simulation {
 
     /// A watcher dies, gracefully or not, and another begins with a full list.
     async fn replace(&mut self, number: usize) {
+        if self.adopts_first == Some(number) {
+            self.adopts_first = None;
+            while !self.late.is_empty() {
+                self.arrive(0).await;
+            }
+            self.watchers.iter_mut().for_each(|watcher| watcher.deliver(&self.cluster, usize::MAX));
+        }
         if self.random.random_bool(0.5) {
             self.watchers[number].manager.end_term().await.unwrap();
         }
@@ -176,6 +186,7 @@ impl Simulation {
     }
 
     async fn pass(&mut self, number: usize, scope: Scope) {
+        let number = self.adopts_first.take().unwrap_or(number);
         let watcher = &self.watchers[number];
         let limit = self.cluster.limit();
         let decide = |snapshot: &pac_concurrency::Snapshot,
