@@ -119,6 +119,25 @@ fn what_a_killed_leader_granted_is_started_by_the_next(store: &Store) {
     second.stop();
 }
 
+/// It is alive by its lease, and nobody tells when it has had time enough.
+fn what_a_frozen_watcher_granted_is_started_by_another(store: &Store) {
+    let (world, alone) = (World::new(&store.settings()), ["--leader-elect", "false"]);
+    let lost = FaultRule::new(FaultAction::DropBefore).verb("patch").resource("pipelineruns");
+    world.cluster.faults().add(lost);
+    world.work(1, LIMIT as usize, LIMIT);
+    let mut frozen = world.watcher_with("frozen", &alone);
+    let granted = || frozen.log().matches("acquired concurrency slot for").count();
+    eventually("all are granted", || granted() == LIMIT as usize);
+    frozen.signal("STOP");
+    world.cluster.faults().clear();
+    let mut other = world.watcher_with("other", &alone);
+    other.becomes_ready(true);
+    // The time that another has for a start, until the next look, and until the look after that, which proves the slot.
+    world.all_is_well(LIMIT as usize, Duration::from_secs(30));
+    frozen.signal("CONT");
+    [frozen, other].iter_mut().for_each(Watcher::stop);
+}
+
 fn a_leader_that_is_stopped_hands_over_at_once(store: &Store) {
     let world = World::new(&store.settings());
     world.work(REPOSITORIES, 60, LIMIT);
@@ -189,6 +208,7 @@ of_both!(
     those_whose_store_is_slow_break_no_promise,
     a_killed_leader_is_replaced,
     what_a_killed_leader_granted_is_started_by_the_next,
+    what_a_frozen_watcher_granted_is_started_by_another,
     a_leader_that_is_stopped_hands_over_at_once,
     a_leader_that_is_cut_off_from_its_store_gives_way,
     a_leader_frozen_beyond_its_lease_does_no_harm_when_it_goes_on

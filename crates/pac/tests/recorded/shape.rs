@@ -9,13 +9,15 @@ use super::store::pairs;
 use crate::support::Store;
 
 /// What PostgreSQL has in our schema besides rows: columns, indexes and constraints, functions, and the schema's version.
+/// The function that today's watchers add beside the others is no part of what the version before knows.
 const SCHEMA: &str = "
     SELECT format('column %s.%s %s %s %s %s', table_name, column_name, data_type, is_nullable, column_default, collation_name)
         AS part FROM information_schema.columns WHERE table_schema = 'pac_concurrency'
     UNION SELECT indexdef FROM pg_indexes WHERE schemaname = 'pac_concurrency'
     UNION SELECT format('%s: %s', conrelid::regclass, pg_get_constraintdef(oid)) FROM pg_constraint
         WHERE connamespace = 'pac_concurrency'::regnamespace
-    UNION SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'pac_concurrency'::regnamespace
+    UNION SELECT pg_get_functiondef(oid) FROM pg_proc
+        WHERE pronamespace = 'pac_concurrency'::regnamespace AND proname <> 'commit_at'
     UNION SELECT format('version %s', version) FROM pac_concurrency.migrations
     ORDER BY part";
 const TABLES: &str = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'pac_concurrency'";
