@@ -125,7 +125,7 @@ fn what_a_frozen_watcher_granted_is_started_by_another(store: &Store) {
     let lost = FaultRule::new(FaultAction::DropBefore).verb("patch").resource("pipelineruns");
     world.cluster.faults().add(lost);
     world.work(1, LIMIT as usize, LIMIT);
-    let mut frozen = world.watcher_with("frozen", &alone);
+    let frozen = world.watcher_with("frozen", &alone);
     let granted = || frozen.log().matches("acquired concurrency slot for").count();
     eventually("all are granted", || granted() == LIMIT as usize);
     frozen.signal("STOP");
