@@ -78,7 +78,7 @@ pub async fn run(
     let history = Arc::new(HistoryRecorder::new(news));
     let plot = Arc::new(Plot::default());
     tokio::spawn(serving.clone().run_until_cancelled_owned(Arc::clone(&plot).follow(Arc::clone(&index))));
-    let onlooker = QueueQuery {
+    let query = QueueQuery {
         client: client.clone(),
         index: Arc::clone(&index),
         history: Arc::clone(&history),
@@ -88,9 +88,9 @@ pub async fn run(
         leading: leading.clone(),
         identity: options.identity.as_str().into(),
     };
-    let told = AdminState { health: Arc::clone(&health), onlooker };
-    serve_probes(options.probe_addr, told.clone(), serving.clone()).await?;
-    serve_admin(options.admin_addr, told, serving.clone()).await?;
+    let state = AdminState { health: Arc::clone(&health), query };
+    serve_probes(options.probe_addr, state.clone(), serving.clone()).await?;
+    serve_admin(options.admin_addr, state, serving.clone()).await?;
 
     let source = SettingsSource::cluster(client.clone(), &options.place);
     let Some(settings) = stop.run_until_cancelled(source.read_first(options.mode, &health)).await else {

@@ -25,34 +25,31 @@ struct WhichRun {
     run: String,
 }
 
-pub(super) fn routes(onlooker: QueueQuery) -> Router {
+pub(super) fn routes(query: QueueQuery) -> Router {
     page::routes()
         .route("/debug/queue", get(queue))
         .route("/debug/queue/plot", get(plot))
-        .route(
-            "/debug/queue/summary",
-            get(|State(onlooker): State<QueueQuery>| async move { Json(onlooker.overview()) }),
-        )
+        .route("/debug/queue/summary", get(|State(query): State<QueueQuery>| async move { Json(query.overview()) }))
         .route("/debug/queue/explain", get(explain))
-        .with_state(onlooker)
+        .with_state(query)
 }
 
-async fn plot(State(onlooker): State<QueueQuery>, Query(which): Query<WhichRepository>) -> Response {
+async fn plot(State(query): State<QueueQuery>, Query(which): Query<WhichRepository>) -> Response {
     match which.repository.map(|repository| repository.parse()).transpose() {
-        Ok(repository) => Json(onlooker.plot.view(repository.as_ref())).into_response(),
+        Ok(repository) => Json(query.plot.view(repository.as_ref())).into_response(),
         Err(error) => unusable(&error),
     }
 }
 
-async fn queue(State(onlooker): State<QueueQuery>, Query(which): Query<WhichRepository>) -> Response {
-    let Some(repository) = which.repository else { return Json(onlooker.queues().await).into_response() };
+async fn queue(State(query): State<QueueQuery>, Query(which): Query<WhichRepository>) -> Response {
+    let Some(repository) = which.repository else { return Json(query.queues().await).into_response() };
     let key: RepositoryKey = match repository.parse() {
         Ok(key) => key,
         Err(error) => return unusable(&error),
     };
-    match onlooker.queue(&key).await {
-        Some(queue) => Json(Queues { watcher: onlooker.watcher(), repositories: vec![queue] }).into_response(),
-        None => (StatusCode::NOT_FOUND, format!("{}\n", unknown(&key, &onlooker.watcher()))).into_response(),
+    match query.queue(&key).await {
+        Some(queue) => Json(Queues { watcher: query.watcher(), repositories: vec![queue] }).into_response(),
+        None => (StatusCode::NOT_FOUND, format!("{}\n", unknown(&key, &query.watcher()))).into_response(),
     }
 }
 
@@ -65,10 +62,10 @@ fn unknown(key: &RepositoryKey, watcher: &WatcherView) -> String {
     format!("nothing is known of Repository {key}{why}")
 }
 
-async fn explain(State(onlooker): State<QueueQuery>, Query(which): Query<WhichRun>) -> Response {
+async fn explain(State(query): State<QueueQuery>, Query(which): Query<WhichRun>) -> Response {
     // Any uid will do: only whether the name can be one is asked.
     match RunKey::parse(&which.run, "0") {
-        Ok(run) => Json(onlooker.explain(run.namespace(), run.name()).await).into_response(),
+        Ok(run) => Json(query.explain(run.namespace(), run.name()).await).into_response(),
         Err(error) => unusable(&error),
     }
 }

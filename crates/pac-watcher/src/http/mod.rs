@@ -25,7 +25,7 @@ pub(crate) struct AdminState {
     /// What is wrong.
     pub health: Arc<Health>,
     /// Who answers what people ask.
-    pub onlooker: QueueQuery,
+    pub query: QueueQuery,
 }
 
 /// Serves `/metrics` at `address` until `stop`. An error says that the port can't be had.
@@ -46,19 +46,19 @@ pub(crate) async fn serve_metrics(
 /// Serves `/live` and `/ready` at `address` until `stop`.
 pub(crate) async fn serve_probes(
     address: SocketAddr,
-    told: AdminState,
+    state: AdminState,
     stop: CancellationToken,
 ) -> Result<SocketAddr, WatcherError> {
-    serve("probes", address, probes::routes(told.health, told.onlooker.active_store), stop).await
+    serve("probes", address, probes::routes(state.health, state.query.active_store), stop).await
 }
 
 /// Serves `/debug/queue` and what else people ask at `address` until `stop`.
 pub(crate) async fn serve_admin(
     address: SocketAddr,
-    told: AdminState,
+    state: AdminState,
     stop: CancellationToken,
 ) -> Result<SocketAddr, WatcherError> {
-    serve("admin", address, admin::routes(told.onlooker), stop).await
+    serve("admin", address, admin::routes(state.query), stop).await
 }
 
 async fn serve(
