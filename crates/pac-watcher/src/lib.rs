@@ -45,6 +45,6 @@ mod watch;
 mod work_queue;
 
 pub use error::WatcherError;
-pub use options::{Mode, SettingsPlace, WatcherOptions};
+pub use options::{Gate, Mode, SettingsPlace, WatcherOptions};
 pub use run::run;
 pub use supervise::Connect;

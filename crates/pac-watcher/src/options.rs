@@ -13,6 +13,17 @@ pub enum Mode {
     Companion,
 }
 
+/// What keeps PAC's execution-order annotation from PAC's watcher: which kind of object the API server asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// A MutatingAdmissionPolicy, which renames the annotation.
+    Policy,
+    /// A MutatingWebhookConfiguration, by which our watchers rename it.
+    Webhook,
+    /// A ValidatingAdmissionPolicy, which refuses the write that brings it.
+    Deny,
+}
+
 /// Where the settings and the cluster are.
 #[derive(Debug, Clone)]
 pub struct SettingsPlace {
@@ -45,6 +56,8 @@ pub struct WatcherOptions {
     pub global_repository: String,
     /// Who owns the state label.
     pub mode: Mode,
+    /// What keeps PAC's own queue out; it counts in companion mode alone.
+    pub gate: Gate,
     /// Who this watcher is: the pod's name.
     pub identity: String,
     /// Whether one of several watchers leads, by a Kubernetes Lease.

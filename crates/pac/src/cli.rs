@@ -92,6 +92,9 @@ pub(crate) struct Run {
     /// Whether this watcher owns the state label of a run to the end, or PAC's own watcher beside it does.
     #[arg(long, env = "PAC_WATCHER_MODE", value_enum, default_value = "standalone")]
     pub(crate) mode: Mode,
+    /// What keeps PAC's own queue out in companion mode: the kind of object that acts on PAC's execution-order annotation.
+    #[arg(long, env = "PAC_WATCHER_GATE", value_enum, default_value = "policy")]
+    pub(crate) gate: Gate,
     /// Who this watcher is among others; no two may be the same [default: the pod's name].
     #[arg(long, env = "PAC_WATCHER_IDENTITY", value_name = "NAME")]
     pub(crate) identity: Option<String>,
@@ -152,6 +155,16 @@ pub(crate) struct Migrate {
 pub(crate) enum Mode {
     Standalone,
     Companion,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Gate {
+    /// A MutatingAdmissionPolicy (Kubernetes 1.36, or a beta) renames it.
+    Policy,
+    /// A webhook of this watcher (Kubernetes 1.28) renames it.
+    Webhook,
+    /// A ValidatingAdmissionPolicy (Kubernetes 1.30) refuses it.
+    Deny,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

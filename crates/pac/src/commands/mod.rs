@@ -13,7 +13,7 @@ use pac_client::say;
 use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_watcher::{SettingsPlace, WatcherOptions};
 
-use crate::cli::{Mode, Place, Run};
+use crate::cli::{Gate, Mode, Place, Run};
 
 /// The watcher's options as the command line has them.
 fn watcher_options(run: Run) -> WatcherOptions {
@@ -26,6 +26,11 @@ fn watcher_options(run: Run) -> WatcherOptions {
         mode: match run.mode {
             Mode::Standalone => pac_watcher::Mode::Standalone,
             Mode::Companion => pac_watcher::Mode::Companion,
+        },
+        gate: match run.gate {
+            Gate::Policy => pac_watcher::Gate::Policy,
+            Gate::Webhook => pac_watcher::Gate::Webhook,
+            Gate::Deny => pac_watcher::Gate::Deny,
         },
         identity: run.identity.unwrap_or_else(default_identity),
         leader_elect: run.leader_elect,
