@@ -15,6 +15,10 @@ use crate::api::{PipelineRun, Repository};
 use crate::execution_order::{self, EventPlace};
 use crate::pause::Pause;
 
+/// How long after the first run of a webhook event others may be created that count as of it, in seconds. A commit may be built again
+/// later by an event that looks the same, and that is another one.
+pub const EVENT_LASTS_SECONDS: i64 = 15;
+
 /// Where a run is in its life, as one version of its object shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {

@@ -1,6 +1,7 @@
 //! The annotation that orders the runs of one webhook event. Anyone who may edit a run may write it, so it is taken only
 //! whole: one entry that is no name in the run's own namespace, and it orders nothing.
 
+use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A run's place among the runs of its event.
@@ -64,9 +65,48 @@ pub fn place(annotation: &str, namespace: &str, name: &str) -> Result<Option<Eve
     Ok(Some(EventPlace { event: hasher.finish(), first: first.into(), position }))
 }
 
+/// Compares names of runs as Pipelines-as-Code sorts those of an event: with the numbers in them taken for what they are, `run-9`
+/// before `run-10`.
+pub fn by_name(one: &str, other: &str) -> Ordering {
+    naturally(one, other).then_with(|| one.cmp(other))
+}
+
+fn naturally(one: &str, other: &str) -> Ordering {
+    let (mut one, mut other) = (one, other);
+    loop {
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let (in_one, in_other) = (digits(one), digits(other));
+        if in_one > 0 && in_other > 0 {
+            let ((number, rest), (other_number, other_rest)) = (one.split_at(in_one), other.split_at(in_other));
+            let (number, other_number) = (number.trim_start_matches('0'), other_number.trim_start_matches('0'));
+            let compared = number.len().cmp(&other_number.len()).then_with(|| number.cmp(other_number));
+            if compared.is_ne() {
+                return compared;
+            }
+            (one, other) = (rest, other_rest);
+            continue;
+        }
+        let (mut of_one, mut of_other) = (one.chars(), other.chars());
+        match (of_one.next(), of_other.next()) {
+            (Some(letter), Some(other_letter)) if letter == other_letter => {
+                (one, other) = (of_one.as_str(), of_other.as_str());
+            }
+            (letter, other_letter) => return letter.cmp(&other_letter),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_in_names_count_as_numbers() {
+        let sorted = ["a", "job-2-x", "job-9-b", "job-10-a", "job-10-b", "job-a", "jobs"];
+        assert!(sorted.is_sorted_by(|one, other| by_name(one, other).is_lt()));
+        assert_eq!(naturally("a01", "a1"), Ordering::Equal);
+        assert_eq!(by_name("a01", "a1"), Ordering::Less);
+    }
 
     #[test]
     fn finds_the_place_in_the_list() {

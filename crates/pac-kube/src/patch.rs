@@ -2,8 +2,10 @@
 //!
 //! The patches onto runs test before they change: that this is the very run that was meant, and, to start it, that it is still
 //! pending and not being deleted. So a start never overwrites a wish of a user's (P2), and two watchers that start the same
-//! run start it once.
+//! run start it once. [`try_order`] alone is made like Pipelines-as-Code's own patch, and changes nothing.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use json_patch::jsonptr::PointerBuf;
@@ -15,7 +17,10 @@ use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_concurrency::{RepositoryKey, RunKey};
 use serde_json::{Value, json};
 
-use crate::api::labels::{PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED, STARTED, STATE};
+use crate::api::labels::{
+    EXECUTION_ORDER, EXECUTION_ORDER_KEPT, HANDED_BACK, PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED,
+    STARTED, STATE,
+};
 use crate::api::{PipelineRun, Repository};
 use crate::convert::FinalState;
 use crate::error::{answered, with_causes};
@@ -113,8 +118,47 @@ pub async fn release(client: &Client, run: &RunKey, reason: &str) -> kube::Resul
     runs.patch_metadata(run.name(), &PatchParams::default(), &patch).await.map(drop)
 }
 
-enum Failure {
+/// What the API server would make of Pipelines-as-Code's writing `order` onto `run`: the annotations the run would have then. A dry
+/// run, by the same kind of patch as PAC's: nothing is written.
+///
+/// # Errors
+///
+/// What it answers; none if it doesn't answer.
+pub(crate) async fn try_order(client: &Client, run: &RunKey, order: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let runs: Api<PipelineRun> = Api::namespaced(client.clone(), run.namespace());
+    let parameters = PatchParams { dry_run: true, ..PatchParams::default() };
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {EXECUTION_ORDER: order}}}));
+    let tried = answer_to(runs.patch_metadata(run.name(), &parameters, &patch)).await?;
+    Ok(tried.metadata.annotations.unwrap_or_default())
+}
+
+/// Hands `run` back to the queue of Pipelines-as-Code's own, with this order: the gate lets a write through that says so. `kept` is
+/// the order that was kept from that queue, if there is one: if another came meanwhile, nothing is written.
+///
+/// # Errors
+///
+/// What was answered, or why there was no answer; 422 and 404 mean that the run is another one than it was.
+pub(crate) async fn hand_back(client: &Client, run: &RunKey, order: &str, kept: Option<&str>) -> Result<(), Failure> {
+    let at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+    let mut operations = vec![
+        test(&["metadata", "uid"], run.uid()),
+        add(&["metadata", "annotations", EXECUTION_ORDER], order),
+        add(&["metadata", "annotations", HANDED_BACK], &at),
+    ];
+    if let Some(kept) = kept {
+        let path = ["metadata", "annotations", EXECUTION_ORDER_KEPT];
+        operations.push(test(&path, kept));
+        operations.push(PatchOperation::Remove(RemoveOperation { path: pointer(&path) }));
+    }
+    send(client, run, json_patch::Patch(operations)).await
+}
+
+/// Why a request came to nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The API server said no.
     Answer(Box<kube::core::Status>),
+    /// It said nothing, for this reason.
     NoAnswer(String),
 }
 
@@ -122,12 +166,26 @@ async fn send(client: &Client, run: &RunKey, patch: json_patch::Patch) -> Result
     let runs: Api<PipelineRun> = Api::namespaced(client.clone(), run.namespace());
     let parameters = PatchParams::default();
     let patch = Patch::Json::<()>(patch);
-    let request = runs.patch_metadata(run.name(), &parameters, &patch);
+    answer_to(runs.patch_metadata(run.name(), &parameters, &patch)).await.map(drop)
+}
+
+async fn answer_to<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
     match tokio::time::timeout(REQUEST_DEADLINE, request).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(Error::Api(status))) => Err(Failure::Answer(status)),
         Ok(Err(error)) => Err(Failure::NoAnswer(with_causes(&error))),
         Err(_) => Err(Failure::NoAnswer(format!("no answer within {} s", REQUEST_DEADLINE.as_secs()))),
+    }
+}
+
+// === impl Failure ===
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(status) => f.write_str(&answered(status)),
+            Self::NoAnswer(why) => f.write_str(why),
+        }
     }
 }
 

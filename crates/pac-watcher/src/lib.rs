@@ -45,6 +45,7 @@ mod watch;
 mod work_queue;
 
 pub use error::WatcherError;
-pub use options::{Gate, Mode, SettingsPlace, WatcherOptions};
+pub use options::{Mode, SettingsPlace, WatcherOptions};
+pub use pac_kube::gate::GateKind;
 pub use run::run;
 pub use supervise::Connect;

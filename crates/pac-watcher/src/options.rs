@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pac_kube::gate::GateKind;
+
 /// Who owns a run's state label to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -11,17 +13,6 @@ pub enum Mode {
     Standalone,
     /// PAC's own watcher does, beside this one; ours only admits.
     Companion,
-}
-
-/// What keeps PAC's execution-order annotation from PAC's watcher: which kind of object the API server asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    /// A MutatingAdmissionPolicy, which renames the annotation.
-    Policy,
-    /// A MutatingWebhookConfiguration, by which our watchers rename it.
-    Webhook,
-    /// A ValidatingAdmissionPolicy, which refuses the write that brings it.
-    Deny,
 }
 
 /// Where the settings and the cluster are.
@@ -57,7 +48,7 @@ pub struct WatcherOptions {
     /// Who owns the state label.
     pub mode: Mode,
     /// What keeps PAC's own queue out; it counts in companion mode alone.
-    pub gate: Gate,
+    pub gate: GateKind,
     /// Who this watcher is: the pod's name.
     pub identity: String,
     /// Whether one of several watchers leads, by a Kubernetes Lease.

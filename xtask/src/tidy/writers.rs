@@ -11,8 +11,9 @@ const CRATES: [&str; 4] =
 const WRITES: [&str; 4] = ["PatchParams", "PostParams", "DeleteParams", "patch_metadata"];
 
 /// Who writes, and what.
-const WRITERS: [(&str, &str); 3] = [
+const WRITERS: [(&str, &str); 4] = [
     ("crates/pac-kube/src/patch.rs", "PipelineRuns and Repositories"),
+    ("crates/pac-kube/src/gate/object.rs", "the gate"),
     ("crates/pac-kube/src/leader.rs", "the Lease"),
     ("crates/pac-watcher/src/events/publish.rs", "Events"),
 ];

@@ -10,6 +10,8 @@ pub const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
 pub const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
 /// The same annotation where it is kept out of sight of PAC's own queue.
 pub const EXECUTION_ORDER_KEPT: &str = "concurrency.pipelinesascode.tekton.dev/execution-order";
+/// Annotation on a run: when its order was handed back to Pipelines-as-Code's own queue. A write that brings it passes the gate.
+pub const HANDED_BACK: &str = "concurrency.pipelinesascode.tekton.dev/handed-back";
 /// Annotations by which Pipelines-as-Code tells, when it creates a run, which webhook event the run is of.
 pub const EVENT: [&str; 3] = [
     "pipelinesascode.tekton.dev/sha",

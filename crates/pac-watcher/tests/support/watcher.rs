@@ -12,7 +12,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Fault};
 use pac_config::{DriverSettings, EtcdMode};
 use pac_driver_mem::MemDriver;
-use pac_watcher::{Connect, Gate, Mode, SettingsPlace, WatcherError, WatcherOptions};
+use pac_watcher::{Connect, GateKind, Mode, SettingsPlace, WatcherError, WatcherOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -132,7 +132,7 @@ impl Watcher {
             },
             global_repository: "pipelines-as-code".to_owned(),
             mode,
-            gate: Gate::Policy,
+            gate: GateKind::Policy,
             identity: identity.to_owned(),
             leader_elect,
             leader_lease: Duration::from_secs(15),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pac_client::say;
 use pac_concurrency::protocol::REQUEST_DEADLINE;
-use pac_watcher::{SettingsPlace, WatcherOptions};
+use pac_watcher::{GateKind, SettingsPlace, WatcherOptions};
 
 use crate::cli::{Gate, Mode, Place, Run};
 
@@ -28,9 +28,9 @@ fn watcher_options(run: Run) -> WatcherOptions {
             Mode::Companion => pac_watcher::Mode::Companion,
         },
         gate: match run.gate {
-            Gate::Policy => pac_watcher::Gate::Policy,
-            Gate::Webhook => pac_watcher::Gate::Webhook,
-            Gate::Deny => pac_watcher::Gate::Deny,
+            Gate::Policy => GateKind::Policy,
+            Gate::Webhook => GateKind::Webhook,
+            Gate::Deny => GateKind::Deny,
         },
         identity: run.identity.unwrap_or_else(default_identity),
         leader_elect: run.leader_elect,

@@ -3,16 +3,14 @@
 //! PAC creates the runs of one event one after the other, and tells their order, by name, only when it is done with all of
 //! them: seconds later in a burst. What is known at creation is enough to put them in the same order without waiting for that.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pac_kube::convert::EVENT_LASTS_SECONDS;
+use pac_kube::execution_order::by_name;
 use tokio::time::Instant;
 
-/// How long after the first run of an event others may be created that count as of it, in seconds. A commit may be built
-/// again later by an event that looks the same, and that is another one.
-const LASTS_SECONDS: i64 = 15;
 /// How long after the last run of an event was seen to be created the event is taken to have no more. PAC creates the runs of
 /// one event at 50 a second.
 pub(super) const ALL_CREATED_AFTER: Duration = Duration::from_secs(1);
@@ -41,7 +39,7 @@ impl WebhookEvents {
         let events = self.0.entry(id).or_default();
         let distance = |event: &WebhookEvent| event.began.abs_diff(created);
         let nearest = events.iter_mut().min_by_key(|event| distance(event));
-        match nearest.filter(|event| distance(event) <= LASTS_SECONDS.unsigned_abs()) {
+        match nearest.filter(|event| distance(event) <= EVENT_LASTS_SECONDS.unsigned_abs()) {
             Some(event) => {
                 event.began = event.began.min(created);
                 event.last_came = event.last_came.max(now);
@@ -87,34 +85,8 @@ impl WebhookEvent {
     /// The place of each of its runs, from 0: sorted by name as PAC does.
     pub(super) fn places(&self) -> HashMap<Arc<str>, u32> {
         let mut names: Vec<_> = self.runs.iter().cloned().collect();
-        names.sort_by(|one, other| naturally(one, other).then_with(|| one.cmp(other)));
+        names.sort_by(|one, other| by_name(one, other));
         names.into_iter().zip(0..).collect()
-    }
-}
-
-/// Compares names with the numbers in them taken for what they are: `run-9` before `run-10`.
-fn naturally(one: &str, other: &str) -> Ordering {
-    let (mut one, mut other) = (one, other);
-    loop {
-        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-        let (in_one, in_other) = (digits(one), digits(other));
-        if in_one > 0 && in_other > 0 {
-            let ((number, rest), (other_number, other_rest)) = (one.split_at(in_one), other.split_at(in_other));
-            let (number, other_number) = (number.trim_start_matches('0'), other_number.trim_start_matches('0'));
-            let compared = number.len().cmp(&other_number.len()).then_with(|| number.cmp(other_number));
-            if compared.is_ne() {
-                return compared;
-            }
-            (one, other) = (rest, other_rest);
-            continue;
-        }
-        let (mut of_one, mut of_other) = (one.chars(), other.chars());
-        match (of_one.next(), of_other.next()) {
-            (Some(letter), Some(other_letter)) if letter == other_letter => {
-                (one, other) = (of_one.as_str(), of_other.as_str());
-            }
-            (letter, other_letter) => return letter.cmp(&other_letter),
-        }
     }
 }
 
@@ -124,13 +96,6 @@ mod tests {
 
     fn name(text: &str) -> Arc<str> {
         text.into()
-    }
-
-    #[test]
-    fn numbers_in_names_count_as_numbers() {
-        let sorted = ["a", "job-2-x", "job-9-b", "job-10-a", "job-10-b", "job-a", "jobs"];
-        assert!(sorted.is_sorted_by(|one, other| naturally(one, other).is_lt()));
-        assert_eq!(naturally("a01", "a1"), Ordering::Equal);
     }
 
     #[test]
@@ -149,10 +114,10 @@ mod tests {
     fn the_same_commit_built_again_later_is_another_event() {
         let (mut events, now) = (WebhookEvents::default(), Instant::now());
         events.join(1, &name("a"), 100, now);
-        events.join(1, &name("b"), 100 + LASTS_SECONDS, now);
-        events.join(1, &name("c"), 101 + LASTS_SECONDS, now);
+        events.join(1, &name("b"), 100 + EVENT_LASTS_SECONDS, now);
+        events.join(1, &name("c"), 101 + EVENT_LASTS_SECONDS, now);
         let began = |run: &str| events.of(1, run).unwrap().began;
-        assert_eq!((began("a"), began("b"), began("c")), (100, 100, 101 + LASTS_SECONDS));
+        assert_eq!((began("a"), began("b"), began("c")), (100, 100, 101 + EVENT_LASTS_SECONDS));
         assert!(events.of(2, "a").is_none());
     }
 

@@ -1,0 +1,234 @@
+//! Giving the queue of Pipelines-as-Code's own what the gate kept from it, when the system is switched off.
+//!
+//! PAC's watcher starts a queued run by its order alone, and counts by it those that run when it starts. So each run that isn't done
+//! gets PAC's annotation back: with the order that was kept, or, where none was, with the names of its event's runs, sorted as PAC
+//! sorts them. A run that has the annotation is left alone, so that doing it again changes nothing.
+
+use std::collections::HashMap;
+
+use futures::{StreamExt, stream};
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt};
+use pac_concurrency::protocol::REQUEST_DEADLINE;
+use pac_concurrency::{Limit, RepositoryKey, RunKey};
+use tokio::time::timeout;
+
+use crate::api::labels::{EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, QUEUED, SELECTOR, STARTED, STATE};
+use crate::api::{PipelineRun, Readable, Repository};
+use crate::convert::{EVENT_LASTS_SECONDS, Phase, repository_limit, run_view};
+use crate::error::with_causes;
+use crate::execution_order::by_name;
+use crate::patch::{self, Failure};
+
+/// Objects listed at once.
+const PAGE: u32 = 500;
+/// Runs written at once.
+const AT_ONCE: usize = 16;
+
+/// A run that PAC's queue is to hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandBack {
+    /// Which.
+    pub run: RunKey,
+    /// The order it gets under PAC's own name.
+    pub order: String,
+    /// The order that was kept under the other name, and goes.
+    pub kept: Option<String>,
+}
+
+/// What came of handing everything back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HandedBack {
+    /// So many runs have PAC's annotation now that had not.
+    pub runs: usize,
+    /// Those that could not be written, and why: to be tried again.
+    pub failed: Vec<(RunKey, String)>,
+}
+
+/// An event of which nothing but its runs is known: Repository, and what PAC wrote at creation.
+type EventKey<'a> = (RepositoryKey, [Option<&'a str>; 3]);
+
+/// Which of `runs`, all that aren't history, are to be handed back. `is_limited` tells of which Repositories PAC orders runs at all: a
+/// run of another one that PAC counted would take a place in the queue of some Repository of its namespace for good.
+pub fn due(runs: &[PipelineRun], is_limited: impl Fn(&RepositoryKey) -> bool) -> Vec<HandBack> {
+    let lists = event_lists(runs);
+    let mut due = Vec::new();
+    for run in runs {
+        let Ok(view) = run_view(run, None) else { continue };
+        let annotation = |name: &str| run.annotations().get(name).map(String::as_str);
+        let is_in_hand = matches!(annotation(STATE), Some(QUEUED | STARTED));
+        let is_over = matches!(view.phase, Phase::Done(_) | Phase::Withdrawn);
+        let (pacs, kept) = (annotation(EXECUTION_ORDER), annotation(EXECUTION_ORDER_KEPT));
+        if !is_in_hand || is_over || (pacs.is_some() && kept.is_none()) {
+            continue;
+        }
+        let listed = || lists.get(view.key.uid()).filter(|_| is_limited(&view.repository)).cloned();
+        // With both names there, PAC's is the newer one.
+        let Some(order) = pacs.or(kept).map(str::to_owned).or_else(listed) else { continue };
+        due.push(HandBack { run: view.key, order, kept: kept.map(str::to_owned) });
+    }
+    due
+}
+
+/// The order of each run's event, by the run's uid: the names of the event's runs that are in hand, sorted.
+fn event_lists(runs: &[PipelineRun]) -> HashMap<String, String> {
+    let mut of_events: HashMap<EventKey<'_>, Vec<(i64, &str, RunKey)>> = HashMap::new();
+    for run in runs {
+        let Ok(view) = run_view(run, None) else { continue };
+        if matches!(view.phase, Phase::Done(_)) {
+            continue;
+        }
+        let said = EVENT.map(|annotation| run.annotations().get(annotation).map(String::as_str));
+        let Some(name) = run.metadata.name.as_deref() else { continue };
+        of_events.entry((view.repository, said)).or_default().push((view.created, name, view.key));
+    }
+    let mut lists = HashMap::new();
+    for ((repository, said), mut runs) in of_events {
+        runs.sort_by_key(|(created, ..)| *created);
+        while let Some((began, ..)) = runs.first() {
+            // Without a word on its event each run is alone.
+            let lasts = if said[0].is_some() { EVENT_LASTS_SECONDS } else { -1 };
+            let end = began.saturating_add(lasts);
+            let of_one = runs.iter().take_while(|(created, ..)| *created <= end).count().max(1);
+            let mut event: Vec<_> = runs.drain(..of_one).collect();
+            event.sort_by(|(_, one, _), (_, other, _)| by_name(one, other));
+            let names: Vec<_> = event.iter().map(|(_, name, _)| format!("{}/{name}", repository.namespace())).collect();
+            let list = names.join(",");
+            lists.extend(event.into_iter().map(|(_, _, run)| (run.uid().to_owned(), list.clone())));
+        }
+    }
+    lists
+}
+
+/// Hands back everything that is due, and says what came of it. The gate must be open by then, or it stops orders that PAC writes
+/// meanwhile. `global` names the Repository whose limit others inherit.
+///
+/// # Errors
+///
+/// If runs or Repositories can't be listed; nothing is written then.
+pub async fn hand_back_all(client: &Client, global: &RepositoryKey) -> Result<HandedBack, String> {
+    let repositories: Vec<Repository> = list(client, ListParams::default()).await?;
+    let limits: HashMap<RepositoryKey, Option<i64>> =
+        repositories.iter().filter_map(|repository| repository_limit(repository).ok()).collect();
+    let global = limits.get(global).copied().flatten();
+    let runs: Vec<PipelineRun> = list(client, ListParams::default().labels(SELECTOR)).await?;
+    let due =
+        due(&runs, |repository| limits.get(repository).is_some_and(|own| Limit::effective(*own, global).is_limited()));
+    let mut handed_back = HandedBack::default();
+    let writing = stream::iter(due).map(|one| async move {
+        let written = patch::hand_back(client, &one.run, &one.order, one.kept.as_deref()).await;
+        (one.run, written)
+    });
+    let mut written = Box::pin(writing.buffer_unordered(AT_ONCE));
+    while let Some((run, outcome)) = written.next().await {
+        match outcome {
+            Ok(()) => handed_back.runs += 1,
+            // Gone meanwhile.
+            Err(Failure::Answer(status)) if status.code == 404 => {}
+            Err(failure) => handed_back.failed.push((run, failure.to_string())),
+        }
+    }
+    Ok(handed_back)
+}
+
+/// Every object of a kind that can be read, page by page.
+async fn list<K>(client: &Client, mut page: ListParams) -> Result<Vec<K>, String>
+where
+    Readable<K>: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let api: Api<Readable<K>> = Api::all(client.clone());
+    page = page.limit(PAGE);
+    let mut all = Vec::new();
+    loop {
+        let listed = timeout(REQUEST_DEADLINE, api.list(&page)).await;
+        let listed = listed.map_err(|_| format!("no answer within {} s", REQUEST_DEADLINE.as_secs()))?;
+        let listed = listed.map_err(|error| with_causes(&error))?;
+        all.extend(listed.items.into_iter().filter_map(|object| object.0.ok()));
+        match listed.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(all),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::labels::REPOSITORY;
+
+    fn run(name: &str, second: u32, change: Value) -> PipelineRun {
+        let annotations = json!({REPOSITORY: "repo", STATE: QUEUED, EVENT[0]: "c0ffee", EVENT[1]: "push"});
+        let mut run = json!({
+            "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
+            "metadata": {
+                "namespace": "ns", "name": name, "uid": name, "annotations": annotations,
+                "creationTimestamp": format!("2026-01-01T00:00:{second:02}Z"),
+            },
+            "spec": {"status": "PipelineRunPending"},
+        });
+        json_patch::merge(&mut run, &change);
+        serde_json::from_value(run).unwrap()
+    }
+
+    fn annotated(annotations: Value) -> Value {
+        json!({"metadata": {"annotations": annotations}})
+    }
+
+    fn orders(runs: &[PipelineRun], is_limited: bool) -> Vec<(String, String)> {
+        due(runs, |_| is_limited).into_iter().map(|one| (one.run.name().to_owned(), one.order)).collect()
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(run, order)| ((*run).to_owned(), (*order).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_was_kept_is_given_back_and_what_pac_has_stays() {
+        let runs = [
+            run("a", 1, annotated(json!({EXECUTION_ORDER_KEPT: "ns/a,ns/b"}))),
+            run("b", 1, annotated(json!({EXECUTION_ORDER: "ns/a,ns/b"}))),
+            run("c", 1, annotated(json!({EXECUTION_ORDER: "ns/new", EXECUTION_ORDER_KEPT: "ns/old"}))),
+        ];
+        for is_limited in [true, false] {
+            assert_eq!(orders(&runs, is_limited), pairs(&[("a", "ns/a,ns/b"), ("c", "ns/new")]));
+        }
+        assert_eq!(due(&runs, |_| true)[1].kept.as_deref(), Some("ns/old"), "and it goes");
+    }
+
+    #[test]
+    fn where_the_order_is_lost_it_is_that_of_the_names_of_the_event() {
+        let running = json!({"spec": {"status": null}, "metadata": {"annotations": {STATE: STARTED}}});
+        let runs = [
+            run("job-10", 2, json!({})),
+            run("job-9", 1, running),
+            run("later", 17, json!({})),
+            run("other", 2, annotated(json!({EVENT[0]: "other"}))),
+            run("alone", 2, annotated(json!({EVENT[0]: null}))),
+            run("alone-too", 2, annotated(json!({EVENT[0]: null}))),
+        ];
+        let expected = [
+            ("job-10", "ns/job-9,ns/job-10"),
+            ("job-9", "ns/job-9,ns/job-10"),
+            ("later", "ns/later"),
+            ("other", "ns/other"),
+            ("alone", "ns/alone"),
+            ("alone-too", "ns/alone-too"),
+        ];
+        assert_eq!(orders(&runs, true), pairs(&expected));
+        assert_eq!(orders(&runs, false), pairs(&[]), "PAC orders none there");
+    }
+
+    #[test]
+    fn who_is_done_or_not_yet_queued_is_left_alone() {
+        let done = json!({"status": {"conditions": [{"type": "Succeeded", "status": "True"}]}});
+        let runs = [
+            run("done", 1, done),
+            run("arriving", 1, annotated(json!({STATE: null}))),
+            run("going", 1, json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:09Z"}})),
+            run("nobodys", 1, annotated(json!({REPOSITORY: null}))),
+        ];
+        assert_eq!(orders(&runs, true), pairs(&[]));
+    }
+}
