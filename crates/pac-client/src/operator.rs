@@ -73,7 +73,7 @@ async fn may_pause(
              concurrency_limit first"
         )))
     };
-    match found.0.as_ref().map(|found| found.spec.concurrency_limit) {
+    match found.0.as_ref().map(|found| found.spec.limit()) {
         Ok(Some(0)) => unlimited(),
         Ok(None) => match effective_limit(reach, repository).await {
             Ok(limit) if limit.as_deref() == Some("unlimited") => unlimited(),
@@ -152,7 +152,7 @@ fn may_release(path: &str, phase: Phase, force: bool) -> Result<(), Failure> {
         Phase::Withdrawn | Phase::Stopping => {
             nothing("was cancelled or is being deleted: its place is freed without your help")
         }
-        Phase::Arriving | Phase::Waiting => {
+        Phase::Arriving | Phase::Waiting | Phase::Held => {
             nothing("has not started, and has no slot to take. To take it out of the queue, cancel or delete it")
         }
     }

@@ -29,7 +29,7 @@ pub enum RunState {
     Starting,
     /// Started and not done.
     Running,
-    /// Pending, but on its way out: cancelled or being deleted. Without a slot it is over; with one, its start may just
+    /// Pending, but not to be started by us any more: cancelled, being deleted, or another's to start. Without a slot it is over; with one, its start may just
     /// be happening, and only a live read tells.
     Cancelled,
     /// Never started, and asked to stop gracefully: Tekton may yet run its last tasks. In the queue it is over; a slot it has

@@ -13,6 +13,7 @@ use crate::api::labels::{
 };
 use crate::api::{PipelineRun, Repository};
 use crate::execution_order::{self, EventPlace};
+use crate::hold::Hold;
 use crate::pause::Pause;
 
 /// How long after the first run of a webhook event others may be created that count as of it, in seconds. A commit may be built again
@@ -26,12 +27,14 @@ pub enum Phase {
     Arriving,
     /// Pending and queued.
     Waiting,
+    /// Pending, and another's to start, such as Kueue's.
+    Held,
     /// Never started, and never to be: cancelled or being deleted while pending.
     Withdrawn,
     /// Never started by us, and asked to stop gracefully while pending. Tekton takes that for a beginning, too: it runs the last
     /// tasks of the pipeline (`finally`), if there are any.
     Stopping,
-    /// Not pending and not done.
+    /// Not pending and not done; or pending, and handed over to Kueue with its slot.
     Running,
     /// Running, and by an operator's word counted no more.
     ForceReleased,
@@ -71,6 +74,8 @@ pub struct RunView {
     pub awaits_secret: bool,
     /// Whether it waits, and PAC's own watcher, where one runs, would take it into its queue and start it from there.
     pub open_to_pacs_queue: bool,
+    /// Who is to start it, as long as it is pending.
+    pub hold: Hold,
     /// What is wrong with it, though not enough to ignore it.
     pub complaint: Option<String>,
 }
@@ -136,7 +141,8 @@ pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunVi
         Ok(place) => (place, None),
         Err(problem) => (None, Some(problem.to_string())),
     };
-    let phase = phase(run);
+    let hold = Hold::of(run);
+    let phase = phase(run, &hold);
     Ok(RunView {
         key: RunKey::new(namespace, name, uid)?,
         repository: repository(run, namespace, home)?,
@@ -148,6 +154,7 @@ pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunVi
         place,
         awaits_secret: annotations.get(SECRET_CREATED).is_some_and(|created| created == "false"),
         open_to_pacs_queue: phase == Phase::Waiting && annotations.contains_key(EXECUTION_ORDER),
+        hold,
         complaint,
     })
 }
@@ -170,7 +177,7 @@ fn repository(run: &PipelineRun, namespace: &str, home: Option<&RepositoryKey>) 
 pub fn repository_limit(repository: &Repository) -> Result<(RepositoryKey, Option<i64>), ConvertError> {
     let namespace = repository.metadata.namespace.as_deref().ok_or(ConvertError::NoMetadata("namespace"))?;
     let name = repository.metadata.name.as_deref().ok_or(ConvertError::NoMetadata("name"))?;
-    Ok((RepositoryKey::new(namespace, name)?, repository.spec.concurrency_limit))
+    Ok((RepositoryKey::new(namespace, name)?, repository.spec.limit()))
 }
 
 /// What a Repository's metadata say, whether or not the rest of it can be read.
@@ -189,7 +196,7 @@ fn is_released(run: &PipelineRun) -> bool {
     run.metadata.uid.is_some() && run.annotations().get(RELEASED) == run.metadata.uid.as_ref()
 }
 
-fn phase(run: &PipelineRun) -> Phase {
+fn phase(run: &PipelineRun, hold: &Hold) -> Phase {
     match succeeded(run) {
         Some("True") => return Phase::Done(FinalState::Completed),
         Some("False") => return Phase::Done(FinalState::Failed),
@@ -198,8 +205,12 @@ fn phase(run: &PipelineRun) -> Phase {
     let queued = run.annotations().get(STATE).is_some_and(|state| state == QUEUED);
     match run.spec.status.as_deref() {
         Some("PipelineRunPending") if run.metadata.deletion_timestamp.is_some() => Phase::Withdrawn,
-        Some("PipelineRunPending") if queued => Phase::Waiting,
-        Some("PipelineRunPending") => Phase::Arriving,
+        Some("PipelineRunPending") => match hold {
+            Hold::HandedOver => Phase::Running,
+            Hold::Others(_) => Phase::Held,
+            Hold::None | Hold::HandOver(_) if queued => Phase::Waiting,
+            Hold::None | Hold::HandOver(_) => Phase::Arriving,
+        },
         // Our start sets the annotation with the same patch that makes the run go; while it still says queued, and Tekton
         // has not begun, the run was stopped while it waited.
         Some("Cancelled") if queued && !has_begun(run) => Phase::Withdrawn,
@@ -285,6 +296,21 @@ mod tests {
         assert_eq!(phase_of(deleting), Phase::Withdrawn);
         let running = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:09Z"}, "spec": {"status": null}});
         assert_eq!(phase_of(running), Phase::Running);
+    }
+
+    #[test]
+    fn a_limit_is_read_where_it_is_and_where_it_may_move() {
+        let limit = |spec: Value| {
+            let object = json!({
+                "apiVersion": "pipelinesascode.tekton.dev/v1alpha1", "kind": "Repository",
+                "metadata": {"namespace": "ns", "name": "repo"}, "spec": spec,
+            });
+            repository_limit(&serde_json::from_value(object).unwrap()).unwrap().1
+        };
+        assert_eq!(limit(json!({"concurrency_limit": 2})), Some(2));
+        assert_eq!(limit(json!({"settings": {"concurrency_limit": 3}})), Some(3));
+        assert_eq!(limit(json!({"concurrency_limit": 2, "settings": {"concurrency_limit": 3}})), Some(2));
+        assert_eq!(limit(json!({"settings": {"pipelinerun_provenance": "source"}})), None);
     }
 
     #[test]

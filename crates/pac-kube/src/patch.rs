@@ -1,8 +1,9 @@
 //! The only writer of PipelineRuns and Repositories.
 //!
 //! The patches onto runs test before they change: that this is the very run that was meant, and, to start it, that it is still
-//! pending and not being deleted. So a start never overwrites a wish of a user's (P2), and two watchers that start the same
-//! run start it once. [`try_order`] alone is made like Pipelines-as-Code's own patch, and changes nothing.
+//! pending and not being deleted, and that whoever held it still does. So a start never overwrites a wish of a user's (P2), and
+//! two watchers that start the same run start it once. [`try_order`] alone is made like Pipelines-as-Code's own patch, and
+//! changes nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,12 +19,13 @@ use pac_concurrency::{RepositoryKey, RunKey};
 use serde_json::{Value, json};
 
 use crate::api::labels::{
-    EXECUTION_ORDER, EXECUTION_ORDER_KEPT, HANDED_BACK, PAUSED, PAUSED_UNTIL, RELEASED, RELEASED_REASON, RESUMED,
-    STARTED, STATE,
+    EXECUTION_ORDER, EXECUTION_ORDER_KEPT, HANDED_BACK, HANDED_OVER, PAUSED, PAUSED_UNTIL, QUEUE_NAME, RELEASED,
+    RELEASED_REASON, RESUMED, STARTED, STATE,
 };
 use crate::api::{PipelineRun, Repository};
 use crate::convert::FinalState;
 use crate::error::{answered, with_causes};
+use crate::hold::WAITING_QUEUE;
 
 /// How long what nobody waits for, Events and final states, is kept back: when many slots become free in one moment, the API
 /// server has the starts to do first.
@@ -44,19 +46,29 @@ pub enum StartOutcome {
     Unknown(String),
 }
 
-/// Starts `run`, if it is still there and pending.
-pub async fn start(client: &Client, run: &RunKey) -> StartOutcome {
-    let patch = json_patch::Patch(vec![
+/// Starts `run`, if it is still there and pending; or hands it over to this LocalQueue of Kueue's, which is to start it then.
+pub async fn start(client: &Client, run: &RunKey, hand_over_to: Option<&str>) -> StartOutcome {
+    let mut patch = vec![
         test(&["metadata", "uid"], run.uid()),
         // A path that isn't there equals null to the API server. Without this a start on its way would reach a run that is
         // being deleted, and whose slot may have been given to another meanwhile.
         test(&["metadata", "deletionTimestamp"], Value::Null),
         test(&["spec", "status"], "PipelineRunPending"),
-        PatchOperation::Remove(RemoveOperation { path: pointer(&["spec", "status"]) }),
         add(&["metadata", "labels", STATE], STARTED),
         add(&["metadata", "annotations", STATE], STARTED),
-    ]);
-    match send(client, run, patch).await {
+    ];
+    match hand_over_to {
+        None => patch.extend([
+            test(&["metadata", "labels", QUEUE_NAME], Value::Null),
+            PatchOperation::Remove(RemoveOperation { path: pointer(&["spec", "status"]) }),
+        ]),
+        Some(queue) => patch.extend([
+            test(&["metadata", "labels", QUEUE_NAME], WAITING_QUEUE),
+            add(&["metadata", "labels", QUEUE_NAME], queue),
+            add(&["metadata", "annotations", HANDED_OVER], run.uid()),
+        ]),
+    }
+    match send(client, run, json_patch::Patch(patch)).await {
         Ok(()) => StartOutcome::Started,
         Err(Failure::Answer(status)) => match status.code {
             // A failed test is 422, and so may be other things; a missing run is 404. What it is, a read tells.

@@ -90,6 +90,7 @@ fn tell_over(repository: &RepositoryKey, run: &RunKey, after: Duration) {
 mod tests {
 
     use pac_kube::convert::{FinalState, Phase, RunView};
+    use pac_kube::hold::Hold;
 
     use super::*;
 
@@ -106,6 +107,7 @@ mod tests {
             place: None,
             awaits_secret: false,
             open_to_pacs_queue: false,
+            hold: Hold::None,
             complaint: None,
         }
     }

@@ -37,7 +37,7 @@ pub(super) async fn measure(stage: &Stage) -> Result<Patches> {
     let mut alone = Times::default();
     for run in &runs {
         let began = Instant::now();
-        started(start(&client, run).await)?;
+        started(start(&client, run, None).await)?;
         alone.add(began.elapsed());
     }
     alone.sort();
@@ -46,7 +46,7 @@ pub(super) async fn measure(stage: &Stage) -> Result<Patches> {
         let client = client.clone();
         senders.spawn(async move {
             for run in runs {
-                started(start(&client, &run).await)?;
+                started(start(&client, &run, None).await)?;
             }
             anyhow::Ok(())
         });

@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::Fields::{self, All, Only};
 use super::labels::{
-    EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, RELEASED, RELEASED_REASON, REPOSITORY, SECRET_CREATED, STATE,
+    EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, HANDED_OVER, KUEUE_QUEUE, QUEUE_NAME, RELEASED, RELEASED_REASON,
+    REPOSITORY, SECRET_CREATED, STATE,
 };
 use super::readable::Read;
 
 /// What is wanted of a run; of its many fields only whether it is to wait, go or stop.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[kube(
     group = "tekton.dev",
     version = "v1",
@@ -23,6 +25,9 @@ pub struct PipelineRunSpec {
     /// `PipelineRunPending`, `Cancelled`, `CancelledRunFinally`, `StoppedRunFinally`, or none: go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// Whose the run is to carry out, if not Tekton's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
 }
 
 /// What became of a run.
@@ -63,6 +68,7 @@ impl Read for PipelineRun {
                 ("resourceVersion", All),
                 ("creationTimestamp", All),
                 ("deletionTimestamp", All),
+                ("labels", Only(&[(QUEUE_NAME, All)])),
                 (
                     "annotations",
                     Only(&[
@@ -70,6 +76,8 @@ impl Read for PipelineRun {
                         (REPOSITORY, All),
                         (EXECUTION_ORDER, All),
                         (EXECUTION_ORDER_KEPT, All),
+                        (HANDED_OVER, All),
+                        (KUEUE_QUEUE, All),
                         (RELEASED, All),
                         (RELEASED_REASON, All),
                         (EVENT[0], All),
@@ -80,7 +88,7 @@ impl Read for PipelineRun {
                 ),
             ]),
         ),
-        ("spec", Only(&[("status", All)])),
+        ("spec", Only(&[("status", All), ("managedBy", All)])),
         ("status", Only(&[("startTime", All), ("conditions", Only(&[("type", All), ("status", All)]))])),
     ]);
 }

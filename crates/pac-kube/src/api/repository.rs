@@ -21,6 +21,26 @@ pub struct RepositorySpec {
     /// How many of its runs may run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_limit: Option<i64>,
+    /// Its settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<RepositorySettings>,
+}
+
+/// What a Repository says about how it is dealt with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RepositorySettings {
+    /// The same limit: a note in PAC's source has it move here one day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_limit: Option<i64>,
+}
+
+// === impl RepositorySpec ===
+
+impl RepositorySpec {
+    /// How many of its runs may run at once, wherever it says so.
+    pub fn limit(&self) -> Option<i64> {
+        self.concurrency_limit.or_else(|| self.settings.as_ref()?.concurrency_limit)
+    }
 }
 
 // === impl Repository ===
@@ -39,6 +59,6 @@ impl Read for Repository {
                 ("annotations", Only(&[(PAUSED, All), (PAUSED_UNTIL, All), (RESUMED, All)])),
             ]),
         ),
-        ("spec", Only(&[("concurrency_limit", All)])),
+        ("spec", Only(&[("concurrency_limit", All), ("settings", Only(&[("concurrency_limit", All)]))])),
     ]);
 }

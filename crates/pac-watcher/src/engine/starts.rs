@@ -105,7 +105,8 @@ impl Engine {
 
     async fn try_start(&self, repository: &RepositoryKey, run: &RunKey, proven: Instant) {
         let began = Instant::now();
-        let outcome = patch::start(&self.client, run).await;
+        let hand_over_to = self.index.with(repository, |state| state.hand_over_to(run));
+        let outcome = patch::start(&self.client, run, hand_over_to.as_deref()).await;
         match outcome {
             StartOutcome::Started => {
                 catalogue::START.observe(&[], proven.elapsed());

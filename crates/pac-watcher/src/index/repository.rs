@@ -202,7 +202,10 @@ impl RepositoryState {
         put(&mut self.unmarked, name, matches!(run.view.phase, Phase::Done(_)) && run.mark == Mark::None);
         put(&mut self.timed, name, current && (run.stopping_since.is_some() || run.unready_until().is_some()));
         put(&mut self.open_to_pacs_queue, name, current && run.is_pending() && run.view.open_to_pacs_queue);
-        let over = matches!(run.view.phase, Phase::Done(_) | Phase::Withdrawn | Phase::Stopping | Phase::ForceReleased);
+        let over = matches!(
+            run.view.phase,
+            Phase::Done(_) | Phase::Withdrawn | Phase::Held | Phase::Stopping | Phase::ForceReleased
+        );
         if over && run.stored.is_some() {
             self.departed.insert(run.view.key.clone());
         }

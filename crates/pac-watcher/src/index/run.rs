@@ -109,7 +109,9 @@ impl Run {
             Phase::Stopping => _ = self.stopping_since.get_or_insert(now),
             // What the watch shows may be older than what a live read found.
             Phase::Arriving | Phase::Waiting => {}
-            Phase::Withdrawn | Phase::Running | Phase::ForceReleased | Phase::Done(_) => self.stopping_since = None,
+            Phase::Held | Phase::Withdrawn | Phase::Running | Phase::ForceReleased | Phase::Done(_) => {
+                self.stopping_since = None;
+            }
         }
         // Snapshots share the key's text: it is kept once.
         std::mem::swap(&mut self.view.key, &mut view.key);
@@ -129,7 +131,7 @@ impl Run {
     /// Where it is in its life at `now`, if nothing else tells that it is over.
     pub(super) fn state(&self, now: Instant) -> RunState {
         match self.view.phase {
-            Phase::Withdrawn => RunState::Cancelled,
+            Phase::Withdrawn | Phase::Held => RunState::Cancelled,
             Phase::Running => RunState::Running,
             Phase::Done(_) | Phase::ForceReleased => RunState::Finished,
             Phase::Arriving | Phase::Waiting | Phase::Stopping => match (self.stopping_until(), self.start) {
@@ -168,7 +170,7 @@ impl Run {
         match self.view.phase {
             Phase::Running => true,
             Phase::Arriving | Phase::Waiting => self.start == StartState::Acknowledged,
-            Phase::Withdrawn | Phase::Stopping | Phase::ForceReleased | Phase::Done(_) => false,
+            Phase::Held | Phase::Withdrawn | Phase::Stopping | Phase::ForceReleased | Phase::Done(_) => false,
         }
     }
 

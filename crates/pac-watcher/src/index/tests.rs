@@ -2,6 +2,7 @@
 
 use pac_concurrency::{Scope, SlotOwnership, Snapshot};
 use pac_kube::convert::Phase;
+use pac_kube::hold::Hold;
 
 use super::*;
 
@@ -17,6 +18,7 @@ pub(super) fn view(phase: Phase) -> RunView {
         place: None,
         awaits_secret: false,
         open_to_pacs_queue: false,
+        hold: Hold::None,
         complaint: None,
     }
 }

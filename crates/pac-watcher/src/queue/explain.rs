@@ -105,6 +105,9 @@ impl QueueQuery {
         told: &Explanation,
         queue: Option<&RepositoryQueue>,
     ) -> Verdict {
+        if let Some(held) = &run.held {
+            return (Answer::Foreign, held.to_string());
+        }
         match (run.state, &run.end) {
             (_, Some(End::Done(state))) => return (Answer::Done, done(*state)),
             (_, Some(End::ByOperator(reason))) => return released(reason),

@@ -15,6 +15,7 @@
 
 pub mod browser;
 mod cluster;
+pub mod kueue;
 pub mod readable;
 mod recorder;
 mod treacherous;

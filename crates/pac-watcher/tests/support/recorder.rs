@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
 use kube::Client;
@@ -75,8 +76,18 @@ impl Recorder {
 
     /// Waits until `condition` holds of the latest versions.
     pub async fn until(&self, what: &str, condition: impl Fn(&BTreeMap<String, Run>) -> bool) -> BTreeMap<String, Run> {
+        self.until_within(PATIENCE, what, condition).await
+    }
+
+    /// Likewise, for as long as this: for tests of much work.
+    pub async fn until_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        condition: impl Fn(&BTreeMap<String, Run>) -> bool,
+    ) -> BTreeMap<String, Run> {
         let mut latest = self.latest.clone();
-        let waiting = tokio::time::timeout(PATIENCE, latest.wait_for(|runs| condition(runs))).await;
+        let waiting = tokio::time::timeout(patience, latest.wait_for(|runs| condition(runs))).await;
         match waiting {
             Ok(runs) => runs.unwrap().clone(),
             Err(_) => panic!("waited in vain until {what}; now {:#?}", self.now()),

@@ -49,7 +49,9 @@ impl RepositoryState {
             // While the watch shows it as this one's, it has moved back meanwhile, or the watch will show that it moved.
             Confirmed::Elsewhere(_) => shown.is_none().then_some(OverBy::Elsewhere),
             Confirmed::Is(view) => match view.phase {
-                Phase::Done(_) | Phase::Withdrawn | Phase::ForceReleased => Some(OverBy::Phase(view.phase)),
+                Phase::Done(_) | Phase::Withdrawn | Phase::Held | Phase::ForceReleased => {
+                    Some(OverBy::Phase(view.phase))
+                }
                 Phase::Stopping => {
                     let may_begin = shown.is_some_and(|run| run.stopping_until().is_none_or(|until| until > now));
                     (!may_begin).then_some(OverBy::Phase(view.phase))

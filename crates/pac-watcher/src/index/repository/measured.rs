@@ -143,6 +143,7 @@ mod tests {
 
     use pac_concurrency::RepositoryKey;
     use pac_kube::convert::{Phase, RunView};
+    use pac_kube::hold::Hold;
 
     use super::super::super::{Index, OwnLimit};
     use super::*;
@@ -159,6 +160,7 @@ mod tests {
             place: None,
             awaits_secret: false,
             open_to_pacs_queue: false,
+            hold: Hold::None,
             complaint: None,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pac_concurrency::{Entry, OrderKey, RunKey};
 use pac_kube::convert::{Phase, RunView};
+use pac_kube::hold::Hold;
 use tokio::time::Instant;
 
 use super::super::SETTLE_SECONDS;
@@ -66,7 +67,18 @@ impl RepositoryState {
     /// Whether a run that waits does so for us. Where there is no limit PAC makes nobody wait; what waits all the same, and was
     /// never ordered by PAC, is held by somebody else, such as Kueue.
     pub(super) fn is_ours(&self, run: &Run) -> bool {
-        run.stored.is_some() || run.view.place.is_some() || self.limit.is_limited()
+        let to_hand_over = matches!(run.view.hold, Hold::HandOver(_));
+        run.stored.is_some() || run.view.place.is_some() || to_hand_over || self.limit.is_limited()
+    }
+
+    /// Whether nobody has anything more to say of a pending run before it waits. Where there is no limit PAC never says that a run
+    /// is queued.
+    pub(super) fn is_queued(&self, run: &Run) -> bool {
+        match run.view.phase {
+            Phase::Waiting => true,
+            Phase::Arriving => matches!(run.view.hold, Hold::HandOver(_)) && !self.limit.is_limited(),
+            _ => false,
+        }
     }
 
     /// Until when the place of a run that isn't stored is still to come, or that of another of its event before it.
@@ -80,7 +92,7 @@ impl RepositoryState {
         if event.is_ordered {
             return None;
         }
-        let queued = (run.view.phase == Phase::Arriving).then(|| run.seen_since + QUEUED_WITHIN);
+        let queued = (!self.is_queued(run)).then(|| run.seen_since + QUEUED_WITHIN);
         Some(queued.map_or(event.all_created_at(), |queued| queued.max(event.all_created_at())))
     }
 
@@ -112,7 +124,7 @@ impl RepositoryState {
     pub(super) fn settled_entries(&self, now: Instant, orders: &mut Orders) -> Vec<Entry> {
         let fresh = self.fresh.iter().filter_map(|name| self.runs.named(name));
         let is_settled = |run: &&Run| self.unsettled_until(run).is_none_or(|until| until <= now);
-        let settled = fresh.filter(|run| run.view.phase == Phase::Waiting && self.is_ours(run)).filter(is_settled);
+        let settled = fresh.filter(|run| self.is_queued(run) && self.is_ours(run)).filter(is_settled);
         self.in_place(settled, orders)
     }
 

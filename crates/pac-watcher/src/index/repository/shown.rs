@@ -5,6 +5,7 @@ use std::fmt;
 use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Entry, Limit, RunKey, RunState};
 use pac_kube::convert::FinalState;
+use pac_kube::hold::Hold;
 use pac_kube::pause::Pause;
 use tokio::time::Instant;
 
@@ -48,6 +49,8 @@ pub struct ShownRun {
     pub awaits_secret_until: Option<Instant>,
     /// Whether it waits for us: where there is no limit, somebody else may hold it.
     pub is_ours: bool,
+    /// Who else holds it, if that is said.
+    pub held: Option<Box<str>>,
 }
 
 /// What is known of a run that is over for certain.
@@ -84,6 +87,8 @@ impl Over {
     pub(super) fn outlasts(&mut self, shown: Phase) -> bool {
         match self.by {
             OverBy::Phase(Phase::Withdrawn | Phase::Stopping) if shown == Phase::Running => false,
+            // Whoever holds it may start it, or let go of it.
+            OverBy::Phase(Phase::Held) => shown == Phase::Held,
             OverBy::Phase(Phase::ForceReleased) if shown == Phase::Running => !self.was_shown,
             OverBy::Phase(by) => {
                 self.was_shown |= by == shown;
@@ -154,7 +159,7 @@ impl RepositoryState {
             entry: Entry::new(run.view.key.clone(), self.order(&run.view, &mut orders)),
             state,
             end: (state == RunState::Finished).then(|| self.end_of(&run.view.key)),
-            is_queued: run.view.phase != Phase::Arriving,
+            is_queued: self.is_queued(run) || run.view.phase != Phase::Arriving,
             created: run.view.created,
             begun: run.view.begun,
             backs_off_until: run.backs_off_until(),
@@ -162,6 +167,10 @@ impl RepositoryState {
             settles: self.unsettled_until(run),
             awaits_secret_until: run.unready_until(),
             is_ours: self.is_ours(run),
+            held: match (&run.view.hold, run.view.phase) {
+                (Hold::Others(why), Phase::Held) => Some(why.clone()),
+                _ => None,
+            },
         });
         Shown {
             own_limit: self.own_limit,
@@ -181,7 +190,7 @@ impl RepositoryState {
         });
         match (by.or(shown.map(|known| known.view.phase)), shown) {
             (Some(Phase::Done(state)), _) => End::Done(state),
-            (Some(Phase::Withdrawn | Phase::Stopping), _) => End::Withdrawn,
+            (Some(Phase::Withdrawn | Phase::Held | Phase::Stopping), _) => End::Withdrawn,
             (Some(Phase::ForceReleased), shown) => {
                 End::ByOperator(shown.and_then(|known| known.view.release_reason.clone()).unwrap_or_default())
             }

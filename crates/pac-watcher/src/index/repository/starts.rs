@@ -2,6 +2,7 @@
 
 use pac_concurrency::RunKey;
 use pac_concurrency::protocol::UNSTARTED_STANDS;
+use pac_kube::hold::Hold;
 use tokio::time::Instant;
 
 use super::RepositoryState;
@@ -25,6 +26,14 @@ impl RepositoryState {
             may
         })
         .unwrap_or(true)
+    }
+
+    /// The LocalQueue of Kueue's to which `run` is to be handed over, if that is how it is started.
+    pub fn hand_over_to(&self, run: &RunKey) -> Option<Box<str>> {
+        match &self.run(run)?.view.hold {
+            Hold::HandOver(queue) => Some(queue.clone()),
+            Hold::None | Hold::HandedOver | Hold::Others(_) => None,
+        }
     }
 
     /// Notes that the start of `run` was refused; says when it may be admitted again.
