@@ -45,6 +45,20 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn forbidden(resource: &ResourceType, name: &str, why: &str) -> Self {
+        Self::new(403, "Forbidden", format!("{} \"{name}\" is forbidden: {why}", resource.qualified())).named(
+            resource,
+            resource.plural,
+            name,
+        )
+    }
+
+    /// The same, with this as the cause in its details.
+    pub(crate) fn caused_by(mut self, message: &str) -> Self {
+        self.details.get_or_insert_default()["causes"] = json!([{ "message": message }]);
+        self
+    }
+
     pub(crate) fn already_exists(resource: &ResourceType, name: &str) -> Self {
         Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.qualified())).named(
             resource,

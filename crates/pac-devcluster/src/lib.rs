@@ -3,14 +3,14 @@
 //! Where there is no cluster, the watcher, the real kube client and kubectl talk to this server over real HTTP. It
 //! answers as a kube-apiserver does, failures included: `tests/recordings` holds what a real one said, and
 //! `tests/replay.rs` asks the same again. It's no Kubernetes: built-in kinds are checked by their types and custom ones
-//! hardly, of admission there are MutatingAdmissionPolicies alone, Deployments make no pods, and there is no
+//! hardly, of admission there are the policies alone, Deployments make no pods, and there is no
 //! authentication (and so it's on loopback only), and nothing that outlives the process.
 //!
 //! # The story of one request
 //!
 //! `http` accepts a connection, reads the request and finds what it is aimed at. [`Faults`] may strike it. Reads take
-//! immutable versions from the [`Store`]; writes (`patch` says what is wanted, `admission` and `schema` what of it may be, `store` what becomes of it) make one
-//! version under one lock, append it to the log of its resource and wake the watches, each a cursor into that log. All
+//! immutable versions from the [`Store`]; writes (`patch` says what is wanted, `writer` asks `admission` and `schema` what of
+//! it may be, `store` says what becomes of it) make one version under one lock, append it to the log of its resource and wake the watches, each a cursor into that log. All
 //! versions, in order and with the server's own clock, are in [`DevCluster::history`], from which alone [`verdict`]
 //! reads whether the promises of the system were held. With a [`TektonPlayer`], runs that may run do, and end; with a
 //! [`PacPlayer`], webhook events become runs.
@@ -24,8 +24,8 @@
 //!
 //! # In what order to read
 //!
-//! `resource` (the table of what there is), `store` and its parts, `watch`, `http`, then `faults`, `tekton`, `pac`
-//! and [`verdict`].
+//! `resource` (the table of what there is), `store` and its parts, `writer`, `admission`, `watch`, `http`, then `faults`,
+//! `tekton`, `pac` and [`verdict`].
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -46,10 +46,12 @@ mod admission;
 mod discovery;
 mod error;
 mod events;
+mod expression;
 mod faults;
 mod form;
 mod history;
 mod http;
+mod label_selector;
 mod natural;
 mod object;
 mod openapi;
@@ -64,6 +66,7 @@ mod table;
 mod tekton;
 pub mod verdict;
 mod watch;
+mod writer;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

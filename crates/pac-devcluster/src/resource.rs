@@ -102,8 +102,17 @@ impl ResourceType {
         Self { namespaced, ..Self::builtin("rbac.authorization.k8s.io", plural, singular, kind, &[]) }
     }
 
-    const fn admission(plural: &'static str, singular: &'static str, kind: &'static str) -> Self {
-        Self { namespaced: false, ..Self::builtin("admissionregistration.k8s.io", plural, singular, kind, &[]) }
+    const fn admission(
+        plural: &'static str,
+        singular: &'static str,
+        kind: &'static str,
+        columns: &'static [Column],
+    ) -> Self {
+        Self {
+            namespaced: false,
+            columns,
+            ..Self::builtin("admissionregistration.k8s.io", plural, singular, kind, &[])
+        }
     }
 
     const fn prometheus(
@@ -144,6 +153,11 @@ const RUN_COLUMNS: &[Column] = &[
     column("StartTime", "date", ".status.startTime"),
     column("CompletionTime", "date", ".status.completionTime"),
 ];
+
+const PARAM_KIND: Column = column("ParamKind", "string", ".spec.paramKind.kind");
+
+const BINDING_COLUMNS: &[Column] =
+    &[column("PolicyName", "string", ".spec.policyName"), column("ParamRef", "string", ".spec.paramRef.name"), AGE];
 
 const EVENT_COLUMNS: &[Column] = &[
     column("Last Seen", "date", ".metadata.creationTimestamp"),
@@ -225,11 +239,32 @@ pub(crate) static RESOURCES: &[ResourceType] = &[
         namespaced: false,
         ..ResourceType::builtin("scheduling.k8s.io", "priorityclasses", "priorityclass", "PriorityClass", &["pc"])
     },
-    ResourceType::admission("mutatingadmissionpolicies", "mutatingadmissionpolicy", "MutatingAdmissionPolicy"),
+    ResourceType::admission(
+        "mutatingadmissionpolicies",
+        "mutatingadmissionpolicy",
+        "MutatingAdmissionPolicy",
+        &[column("Mutations", "string", "count:.spec.mutations"), PARAM_KIND, AGE],
+    ),
     ResourceType::admission(
         "mutatingadmissionpolicybindings",
         "mutatingadmissionpolicybinding",
         "MutatingAdmissionPolicyBinding",
+        BINDING_COLUMNS,
+    ),
+    ResourceType {
+        status: true,
+        ..ResourceType::admission(
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicy",
+            "ValidatingAdmissionPolicy",
+            &[column("Validations", "string", "count:.spec.validations"), PARAM_KIND, AGE],
+        )
+    },
+    ResourceType::admission(
+        "validatingadmissionpolicybindings",
+        "validatingadmissionpolicybinding",
+        "ValidatingAdmissionPolicyBinding",
+        BINDING_COLUMNS,
     ),
     ResourceType::prometheus("servicemonitors", "servicemonitor", "ServiceMonitor", &["smon"]),
     ResourceType::prometheus("prometheusrules", "prometheusrule", "PrometheusRule", &["promrule"]),

@@ -2,7 +2,10 @@
 //! client asks for strict validation, and a value of another type always.
 
 use k8s_openapi::api::{
-    admissionregistration::v1::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding},
+    admissionregistration::v1::{
+        MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+        ValidatingAdmissionPolicyBinding,
+    },
     apps::v1::Deployment,
     core::v1::{ConfigMap, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
@@ -32,6 +35,8 @@ pub(crate) fn check(resource: &ResourceType, value: &Value, strict: bool) -> Res
         "priorityclasses" => read::<PriorityClass>(value),
         "mutatingadmissionpolicies" => read::<MutatingAdmissionPolicy>(value),
         "mutatingadmissionpolicybindings" => read::<MutatingAdmissionPolicyBinding>(value),
+        "validatingadmissionpolicies" => read::<ValidatingAdmissionPolicy>(value),
+        "validatingadmissionpolicybindings" => read::<ValidatingAdmissionPolicyBinding>(value),
         _ => return Ok(()),
     };
     let typed = typed.map_err(|error| {

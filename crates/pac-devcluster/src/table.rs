@@ -67,7 +67,12 @@ pub(crate) fn partial_metadata(value: &Value) -> Value {
 
 fn cell(column: &Column, value: &Value, now: jiff::Timestamp) -> Value {
     if let Some(path) = column.path.strip_prefix("count:") {
-        return json!(find(value, path).and_then(Value::as_object).map_or(0, serde_json::Map::len).to_string());
+        let count = find(value, path).map_or(0, |found| match found {
+            Value::Array(items) => items.len(),
+            Value::Object(fields) => fields.len(),
+            _ => 0,
+        });
+        return json!(count.to_string());
     }
     if let Some(path) = column.path.strip_prefix("object:") {
         let Some(reference) = find(value, path) else { return Value::Null };

@@ -164,3 +164,42 @@ async fn follows_changes_as_they_happen() {
     watch.kill().unwrap();
     watch.wait().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applies_admission_policies_as_often_as_it_likes() {
+    let kubectl = Kubectl::new().await;
+    let rule = json!({
+        "apiGroups": ["tekton.dev"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pipelineruns"],
+        // A default in a list is a difference to kubectl each time.
+        "scope": "*",
+    });
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": { "name": "p" },
+        "spec": {
+            "matchConstraints": { "resourceRules": [rule] },
+            "validations": [{ "expression": "false", "message": "nothing may change" }],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": { "name": "p" }, "spec": { "policyName": "p", "validationActions": ["Deny"] },
+    });
+    let files = [kubectl.file("policy.json", &policy), kubectl.file("binding.json", &binding)];
+    for file in &files {
+        let apply = format!("apply --validate=strict -f {}", file.display());
+        assert!(kubectl.run(&apply).ends_with("/p created\n"));
+        assert!(kubectl.run(&apply).ends_with("/p unchanged\n"));
+    }
+    let run = kubectl.file("run.json", &support::pending_run_json("one"));
+    kubectl.run(&format!("create -f {}", run.display()));
+    let refused = kubectl.output("annotate pipelinerun one a=b");
+    let problem = String::from_utf8(refused.stderr).unwrap();
+    let said = "ValidatingAdmissionPolicy 'p' with binding 'p' denied request: nothing may change";
+    assert!(!refused.status.success() && problem.contains(said), "{problem}");
+    let table = kubectl.run("get validatingadmissionpolicies");
+    assert!(table.starts_with("NAME   VALIDATIONS   PARAMKIND   AGE\np      1 "), "{table}");
+    let kinds = "validatingadmissionpolicybinding,validatingadmissionpolicy";
+    assert_eq!(kubectl.run(&format!("delete {kinds} p")).lines().count(), 2);
+    kubectl.run("annotate pipelinerun one a=b");
+}

@@ -1,137 +1,135 @@
-//! MutatingAdmissionPolicies: whatever policies are stored here change what is written, as in a real cluster.
+//! Admission: whatever policies are stored here change or refuse what is written, as in a real cluster.
 //!
-//! Of the API it has what a policy of this project's kind uses: rules on groups, versions, operations and resources,
-//! match conditions, variables, one parameter by name, and mutations by JSON Patch. A policy that says more is refused
-//! when it matches, as one that can't be evaluated is.
+//! A [`Request`] is compared with the rules and selectors of each policy and of its bindings (`matching`). Those it is within
+//! ([`policy`]) first change the object (`mutating`), once more where another one changed it after them; then the others
+//! judge it (`validating`). Refusals have the status and the words of a real API server.
+//!
+//! Of the API there is what follows: creations and updates, no deletions; JSON Patches, no apply configurations; one
+//! parameter by name; in expressions no authorizer; audit annotations and warnings come to nothing. A policy that says
+//! more fails when it is asked, as one does that can't be evaluated.
 
-mod expression;
+mod matching;
+mod mutating;
+mod policy;
+mod validating;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::{
-    error::ApiError,
-    object, patch,
-    resource::{self, ResourceType},
-    store::Store,
-};
+use self::policy::{Bound, Family};
+use crate::{error::ApiError, object, resource::ResourceType, store::Store};
+
+/// What a write does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Create,
+    Update,
+}
+
+/// A write as admission sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) resource: &'static ResourceType,
+    /// Empty for the object itself.
+    pub(crate) subresource: &'static str,
+    pub(crate) operation: Operation,
+    pub(crate) namespace: String,
+    /// The Namespace, where the object has one that exists.
+    pub(crate) namespace_object: Option<Arc<Value>>,
+    /// Empty where a name is still to be made up.
+    pub(crate) name: String,
+    pub(crate) dry_run: bool,
+    /// The bearer token.
+    pub(crate) caller: String,
+}
 
 /// The policies for one request, with their parameters as they were when it came.
-#[derive(Debug, Default)]
-pub(crate) struct Policies(Vec<Bound>);
-
-/// A policy by one of its bindings.
 #[derive(Debug)]
-struct Bound {
-    policy: Arc<Value>,
-    binding: String,
-    /// The parameter; an error if there must be one and there is none.
-    params: Result<Value, String>,
+pub(crate) struct Admission {
+    request: Request,
+    mutating: Vec<Bound>,
+    validating: Vec<Bound>,
 }
 
-// === impl Policies ===
+// === impl Operation ===
 
-impl Policies {
-    /// Those that are for this operation (`CREATE`, `UPDATE`) on this resource.
-    pub(crate) fn of(store: &Store, resource: &ResourceType, operation: &str) -> Self {
-        let Some(bindings) = resource::by_plural("mutatingadmissionpolicybindings") else { return Self(Vec::new()) };
-        let (_, bindings) = store.list_stored(bindings, None);
-        let bound = bindings.iter().filter_map(|binding| Bound::of(store, &binding.object));
-        Self(bound.filter(|bound| bound.is_for(resource, operation)).collect())
-    }
-
-    /// The object as the policies have it.
-    pub(crate) fn mutate(&self, mut object: Value, old: Option<&Value>) -> Result<Value, ApiError> {
-        for bound in &self.0 {
-            match bound.mutate(&object, old) {
-                Ok(mutated) => object = mutated,
-                Err(why) if bound.spec("failurePolicy") == Some(&json!("Ignore")) => drop(why),
-                Err(why) => {
-                    let (name, binding) = (object::name(&bound.policy), &bound.binding);
-                    let message = format!("policy '{name}' with binding '{binding}' denied request: {why}");
-                    return Err(ApiError::new(500, "InternalError", message));
-                }
-            }
+impl Operation {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
         }
-        Ok(object)
+    }
+
+    fn options(self) -> &'static str {
+        match self {
+            Self::Create => "CreateOptions",
+            Self::Update => "UpdateOptions",
+        }
     }
 }
 
-// === impl Bound ===
+// === impl Request ===
 
-impl Bound {
-    /// `None` where there is nothing to do: no such policy, or no parameter where that is allowed.
-    fn of(store: &Store, binding: &Value) -> Option<Self> {
-        let policy = object::text_at(binding, "/spec/policyName")?;
-        let policy = store.get("mutatingadmissionpolicies", "", policy)?;
-        let params = match binding.pointer("/spec/paramRef") {
-            None => Ok(Value::Null),
-            Some(reference) => match parameter(store, &policy, reference) {
-                Some(found) => Ok(Value::clone(&found)),
-                None if reference["parameterNotFoundAction"] == "Deny" => {
-                    Err("no params found for policy binding with `Deny` parameterNotFoundAction".to_owned())
-                }
-                None => return None,
-            },
-        };
-        Some(Self { binding: object::name(binding).to_owned(), policy, params })
+impl Request {
+    pub(crate) fn new(store: &Store, resource: &'static ResourceType, operation: Operation, namespace: &str) -> Self {
+        let namespace_object = Some(namespace).filter(|_| resource.namespaced);
+        Self {
+            resource,
+            subresource: "",
+            operation,
+            namespace: namespace.to_owned(),
+            namespace_object: namespace_object.and_then(|namespace| store.get("namespaces", "", namespace)),
+            name: String::new(),
+            dry_run: false,
+            caller: String::new(),
+        }
     }
 
-    fn spec(&self, field: &str) -> Option<&Value> {
-        self.policy.get("spec")?.get(field)
-    }
-
-    fn list<'a>(&'a self, field: &str) -> impl Iterator<Item = &'a Value> {
-        self.spec(field).and_then(Value::as_array).into_iter().flatten()
-    }
-
-    fn is_for(&self, resource: &ResourceType, operation: &str) -> bool {
-        let rules = self.policy.pointer("/spec/matchConstraints/resourceRules").and_then(Value::as_array);
-        let has = |rule: &Value, field: &str, wanted: &str| {
-            let mut listed = rule[field].as_array().into_iter().flatten();
-            listed.any(|one| *one == *wanted || *one == "*")
-        };
-        rules.into_iter().flatten().any(|rule| {
-            has(rule, "apiGroups", resource.group)
-                && has(rule, "apiVersions", resource.version)
-                && has(rule, "resources", resource.plural)
-                && has(rule, "operations", operation)
+    /// As expressions and webhooks have it.
+    fn to_value(&self) -> Value {
+        let resource = self.resource;
+        let kind = json!({ "group": resource.group, "version": resource.version, "kind": resource.kind });
+        let plural = json!({ "group": resource.group, "version": resource.version, "resource": resource.plural });
+        json!({
+            "kind": kind, "resource": plural, "subResource": self.subresource,
+            "requestKind": kind, "requestResource": plural, "requestSubResource": self.subresource,
+            "name": self.name, "namespace": self.namespace, "operation": self.operation.as_str(),
+            "userInfo": { "username": self.caller, "groups": [] },
+            "dryRun": self.dry_run,
+            "options": { "apiVersion": "meta.k8s.io/v1", "kind": self.operation.options() },
         })
     }
 
-    fn mutate(&self, object: &Value, old: Option<&Value>) -> Result<Value, String> {
-        let params = self.params.clone()?;
-        let old = old.cloned().unwrap_or(Value::Null);
-        let mut variables = BTreeMap::from([("object", object.clone()), ("oldObject", old), ("params", params)]);
-        for condition in self.list("matchConditions") {
-            if expression::evaluate(text(condition, "expression")?, &variables)? != json!(true) {
-                return Ok(object.clone());
-            }
-        }
-        let mut own = json!({});
-        for variable in self.list("variables") {
-            variables.insert("variables", own.clone());
-            own[text(variable, "name")?] = expression::evaluate(text(variable, "expression")?, &variables)?;
-        }
-        variables.insert("variables", own);
-        let mut result = object.clone();
-        for mutation in self.list("mutations") {
-            variables.insert("object", result.clone());
-            let expression = object::text_at(mutation, "/jsonPatch/expression").ok_or("only JSON Patches are known")?;
-            let operations = expression::evaluate(expression, &variables)?;
-            result = patch::json_patch(&result, &operations).map_err(|error| error.message)?;
-        }
-        Ok(result)
+    /// The name in messages: where there's none yet, what is known of it.
+    fn shown_name<'a>(&'a self, object: &'a Value) -> &'a str {
+        let known = [&self.name, object::name(object), object::meta_text(object, "generateName")];
+        known.into_iter().find(|name| !name.is_empty()).unwrap_or("Unknown")
     }
 }
 
-fn parameter(store: &Store, policy: &Value, reference: &Value) -> Option<Arc<Value>> {
-    let kind = object::text_at(policy, "/spec/paramKind/kind")?;
-    let resource = resource::RESOURCES.iter().find(|resource| resource.kind == kind)?;
-    store.get(resource.plural, reference["namespace"].as_str().unwrap_or_default(), reference["name"].as_str()?)
-}
+// === impl Admission ===
 
-fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str, String> {
-    value[field].as_str().ok_or_else(|| format!("{field} is missing"))
+impl Admission {
+    pub(crate) fn of(store: &Store, request: Request) -> Self {
+        // A policy that refused everything couldn't be taken away again.
+        let exempt = request.resource.group == "admissionregistration.k8s.io";
+        let bound = |family| if exempt { Vec::new() } else { Bound::all(store, family, &request) };
+        Self { mutating: bound(Family::Mutating), validating: bound(Family::Validating), request }
+    }
+
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The object as the mutating policies have it.
+    pub(crate) fn mutate(&self, object: Value, old: Option<&Value>) -> Result<Value, ApiError> {
+        if self.mutating.is_empty() { Ok(object) } else { mutating::mutate(&self.request, &self.mutating, object, old) }
+    }
+
+    /// Refuses what a validating policy refuses.
+    pub(crate) fn validate(&self, object: &Value, old: Option<&Value>) -> Result<(), ApiError> {
+        validating::validate(&self.request, &self.validating, object, old)
+    }
 }

@@ -8,36 +8,18 @@ use serde_json::{Value, json};
 
 use super::{Call, Reply, Server, Target, body, read, respond};
 use crate::{
-    admission::Policies,
+    admission::{Operation, Request},
     error::ApiError,
     events,
     form::Form,
     object, patch,
-    resource::ResourceType,
-    schema,
-    store::{Deleted, Key, Part, Preconditions, Stored},
+    store::{Deleted, Key, Part, Preconditions, Store, Stored},
+    writer::Writer,
 };
 
 /// What each manager applied last, by uid and manager: so that a later apply can take away what it no longer names.
 #[derive(Debug, Default)]
 pub(crate) struct Applied(Mutex<BTreeMap<(String, String), Value>>);
-
-/// What stands between what a client wants and the store.
-struct Admission {
-    resource: &'static ResourceType,
-    policies: Policies,
-    strict: bool,
-}
-
-// === impl Admission ===
-
-impl Admission {
-    fn admit(&self, current: &Value, wanted: Value) -> Result<Value, ApiError> {
-        let admitted = self.policies.mutate(wanted, Some(current))?;
-        schema::check(self.resource, &admitted, self.strict)?;
-        Ok(admitted)
-    }
-}
 
 // === impl Target ===
 
@@ -64,9 +46,11 @@ impl Server {
 
     fn create_answer(&self, call: &Call, target: &Target, value: Value) -> Result<Reply, ApiError> {
         let namespace = target.namespace.as_deref().unwrap_or_default();
-        let value = Policies::of(&self.store, target.resource, "CREATE").mutate(value, None)?;
-        schema::check(target.resource, &value, is_strict(call))?;
-        let stored = self.store.create_object(target.resource, namespace, value, call.query.dry_run())?;
+        let request = Request {
+            name: object::name(&value).to_owned(),
+            ..request(&self.store, call, target, Operation::Create, namespace)
+        };
+        let stored = Writer::new(&self.store, request).strict(is_strict(call)).create(value)?;
         Ok(answer(StatusCode::CREATED, call, target, &stored))
     }
 
@@ -80,17 +64,15 @@ impl Server {
             return Err(ApiError::bad_request(message));
         }
         let has_version = !object::meta_text(&value, "resourceVersion").is_empty();
-        let admission = self.admission(call, target);
-        let found =
-            self.store.update_object(resource, &target.key(), target.part(), call.query.dry_run(), &mut |current| {
-                if !has_version && !resource.unconditional_update {
-                    let message = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
-                    let message = format!("{} \"{name}\" is invalid: {message}", resource.qualified());
-                    return Err(ApiError::new(422, "Invalid", message));
-                }
-                check_put_uid(target, current, &value)?;
-                admission.admit(current, value.clone())
-            });
+        let found = self.writer(call, target).update(&target.key(), target.part(), &|current| {
+            if !has_version && !resource.unconditional_update {
+                let message = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
+                let message = format!("{} \"{name}\" is invalid: {message}", resource.qualified());
+                return Err(ApiError::new(422, "Invalid", message));
+            }
+            check_put_uid(target, current, &value)?;
+            Ok(value.clone())
+        });
         match found {
             Err(error) if error.code == 404 && resource.create_on_update && !has_version => {
                 self.create_answer(call, target, value)
@@ -125,13 +107,11 @@ impl Server {
         }
     }
 
-    /// A subresource is another resource to policies: what is for an object isn't for its status.
-    fn admission(&self, call: &Call, target: &Target) -> Admission {
-        let policies = match target.part() {
-            Part::Main => Policies::of(&self.store, target.resource, "UPDATE"),
-            Part::Status => Policies::default(),
-        };
-        Admission { resource: target.resource, policies, strict: is_strict(call) }
+    fn writer(&self, call: &Call, target: &Target) -> Writer<'_> {
+        let key = target.key();
+        let request =
+            Request { name: key.name, ..request(&self.store, call, target, Operation::Update, &key.namespace) };
+        Writer::new(&self.store, request).strict(is_strict(call))
     }
 
     fn patch_body(&self, call: &Call) -> Result<Value, ApiError> {
@@ -147,16 +127,13 @@ impl Server {
         change: &dyn Fn(&Value) -> Result<Value, ApiError>,
     ) -> Result<Reply, ApiError> {
         let resource = target.resource;
-        let admission = self.admission(call, target);
-        let mut whole = |current: &Value| {
+        let updated = self.writer(call, target).update(&target.key(), target.part(), &|current| {
             if !events::is_converted(resource) {
-                return admission.admit(current, change(current)?);
+                return change(current);
             }
             let served = events::to_served(resource, current.clone());
             Ok(events::to_stored(resource, change(&served)?))
-        };
-        let updated =
-            self.store.update_object(resource, &target.key(), target.part(), call.query.dry_run(), &mut whole)?;
+        })?;
         Ok(answer(StatusCode::OK, call, target, &updated.stored))
     }
 
@@ -285,6 +262,16 @@ fn check_put_uid(target: &Target, current: &Value, given: &Value) -> Result<(), 
         target.resource.group, target.resource.plural, key.namespace, key.name
     );
     Err(ApiError::conflict(target.resource, &key.name, &why))
+}
+
+/// A subresource is another resource to policies: what is for an object isn't for its status.
+fn request(store: &Store, call: &Call, target: &Target, operation: Operation, namespace: &str) -> Request {
+    Request {
+        subresource: if target.status { "status" } else { "" },
+        dry_run: call.query.dry_run(),
+        caller: call.caller.clone(),
+        ..Request::new(store, target.resource, operation, namespace)
+    }
 }
 
 fn is_strict(call: &Call) -> bool {

@@ -9,11 +9,12 @@ use tokio::time::Instant;
 
 use super::PacPlayer;
 use crate::{
-    admission::Policies,
+    admission::{Operation, Request},
     error::ApiError,
     patch,
     resource::{self, ResourceType},
     store::{Key, Part, Store},
+    writer::Writer,
 };
 
 #[derive(Debug)]
@@ -48,17 +49,18 @@ impl Client {
     pub(super) async fn create(&self, plural: &str, namespace: &str, object: Value) -> Result<Arc<Value>, ApiError> {
         self.turn().await;
         let resource = known(plural)?;
-        let object = Policies::of(&self.store, resource, "CREATE").mutate(object, None)?;
-        Ok(Arc::clone(&self.store.create_object(resource, namespace, object, false)?.object))
+        let request = Request::new(&self.store, resource, Operation::Create, namespace);
+        Ok(Arc::clone(&Writer::new(&self.store, request).create(object)?.object))
     }
 
     /// A merge patch of a run.
     pub(super) async fn patch(&self, namespace: &str, name: &str, merge: &Value) -> Result<Arc<Value>, ApiError> {
         self.turn().await;
         let resource = known("pipelineruns")?;
-        let policies = Policies::of(&self.store, resource, "UPDATE");
-        let mut change = |current: &Value| policies.mutate(patch::merge_patch(current, merge), Some(current));
-        let updated = self.store.update_object(resource, &Key::new(namespace, name), Part::Main, false, &mut change)?;
+        let request = Request::new(&self.store, resource, Operation::Update, namespace);
+        let request = Request { name: name.to_owned(), ..request };
+        let change = |current: &Value| Ok(patch::merge_patch(current, merge));
+        let updated = Writer::new(&self.store, request).update(&Key::new(namespace, name), Part::Main, &change)?;
         Ok(Arc::clone(&updated.stored.object))
     }
 

@@ -5,6 +5,7 @@
 //! once however many watchers and readers it has.
 
 mod collection;
+mod definition;
 mod direct;
 mod prepare;
 mod settle;
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 use self::collection::Collection;
 pub(crate) use self::{
     collection::{Entry, Key, Stored},
-    write::{Deleted, Part, Preconditions},
+    write::{Deleted, Part, Preconditions, Updated},
 };
 use crate::{
     error::ApiError,

@@ -4,6 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::definition;
 use crate::{
     error::{ApiError, Cause},
     events, object,
@@ -80,7 +81,7 @@ pub(super) fn complete(resource: &ResourceType, value: &mut Value) {
             value["status"] = json!({ "phase": "Active" });
         }
         "pods" if value.get("status").is_none() => value["status"] = json!({ "phase": "Pending" }),
-        _ => {}
+        _ => definition::complete(resource, value),
     }
 }
 
@@ -96,11 +97,11 @@ fn complete_secret(value: &mut Value) {
     }
 }
 
-/// The part of the custom resources' schemas that clients run into.
+/// The part of the schemas that clients run into.
 pub(super) fn check_schema(resource: &ResourceType, value: &Value) -> Result<(), ApiError> {
     let name = object::name(value);
     if resource.plural != "repositories" {
-        return Ok(());
+        return definition::check(resource, value);
     }
     let Some(limit) = value.pointer("/spec/concurrency_limit") else { return Ok(()) };
     let field = "spec.concurrency_limit";
@@ -135,6 +136,6 @@ pub(super) fn complete_update(resource: &ResourceType, value: &mut Value) {
     match resource.plural {
         "secrets" => complete_secret(value),
         "events" => events::complete(value),
-        _ => {}
+        _ => definition::complete(resource, value),
     }
 }

@@ -52,7 +52,32 @@ impl Store {
         value: Value,
         dry_run: bool,
     ) -> Result<Arc<Stored>, ApiError> {
-        let value = prepare::new_object(resource, namespace, value)?;
+        self.insert_object(resource, namespace, Self::prepared(resource, namespace, value)?, dry_run)
+    }
+
+    /// What a new object will be: named, identified, completed.
+    pub(crate) fn prepared(resource: &ResourceType, namespace: &str, value: Value) -> Result<Value, ApiError> {
+        prepare::new_object(resource, namespace, value)
+    }
+
+    /// What an update will lead to.
+    pub(crate) fn updated(
+        resource: &ResourceType,
+        part: Part,
+        current: &Value,
+        desired: Value,
+    ) -> Result<Value, ApiError> {
+        settle::updated_object(resource, part, current, desired)
+    }
+
+    /// Stores what was prepared.
+    pub(crate) fn insert_object(
+        &self,
+        resource: &'static ResourceType,
+        namespace: &str,
+        value: Value,
+        dry_run: bool,
+    ) -> Result<Arc<Stored>, ApiError> {
         let mut state = self.inner.state.lock();
         if resource.namespaced && !Self::namespace_exists(&mut state, namespace) {
             let namespaces = resource::by_plural("namespaces").unwrap_or(resource);

@@ -16,11 +16,12 @@ use super::{
     step::{Course, Step},
 };
 use crate::{
-    admission::Policies,
+    admission::{Operation, Request},
     faults::Control,
     object,
     resource::{self, ResourceType},
     store::{Key, Part, Store},
+    writer::Writer,
 };
 
 const BATCH: usize = 1024;
@@ -137,18 +138,19 @@ impl Player {
             let next = Course::new(current, &self.settings).next();
             object::meta_text(current, "uid") == timer.uid && next.is_some_and(|(step, _)| step == timer.step)
         };
-        let policies = Policies::of(&self.store, self.runs, "UPDATE");
-        let mut label = |current: &Value| {
+        let request = Request::new(&self.store, self.runs, Operation::Update, &timer.namespace);
+        let label = |current: &Value| {
             let mut desired = current.clone();
             if !is_due(current) || object::label(current, PIPELINE_LABEL).is_some() {
                 return Ok(desired);
             }
             let labels = object::meta_mut(&mut desired).entry("labels").or_insert_with(|| json!({}));
             labels[PIPELINE_LABEL] = json!(pipeline_of(current));
-            policies.mutate(desired, Some(current))
+            Ok(desired)
         };
         // Tekton writes labels and status one after the other. A run that is gone needs neither.
-        let _ = self.store.update_object(self.runs, &key, Part::Main, false, &mut label);
+        let request = Request { name: timer.name.clone(), ..request };
+        let _ = Writer::new(&self.store, request).update(&key, Part::Main, &label);
         let mut change = |current: &Value| {
             let mut desired = current.clone();
             if is_due(current) {

@@ -6,13 +6,14 @@ use std::{
 };
 
 use cel::{
-    Context, DeclarationError, Env, ExecutionError, StructType,
+    Context, DeclarationError, Env, ExecutionError, Program, StructType,
     common::{
         types::{CelMap, CelMapKey, CelString, STRING_TYPE, Type},
         value::{CowVal, Val},
     },
     extensions,
 };
+use parking_lot::Mutex;
 use serde_json::Value;
 
 /// One operation of a JSON Patch, as a map of its fields.
@@ -37,16 +38,33 @@ impl StructType for Operation {
     }
 }
 
-/// What an expression comes to, or why it comes to nothing.
-pub(super) fn evaluate(expression: &str, variables: &BTreeMap<&str, Value>) -> Result<Value, String> {
-    let environment = environment()?;
-    let program = environment.compile(expression).map_err(|error| error.to_string())?;
-    let mut context = Context::with_env(environment);
+/// What an expression comes to, or why it comes to nothing, as an API server says it.
+pub(crate) fn evaluate(expression: &str, variables: &BTreeMap<&str, Value>) -> Result<Value, String> {
+    let program = compile(expression)?;
+    let mut context = Context::with_env(environment()?);
     for (name, value) in variables {
         context.add_variable(*name, value).map_err(|error| error.to_string())?;
     }
-    let result = program.execute(&context).map_err(|error| error.to_string())?;
+    let result = program.execute(&context).map_err(|error| {
+        let problem = error.to_string();
+        let mut letters = problem.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_lowercase()).into_iter();
+        let problem: String = first.chain(letters).collect();
+        format!("expression '{expression}' resulted in error: {problem}")
+    })?;
     result.json().map_err(|error| error.to_string())
+}
+
+/// The program of an expression; each is compiled once.
+pub(crate) fn compile(expression: &str) -> Result<Arc<Program>, String> {
+    static PROGRAMS: Mutex<BTreeMap<String, Arc<Program>>> = Mutex::new(BTreeMap::new());
+    if let Some(program) = PROGRAMS.lock().get(expression) {
+        return Ok(Arc::clone(program));
+    }
+    let program = environment()?.compile(expression).map_err(|error| format!("compilation failed: {error}"))?;
+    let program = Arc::new(program);
+    PROGRAMS.lock().insert(expression.to_owned(), Arc::clone(&program));
+    Ok(program)
 }
 
 fn environment() -> Result<Arc<Env>, String> {
@@ -88,7 +106,8 @@ mod tests {
         );
         let missing = r#"object.?b.?c.orValue("none") + object.?a[?"x"].orValue("").trim().lowerAscii()"#;
         assert_eq!(evaluate(missing, &variables).unwrap(), json!("none"));
-        assert!(evaluate("object.b", &variables).is_err());
+        let problem = evaluate("object.b", &variables).unwrap_err();
+        assert_eq!(problem, "expression 'object.b' resulted in error: no such key: b");
         assert!(evaluate("object.", &variables).is_err());
         assert!(evaluate("JSONPatch{operation: 1}", &variables).is_err());
     }
