@@ -1,36 +1,32 @@
 //! What a driver's call can come to, when not to a result.
 
 use std::error::Error;
+use std::fmt;
 
-/// Why a call failed, in words for whoever is paged, and the cause.
+/// Why a call failed, in words for whoever is paged, and the cause. A part of a [`DriverError`], which prints the words and has
+/// the cause as its source.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct Fault {
     /// What went wrong and, where there is one, the setting to look at. One sentence, no secret.
     pub what: String,
     /// The library's own error.
-    #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 /// The outcome of a call that has no result. Each says whether to try again.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum DriverError {
     /// The repository is not at the expected version; nothing was changed. Load, plan and commit again.
-    #[error("the repository was changed by another watcher")]
     Conflict,
     /// Nothing happened. Try again later, for ever.
-    #[error("the store is unavailable: {0}")]
-    Unavailable(#[source] Fault),
+    Unavailable(Fault),
     /// It may have happened. Load again and look.
-    #[error("the store's answer was lost: {0}")]
-    Indeterminate(#[source] Fault),
+    Indeterminate(Fault),
     /// The server said no and will go on saying so until a person changes something.
-    #[error("the store refused: {0}")]
-    Rejected(#[source] Fault),
+    Rejected(Fault),
     /// What the store holds can't be read; the place is named.
-    #[error("the store holds something unreadable: {0}")]
-    Corrupt(#[source] Fault),
+    Corrupt(Fault),
 }
 
 // === impl Fault ===
@@ -64,5 +60,39 @@ impl DriverError {
             Self::Rejected(_) => "rejected",
             Self::Corrupt(_) => "corrupt",
         }
+    }
+
+    /// What went wrong, without the kind of outcome it is.
+    pub fn reason(&self) -> &str {
+        self.fault().map_or("the repository was changed by another watcher", |fault| &fault.what)
+    }
+
+    fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Conflict => None,
+            Self::Unavailable(fault) | Self::Indeterminate(fault) | Self::Rejected(fault) | Self::Corrupt(fault) => {
+                Some(fault)
+            }
+        }
+    }
+}
+
+impl fmt::Display for DriverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Conflict => "",
+            Self::Unavailable(_) => "the store is unavailable: ",
+            Self::Indeterminate(_) => "the store's answer was lost: ",
+            Self::Rejected(_) => "the store refused: ",
+            Self::Corrupt(_) => "the store holds something unreadable: ",
+        })?;
+        f.write_str(self.reason())
+    }
+}
+
+impl Error for DriverError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source: &(dyn Error + 'static) = &**self.fault()?.source.as_ref()?;
+        Some(source)
     }
 }

@@ -25,10 +25,10 @@ pub struct Relocated {
 #[derive(Debug, thiserror::Error)]
 pub enum RelocateError {
     /// What is there could not be read.
-    #[error("the old store: {0}")]
+    #[error("the old store")]
     Old(#[source] DriverError),
     /// What is missing there could not be written.
-    #[error("the new store: {0}")]
+    #[error("the new store")]
     New(#[source] DriverError),
 }
 

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use crate::connect::Session;
-use crate::error::{CallStage, Failure, none_reached, reason};
+use crate::error::{CallStage, Failure, none_reached};
 
 /// How long a member has to answer one request.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,7 +103,7 @@ impl Cluster {
     pub(crate) fn note(&self, session: &Arc<Session>, failure: &Failure) {
         let mut state = self.state();
         if failure.ends_session && state.session.as_ref().is_some_and(|current| Arc::ptr_eq(current, session)) {
-            info!(member = %session.member.address, why = reason(&failure.error), "etcd session ended");
+            info!(member = %session.member.address, why = failure.error.reason(), "etcd session ended");
             state.session = None;
         }
     }
@@ -147,7 +147,7 @@ impl Cluster {
             }
             Err(error) => {
                 state.failures += 1;
-                state.last_failure = Some((matches!(error, DriverError::Rejected(_)), reason(&error)));
+                state.last_failure = Some((matches!(error, DriverError::Rejected(_)), error.reason().to_owned()));
                 Err(error)
             }
         }

@@ -63,7 +63,7 @@ impl EtcdDriver {
         let server = driver.check().await?;
         let cannot_write = match driver.may_write().await {
             Ok(()) => None,
-            Err(DriverError::Rejected(fault)) => Some(fault.to_string()),
+            Err(DriverError::Rejected(fault)) => Some(fault.what),
             Err(error) => return Err(error),
         };
         Ok((Inspection { server, schema: Schema::Unneeded, cannot_write }, driver))

@@ -231,20 +231,9 @@ pub(crate) fn none_reached(mut failures: Vec<DriverError>) -> DriverError {
         (Some(at), _) => failures.swap_remove(at),
         (None, 1) => failures.swap_remove(0),
         (None, _) => {
-            let each: Vec<String> = failures.iter().map(reason).collect();
+            let each: Vec<&str> = failures.iter().map(DriverError::reason).collect();
             DriverError::Unavailable(Fault::new(format!("no member of etcd can be reached: {}", each.join("; "))))
         }
-    }
-}
-
-/// What an error says, without its kind.
-pub(crate) fn reason(error: &DriverError) -> String {
-    match error {
-        DriverError::Conflict => error.to_string(),
-        DriverError::Unavailable(fault)
-        | DriverError::Indeterminate(fault)
-        | DriverError::Rejected(fault)
-        | DriverError::Corrupt(fault) => fault.to_string(),
     }
 }
 
@@ -274,7 +263,7 @@ pub(crate) fn is_denied(error: &Error) -> bool {
 }
 
 fn has_said(error: &DriverError, words: &str) -> bool {
-    error.source().and_then(StdError::source).is_some_and(|cause| cause.to_string().contains(words))
+    error.source().is_some_and(|cause| cause.to_string().contains(words))
 }
 
 fn said(error: &Error) -> &str {

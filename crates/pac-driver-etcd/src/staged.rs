@@ -16,7 +16,6 @@ use pac_concurrency::{DriverError, Fault, RepositoryKey, Version};
 use uuid::Uuid;
 
 use crate::commit::{OPERATIONS_MAX, Operation};
-use crate::error::reason;
 use crate::keys;
 use crate::records::{self, Applying, VersionRecord};
 use crate::store::{Changed, Store, unexpected, version_at, version_of};
@@ -86,7 +85,7 @@ async fn unstage(store: &Store, repository: &RepositoryKey, applying: &Applying)
         async move { session.kv().delete(prefix, Some(DeleteOptions::new().with_prefix())).await }
     });
     if let Err(error) = removed.await {
-        tracing::debug!(%repository, why = reason(&error), "left staged keys behind");
+        tracing::debug!(%repository, why = error.reason(), "left staged keys behind");
     }
 }
 

@@ -17,7 +17,6 @@ use tracing::{debug, info, warn};
 
 use crate::announce::{message, notify};
 use crate::connect::{Connector, within};
-use crate::error::reason;
 use crate::row;
 use crate::session::Session;
 use crate::sessions::Sessions;
@@ -120,7 +119,7 @@ impl Listener {
     async fn listen(&self, changes: &mpsc::Sender<StoreEvent>, means: &mut Means) -> Ended {
         let (mut session, mut heard) = match self.connect().await {
             Ok(connected) => connected,
-            Err(error) => return Ended::Broken(reason(&error)),
+            Err(error) => return Ended::Broken(error.reason().to_owned()),
         };
         let broke = |what: &str| Ended::Broken(format!("the connection that listens {what}"));
         let mut way = Way::new();
@@ -222,7 +221,7 @@ impl Listener {
     }
 
     async fn versions(&self) -> Result<BTreeMap<RepositoryKey, i64>, String> {
-        let rows = self.sessions.read(Statement::new(REPOSITORIES)).await.map_err(|error| reason(&error))?;
+        let rows = self.sessions.read(Statement::new(REPOSITORIES)).await.map_err(|error| error.reason().to_owned())?;
         let (versions, _) = row::repositories(&rows).map_err(|error| error.to_string())?;
         Ok(versions.into_iter().collect())
     }

@@ -254,7 +254,6 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::error::reason;
 
     async fn after(seconds: u64, outcome: Result<&'static str, &'static str>) -> Result<&'static str, DriverError> {
         sleep(Duration::from_secs(seconds)).await;
@@ -269,6 +268,6 @@ mod tests {
         assert_eq!(first_of(vec![after(900, Ok("silent")), after(0, Ok("second"))]).await.unwrap(), "second");
         assert_eq!(began.elapsed(), NEXT_AFTER);
         let failures = first_of(vec![after(0, Err("one")), after(5, Err("two"))]).await.unwrap_err();
-        assert_eq!(failures.iter().map(reason).collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(failures.iter().map(DriverError::reason).collect::<Vec<_>>(), ["one", "two"]);
     }
 }

@@ -216,26 +216,15 @@ pub(crate) fn none_takes_writes(mut failures: Vec<DriverError>) -> DriverError {
         (Some(at), _) => failures.swap_remove(at),
         (None, 1) => failures.swap_remove(0),
         (None, _) => {
-            let mut each: Vec<String> = failures.iter().map(reason).collect();
+            let mut each: Vec<&str> = failures.iter().map(DriverError::reason).collect();
             // The addresses of one name often fail alike.
             each.dedup();
             match each.as_slice() {
                 [] => DriverError::Unavailable(Fault::new("the name in postgresql-host has no address")),
-                [one] => DriverError::Unavailable(Fault::new(one.clone())),
+                [one] => DriverError::Unavailable(Fault::new(*one)),
                 several => DriverError::Unavailable(Fault::new(several.join("; "))),
             }
         }
-    }
-}
-
-/// What an error says, without its kind.
-pub(crate) fn reason(error: &DriverError) -> String {
-    match error {
-        DriverError::Conflict => error.to_string(),
-        DriverError::Unavailable(fault)
-        | DriverError::Indeterminate(fault)
-        | DriverError::Rejected(fault)
-        | DriverError::Corrupt(fault) => fault.to_string(),
     }
 }
 
@@ -331,9 +320,9 @@ mod tests {
         let all = none_takes_writes(vec![refused("db1:5432"), standby]);
         assert_eq!(all.kind(), "unavailable");
         assert!(
-            reason(&all).contains("connection refused by db1:5432") && reason(&all).contains("db:5432 takes no writes")
+            all.reason().contains("connection refused by db1:5432") && all.reason().contains("db:5432 takes no writes")
         );
-        assert_eq!(reason(&none_takes_writes(vec![refused("db"), refused("db")])), reason(&refused("db")));
+        assert_eq!(none_takes_writes(vec![refused("db"), refused("db")]).reason(), refused("db").reason());
         let rejected = DriverError::Rejected(Fault::new("authentication failed"));
         assert_eq!(none_takes_writes(vec![refused("db1"), rejected]).kind(), "rejected");
     }

@@ -55,7 +55,7 @@ async fn add_commit_at(connection: &mut Session, patience: Duration, server: &Se
     if within(patience, server, is_wanting(connection)).await? {
         let added = within_at(CallStage::Upgrading, patience, server, connection.execute(COMMIT_AT)).await;
         if let Err(DriverError::Rejected(fault)) = added {
-            info!(why = %fault, "the function pac_concurrency.commit_at can't be added; commits do without");
+            info!(why = fault.what, "the function pac_concurrency.commit_at can't be added; commits do without");
             return within(patience, server, connection.execute("ROLLBACK")).await;
         }
         added?;

@@ -117,7 +117,7 @@ impl<O: Open> Pool<O> {
             Err(_) => Err(self.opener.too_late(self.patience)),
         };
         *self.failure.lock() = opened.as_ref().err().map(|error| match error {
-            DriverError::Unavailable(fault) | DriverError::Rejected(fault) => fault.to_string(),
+            DriverError::Unavailable(_) | DriverError::Rejected(_) => error.reason().to_owned(),
             other => other.to_string(),
         });
         opened

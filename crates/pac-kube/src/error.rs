@@ -3,33 +3,41 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-/// An error and all that is behind it, in one line in which nothing is said twice. What the API server answered is told in its
-/// own words.
+use kube::config::InferConfigError;
+
+/// An error and all that is behind it, in one line. What the API server answered, and what became of the connection to it, is
+/// put into words of ours.
 pub fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut said: Vec<String> = Vec::new();
+    let mut words: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
         next = error.source();
-        let words = match error.downcast_ref::<kube::Error>() {
-            Some(kube::Error::Api(status)) => {
+        let own = match whole(error) {
+            Some(whole) => {
                 next = None;
-                answered(status)
+                whole
             }
-            Some(kube::Error::Service(cause)) => {
-                next = None;
-                format!("no connection to the API server: {}", broken(&**cause))
-            }
-            Some(kube::Error::ReadEvents(cause)) => {
-                next = None;
-                format!("the connection to the API server broke: {}", broken(cause))
-            }
-            _ => own_words(error),
+            None => own_words(error),
         };
-        if !words.is_empty() && !said.iter().any(|before| before.contains(&words)) {
-            said.push(words);
+        if !own.is_empty() {
+            words.push(own);
         }
     }
-    said.join(": ")
+    words.join(": ")
+}
+
+/// What an error of kube and all behind it come to, where that is said better than by one after the other.
+fn whole(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(tried) = error.downcast_ref::<InferConfigError>() {
+        // It prints what is behind both ways that it tried, and has one of them as its source.
+        return Some(tried.to_string());
+    }
+    match error.downcast_ref::<kube::Error>()? {
+        kube::Error::Api(status) => Some(answered(status)),
+        kube::Error::Service(cause) => Some(format!("no connection to the API server: {}", broken(&**cause))),
+        kube::Error::ReadEvents(cause) => Some(format!("the connection to the API server broke: {}", broken(cause))),
+        _ => None,
+    }
 }
 
 /// How the API server answered: its code, and its words.
@@ -77,11 +85,12 @@ fn broken(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use kube::core::Status;
+    use pac_concurrency::{DriverError, Fault, RelocateError};
 
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("it can't be listed: {0}")]
+    #[error("it can't be listed")]
     struct Listing(#[source] kube::Error);
 
     #[derive(Debug, thiserror::Error)]
@@ -92,17 +101,25 @@ mod tests {
     }
 
     #[test]
-    fn the_api_servers_words_are_told_once_and_without_our_own_types() {
+    fn the_api_servers_words_are_said_once_and_without_our_own_types() {
         let status = Status::failure("the server is too busy", "ServiceUnavailable").with_code(503);
         let text = with_causes(&Listing(kube::Error::Api(status.boxed())));
         assert_eq!(text, "it can't be listed: the API server answered 503 ServiceUnavailable: the server is too busy");
     }
 
     #[test]
-    fn a_connection_that_breaks_is_told_alike_however_it_shows() {
-        let told = |kind| with_causes(&kube::Error::Service(Box::new(io::Error::new(kind, "x"))));
-        assert_eq!(told(ErrorKind::ConnectionReset), told(ErrorKind::BrokenPipe));
-        assert_eq!(told(ErrorKind::ConnectionRefused), "no connection to the API server: connection refused");
+    fn a_connection_that_breaks_is_said_alike_however_it_shows() {
+        let said = |kind| with_causes(&kube::Error::Service(Box::new(io::Error::new(kind, "x"))));
+        assert_eq!(said(ErrorKind::ConnectionReset), said(ErrorKind::BrokenPipe));
+        assert_eq!(said(ErrorKind::ConnectionRefused), "no connection to the API server: connection refused");
+    }
+
+    #[test]
+    fn a_stores_failure_is_said_from_the_outermost_to_its_cause() {
+        let cause = io::Error::from(ErrorKind::ConnectionRefused);
+        let failed = DriverError::Unavailable(Fault::because("no connection to db:5432", cause));
+        let text = with_causes(&RelocateError::Old(failed));
+        assert_eq!(text, "the old store: the store is unavailable: no connection to db:5432: connection refused");
     }
 
     #[test]

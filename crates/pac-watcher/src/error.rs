@@ -12,7 +12,7 @@ pub enum WatcherError {
     #[error(transparent)]
     Cluster(#[from] NoCluster),
     /// A port could not be had.
-    #[error("can't listen on {address} ({what}): {source}")]
+    #[error("can't listen on {address} ({what})")]
     Listen {
         /// Which of the ports.
         what: &'static str,

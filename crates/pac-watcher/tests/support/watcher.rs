@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Fault};
 use pac_config::{DriverSettings, EtcdMode};
 use pac_driver_mem::MemDriver;
+use pac_kube::error::with_causes;
 use pac_watcher::{Connect, GateKind, Mode, SettingsPlace, WatcherError, WatcherOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -142,7 +143,8 @@ impl Watcher {
         let counted = PrometheusBuilder::new().build_recorder().handle();
         let watching = pac_watcher::run(options, Arc::new(Memory(Arc::clone(&store))), counted, stop.clone());
         // A watcher that can't run would otherwise only show as something waited for in vain.
-        let running = runtime.spawn(watching.inspect_err(|error| eprintln!("the watcher ended: {error}")));
+        let running =
+            runtime.spawn(watching.inspect_err(|error| eprintln!("the watcher ended: {}", with_causes(error))));
         Self { runtime: Some(runtime), running: Some(running), stop, probe_addr, admin_addr, metrics_addr, store, log }
     }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use pac_client::say;
+use pac_kube::error::with_causes;
 use pac_watcher::WatcherError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +41,7 @@ pub(crate) async fn run(run: Run) -> ExitCode {
             ExitCode::from(2)
         }
         Err(problem) => {
-            error!("{problem}");
+            error!("{}", with_causes(&problem));
             ExitCode::FAILURE
         }
     }
