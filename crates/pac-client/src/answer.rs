@@ -225,6 +225,7 @@ fn trouble(page: &mut Page, watcher: &WatcherView) {
                 page.warning(format!("PipelineRuns that wait, and that nobody starts: {waiting}."));
             }
         }
+        _ if watcher.paused => page.warning("Everything is paused (concurrency-paused is true): nobody is admitted."),
         "starting" => page.warning(format!("Watcher {} is not at work yet.", watcher.identity)),
         _ if !watcher.leading => {
             page.warning(format!("Told by {}, which doesn't lead: it knows less of the past.", watcher.identity));

@@ -19,6 +19,7 @@ impl Settings {
     fn differing_keys(&self, other: &Self) -> Vec<&'static Key> {
         let mut differing = Differing::default();
         differing.compare(&keys::CONCURRENCY_ENABLED, &self.enabled, &other.enabled);
+        differing.compare(&keys::CONCURRENCY_PAUSED, &self.paused, &other.paused);
         differing.compare(&keys::CONCURRENCY_REPOSITORY_LABELS, &self.repository_labels, &other.repository_labels);
         match (&self.driver, &other.driver) {
             (DriverSettings::PostgreSql(old), DriverSettings::PostgreSql(new)) => {

@@ -7,6 +7,8 @@ pub enum SettingsImpact {
     None,
     /// What the watcher tells of itself: it applies at the next telling.
     Telling,
+    /// Whether anybody is admitted: it applies at once.
+    Admission,
     /// Limits and tunables: they apply in place.
     Tunables,
     /// The same store, reached in another way (user, password, TLS): connect anew; nothing is moved.
@@ -23,7 +25,7 @@ impl SettingsImpact {
     pub(crate) const fn explanation(self) -> &'static str {
         match self {
             Self::None => "has no effect",
-            Self::Telling | Self::Tunables => "applies in place",
+            Self::Telling | Self::Admission | Self::Tunables => "applies in place",
             Self::Connection => "connects anew to the same store",
             Self::Driver => "moves over to the new store",
             Self::Switch => "starts or stops the system",

@@ -23,6 +23,13 @@ table!(
     CONCURRENCY_ENABLED = key("concurrency-enabled", Group::General, "false", SettingsImpact::Switch)
         .allows("true, false, yes, no, 1, 0")
         .means("Whether the concurrency system holds PipelineRuns to their Repository's limit."),
+    CONCURRENCY_PAUSED = key("concurrency-paused", Group::General, "false", SettingsImpact::Admission)
+        .allows("true, false, yes, no, 1, 0")
+        .means(
+            "Whether nobody is admitted anywhere for the time being. What runs goes on, who waits keeps the place, \
+             and the queue of Pipelines-as-Code's own is kept out as before: for maintenance, and for \
+             `pac-watcher switch off`.",
+        ),
     CONCURRENCY_DRIVER = key("concurrency-driver", Group::General, "memory", SettingsImpact::Driver)
         .allows("postgresql, etcd, memory")
         .means(

@@ -14,6 +14,8 @@ use crate::secret::Secret;
 pub struct Settings {
     /// Whether the system holds runs to their limits at all (`concurrency-enabled`).
     pub enabled: bool,
+    /// Whether nobody is admitted for the time being (`concurrency-paused`).
+    pub paused: bool,
     /// Whether metrics tell Repositories apart (`concurrency-repository-labels`).
     pub repository_labels: bool,
     /// Whether PAC's watcher makes the Secrets with which runs clone their Git repositories: PAC's own setting

@@ -36,6 +36,7 @@ fn nothing_set_is_off_and_memory() {
         resolved.settings,
         Settings {
             enabled: false,
+            paused: false,
             repository_labels: true,
             pac_makes_secrets: true,
             driver: DriverSettings::Memory(memory)
@@ -86,6 +87,7 @@ fn the_guides_postgresql_settings() {
         resolved.settings,
         Settings {
             enabled: true,
+            paused: false,
             repository_labels: true,
             pac_makes_secrets: true,
             driver: DriverSettings::PostgreSql(expected)

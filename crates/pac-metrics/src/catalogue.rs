@@ -196,6 +196,8 @@ catalogue! {
 
     ENABLED = gauge(Group::Watcher, "pac_concurrency_enabled", "1 or 0")
         .says("1 while the system is switched on (concurrency-enabled), 0 while it is off and admits nobody.");
+    ALL_PAUSED = gauge(Group::Watcher, "pac_concurrency_paused", "1 or 0")
+        .says("1 while nobody is admitted anywhere by the settings (concurrency-paused).");
     BACKLOG = gauge(Group::Watcher, "pac_concurrency_waiting_while_off_runs", "runs")
         .says(
             "Runs that wait although the system is switched off, and that nobody else would start; beyond 2,000 they are not \

@@ -128,6 +128,8 @@ impl Measured {
         let yes = |yes: bool| f64::from(u8::from(yes));
         let enabled = self.settings.get().map(|settings| settings.borrow().enabled);
         exposition.whole(&catalogue::ENABLED, enabled.map(|enabled| (Vec::new(), yes(enabled))));
+        let paused = self.settings.get().map(|settings| settings.borrow().paused);
+        exposition.whole(&catalogue::ALL_PAUSED, paused.map(|paused| (Vec::new(), yes(paused))));
         let backlog = self.active_store.backlog().map(|runs| (Vec::new(), number(runs)));
         exposition.whole(&catalogue::BACKLOG, backlog);
         exposition.whole(&catalogue::LEADER, [(Vec::new(), yes(*self.leading.borrow()))]);

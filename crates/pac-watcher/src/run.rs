@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use kube::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pac_concurrency::RepositoryKey;
+use pac_concurrency::{RepositoryKey, Scope};
 use pac_config::{Disk, DriverSettings, Settings, other_store};
 use pac_kube::cluster;
 use pac_kube::leader::{Candidate, LeaderOptions};
@@ -103,6 +103,10 @@ pub async fn run(
     let (sender, receiver) = watch::channel(Arc::new(settings));
     // Set once: this is where settings begin.
     let _ = settings_in_force.set(receiver.clone());
+    // The first time before anybody could be admitted.
+    pause_as_said(receiver.borrow().paused, &index, &active_store);
+    let pausing = keep_paused_as_said(receiver.clone(), Arc::clone(&index), Arc::clone(&active_store));
+    tokio::spawn(serving.clone().run_until_cancelled_owned(pausing));
     let following = source.follow(options.mode, election, sources, sender, Arc::clone(&health));
     let following = tokio::spawn(abort_on_panic("the settings", following));
 
@@ -135,6 +139,31 @@ async fn former_store(source: &SettingsSource, settings: &Settings) -> Option<Dr
         warn!("what may be left on the server of the driver that is not in use is not looked for, since its settings can't be used: {why}");
         None
     })
+}
+
+/// Has nobody admitted while the settings say so, and everybody looked at when they no longer do.
+fn pause_as_said(paused: bool, index: &Index, active_store: &ActiveStore) {
+    match (index.set_paused(paused), paused) {
+        (false, true) => info!("paused (concurrency-paused is true): nobody is admitted until it is false"),
+        (true, false) => {
+            info!("no longer paused (concurrency-paused is false)");
+            if let Some(queue) = active_store.queue() {
+                index.repositories().into_iter().for_each(|repository| queue.add(repository, Scope::Head));
+            }
+        }
+        _ => {}
+    }
+}
+
+async fn keep_paused_as_said(
+    mut settings: watch::Receiver<Arc<Settings>>,
+    index: Arc<Index>,
+    active_store: Arc<ActiveStore>,
+) {
+    while settings.changed().await.is_ok() {
+        let paused = settings.borrow_and_update().paused;
+        pause_as_said(paused, &index, &active_store);
+    }
 }
 
 async fn keep_tidy(counted: PrometheusHandle) {

@@ -223,7 +223,7 @@ impl Supervisor {
             }
             let new = Arc::clone(&settings.borrow_and_update());
             match current.change_to(&new) {
-                SettingsImpact::None | SettingsImpact::Telling => {
+                SettingsImpact::None | SettingsImpact::Telling | SettingsImpact::Admission => {
                     self.health.fine(Part::Settings);
                     self.health.settings_in_force(NotInForce::Unreachable);
                     failures = 0;

@@ -80,3 +80,31 @@ async fn a_config_map_of_our_own_wins_and_is_followed() {
     world.finish("b").await;
     world.running(&["c"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_everything_is_paused_nobody_is_admitted_and_it_says_so() {
+    let world = World::new().await;
+    world.repository("repo", Some(2)).await;
+    world.event("repo", &["a", "b", "c"]).await;
+    world.running(&["a", "b"]).await;
+    let on = json!({"concurrency-enabled": "true", "concurrency-driver": "memory"});
+    let mut paused = on.clone();
+    paused["concurrency-paused"] = "true".into();
+    world.settings(paused).await;
+    let watcher = world.watcher();
+    watcher.log_says("paused (concurrency-paused is true): nobody is admitted").await;
+    world.finish("a").await;
+    world.repository("other", Some(1)).await;
+    world.event("other", &["x"]).await;
+    // Long enough for both to have been admitted: the final state of one is written by a pass of the Repository.
+    world.state_is("a", "completed").await;
+    watcher.shows(watcher.admin_addr, "/debug/queue", &format!("{}/x", world.namespace), true).await;
+    watcher.shows(watcher.admin_addr, "/debug/queue/summary", "\"paused\":true", true).await;
+    watcher.shows(watcher.metrics_addr, "/metrics", "pac_concurrency_paused 1", true).await;
+    let path = format!("/debug/queue/explain?run={}/c", world.namespace);
+    watcher.shows(watcher.admin_addr, &path, "concurrency-paused is true", true).await;
+    let now = world.recorder.now();
+    assert!(now["c"].is_pending() && now["x"].is_pending());
+    world.settings(on).await;
+    world.running(&["b", "c", "x"]).await;
+}

@@ -14,6 +14,7 @@ mod run;
 mod runs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -46,6 +47,8 @@ pub enum OwnLimit {
 pub struct Index {
     global: RepositoryKey,
     state: Mutex<State>,
+    // Whether nobody is admitted anywhere, by the settings.
+    paused: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -79,7 +82,17 @@ impl OwnLimit {
 impl Index {
     /// An empty index. The limit of `global` applies where a Repository has none of its own.
     pub fn new(global: RepositoryKey) -> Self {
-        Self { global, state: Mutex::default() }
+        Self { global, state: Mutex::default(), paused: AtomicBool::new(false) }
+    }
+
+    /// Whether nobody is admitted anywhere, by the settings.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// Has nobody admitted anywhere from now on, or whoever may be; says how it was before.
+    pub fn set_paused(&self, paused: bool) -> bool {
+        self.paused.swap(paused, Ordering::AcqRel)
     }
 
     /// Takes in a version of a run; says which repositories to look at: none if all that matters of it is as before.
@@ -221,8 +234,11 @@ impl Index {
         own.effective(state.global_limit)
     }
 
-    /// The limit to admit by: while `repository` is paused nobody is admitted.
+    /// The limit to admit by: while `repository` is paused, or everything is, nobody is admitted.
     fn limit_now(&self, repository: &RepositoryKey) -> Limit {
+        if self.is_paused() {
+            return Limit::Unknown;
+        }
         let state = self.state();
         let known = state.repositories.get(repository);
         known.map_or(Limit::Unknown, |one| locked(one).limit_at(Timestamp::now(), state.global_limit))
@@ -267,8 +283,12 @@ impl Index {
             let state = self.state();
             (state.repositories.clone(), state.global_limit)
         };
-        let now = Instant::now();
-        let told = |one: &RepositoryState| (!one.is_blank()).then(|| (one.own_limit.effective(global), one.tally(now)));
+        let (now, all_paused) = (Instant::now(), self.is_paused());
+        let told = |one: &RepositoryState| {
+            let tally = one.tally(now);
+            let tally = Tally { paused: tally.paused || all_paused, ..tally };
+            (!one.is_blank()).then(|| (one.own_limit.effective(global), tally))
+        };
         repositories.into_iter().filter_map(|(key, one)| Some((key, told(&locked(&one))?))).collect()
     }
 

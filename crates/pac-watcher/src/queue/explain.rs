@@ -140,6 +140,11 @@ impl QueueQuery {
         if let Some(why) = self.health.trouble_of(Part::PacsQueue).filter(|_| shown.open_to_pacs_queue) {
             return Some((Answer::PacsQueue, why));
         }
+        if self.index.is_paused() {
+            let why =
+                "everything is paused: concurrency-paused is true in the settings, and nobody is admitted anywhere";
+            return Some((Answer::Paused, why.to_owned()));
+        }
         if let Some(pause) = lasting(shown.pause.as_ref(), Timestamp::now()) {
             let until = match (pause.until, pause.complaint) {
                 (Some(until), _) => format!("until {until}"),

@@ -66,6 +66,7 @@ impl QueueQuery {
             identity: self.identity.to_string(),
             leading: *self.leading.borrow(),
             system: system.to_owned(),
+            paused: self.index.is_paused(),
             waiting_while_off: self.active_store.backlog(),
             driver,
             trouble: self.health.problems_text(),

@@ -59,6 +59,7 @@ function tell(watcher) {
   if (watcher.driver) words.push(watcher.driver);
   show(at("watcher"), [words.join(" · ")]);
   const troubles = watcher.trouble.map(warning);
+  if (watcher.paused) troubles.unshift(warning("Everything is paused (concurrency-paused is true): nobody is admitted."));
   if (watcher.system === "off") {
     const waiting = watcher.waiting_while_off;
     const wait = waiting ? " " + count(waiting, "PipelineRun waits", "PipelineRuns wait") + ", and nobody starts them." : "";
