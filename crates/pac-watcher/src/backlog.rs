@@ -9,8 +9,8 @@ use std::cmp::min;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
-use axum::http::header::ACCEPT;
+use http::HeaderValue;
+use http::header::ACCEPT;
 use kube::api::ListParams;
 use kube::core::Request;
 use kube::{Client, Resource};
@@ -18,13 +18,13 @@ use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_kube::api::PipelineRun;
 use pac_kube::api::labels::{EXECUTION_ORDER, EXECUTION_ORDER_KEPT, QUEUED, STATE};
 use pac_kube::error::with_causes;
+use pac_state::active_store::ActiveStore;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::active_store::ActiveStore;
 use crate::options::Mode;
 
 /// How often to ask: an API server without a cache for it reads all PipelineRuns to find those that are queued.

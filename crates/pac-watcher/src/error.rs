@@ -1,6 +1,7 @@
 //! Errors of the watcher as a whole.
 
 use pac_kube::cluster::NoCluster;
+use pac_view::http::NoPort;
 
 /// Why the watcher can't run at all.
 #[derive(Debug, thiserror::Error)]
@@ -12,13 +13,6 @@ pub enum WatcherError {
     #[error(transparent)]
     Cluster(#[from] NoCluster),
     /// A port could not be had.
-    #[error("can't listen on {address} ({what})")]
-    Listen {
-        /// Which of the ports.
-        what: &'static str,
-        /// Where.
-        address: std::net::SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] NoPort),
 }

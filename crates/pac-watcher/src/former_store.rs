@@ -16,11 +16,11 @@ use pac_concurrency::{
 use pac_config::DriverSettings;
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
+use pac_state::health::{Health, Part};
+use pac_state::index::Index;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use crate::health::{Health, Part};
-use crate::index::Index;
 use crate::supervise::Connect;
 
 /// How long that server is waited for.

@@ -2,8 +2,8 @@
 //!
 //! # One event, from end to end
 //!
-//! A run finishes. `watch` gets its new version, [`pac_kube::convert`] turns it into a few words of the domain, [`index`] files it
-//! under its repository, and `work_queue` has the repository looked at. A worker of the `engine` makes a pass: the
+//! A run finishes. `watch` gets its new version, [`pac_kube::convert`] turns it into a few words of the domain, [`pac_state::index`] files
+//! it under its repository, and [`pac_state::work_queue`] has the repository looked at. A worker of the `engine` makes a pass: the
 //! manager takes the store's word on slots and queue, `plan` compares it with what the index shows, and one commit frees
 //! the slot of the run that finished and gives it to the head of the queue. [`pac_kube::patch`] then starts that run, if it is still
 //! pending and still the same, and writes onto the one that finished how it ended.
@@ -16,33 +16,25 @@
 //!
 //! # What is where
 //!
-//! What speaks Kubernetes is `pac_kube`: `watch` takes in what it hears, and only it writes PipelineRuns.
-//! `supervise` goes from settings ([`reload`]) to an engine and from one store to the next; `health` is what `/ready`
-//! and the log say; `http` has the ports. This crate knows no driver: [`Connect`] makes them.
+//! `pac_kube` speaks Kubernetes: `watch` takes in what it hears, and only it writes PipelineRuns. `pac_state` has what is known just
+//! now, and `pac_view` shows it to people. This crate acts: `supervise` goes from settings ([`reload`]) to an engine and from one
+//! store to the next. It knows no driver: [`Connect`] makes them.
 
 mod abort_on_panic;
-pub mod active_store;
-pub mod audit;
 mod backlog;
 mod config_maps;
 mod election;
 mod engine;
 mod error;
-pub mod events;
 mod former_store;
-mod health;
-mod http;
-pub mod index;
 pub mod list_once;
 mod metrics;
 mod options;
-mod queue;
 pub mod reload;
 mod run;
 mod supervise;
 pub mod telemetry;
 mod watch;
-mod work_queue;
 
 pub use error::WatcherError;
 pub use options::{Mode, SettingsPlace, WatcherOptions};

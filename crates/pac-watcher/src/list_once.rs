@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use kube::Client;
 use pac_concurrency::RepositoryKey;
+use pac_state::health::Health;
+use pac_state::index::Index;
+use pac_state::work_queue::WorkQueue;
 use tokio::sync::watch;
 
-use crate::health::Health;
-use crate::index::Index;
 use crate::watch::{Sink, watch_runs};
-use crate::work_queue::WorkQueue;
 
 /// How long the full list may take.
 const LISTED_WITHIN: Duration = Duration::from_secs(60);

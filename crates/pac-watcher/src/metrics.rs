@@ -9,14 +9,14 @@ use pac_concurrency::{Condition, Connections, Limit, Manager, News, RepositoryKe
 use pac_config::Settings;
 use pac_metrics::exposition::Repository;
 use pac_metrics::{Exposition, Metric, catalogue, per_repository};
+use pac_state::active_store::ActiveStore;
+use pac_state::health::{Health, NotInForce, Part};
+use pac_state::index::{Index, Tally};
+use pac_state::work_queue::WorkQueue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::active_store::ActiveStore;
-use crate::health::{Health, NotInForce, Part};
-use crate::index::{Index, Tally};
 use crate::options::Mode;
-use crate::work_queue::WorkQueue;
 
 /// Leaked slots of a repository that are named.
 const NAMED_LEAKS: usize = 10;

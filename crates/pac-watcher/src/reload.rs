@@ -17,6 +17,7 @@ use pac_kube::error::with_causes;
 use pac_kube::list_watch::{ListWatch, News};
 use pac_kube::{backoff, cluster};
 use pac_metrics::catalogue;
+use pac_state::health::{Health, NotInForce, Part};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
@@ -24,7 +25,6 @@ use tracing::{info, warn};
 use crate::config_maps::{OWN, unseen_by_the_policy, with_own, with_pacs, without_own};
 use crate::election::Election;
 use crate::error::WatcherError;
-use crate::health::{Health, NotInForce, Part};
 use crate::options::{Mode, SettingsPlace};
 
 /// How often everything is read again, told of a change or not: the Secret and files are not watched.

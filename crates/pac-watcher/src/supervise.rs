@@ -14,6 +14,11 @@ use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Manager, Manage
 use pac_config::{DriverSettings, Settings, SettingsImpact};
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
+use pac_state::active_store::ActiveStore;
+use pac_state::health::{Health, NotInForce, Part};
+use pac_state::index::Index;
+use pac_state::work_queue::WorkQueue;
+use pac_view::queue::HistoryRecorder;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -22,16 +27,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::abort_on_panic::abort_on_panic;
-use crate::active_store::ActiveStore;
 use crate::backlog;
 use crate::engine::{Engine, EngineOptions};
 use crate::former_store::FormerStore;
-use crate::health::{Health, NotInForce, Part};
-use crate::index::Index;
 use crate::options::Mode;
-use crate::queue::HistoryRecorder;
 use crate::watch::{BesidePac, Sink, watch_repositories, watch_runs};
-use crate::work_queue::WorkQueue;
 
 /// How long a watcher that is stopped has to finish what is in flight: less than the grace of 30 s that a pod has, and so
 /// little that a rolling update doesn't wait for a store that is away.

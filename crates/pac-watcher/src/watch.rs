@@ -17,13 +17,12 @@ use pac_kube::api::{PipelineRun, Readable, Repository, labels};
 use pac_kube::convert::{self, ConvertError, RepositoryMetadata};
 use pac_kube::list_watch::{Deaf, ListWatch, News};
 use pac_metrics::catalogue;
+use pac_state::health::{Health, Part};
+use pac_state::index::{Index, OwnLimit};
+use pac_state::work_queue::WorkQueue;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::Sender;
 use tracing::{debug, warn};
-
-use crate::health::{Health, Part};
-use crate::index::{Index, OwnLimit};
-use crate::work_queue::WorkQueue;
 
 /// Where the watches put what they see.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use pac_devcluster::{FaultAction, FaultRule};
-use pac_watcher::audit::AUDIT_EVERY;
+use pac_state::audit::AUDIT_EVERY;
 use serde_json::json;
 use support::{RESYNCING, Watcher, World};
 

@@ -340,5 +340,5 @@ async fn events_that_can_not_be_written_hold_nobody_up() {
     world.finish("a").await;
     world.running(&["b"]).await;
     world.watcher().log_says("could not write an Event").await;
-    assert_eq!(world.watcher().log_count("WARN pac_watcher::events"), 1, "said once");
+    assert_eq!(world.watcher().log_count("WARN pac_view::events"), 1, "said once");
 }

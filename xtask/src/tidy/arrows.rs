@@ -15,7 +15,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pac-queue", &[]),
     // Of pac-config it takes how durations are written.
     ("pac-client", &["pac-concurrency", "pac-config", "pac-kube", "pac-queue"]),
-    ("pac-watcher", &["pac-concurrency", "pac-config", "pac-kube", "pac-metrics", "pac-queue"]),
+    ("pac-state", &["pac-concurrency", "pac-kube", "pac-metrics"]),
+    ("pac-view", &["pac-concurrency", "pac-kube", "pac-metrics", "pac-queue", "pac-state"]),
+    (
+        "pac-watcher",
+        &["pac-concurrency", "pac-config", "pac-kube", "pac-metrics", "pac-queue", "pac-state", "pac-view"],
+    ),
     ("pac-devcluster", &[]),
     ("pac-devservers", &[]),
     (
@@ -58,7 +63,9 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pac-kube", &["pac-config", "pac-metrics", "tokio-postgres", "etcd-client", "axum", "moka"]),
     ("pac-queue", &["kube", "tokio", "tokio-postgres", "etcd-client", "axum"]),
     ("pac-client", &["pac-watcher", "tokio-postgres", "etcd-client", "axum", "json-patch"]),
-    ("pac-watcher", &["tokio-postgres", "etcd-client", "json-patch", "moka"]),
+    ("pac-state", &["kube", "pac-config", "tokio-postgres", "etcd-client", "axum"]),
+    ("pac-view", &["pac-config", "tokio-postgres", "etcd-client", "json-patch"]),
+    ("pac-watcher", &["tokio-postgres", "etcd-client", "axum", "json-patch", "moka"]),
     ("xtask", &["kube", "tokio-postgres", "etcd-client", "axum", "tokio"]),
 ];
 

@@ -4,8 +4,14 @@
 use super::sources::{Sources, without_tests};
 
 /// The crates that have a client of a cluster's.
-const CRATES: [&str; 4] =
-    ["crates/pac/src/", "crates/pac-client/src/", "crates/pac-kube/src/", "crates/pac-watcher/src/"];
+const CRATES: [&str; 6] = [
+    "crates/pac/src/",
+    "crates/pac-client/src/",
+    "crates/pac-kube/src/",
+    "crates/pac-state/src/",
+    "crates/pac-view/src/",
+    "crates/pac-watcher/src/",
+];
 
 /// What a write to an API server is made with.
 const WRITES: [&str; 4] = ["PatchParams", "PostParams", "DeleteParams", "patch_metadata"];
@@ -15,7 +21,7 @@ const WRITERS: [(&str, &str); 4] = [
     ("crates/pac-kube/src/patch.rs", "PipelineRuns and Repositories"),
     ("crates/pac-kube/src/gate/object.rs", "the gate"),
     ("crates/pac-kube/src/leader.rs", "the Lease"),
-    ("crates/pac-watcher/src/events/publish.rs", "Events"),
+    ("crates/pac-view/src/events/publish.rs", "Events"),
 ];
 
 pub(super) fn problems(sources: &Sources) -> Vec<String> {

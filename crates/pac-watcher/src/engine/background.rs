@@ -9,14 +9,14 @@ use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{Scope, StoreEvent};
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
+use pac_state::audit::{AUDIT_EVERY, Audit};
+use pac_state::health::Part;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::Engine;
 use super::store_health::{Failure, StoreCall};
-use crate::audit::{AUDIT_EVERY, Audit};
-use crate::health::Part;
 
 /// How often the store is asked how it is at the most, however many repositories give reason to.
 const DOUBT_EVERY: Duration = Duration::from_secs(1);

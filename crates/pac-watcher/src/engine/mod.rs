@@ -20,6 +20,11 @@ use futures::FutureExt;
 use kube::Client;
 use pac_concurrency::{Manager, Scope};
 use pac_kube::error::with_causes;
+use pac_state::audit::Audit;
+use pac_state::health::{Health, Part};
+use pac_state::index::Index;
+use pac_state::work_queue::WorkQueue;
+use pac_view::queue::HistoryRecorder;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,13 +35,8 @@ use self::reads::Reads;
 use self::requests::Requests;
 use self::store_health::{StoreCall, StoreHealth};
 use crate::abort_on_panic::abort_on_panic;
-use crate::audit::Audit;
-use crate::health::{Health, Part};
-use crate::index::Index;
 use crate::options::Mode;
-use crate::queue::HistoryRecorder;
 use crate::watch::Sink;
-use crate::work_queue::WorkQueue;
 
 /// Repositories in hand at once.
 const WORKERS: usize = 64;

@@ -12,13 +12,13 @@ use pac_kube::live_read::Confirmed;
 use pac_kube::live_read::{self, LiveReadError};
 use pac_kube::patch;
 use pac_metrics::{catalogue, per_repository};
+use pac_state::health::Part;
+use pac_state::index::{Effects, End};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Engine;
 use super::reads::{Planned, Purpose};
-use crate::health::Part;
-use crate::index::{Effects, End};
 use crate::options::Mode;
 
 /// How soon to look again at a repository that others change all the time.

@@ -16,11 +16,11 @@ use pac_kube::live_read;
 use pac_kube::live_read::Confirmed;
 use pac_kube::patch::{self, StartOutcome};
 use pac_metrics::{catalogue, per_repository};
+use pac_state::health::Part;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::Engine;
-use crate::health::Part;
 
 /// How long the next run of a repository waits for the answer to the start before it. Starts are sent in queue order, one
 /// after the other, so that whoever watches the cluster sees them in that order (P3); but a slow one doesn't hold up the

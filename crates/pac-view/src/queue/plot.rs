@@ -5,19 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pac_concurrency::RepositoryKey;
+use pac_state::index::Index;
 use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval};
-
-use crate::index::Index;
 
 /// How often a sample is taken.
 const EVERY: Duration = Duration::from_secs(10);
 /// So many are kept: an hour's.
 const SAMPLES: usize = 360;
 
-/// See the [module](self).
+/// The samples of the last hour.
 #[derive(Debug, Default)]
-pub(crate) struct Plot(Mutex<Kept>);
+pub struct Plot(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -34,7 +33,7 @@ struct Sample {
 
 /// What is drawn, the latest last: `/debug/queue/plot`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PlotView {
+pub struct PlotView {
     /// Seconds from one sample to the next.
     pub every_seconds: u64,
     /// Runs that ran.
@@ -47,7 +46,7 @@ pub(crate) struct PlotView {
 
 impl Plot {
     /// Takes samples of `index`, for ever.
-    pub(crate) async fn follow(self: Arc<Self>, index: Arc<Index>) {
+    pub async fn follow(self: Arc<Self>, index: Arc<Index>) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -71,7 +70,7 @@ impl Plot {
     }
 
     /// What is known of `repository`, or of all.
-    pub(crate) fn view(&self, repository: Option<&RepositoryKey>) -> PlotView {
+    pub fn view(&self, repository: Option<&RepositoryKey>) -> PlotView {
         let kept = self.kept();
         let samples = match repository {
             Some(key) => kept.of.get(key).cloned().unwrap_or_default(),

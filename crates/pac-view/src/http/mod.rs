@@ -10,33 +10,41 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use pac_state::health::Health;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::error::WatcherError;
-use crate::health::Health;
-use crate::metrics::Measured;
 use crate::queue::QueueQuery;
+
+/// Why a port is not served: it could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {address} ({what})")]
+pub struct NoPort {
+    /// Which of the ports.
+    what: &'static str,
+    address: SocketAddr,
+    source: std::io::Error,
+}
 
 /// What probes and the admin port tell about.
 #[derive(Clone)]
-pub(crate) struct AdminState {
+pub struct AdminState {
     /// What is wrong.
     pub health: Arc<Health>,
     /// Who answers what people ask.
     pub query: QueueQuery,
 }
 
-/// Serves `/metrics` at `address` until `stop`. An error says that the port can't be had.
-pub(crate) async fn serve_metrics(
+/// Serves `/metrics` at `address` until `stop`: what `text` says, in Prometheus' text format. It may take its time.
+pub async fn serve_metrics(
     address: SocketAddr,
-    measured: Measured,
+    text: impl Fn() -> String + Clone + Send + Sync + 'static,
     stop: CancellationToken,
-) -> Result<SocketAddr, WatcherError> {
+) -> Result<SocketAddr, NoPort> {
     let render = || async move {
         // With thousands of Repositories it takes a while, for which no start should wait.
-        let text = tokio::task::spawn_blocking(move || measured.text()).await;
+        let text = tokio::task::spawn_blocking(text).await;
         text.map(|text| ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text))
             .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
     };
@@ -44,20 +52,20 @@ pub(crate) async fn serve_metrics(
 }
 
 /// Serves `/live` and `/ready` at `address` until `stop`.
-pub(crate) async fn serve_probes(
+pub async fn serve_probes(
     address: SocketAddr,
     state: AdminState,
     stop: CancellationToken,
-) -> Result<SocketAddr, WatcherError> {
+) -> Result<SocketAddr, NoPort> {
     serve("probes", address, probes::routes(state.health, state.query.active_store), stop).await
 }
 
 /// Serves `/debug/queue` and what else people ask at `address` until `stop`.
-pub(crate) async fn serve_admin(
+pub async fn serve_admin(
     address: SocketAddr,
     state: AdminState,
     stop: CancellationToken,
-) -> Result<SocketAddr, WatcherError> {
+) -> Result<SocketAddr, NoPort> {
     serve("admin", address, admin::routes(state.query), stop).await
 }
 
@@ -66,8 +74,8 @@ async fn serve(
     address: SocketAddr,
     routes: Router,
     stop: CancellationToken,
-) -> Result<SocketAddr, WatcherError> {
-    let listen = |source| WatcherError::Listen { what, address, source };
+) -> Result<SocketAddr, NoPort> {
+    let listen = |source| NoPort { what, address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let bound = listener.local_addr().map_err(listen)?;
     info!(address = %bound, "serving {what}");

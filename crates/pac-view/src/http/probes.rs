@@ -11,9 +11,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use pac_concurrency::News;
-
-use crate::active_store::ActiveStore;
-use crate::health::Health;
+use pac_state::active_store::ActiveStore;
+use pac_state::health::Health;
 
 #[derive(Clone)]
 struct Probed {

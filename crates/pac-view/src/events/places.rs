@@ -10,14 +10,14 @@ use std::time::Duration;
 use pac_concurrency::{Manager, RepositoryKey, RunKey};
 use pac_kube::error::with_causes;
 use pac_queue::history::now;
+use pac_state::active_store::ActiveStore;
+use pac_state::index::Index;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::debug;
 
 use super::News;
 use super::mailbox::DuePlace;
-use crate::active_store::ActiveStore;
-use crate::index::Index;
 
 /// How many in each round: five a second.
 const IN_A_ROUND: usize = 150;

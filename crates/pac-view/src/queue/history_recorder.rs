@@ -1,6 +1,4 @@
 //! The past of every repository, as this watcher makes it.
-//!
-//! Whoever does something worth telling says so here, in passing: a record is made, and that is all.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,13 +7,13 @@ use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Holder, Limit, ReconcileOutcome, RepositoryKey, RunKey};
 use pac_kube::pause::Pause;
 use pac_queue::history::{Happened, History, Record, now, shortened};
+use pac_state::index::End;
 
 use crate::events::News;
-use crate::index::End;
 
-/// See the [module](self).
+/// The past of every repository. Whoever does something worth telling says so here, in passing: a record is made, and that is all.
 #[derive(Debug)]
-pub(crate) struct HistoryRecorder {
+pub struct HistoryRecorder {
     kept: Mutex<HashMap<RepositoryKey, Kept>>,
     news: News,
 }
@@ -41,12 +39,12 @@ struct Kept {
 
 impl HistoryRecorder {
     /// Nothing happened yet. What will is put into `news`, too.
-    pub(crate) fn new(news: News) -> Self {
+    pub fn new(news: News) -> Self {
         Self { kept: Mutex::default(), news }
     }
 
     /// A pass of `holder` did this; `ends` says why each run was released that was.
-    pub(crate) fn passed(
+    pub fn passed(
         &self,
         repository: &RepositoryKey,
         passed: &ReconcileOutcome,
@@ -87,32 +85,26 @@ impl HistoryRecorder {
     }
 
     /// `by` was admitted before these runs, whose starts were refused with these words.
-    pub(crate) fn passed_over(&self, repository: &RepositoryKey, by: &RunKey, runs: Vec<(RunKey, String)>) {
+    pub fn passed_over(&self, repository: &RepositoryKey, by: &RunKey, runs: Vec<(RunKey, String)>) {
         for (run, why) in runs {
             self.add(repository, &run, Happened::PassedOver { by: by.path().to_owned(), why: shortened(&why) });
         }
     }
 
     /// `run` was started.
-    pub(crate) fn started(&self, repository: &RepositoryKey, run: &RunKey) {
+    pub fn started(&self, repository: &RepositoryKey, run: &RunKey) {
         self.add(repository, run, Happened::Started);
     }
 
     /// The API server would not start `run`.
-    pub(crate) fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
+    pub fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
         self.add(repository, run, Happened::Refused { why: shortened(why) });
     }
 
     /// These limit and pause hold for `repository` now; worth telling if others did before.
     ///
     /// `resumed` is what the operator said who last ended a pause.
-    pub(crate) fn ruled(
-        &self,
-        repository: &RepositoryKey,
-        limit: Limit,
-        pause: Option<Pause>,
-        resumed: Option<String>,
-    ) {
+    pub fn ruled(&self, repository: &RepositoryKey, limit: Limit, pause: Option<Pause>, resumed: Option<String>) {
         let mut all = self.kept();
         let kept = all.entry(repository.clone()).or_default();
         let Some((limit_before, pause_before)) = kept.rule.replace((limit, pause.clone())) else { return };
@@ -128,22 +120,22 @@ impl HistoryRecorder {
     }
 
     /// What is known here of the past of `repository`.
-    pub(crate) fn history(&self, repository: &RepositoryKey) -> History {
+    pub fn history(&self, repository: &RepositoryKey) -> History {
         self.kept().get(repository).map(|kept| kept.history.clone()).unwrap_or_default()
     }
 
     /// Since when `run` has had its slot, if that is known here.
-    pub(crate) fn slot_since(&self, repository: &RepositoryKey, run: &RunKey) -> Option<Timestamp> {
+    pub fn slot_since(&self, repository: &RepositoryKey, run: &RunKey) -> Option<Timestamp> {
         self.kept().get(repository)?.slot_since(run)
     }
 
     /// Forgets the past of `repository`, which is gone.
-    pub(crate) fn forget(&self, repository: &RepositoryKey) {
+    pub fn forget(&self, repository: &RepositoryKey) {
         self.kept().remove(repository);
     }
 
     /// To be called when this watcher begins to lead: another may have freed slots and made history meanwhile.
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.news.begin();
         for kept in self.kept().values_mut() {
             kept.slots.clear();
@@ -155,12 +147,12 @@ impl HistoryRecorder {
     }
 
     /// The repositories whose past, as the store has it, is yet to be taken up.
-    pub(crate) fn untaken(&self) -> Vec<RepositoryKey> {
+    pub fn untaken(&self) -> Vec<RepositoryKey> {
         self.kept().iter().filter(|(_, kept)| !kept.taken_up).map(|(key, _)| key.clone()).collect()
     }
 
     /// The store has `stored` of the past of `repository`, or nothing.
-    pub(crate) fn take_up(&self, repository: &RepositoryKey, stored: Option<History>) {
+    pub fn take_up(&self, repository: &RepositoryKey, stored: Option<History>) {
         let mut all = self.kept();
         let Some(kept) = all.get_mut(repository) else { return };
         let former = std::mem::take(&mut kept.former);
@@ -170,14 +162,14 @@ impl HistoryRecorder {
     }
 
     /// What the store is yet to be told.
-    pub(crate) fn unwritten(&self) -> Vec<(RepositoryKey, History)> {
+    pub fn unwritten(&self) -> Vec<(RepositoryKey, History)> {
         let all = self.kept();
         let unwritten = all.iter().filter(|(_, kept)| kept.taken_up && kept.changed);
         unwritten.map(|(key, kept)| (key.clone(), kept.history.clone())).collect()
     }
 
     /// The store was told `past` of `repository`; what happened since is yet to be told.
-    pub(crate) fn written(&self, repository: &RepositoryKey, past: &History) {
+    pub fn written(&self, repository: &RepositoryKey, past: &History) {
         if let Some(kept) = self.kept().get_mut(repository) {
             kept.changed = kept.history != *past;
             kept.refused = false;
@@ -185,7 +177,7 @@ impl HistoryRecorder {
     }
 
     /// The store would not have what happened in `repository`; whether that is news.
-    pub(crate) fn refused_by_store(&self, repository: &RepositoryKey) -> bool {
+    pub fn refused_by_store(&self, repository: &RepositoryKey) -> bool {
         self.kept().get_mut(repository).is_some_and(|kept| !std::mem::replace(&mut kept.refused, true))
     }
 

@@ -16,6 +16,7 @@ use pac_kube::backoff;
 use pac_kube::error::{answered, with_causes};
 use pac_kube::patch::STARTS_FIRST;
 use pac_metrics::catalogue;
+use pac_state::index::Index;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -26,7 +27,6 @@ use tracing::{debug, info, warn};
 use super::mailbox::{Draft, Subject};
 use super::series::{Key, Series};
 use super::{EventText, News};
-use crate::index::Index;
 
 /// Who says so.
 const REPORTER: &str = "pac-concurrency-watcher";

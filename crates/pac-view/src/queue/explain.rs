@@ -10,12 +10,12 @@ use pac_kube::convert::{self, ConvertError, FinalState, Phase};
 use pac_kube::error::with_causes;
 use pac_queue::history::watcher;
 use pac_queue::view::{Answer, Explanation, RepositoryQueue};
+use pac_state::active_store::System;
+use pac_state::health::Part;
+use pac_state::index::{End, Shown, ShownRun};
 use tokio::time::Instant;
 
 use super::query::{QueueQuery, lasting};
-use crate::active_store::System;
-use crate::health::Part;
-use crate::index::{End, Shown, ShownRun};
 
 /// An answer, in a word and in a sentence.
 type Verdict = (Answer, String);
@@ -24,7 +24,7 @@ type Verdict = (Answer, String);
 
 impl QueueQuery {
     /// Why run `name` of `namespace` is where it is.
-    pub(crate) async fn explain(&self, namespace: &str, name: &str) -> Explanation {
+    pub async fn explain(&self, namespace: &str, name: &str) -> Explanation {
         let path = format!("{namespace}/{name}");
         let mut told = Explanation {
             watcher: self.watcher(),
@@ -132,7 +132,7 @@ impl QueueQuery {
         let limit = self.limit(key, shown.own_limit);
         if let Some(why) = limit.why {
             let answer = match shown.own_limit {
-                crate::index::OwnLimit::Missing => Answer::RepositoryMissing,
+                pac_state::index::OwnLimit::Missing => Answer::RepositoryMissing,
                 _ => Answer::LimitUnreadable,
             };
             return Some((answer, format!("{why}; none of its runs is admitted until that is mended")));

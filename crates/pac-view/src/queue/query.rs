@@ -12,14 +12,14 @@ use pac_kube::error::with_causes;
 use pac_kube::pause::{Pause, PauseEnd};
 use pac_queue::estimate;
 use pac_queue::history::{History, now};
+use pac_state::active_store::{ActiveStore, System};
+use pac_state::health::{Health, Part};
+use pac_state::index::{Index, OwnLimit, Shown, ShownRun};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::HistoryRecorder;
 use super::plot::Plot;
-use crate::active_store::{ActiveStore, System};
-use crate::health::{Health, Part};
-use crate::index::{Index, OwnLimit, Shown, ShownRun};
 use pac_queue::view::{
     EstimateView, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, Summary, WaitingView, WatcherView,
 };
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who answers. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct QueueQuery {
+pub struct QueueQuery {
     /// To read a run that isn't watched.
     pub client: Client,
     /// What the cluster shows.
@@ -55,7 +55,7 @@ pub(crate) struct QueueQuery {
 
 impl QueueQuery {
     /// The watcher itself.
-    pub(crate) fn watcher(&self) -> WatcherView {
+    pub fn watcher(&self) -> WatcherView {
         let (system, driver) = match self.active_store.system() {
             System::Off => ("off", None),
             System::Starting => ("starting", None),
@@ -74,7 +74,7 @@ impl QueueQuery {
     }
 
     /// Every repository in numbers. Asks nobody.
-    pub(crate) fn overview(&self) -> Overview {
+    pub fn overview(&self) -> Overview {
         let watcher = self.watcher();
         let mut keys = self.index.repositories();
         keys.sort();
@@ -95,7 +95,7 @@ impl QueueQuery {
     }
 
     /// Every repository in full.
-    pub(crate) async fn queues(&self) -> Queues {
+    pub async fn queues(&self) -> Queues {
         let mut keys = self.index.repositories();
         keys.sort();
         let repositories = stream::iter(keys).map(|key| async move { self.queue(&key).await }).buffered(LOADS);
@@ -104,7 +104,7 @@ impl QueueQuery {
     }
 
     /// One repository in full; none if nothing is known of it.
-    pub(crate) async fn queue(&self, key: &RepositoryKey) -> Option<RepositoryQueue> {
+    pub async fn queue(&self, key: &RepositoryKey) -> Option<RepositoryQueue> {
         let (snapshot, store_trouble) = self.snapshot(key).await;
         let shown = self.index.shown(key)?;
         let history = self.history(key).await;

@@ -1,0 +1,16 @@
+//! What people ask about the queue, and the answers.
+//!
+//! [`pac_queue`] has the answers as they are sent and read. A [`QueueQuery`] makes them from what the cluster shows (the index), what
+//! the store holds (slots, holders, places) and what happened lately (the [`HistoryRecorder`] keeps the history of each repository);
+//! its part in `explain.rs` says of one run why it is where it is.
+//!
+//! None of it decides anything, and none of it is waited for by what does.
+
+mod explain;
+mod history_recorder;
+mod plot;
+mod query;
+
+pub use history_recorder::HistoryRecorder;
+pub use plot::{Plot, PlotView};
+pub use query::QueueQuery;
