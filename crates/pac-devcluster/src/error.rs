@@ -53,6 +53,12 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn internal(why: &str) -> Self {
+        let message = format!("Internal error occurred: {why}");
+        let details = Some(json!({ "causes": [{ "message": why }] }));
+        Self { details, ..Self::new(500, "InternalError", message) }
+    }
+
     /// The same, with this as the cause in its details.
     pub(crate) fn caused_by(mut self, message: &str) -> Self {
         self.details.get_or_insert_default()["causes"] = json!([{ "message": message }]);

@@ -3,7 +3,7 @@
 //! Where there is no cluster, the watcher, the real kube client and kubectl talk to this server over real HTTP. It
 //! answers as a kube-apiserver does, failures included: `tests/recordings` holds what a real one said, and
 //! `tests/replay.rs` asks the same again. It's no Kubernetes: built-in kinds are checked by their types and custom ones
-//! hardly, of admission there are the policies alone, Deployments make no pods, and there is no
+//! hardly, admission knows no deletions, Deployments make no pods, and there is no
 //! authentication (and so it's on loopback only), and nothing that outlives the process.
 //!
 //! # The story of one request
@@ -51,6 +51,7 @@ mod faults;
 mod form;
 mod history;
 mod http;
+mod https;
 mod label_selector;
 mod natural;
 mod object;
@@ -77,6 +78,7 @@ use std::{
 use self::{
     tekton::Player,
     verdict::{Verdict, VerdictOptions},
+    writer::Writer,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -175,13 +177,15 @@ impl DevCluster {
             store.ensure_namespace(namespace);
         }
         let faults = Faults::new(store.clone());
+        let writer = Writer::new(store.clone());
         let mut tasks = Vec::new();
         if let (Some(settings), Some(runs)) = (options.tekton.clone(), resource::by_plural("pipelineruns")) {
-            let player = Player::new(settings, store.clone(), runs);
+            let player = Player::new(settings, store.clone(), writer.clone(), runs);
             tasks.push(tokio::spawn(player.play(faults.control())));
         }
-        let pac = options.pac.clone().map(|settings| Pac::start(settings, store.clone()));
-        let server = Arc::new(http::Server { address, options, store, faults, pac, applied: Default::default() });
+        let pac = options.pac.clone().map(|settings| Pac::start(settings, store.clone(), writer.clone()));
+        let server = http::Server { address, options, store, faults, pac, applied: Default::default(), writer };
+        let server = Arc::new(server);
         tasks.push(tokio::spawn(http::serve(listener, Arc::clone(&server))));
         Ok(Self { server, tasks })
     }

@@ -53,7 +53,12 @@ fn remove_dropped(target: &mut Value, previous: &Value, applied: &Value, custom:
             && let Some(merge_key) = merge_key(key, before).filter(|_| !custom)
         {
             let now = applied.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            items.retain(|item| !has_same(before, merge_key, item) || has_same(now, merge_key, item));
+            items.retain(|item| same(before, merge_key, item).is_none() || same(now, merge_key, item).is_some());
+            for item in items {
+                if let (Some(before), Some(now)) = (same(before, merge_key, item), same(now, merge_key, item)) {
+                    remove_dropped(item, before, now, custom);
+                }
+            }
             continue;
         }
         match (applied.get(key), target.get_mut(key)) {
@@ -92,8 +97,9 @@ fn set_all(field: &str, target: &mut Value, applied: &Value, custom: bool) {
     }
 }
 
-fn has_same(items: &[Value], key: &str, wanted: &Value) -> bool {
-    items.iter().any(|item| item.get(key).is_some() && item.get(key) == wanted.get(key))
+/// The item that has the same key as `wanted`.
+fn same<'a>(items: &'a [Value], key: &str, wanted: &Value) -> Option<&'a Value> {
+    items.iter().find(|item| item.get(key).is_some() && item.get(key) == wanted.get(key))
 }
 
 /// By what the items of a list are told apart, if they are.
@@ -103,7 +109,8 @@ fn merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
         "conditions" => "type",
         "ports" => "containerPort",
         "volumeMounts" => "mountPath",
-        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => "name",
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" | "webhooks"
+        | "matchConditions" | "variables" => "name",
         _ => return None,
     };
     items.iter().all(|item| item.get(key).is_some()).then_some(key)
@@ -192,8 +199,9 @@ mod tests {
 
     #[test]
     fn apply_tells_containers_apart_by_name_where_the_kind_is_built_in() {
-        let current = json!({ "containers": [{ "name": "theirs" }, { "name": "mine", "env": [] }, { "name": "old" }] });
-        let previous = json!({ "containers": [{ "name": "old" }, { "name": "mine" }] });
+        let mine = json!({ "name": "mine", "env": [], "dropped": true });
+        let current = json!({ "containers": [{ "name": "theirs" }, mine, { "name": "old" }] });
+        let previous = json!({ "containers": [{ "name": "old" }, { "name": "mine", "dropped": true }] });
         let applied = json!({ "containers": [{ "name": "mine", "image": "2" }] });
         let merged = json!({ "containers": [{ "name": "theirs" }, { "name": "mine", "env": [], "image": "2" }] });
         assert_eq!(apply(&current, Some(&previous), &applied, false), merged);

@@ -135,8 +135,14 @@ impl ResourceType {
 
     /// Whether `metadata.generation` is kept: core objects and roles have none.
     pub(crate) fn has_generation(&self) -> bool {
-        const COUNTED: [&str; 5] =
-            ["apps", "networking.k8s.io", "policy", "admissionregistration.k8s.io", "scheduling.k8s.io"];
+        const COUNTED: [&str; 6] = [
+            "apps",
+            "networking.k8s.io",
+            "policy",
+            "admissionregistration.k8s.io",
+            "scheduling.k8s.io",
+            "discovery.k8s.io",
+        ];
         self.custom || COUNTED.contains(&self.group)
     }
 }
@@ -158,6 +164,8 @@ const PARAM_KIND: Column = column("ParamKind", "string", ".spec.paramKind.kind")
 
 const BINDING_COLUMNS: &[Column] =
     &[column("PolicyName", "string", ".spec.policyName"), column("ParamRef", "string", ".spec.paramRef.name"), AGE];
+
+const WEBHOOK_COLUMNS: &[Column] = &[column("Webhooks", "string", "count:.webhooks"), AGE];
 
 const EVENT_COLUMNS: &[Column] = &[
     column("Last Seen", "date", ".metadata.creationTimestamp"),
@@ -266,6 +274,22 @@ pub(crate) static RESOURCES: &[ResourceType] = &[
         "ValidatingAdmissionPolicyBinding",
         BINDING_COLUMNS,
     ),
+    ResourceType::admission(
+        "mutatingwebhookconfigurations",
+        "mutatingwebhookconfiguration",
+        "MutatingWebhookConfiguration",
+        WEBHOOK_COLUMNS,
+    ),
+    ResourceType::admission(
+        "validatingwebhookconfigurations",
+        "validatingwebhookconfiguration",
+        "ValidatingWebhookConfiguration",
+        WEBHOOK_COLUMNS,
+    ),
+    ResourceType {
+        columns: &[column("AddressType", "string", ".addressType"), AGE],
+        ..ResourceType::builtin("discovery.k8s.io", "endpointslices", "endpointslice", "EndpointSlice", &[])
+    },
     ResourceType::prometheus("servicemonitors", "servicemonitor", "ServiceMonitor", &["smon"]),
     ResourceType::prometheus("prometheusrules", "prometheusrule", "PrometheusRule", &["promrule"]),
     ResourceType {

@@ -3,11 +3,12 @@
 
 use k8s_openapi::api::{
     admissionregistration::v1::{
-        MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
-        ValidatingAdmissionPolicyBinding,
+        MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration,
+        ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
     },
     apps::v1::Deployment,
     core::v1::{ConfigMap, Secret, Service, ServiceAccount},
+    discovery::v1::EndpointSlice,
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
     rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
@@ -37,6 +38,9 @@ pub(crate) fn check(resource: &ResourceType, value: &Value, strict: bool) -> Res
         "mutatingadmissionpolicybindings" => read::<MutatingAdmissionPolicyBinding>(value),
         "validatingadmissionpolicies" => read::<ValidatingAdmissionPolicy>(value),
         "validatingadmissionpolicybindings" => read::<ValidatingAdmissionPolicyBinding>(value),
+        "mutatingwebhookconfigurations" => read::<MutatingWebhookConfiguration>(value),
+        "validatingwebhookconfigurations" => read::<ValidatingWebhookConfiguration>(value),
+        "endpointslices" => read::<EndpointSlice>(value),
         _ => return Ok(()),
     };
     let typed = typed.map_err(|error| {

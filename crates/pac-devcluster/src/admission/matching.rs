@@ -90,6 +90,7 @@ mod tests {
             name: "run".to_owned(),
             dry_run: false,
             caller: String::new(),
+            strict: false,
         }
     }
 

@@ -1,24 +1,36 @@
-//! Admission: whatever policies are stored here change or refuse what is written, as in a real cluster.
+//! Admission: whatever policies and webhooks are stored here change or refuse what is written, as in a real cluster.
 //!
-//! A [`Request`] is compared with the rules and selectors of each policy and of its bindings (`matching`). Those it is within
-//! ([`policy`]) first change the object (`mutating`), once more where another one changed it after them; then the others
-//! judge it (`validating`). Refusals have the status and the words of a real API server.
+//! A [`Request`] is compared with the rules and selectors of each policy, of its bindings, and of each webhook (`matching`).
+//! Those it is within first change the object, policies (`mutating`) before webhooks (`webhook`), and once more where another
+//! one changed it after them; then the others judge it (`validating`, `webhook`). Refusals have the status and the words of a
+//! real API server.
 //!
 //! Of the API there is what follows: creations and updates, no deletions; JSON Patches, no apply configurations; one
-//! parameter by name; in expressions no authorizer; audit annotations and warnings come to nothing. A policy that says
-//! more fails when it is asked, as one does that can't be evaluated.
+//! parameter by name; in expressions no authorizer; audit annotations and warnings come to nothing; AdmissionReview v1. A
+//! policy that says more fails when it is asked, as one does that can't be evaluated.
 
 mod matching;
 mod mutating;
 mod policy;
+mod service;
 mod validating;
+mod webhook;
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use self::policy::{Bound, Family};
-use crate::{error::ApiError, object, resource::ResourceType, store::Store};
+pub(crate) use self::webhook::Caller;
+use self::{
+    policy::{Bound, Family},
+    webhook::{Webhook, WebhookFamily},
+};
+use crate::{
+    error::ApiError,
+    object,
+    resource::ResourceType,
+    store::{Key, Part, Store},
+};
 
 /// What a write does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +54,25 @@ pub(crate) struct Request {
     pub(crate) dry_run: bool,
     /// The bearer token.
     pub(crate) caller: String,
+    /// Whether fields that the type doesn't know are refused.
+    pub(crate) strict: bool,
 }
 
-/// The policies for one request, with their parameters as they were when it came.
+/// The policies and webhooks for one request, as they were when it came, and with their parameters.
 #[derive(Debug)]
-pub(crate) struct Admission {
-    request: Request,
-    mutating: Vec<Bound>,
+pub(crate) struct Admission<'a> {
+    request: &'a Request,
+    caller: &'a Caller,
+    mutating: Vec<Mutator>,
     validating: Vec<Bound>,
+    validating_webhooks: Vec<Webhook>,
+}
+
+/// What may change an object.
+#[derive(Debug)]
+enum Mutator {
+    Policy(Bound),
+    Webhook(Webhook),
 }
 
 // === impl Operation ===
@@ -84,7 +107,16 @@ impl Request {
             name: String::new(),
             dry_run: false,
             caller: String::new(),
+            strict: false,
         }
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        Key::new(&self.namespace, &self.name)
+    }
+
+    pub(crate) fn part(&self) -> Part {
+        if self.subresource == "status" { Part::Status } else { Part::Main }
     }
 
     /// As expressions and webhooks have it.
@@ -111,25 +143,61 @@ impl Request {
 
 // === impl Admission ===
 
-impl Admission {
-    pub(crate) fn of(store: &Store, request: Request) -> Self {
+impl<'a> Admission<'a> {
+    pub(crate) fn of(store: &Store, caller: &'a Caller, request: &'a Request) -> Self {
         // A policy that refused everything couldn't be taken away again.
         let exempt = request.resource.group == "admissionregistration.k8s.io";
-        let bound = |family| if exempt { Vec::new() } else { Bound::all(store, family, &request) };
-        Self { mutating: bound(Family::Mutating), validating: bound(Family::Validating), request }
+        let bound = |family| if exempt { Vec::new() } else { Bound::all(store, family, request) };
+        let webhooks = |family| if exempt { Vec::new() } else { Webhook::all(store, family, request) };
+        let policies = bound(Family::Mutating).into_iter().map(Mutator::Policy);
+        Self {
+            mutating: policies.chain(webhooks(WebhookFamily::Mutating).into_iter().map(Mutator::Webhook)).collect(),
+            validating: bound(Family::Validating),
+            validating_webhooks: webhooks(WebhookFamily::Validating),
+            request,
+            caller,
+        }
     }
 
-    pub(crate) fn request(&self) -> &Request {
-        &self.request
+    /// The object as all have it that may change it. Those that ask for it are asked again where one after them changed it.
+    pub(crate) async fn mutate(&self, mut object: Value, old: Option<&Value>) -> Result<Value, ApiError> {
+        let mut last_change = 0;
+        for (place, mutator) in self.mutating.iter().enumerate() {
+            let mutated = self.mutate_by(mutator, &object, old).await?;
+            if mutated != object {
+                (object, last_change) = (mutated, place);
+            }
+        }
+        for mutator in self.mutating[..last_change].iter().filter(|mutator| mutator.asks_again()) {
+            object = self.mutate_by(mutator, &object, old).await?;
+        }
+        Ok(object)
     }
 
-    /// The object as the mutating policies have it.
-    pub(crate) fn mutate(&self, object: Value, old: Option<&Value>) -> Result<Value, ApiError> {
-        if self.mutating.is_empty() { Ok(object) } else { mutating::mutate(&self.request, &self.mutating, object, old) }
+    async fn mutate_by(&self, mutator: &Mutator, object: &Value, old: Option<&Value>) -> Result<Value, ApiError> {
+        match mutator {
+            Mutator::Policy(policy) => mutating::mutate(self.request, policy, object, old),
+            Mutator::Webhook(webhook) => webhook.ask(self.caller, self.request, object, old).await,
+        }
     }
 
-    /// Refuses what a validating policy refuses.
-    pub(crate) fn validate(&self, object: &Value, old: Option<&Value>) -> Result<(), ApiError> {
-        validating::validate(&self.request, &self.validating, object, old)
+    /// Refuses what a policy or a webhook refuses.
+    pub(crate) async fn validate(&self, object: &Value, old: Option<&Value>) -> Result<(), ApiError> {
+        validating::validate(self.request, &self.validating, object, old)?;
+        for webhook in &self.validating_webhooks {
+            webhook.ask(self.caller, self.request, object, old).await?;
+        }
+        Ok(())
+    }
+}
+
+// === impl Mutator ===
+
+impl Mutator {
+    fn asks_again(&self) -> bool {
+        match self {
+            Self::Policy(policy) => mutating::asks_again(policy),
+            Self::Webhook(webhook) => webhook.asks_again(),
+        }
     }
 }

@@ -5,29 +5,13 @@ use serde_json::Value;
 use super::{Request, policy::Bound};
 use crate::{error::ApiError, expression, object, patch};
 
-/// The object as the policies have it. Those that ask for it are asked again where one after them changed the object.
-pub(super) fn mutate(
-    request: &Request,
-    policies: &[Bound],
-    mut object: Value,
-    old: Option<&Value>,
-) -> Result<Value, ApiError> {
-    let mut last_change = None;
-    for (place, bound) in policies.iter().enumerate() {
-        let mutated = mutate_by(request, bound, &object, old)?;
-        if mutated != object {
-            (object, last_change) = (mutated, Some(place));
-        }
-    }
-    for bound in &policies[..last_change.unwrap_or_default()] {
-        if bound.policy["spec"]["reinvocationPolicy"] == "IfNeeded" {
-            object = mutate_by(request, bound, &object, old)?;
-        }
-    }
-    Ok(object)
+/// Whether the policy wants to be asked again where another one changed the object after it.
+pub(super) fn asks_again(bound: &Bound) -> bool {
+    bound.policy["spec"]["reinvocationPolicy"] == "IfNeeded"
 }
 
-fn mutate_by(request: &Request, bound: &Bound, object: &Value, old: Option<&Value>) -> Result<Value, ApiError> {
+/// The object as the policy has it.
+pub(super) fn mutate(request: &Request, bound: &Bound, object: &Value, old: Option<&Value>) -> Result<Value, ApiError> {
     evaluate(request, bound, object, old).or_else(|why| {
         if bound.ignores_failures() {
             return Ok(object.clone());

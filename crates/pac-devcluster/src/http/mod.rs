@@ -32,6 +32,7 @@ use crate::{
     openapi,
     pac::Pac,
     store::Store,
+    writer::Writer,
 };
 
 /// All that handling a request needs.
@@ -43,6 +44,7 @@ pub(crate) struct Server {
     pub(crate) faults: Faults,
     pub(crate) pac: Option<Pac>,
     pub(crate) applied: write::Applied,
+    pub(crate) writer: Writer,
 }
 
 /// A request, read to its end.
@@ -176,30 +178,30 @@ impl Server {
         let (method, resource) = (call.method.as_str(), target.resource.plural);
         let struck = Struck { method, verb, resource, name, caller: &call.caller };
         match self.faults.strike(&struck) {
-            None => Ok(self.dispatch(call, &target, verb)),
+            None => Ok(self.dispatch(call, &target, verb).await),
             Some(FaultAction::Latency(time)) => {
                 tokio::time::sleep(time).await;
-                Ok(self.dispatch(call, &target, verb))
+                Ok(self.dispatch(call, &target, verb).await)
             }
             Some(FaultAction::Error { status, reason, message }) => Ok(Err(ApiError::new(status, &reason, message))),
             Some(FaultAction::DropBefore) => Err(Dropped),
             Some(FaultAction::DropAfter) => {
-                drop(self.dispatch(call, &target, verb));
+                drop(self.dispatch(call, &target, verb).await);
                 Err(Dropped)
             }
             Some(FaultAction::NeverAnswer) => std::future::pending().await,
         }
     }
 
-    fn dispatch(&self, call: &Call, target: &Target, verb: &str) -> Result<Reply, ApiError> {
+    async fn dispatch(&self, call: &Call, target: &Target, verb: &str) -> Result<Reply, ApiError> {
         match verb {
             verb if target.scale => self.scale(call, target, verb),
             "get" => self.get(call, target),
             "list" => self.list(call, target),
             "watch" => self.watch(call, target),
-            "create" => self.create(call, target),
-            "update" => self.update(call, target),
-            "patch" => self.patch(call, target),
+            "create" => self.create(call, target).await,
+            "update" => self.update(call, target).await,
+            "patch" => self.patch(call, target).await,
             "delete" => self.delete(call, target),
             "deletecollection" => self.delete_collection(call, target),
             _ => Err(ApiError::method_not_allowed()),

@@ -13,8 +13,8 @@ use crate::{
     events,
     form::Form,
     object, patch,
-    store::{Deleted, Key, Part, Preconditions, Store, Stored},
-    writer::Writer,
+    store::{Deleted, Key, Preconditions, Store, Stored},
+    writer::Change,
 };
 
 /// What each manager applied last, by uid and manager: so that a later apply can take away what it no longer names.
@@ -27,34 +27,30 @@ impl Target {
     fn key(&self) -> Key {
         Key::new(self.namespace.as_deref().unwrap_or_default(), self.name.as_deref().unwrap_or_default())
     }
-
-    fn part(&self) -> Part {
-        if self.status { Part::Status } else { Part::Main }
-    }
 }
 
 // === impl Server ===
 
 impl Server {
-    pub(super) fn create(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
+    pub(super) async fn create(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
         let value = body::object_of(call, target)?;
         if target.name.is_some() || (target.resource.namespaced && target.namespace.is_none()) {
             return Err(ApiError::method_not_allowed());
         }
-        self.create_answer(call, target, value)
+        self.create_answer(call, target, value).await
     }
 
-    fn create_answer(&self, call: &Call, target: &Target, value: Value) -> Result<Reply, ApiError> {
+    async fn create_answer(&self, call: &Call, target: &Target, value: Value) -> Result<Reply, ApiError> {
         let namespace = target.namespace.as_deref().unwrap_or_default();
         let request = Request {
             name: object::name(&value).to_owned(),
             ..request(&self.store, call, target, Operation::Create, namespace)
         };
-        let stored = Writer::new(&self.store, request).strict(is_strict(call)).create(value)?;
+        let stored = self.writer.create(&request, value).await?;
         Ok(answer(StatusCode::CREATED, call, target, &stored))
     }
 
-    pub(super) fn update(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
+    pub(super) async fn update(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
         let value = body::object_of(call, target)?;
         let resource = target.resource;
         let name = target.name.as_deref().unwrap_or_default();
@@ -64,7 +60,8 @@ impl Server {
             return Err(ApiError::bad_request(message));
         }
         let has_version = !object::meta_text(&value, "resourceVersion").is_empty();
-        let found = self.writer(call, target).update(&target.key(), target.part(), &|current| {
+        let request = self.update_request(call, target);
+        let change = |current: &Value| {
             if !has_version && !resource.unconditional_update {
                 let message = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
                 let message = format!("{} \"{name}\" is invalid: {message}", resource.qualified());
@@ -72,32 +69,32 @@ impl Server {
             }
             check_put_uid(target, current, &value)?;
             Ok(value.clone())
-        });
-        match found {
+        };
+        match self.writer.update(&request, &change).await {
             Err(error) if error.code == 404 && resource.create_on_update && !has_version => {
-                self.create_answer(call, target, value)
+                self.create_answer(call, target, value).await
             }
-            found => Ok(answer(StatusCode::OK, call, target, &found?.stored)),
+            found => Ok(answer(StatusCode::OK, call, target, &*found?)),
         }
     }
 
-    pub(super) fn patch(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
+    pub(super) async fn patch(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
         let media = call.content_type.split(';').next().unwrap_or_default().trim();
         let custom = target.resource.custom;
         match media {
             "application/json-patch+json" => {
                 let operations = self.patch_body(call)?;
-                self.patch_with(call, target, &|current| patch::json_patch(current, &operations))
+                self.patch_with(call, target, &|current| patch::json_patch(current, &operations)).await
             }
             "application/merge-patch+json" => {
                 let merge = self.patch_body(call)?;
-                self.patch_with(call, target, &|current| Ok(patch::merge_patch(current, &merge)))
+                self.patch_with(call, target, &|current| Ok(patch::merge_patch(current, &merge))).await
             }
             "application/strategic-merge-patch+json" if !custom => {
                 let changes = self.patch_body(call)?;
-                self.patch_with(call, target, &|current| Ok(patch::strategic_merge(current, &changes)))
+                self.patch_with(call, target, &|current| Ok(patch::strategic_merge(current, &changes))).await
             }
-            "application/apply-patch+yaml" => self.apply(call, target),
+            "application/apply-patch+yaml" => self.apply(call, target).await,
             _ => Err(ApiError::unsupported_media_type(if custom {
                 "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
             } else {
@@ -107,11 +104,9 @@ impl Server {
         }
     }
 
-    fn writer(&self, call: &Call, target: &Target) -> Writer<'_> {
+    fn update_request(&self, call: &Call, target: &Target) -> Request {
         let key = target.key();
-        let request =
-            Request { name: key.name, ..request(&self.store, call, target, Operation::Update, &key.namespace) };
-        Writer::new(&self.store, request).strict(is_strict(call))
+        Request { name: key.name, ..request(&self.store, call, target, Operation::Update, &key.namespace) }
     }
 
     fn patch_body(&self, call: &Call) -> Result<Value, ApiError> {
@@ -120,24 +115,21 @@ impl Server {
     }
 
     /// Patches what the client sees: the served form of the object.
-    fn patch_with(
-        &self,
-        call: &Call,
-        target: &Target,
-        change: &dyn Fn(&Value) -> Result<Value, ApiError>,
-    ) -> Result<Reply, ApiError> {
+    async fn patch_with(&self, call: &Call, target: &Target, change: &Change<'_>) -> Result<Reply, ApiError> {
         let resource = target.resource;
-        let updated = self.writer(call, target).update(&target.key(), target.part(), &|current| {
+        let request = self.update_request(call, target);
+        let whole = |current: &Value| {
             if !events::is_converted(resource) {
                 return change(current);
             }
             let served = events::to_served(resource, current.clone());
             Ok(events::to_stored(resource, change(&served)?))
-        })?;
-        Ok(answer(StatusCode::OK, call, target, &updated.stored))
+        };
+        let stored = self.writer.update(&request, &whole).await?;
+        Ok(answer(StatusCode::OK, call, target, &stored))
     }
 
-    fn apply(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
+    async fn apply(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
         let manager = call.query.text("fieldManager");
         if manager.is_empty() {
             let message =
@@ -148,12 +140,12 @@ impl Server {
         if object::meta(&applied, "managedFields").is_some() {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
-        let found = self.patch_with(call, target, &|current| {
+        let change = |current: &Value| {
             let previous = self.applied.get(current, manager);
             Ok(patch::apply(current, previous.as_ref(), &applied, target.resource.custom))
-        });
-        let reply = match found {
-            Err(error) if error.code == 404 && !target.status => self.apply_create(call, target, &applied)?,
+        };
+        let reply = match self.patch_with(call, target, &change).await {
+            Err(error) if error.code == 404 && !target.status => self.apply_create(call, target, &applied).await?,
             found => found?,
         };
         let namespace = target.namespace.as_deref().unwrap_or_default();
@@ -165,7 +157,7 @@ impl Server {
         Ok(reply)
     }
 
-    fn apply_create(&self, call: &Call, target: &Target, applied: &Value) -> Result<Reply, ApiError> {
+    async fn apply_create(&self, call: &Call, target: &Target, applied: &Value) -> Result<Reply, ApiError> {
         let name = target.name.as_deref().unwrap_or_default();
         let uid = object::meta_text(applied, "uid");
         if !uid.is_empty() {
@@ -175,7 +167,7 @@ impl Server {
         }
         let mut value = events::to_stored(target.resource, applied.clone());
         object::meta_mut(&mut value).insert("name".to_owned(), json!(name));
-        self.create_answer(call, target, value)
+        self.create_answer(call, target, value).await
     }
 
     pub(super) fn delete(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
@@ -270,10 +262,7 @@ fn request(store: &Store, call: &Call, target: &Target, operation: Operation, na
         subresource: if target.status { "status" } else { "" },
         dry_run: call.query.dry_run(),
         caller: call.caller.clone(),
+        strict: call.query.text("fieldValidation") == "Strict",
         ..Request::new(store, target.resource, operation, namespace)
     }
-}
-
-fn is_strict(call: &Call) -> bool {
-    call.query.text("fieldValidation") == "Strict"
 }

@@ -13,13 +13,14 @@ use crate::{
     error::ApiError,
     patch,
     resource::{self, ResourceType},
-    store::{Key, Part, Store},
+    store::Store,
     writer::Writer,
 };
 
 #[derive(Debug)]
 pub(super) struct Client {
     store: Store,
+    writer: Writer,
     interval: Duration,
     /// How far ahead of its even pace it may be.
     ahead: Duration,
@@ -30,10 +31,10 @@ pub(super) struct Client {
 // === impl Client ===
 
 impl Client {
-    pub(super) fn new(settings: &PacPlayer, store: Store) -> Self {
+    pub(super) fn new(settings: &PacPlayer, store: Store, writer: Writer) -> Self {
         let interval = Duration::from_secs(1) / settings.requests_per_second.max(1);
         let ahead = interval * settings.burst.max(1);
-        Self { store, interval, ahead, paced: Mutex::new(Instant::now()) }
+        Self { store, writer, interval, ahead, paced: Mutex::new(Instant::now()) }
     }
 
     pub(super) async fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
@@ -50,7 +51,7 @@ impl Client {
         self.turn().await;
         let resource = known(plural)?;
         let request = Request::new(&self.store, resource, Operation::Create, namespace);
-        Ok(Arc::clone(&Writer::new(&self.store, request).create(object)?.object))
+        Ok(Arc::clone(&self.writer.create(&request, object).await?.object))
     }
 
     /// A merge patch of a run.
@@ -60,8 +61,7 @@ impl Client {
         let request = Request::new(&self.store, resource, Operation::Update, namespace);
         let request = Request { name: name.to_owned(), ..request };
         let change = |current: &Value| Ok(patch::merge_patch(current, merge));
-        let updated = Writer::new(&self.store, request).update(&Key::new(namespace, name), Part::Main, &change)?;
-        Ok(Arc::clone(&updated.stored.object))
+        Ok(Arc::clone(&self.writer.update(&request, &change).await?.object))
     }
 
     /// Waits until a request may be made.

@@ -30,7 +30,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 
 pub use self::event::{PacEvent, PacRun};
 use self::{client::Client, watcher::Watcher};
-use crate::store::Store;
+use crate::{store::Store, writer::Writer};
 
 pub(crate) const STATE: &str = "pipelinesascode.tekton.dev/state";
 pub(crate) const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
@@ -93,6 +93,7 @@ pub struct Pac {
 struct Inner {
     settings: PacPlayer,
     store: Store,
+    writer: Writer,
     runtime: Handle,
     controller: Client,
     provider: Provider,
@@ -126,11 +127,11 @@ impl Default for PacPlayer {
 
 impl Pac {
     /// Must be called inside a Tokio runtime, on which everything is played.
-    pub(crate) fn start(settings: PacPlayer, store: Store) -> Self {
+    pub(crate) fn start(settings: PacPlayer, store: Store, writer: Writer) -> Self {
         let provider = Provider { latency: settings.provider_latency, refuses: AtomicBool::new(false) };
-        let controller = Client::new(&settings, store.clone());
+        let controller = Client::new(&settings, store.clone(), writer.clone());
         let (watcher, has_watcher) = (Mutex::new(None), settings.watcher);
-        let inner = Inner { settings, store, runtime: Handle::current(), controller, provider, watcher };
+        let inner = Inner { settings, store, writer, runtime: Handle::current(), controller, provider, watcher };
         let pac = Self { inner: Arc::new(inner) };
         if has_watcher {
             pac.start_watcher();

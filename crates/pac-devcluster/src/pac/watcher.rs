@@ -57,7 +57,7 @@ struct Todo {
 
 impl Watcher {
     pub(super) fn start(pac: &Arc<Inner>) -> Self {
-        let client = Client::new(&pac.settings, pac.store.clone());
+        let client = Client::new(&pac.settings, pac.store.clone(), pac.writer.clone());
         let queue = pac.settings.queue.then(|| Mutex::new(Queue::remember(&pac.store)));
         let pac = Arc::clone(pac);
         let runtime = pac.runtime.clone();

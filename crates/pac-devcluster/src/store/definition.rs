@@ -1,10 +1,11 @@
-//! Policies and bindings as they are stored: with the API server's defaults, and only if their expressions compile.
+//! Policies, bindings and webhook configurations as they are stored: with the API server's defaults, and only if their
+//! expressions compile and their webhooks can be called.
 
 use serde_json::{Value, json};
 
 use crate::{
     error::{ApiError, Cause},
-    expression, object,
+    expression, https, object,
     resource::ResourceType,
 };
 
@@ -18,18 +19,74 @@ pub(super) fn complete(resource: &ResourceType, value: &mut Value) {
         "mutatingadmissionpolicybindings" | "validatingadmissionpolicybindings" => {
             complete_match(&mut value["spec"], "matchResources");
         }
+        "mutatingwebhookconfigurations" | "validatingwebhookconfigurations" => {
+            let webhooks = value.get_mut("webhooks").and_then(Value::as_array_mut);
+            let is_mutating = resource.plural.starts_with("mutating");
+            webhooks.into_iter().flatten().for_each(|webhook| complete_webhook(webhook, is_mutating));
+        }
         _ => {}
     }
 }
 
-/// An expression that doesn't compile refuses the whole policy.
+fn complete_webhook(webhook: &mut Value, is_mutating: bool) {
+    default(webhook, "failurePolicy", json!("Fail"));
+    default(webhook, "matchPolicy", json!("Equivalent"));
+    default(webhook, "namespaceSelector", json!({}));
+    default(webhook, "objectSelector", json!({}));
+    default(webhook, "timeoutSeconds", json!(10));
+    if is_mutating {
+        default(webhook, "reinvocationPolicy", json!("Never"));
+    }
+    if let Some(service) = webhook.pointer_mut("/clientConfig/service") {
+        default(service, "port", json!(443));
+    }
+    complete_rules(webhook, "rules");
+}
+
+/// An expression that doesn't compile refuses the whole object, as does a webhook that can't be called.
 pub(super) fn check(resource: &ResourceType, value: &Value) -> Result<(), ApiError> {
     if resource.group != "admissionregistration.k8s.io" {
         return Ok(());
     }
     let mut causes = Vec::new();
     collect_causes("spec", &value["spec"], &mut causes);
+    collect_causes("webhooks", &value["webhooks"], &mut causes);
+    for (index, webhook) in value["webhooks"].as_array().into_iter().flatten().enumerate() {
+        check_webhook(&format!("webhooks[{index}]"), webhook, &mut causes);
+    }
     if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid(resource, object::name(value), &causes)) }
+}
+
+fn check_webhook(path: &str, webhook: &Value, causes: &mut Vec<Cause>) {
+    let mut invalid = |field: &str, message: String| causes.push(Cause::value(&format!("{path}.{field}"), message));
+    let name = webhook["name"].as_str().unwrap_or_default();
+    if name.split('.').filter(|segment| !segment.is_empty()).count() < 3 {
+        let message = "should be a domain with at least three segments separated by dots";
+        invalid("name", format!("Invalid value: {name:?}: {message}"));
+    }
+    let effects = webhook["sideEffects"].as_str().unwrap_or_default();
+    if !matches!(effects, "None" | "NoneOnDryRun") {
+        let message = format!("Unsupported value: {effects:?}: supported values: \"None\", \"NoneOnDryRun\"");
+        invalid("sideEffects", message);
+    }
+    let versions = webhook["admissionReviewVersions"].as_array();
+    if !versions.into_iter().flatten().any(|version| version == "v1") {
+        let message = "Invalid value: must include at least one of v1, v1beta1";
+        invalid("admissionReviewVersions", message.to_owned());
+    }
+    let timeout = webhook["timeoutSeconds"].as_u64().unwrap_or_default();
+    if !(1..=30).contains(&timeout) {
+        let message = "the timeout value must be between 1 and 30 seconds";
+        invalid("timeoutSeconds", format!("Invalid value: {timeout}: {message}"));
+    }
+    let config = &webhook["clientConfig"];
+    if config["url"].is_string() == config["service"].is_object() {
+        let message = "Required value: exactly one of url or service is required";
+        invalid("clientConfig", message.to_owned());
+    }
+    if let Err(problem) = https::roots(config["caBundle"].as_str().unwrap_or_default()) {
+        invalid("clientConfig.caBundle", format!("Invalid value: {problem}"));
+    }
 }
 
 fn complete_match(spec: &mut Value, field: &str) {

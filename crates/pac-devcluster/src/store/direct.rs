@@ -1,13 +1,13 @@
 //! The store as tests and the Tekton player use it: no HTTP, plural names for resources, plain JSON.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use serde_json::{Value, json};
 
 use super::{Key, Part, Preconditions, Store};
 use crate::{
     error::ApiError,
-    patch,
+    object, patch,
     resource::{self, ResourceType},
     selector::Filter,
 };
@@ -21,6 +21,27 @@ impl Store {
             let namespace = json!({ "metadata": { "name": name } });
             // Somebody else's creation serves as well.
             let _ = self.create_object(namespaces, "", namespace, false);
+        }
+    }
+
+    /// Has the first port of a Service lead to these addresses from now on, and to no others.
+    pub fn serve_service(&self, namespace: &str, name: &str, addresses: &[SocketAddr]) {
+        let selector = format!("kubernetes.io/service-name={name}");
+        for slice in self.list("endpointslices", Some(namespace), &selector).unwrap_or_default() {
+            // Somebody else may have been quicker.
+            let _ = self.delete("endpointslices", namespace, object::name(&slice));
+        }
+        let service = self.get("services", namespace, name);
+        let port_name = service.and_then(|service| service.pointer("/spec/ports/0/name").cloned());
+        for address in addresses {
+            let slice = json!({
+                "metadata": { "generateName": format!("{name}-"), "labels": { "kubernetes.io/service-name": name } },
+                "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },
+                "endpoints": [{ "addresses": [address.ip().to_string()], "conditions": { "ready": true } }],
+                "ports": [{ "name": port_name, "port": address.port(), "protocol": "TCP" }],
+            });
+            // It can only be refused where the namespace is missing, and then there is no such Service.
+            let _ = self.create("endpointslices", namespace, slice);
         }
     }
 

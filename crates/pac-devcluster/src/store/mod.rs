@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use self::collection::Collection;
 pub(crate) use self::{
     collection::{Entry, Key, Stored},
-    write::{Deleted, Part, Preconditions, Updated},
+    write::{Deleted, Part, Preconditions},
 };
 use crate::{
     error::ApiError,

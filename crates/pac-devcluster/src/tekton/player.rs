@@ -40,6 +40,7 @@ struct Timer {
 pub(crate) struct Player {
     settings: TektonPlayer,
     store: Store,
+    writer: Writer,
     runs: &'static ResourceType,
     cursor: u64,
     timers: BinaryHeap<Reverse<Timer>>,
@@ -50,8 +51,8 @@ pub(crate) struct Player {
 // === impl Player ===
 
 impl Player {
-    pub(crate) fn new(settings: TektonPlayer, store: Store, runs: &'static ResourceType) -> Self {
-        Self { settings, store, runs, cursor: 0, timers: BinaryHeap::new(), planned: BTreeSet::new() }
+    pub(crate) fn new(settings: TektonPlayer, store: Store, writer: Writer, runs: &'static ResourceType) -> Self {
+        Self { settings, store, writer, runs, cursor: 0, timers: BinaryHeap::new(), planned: BTreeSet::new() }
     }
 
     /// Plays until the server stops.
@@ -72,12 +73,15 @@ impl Player {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let is_due = tokio::select! {
                 stopped = control.wait_for(|control| control.stopped || control.tekton_away) => {
                     if stopped.is_ok_and(|control| !control.stopped) { continue } else { return }
                 }
-                changed = news.changed() => if changed.is_err() { return },
-                () = timer => self.take_due_steps(),
+                changed = news.changed() => if changed.is_err() { return } else { false },
+                () = timer => true,
+            };
+            if is_due {
+                self.take_due_steps().await;
             }
         }
     }
@@ -117,7 +121,7 @@ impl Player {
         }
     }
 
-    fn take_due_steps(&mut self) {
+    async fn take_due_steps(&mut self) {
         let now = Instant::now();
         while let Some(Reverse(timer)) = self.timers.pop() {
             if timer.due > now {
@@ -125,12 +129,12 @@ impl Player {
                 return;
             }
             self.planned.remove(&(timer.uid.clone(), timer.step));
-            self.take(&timer);
+            self.take(&timer).await;
         }
     }
 
     /// Takes the step if the run still is the same and still is to take it; another wish is seen in the log again.
-    fn take(&self, timer: &Timer) {
+    async fn take(&self, timer: &Timer) {
         let key = Key::new(&timer.namespace, &timer.name);
         let Some(stored) = self.store.get_stored(self.runs, &timer.namespace, &timer.name) else { return };
         let secrets_are_there = self.has_secrets(&stored.object);
@@ -150,7 +154,7 @@ impl Player {
         };
         // Tekton writes labels and status one after the other. A run that is gone needs neither.
         let request = Request { name: timer.name.clone(), ..request };
-        let _ = Writer::new(&self.store, request).update(&key, Part::Main, &label);
+        let _ = self.writer.update(&request, &label).await;
         let mut change = |current: &Value| {
             let mut desired = current.clone();
             if is_due(current) {

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+pub(crate) mod webhook;
+
 use kube::{
     Api, Client, Config,
     api::{ApiResource, DynamicObject},
