@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::resource::{RESOURCES, ResourceType};
+use crate::{kubernetes::Kubernetes, resource::ResourceType};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
@@ -17,44 +17,51 @@ const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 const OTHER_TEKTON_VERSIONS: [&str; 2] = ["v1beta1", "v1alpha1"];
 
 /// The discovery document at a path, with its content type.
-pub(crate) fn document(path: &str, accept: &str, address: SocketAddr) -> Option<(Value, &'static str)> {
+pub(crate) fn document(
+    path: &str,
+    accept: &str,
+    address: SocketAddr,
+    kubernetes: Kubernetes,
+) -> Option<(Value, &'static str)> {
     let aggregated = accept.contains("apidiscovery.k8s.io") && accept.contains("v=v2;");
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let plain = |value: Value| Some((value, "application/json"));
     match parts.as_slice() {
-        ["version"] => plain(version()),
-        ["api"] if aggregated => Some((aggregate(&[""]), AGGREGATED)),
-        ["apis"] if aggregated => Some((aggregate(&groups()), AGGREGATED)),
+        ["version"] => plain(version(kubernetes)),
+        ["api"] if aggregated => Some((aggregate(&[""], kubernetes), AGGREGATED)),
+        ["apis"] if aggregated => Some((aggregate(&groups(kubernetes), kubernetes), AGGREGATED)),
         ["api"] => plain(json!({
             "kind": "APIVersions",
             "versions": ["v1"],
             "serverAddressByClientCIDRs": [{ "clientCIDR": "0.0.0.0/0", "serverAddress": address.to_string() }],
         })),
         ["apis"] => {
-            let groups: Vec<Value> = groups().into_iter().map(group_body).collect();
+            let groups: Vec<Value> =
+                groups(kubernetes).into_iter().map(|group| group_body(group, kubernetes)).collect();
             plain(json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }))
         }
-        ["api", version] => resource_list("", version).and_then(plain),
-        ["apis", group] if groups().contains(group) => {
-            let mut body = group_body(group);
+        ["api", version] => resource_list("", version, kubernetes).and_then(plain),
+        ["apis", group] if groups(kubernetes).contains(group) => {
+            let mut body = group_body(group, kubernetes);
             body["kind"] = json!("APIGroup");
             body["apiVersion"] = json!("v1");
             plain(body)
         }
-        ["apis", group, version] => resource_list(group, version).and_then(plain),
+        ["apis", group, version] => resource_list(group, version, kubernetes).and_then(plain),
         _ => None,
     }
 }
 
-fn version() -> Value {
+fn version(kubernetes: Kubernetes) -> Value {
+    let minor = kubernetes.minor;
     json!({
         "major": "1",
-        "minor": "36",
+        "minor": minor.to_string(),
         "emulationMajor": "1",
-        "emulationMinor": "36",
+        "emulationMinor": minor.to_string(),
         "minCompatibilityMajor": "1",
-        "minCompatibilityMinor": "35",
-        "gitVersion": "v1.36.0+devcluster",
+        "minCompatibilityMinor": (minor - 1).to_string(),
+        "gitVersion": format!("v1.{minor}.0+devcluster"),
         "gitCommit": "",
         "gitTreeState": "",
         "buildDate": "1970-01-01T00:00:00Z",
@@ -65,9 +72,9 @@ fn version() -> Value {
 }
 
 /// The named groups, each once.
-fn groups() -> Vec<&'static str> {
+fn groups(kubernetes: Kubernetes) -> Vec<&'static str> {
     let mut groups = Vec::new();
-    for resource in RESOURCES.iter().filter(|resource| !resource.group.is_empty()) {
+    for resource in kubernetes.resources().filter(|resource| !resource.group.is_empty()) {
         if !groups.contains(&resource.group) {
             groups.push(resource.group);
         }
@@ -75,24 +82,28 @@ fn groups() -> Vec<&'static str> {
     groups
 }
 
-fn versions(group: &str) -> Vec<&'static str> {
-    let own = RESOURCES.iter().find(|resource| resource.group == group).map(|resource| resource.version);
-    let others = OTHER_TEKTON_VERSIONS.into_iter().filter(|_| group == "tekton.dev");
-    own.into_iter().chain(others).collect()
+fn versions(group: &str, kubernetes: Kubernetes) -> Vec<&'static str> {
+    let own = kubernetes.resources().filter(|resource| resource.group == group).map(|resource| resource.version);
+    let mut versions: Vec<&str> =
+        own.chain(OTHER_TEKTON_VERSIONS.into_iter().filter(|_| group == "tekton.dev")).collect();
+    // Stable before beta, beta before alpha, which is how they sort.
+    versions.sort_by_key(|version| (version.contains("alpha"), version.contains("beta")));
+    versions.dedup();
+    versions
 }
 
-fn group_body(group: &str) -> Value {
+fn group_body(group: &str, kubernetes: Kubernetes) -> Value {
     let version = |version: &str| json!({ "groupVersion": format!("{group}/{version}"), "version": version });
-    let versions: Vec<Value> = versions(group).into_iter().map(version).collect();
+    let versions: Vec<Value> = versions(group, kubernetes).into_iter().map(version).collect();
     json!({ "name": group, "preferredVersion": versions[0], "versions": versions })
 }
 
-fn resource_list(group: &str, version: &str) -> Option<Value> {
-    if !versions(group).contains(&version) {
+fn resource_list(group: &str, version: &str, kubernetes: Kubernetes) -> Option<Value> {
+    if !versions(group, kubernetes).contains(&version) {
         return None;
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    let resources: Vec<Value> = served(group, version).flat_map(list_entries).collect();
+    let resources: Vec<Value> = served(group, version, kubernetes).flat_map(list_entries).collect();
     let mut list = json!({ "kind": "APIResourceList", "groupVersion": group_version, "resources": resources });
     if !group.is_empty() {
         list["apiVersion"] = json!("v1");
@@ -100,8 +111,8 @@ fn resource_list(group: &str, version: &str) -> Option<Value> {
     Some(list)
 }
 
-fn served(group: &str, version: &str) -> impl Iterator<Item = &'static ResourceType> {
-    RESOURCES.iter().filter(move |resource| resource.group == group && resource.version == version)
+fn served(group: &str, version: &str, kubernetes: Kubernetes) -> impl Iterator<Item = &'static ResourceType> {
+    kubernetes.resources().filter(move |resource| resource.group == group && resource.version == version)
 }
 
 fn list_entries(resource: &ResourceType) -> Vec<Value> {
@@ -157,17 +168,17 @@ fn storage_hash(resource: &ResourceType) -> String {
     STANDARD.encode(hash.to_be_bytes())
 }
 
-fn aggregate(groups: &[&str]) -> Value {
-    let items: Vec<Value> = groups.iter().map(|group| aggregate_group(group)).collect();
+fn aggregate(groups: &[&str], kubernetes: Kubernetes) -> Value {
+    let items: Vec<Value> = groups.iter().map(|group| aggregate_group(group, kubernetes)).collect();
     json!({ "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items })
 }
 
-fn aggregate_group(group: &str) -> Value {
+fn aggregate_group(group: &str, kubernetes: Kubernetes) -> Value {
     let version = |version: &&'static str| {
-        let resources: Vec<Value> = served(group, version).map(aggregate_resource).collect();
+        let resources: Vec<Value> = served(group, version, kubernetes).map(aggregate_resource).collect();
         json!({ "version": version, "freshness": "Current", "resources": resources })
     };
-    let versions: Vec<Value> = versions(group).iter().map(version).collect();
+    let versions: Vec<Value> = versions(group, kubernetes).iter().map(version).collect();
     let metadata = if group.is_empty() { json!({}) } else { json!({ "name": group }) };
     json!({ "metadata": metadata, "versions": versions })
 }

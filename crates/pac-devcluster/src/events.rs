@@ -2,8 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::resource::ResourceType;
-
 /// Field names that differ: stored, then served under `events.k8s.io/v1`.
 const RENAMED: [(&str, &str); 7] = [
     ("involvedObject", "regarding"),
@@ -15,19 +13,14 @@ const RENAMED: [(&str, &str); 7] = [
     ("count", "deprecatedCount"),
 ];
 
-/// Whether the resource is served in another form than the stored one.
-pub(crate) fn is_converted(resource: &ResourceType) -> bool {
-    resource.group == "events.k8s.io"
+/// The stored form of what came in under `events.k8s.io/v1`.
+pub(crate) fn to_stored(value: Value) -> Value {
+    renamed(value, "v1", |(stored, served)| (served, stored))
 }
 
-/// The stored form of what came in.
-pub(crate) fn to_stored(resource: &ResourceType, value: Value) -> Value {
-    if is_converted(resource) { renamed(value, "v1", |(stored, served)| (served, stored)) } else { value }
-}
-
-/// The served form of a stored object.
-pub(crate) fn to_served(resource: &ResourceType, value: Value) -> Value {
-    if is_converted(resource) { renamed(value, "events.k8s.io/v1", |(stored, served)| (stored, served)) } else { value }
+/// The form of a stored event under `events.k8s.io/v1`.
+pub(crate) fn to_served(value: Value) -> Value {
+    renamed(value, "events.k8s.io/v1", |(stored, served)| (stored, served))
 }
 
 /// The fields that a stored event always has.

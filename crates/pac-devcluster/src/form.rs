@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::{
-    events, object,
+    conversion, object,
     resource::ResourceType,
     store::Stored,
     table::{self, IncludeObject},
@@ -44,7 +44,7 @@ impl Form {
 
     /// One stored object in this form, as JSON.
     pub(crate) fn encode(self, resource: &ResourceType, stored: &Stored) -> Bytes {
-        if self == Self::Full && !events::is_converted(resource) {
+        if self == Self::Full && !conversion::is_converted(resource) {
             return stored.encoded();
         }
         Bytes::from(self.value(resource, &stored.object).to_string())
@@ -53,7 +53,7 @@ impl Form {
     /// One object in this form.
     pub(crate) fn value(self, resource: &ResourceType, value: &Value) -> Value {
         match self {
-            Self::Full => events::to_served(resource, value.clone()),
+            Self::Full => conversion::to_served(resource, value.clone()),
             Self::Metadata => table::partial_metadata(value),
             Self::Table(include) => {
                 let version = object::meta(value, "resourceVersion");

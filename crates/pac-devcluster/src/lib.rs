@@ -24,7 +24,7 @@
 //!
 //! # In what order to read
 //!
-//! `resource` (the table of what there is), `store` and its parts, `writer`, `admission`, `watch`, `http`, then `faults`,
+//! `resource` (the table of what there is), `kubernetes` (what of it is served), `store` and its parts, `writer`, `admission`, `watch`, `http`, then `faults`,
 //! `tekton`, `pac` and [`verdict`].
 //!
 //! ```
@@ -43,6 +43,7 @@
 //! ```
 
 mod admission;
+mod conversion;
 mod discovery;
 mod error;
 mod events;
@@ -52,6 +53,7 @@ mod form;
 mod history;
 mod http;
 mod https;
+mod kubernetes;
 mod label_selector;
 mod natural;
 mod object;
@@ -86,6 +88,7 @@ pub use self::{
     error::ApiError,
     faults::{FaultAction, FaultCommand, FaultId, FaultRule, Faults},
     history::{Change, HistoryLimit, Version},
+    kubernetes::Kubernetes,
     pac::{Pac, PacCommand, PacEvent, PacPlayer, PacRun, Secrets},
     store::Store,
     tekton::{Outcome, RunDuration, TektonPlayer, parse_duration},
@@ -96,6 +99,8 @@ pub use self::{
 pub struct Options {
     /// Where it listens: loopback only; port 0 takes a free one.
     pub address: SocketAddr,
+    /// Which Kubernetes it is.
+    pub kubernetes: Kubernetes,
     /// Namespaces that exist from the start.
     pub namespaces: Vec<String>,
     /// How much of the past [`DevCluster::history`] holds.
@@ -144,6 +149,7 @@ impl Default for Options {
         let namespaces = ["default", "kube-node-lease", "kube-public", "kube-system", "pipelines-as-code"];
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            kubernetes: Kubernetes::default(),
             namespaces: namespaces.map(str::to_owned).to_vec(),
             history: HistoryLimit::All,
             watch_window: 200_000,

@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pac_devcluster::{DevCluster, Options, PacPlayer, Secrets, TektonPlayer};
+use pac_devcluster::{DevCluster, Kubernetes, Options, PacPlayer, Secrets, TektonPlayer};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -25,6 +25,12 @@ struct Serve {
     /// Where to listen; loopback only, port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     address: SocketAddr,
+    /// Which Kubernetes to be, from 1.28 on: what it doesn't have isn't served.
+    #[arg(long, default_value = "1.36", value_parser = minor, value_name = "VERSION")]
+    kubernetes: u8,
+    /// Serve beta APIs, such as mutating admission policies from 1.34 on.
+    #[arg(long)]
+    beta_apis: bool,
     /// Write a kubeconfig to this file.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -100,7 +106,9 @@ async fn main() -> anyhow::Result<()> {
     let tekton = (!settings.no_tekton).then_some(tekton);
     let mut terminated = signal(SignalKind::terminate())?;
     let pac = settings.pac();
-    let cluster = DevCluster::start(Options { address: settings.address, tekton, pac, ..Options::default() }).await?;
+    let kubernetes = Kubernetes { minor: settings.kubernetes, beta_apis: settings.beta_apis };
+    let options = Options { address: settings.address, kubernetes, tekton, pac, ..Options::default() };
+    let cluster = DevCluster::start(options).await?;
     if let Some(path) = settings.kubeconfig {
         std::fs::write(&path, cluster.kubeconfig()).with_context(|| format!("can't write {}", path.display()))?;
     }
@@ -113,6 +121,11 @@ async fn main() -> anyhow::Result<()> {
     }
     cluster.shutdown().await;
     Ok(())
+}
+
+fn minor(text: &str) -> Result<u8, String> {
+    let minor = text.strip_prefix("1.").and_then(|minor| minor.parse().ok());
+    minor.filter(|minor| *minor >= 28).ok_or_else(|| "1.28 or later".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -3,13 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::resource::{RESOURCES, ResourceType};
+use crate::{kubernetes::Kubernetes, resource::ResourceType};
 
 /// The document at a path.
-pub(crate) fn document(path: &str) -> Option<Value> {
+pub(crate) fn document(path: &str, kubernetes: Kubernetes) -> Option<Value> {
     match path.strip_prefix("/openapi/v3")?.trim_matches('/') {
-        "" => Some(index()),
-        group_version => group_document(group_version),
+        "" => Some(index(kubernetes)),
+        group_version => group_document(group_version, kubernetes),
     }
 }
 
@@ -19,24 +19,24 @@ fn base(resource: &ResourceType) -> String {
     format!("{prefix}/{}", resource.api_version())
 }
 
-fn index() -> Value {
+fn index(kubernetes: Kubernetes) -> Value {
     let path = |resource: &ResourceType| {
         let base = base(resource);
         let url = json!({ "serverRelativeURL": format!("/openapi/v3/{base}?hash=devcluster") });
         (base, url)
     };
-    json!({ "paths": RESOURCES.iter().map(path).collect::<Map<_, _>>() })
+    json!({ "paths": kubernetes.resources().map(path).collect::<Map<_, _>>() })
 }
 
-fn group_document(group_version: &str) -> Option<Value> {
-    let served: Vec<_> = RESOURCES.iter().filter(|resource| base(resource) == group_version).collect();
+fn group_document(group_version: &str, kubernetes: Kubernetes) -> Option<Value> {
+    let served: Vec<_> = kubernetes.resources().filter(|resource| base(resource) == group_version).collect();
     if served.is_empty() {
         return None;
     }
     let schemas: Map<String, Value> = served.iter().map(|resource| (schema_name(resource), schema(resource))).collect();
     Some(json!({
         "openapi": "3.0.0",
-        "info": { "title": "Kubernetes", "version": "v1.36.0" },
+        "info": { "title": "Kubernetes", "version": format!("v1.{}.0", kubernetes.minor) },
         "paths": served.iter().map(|resource| operations(resource)).collect::<Map<_, _>>(),
         "components": { "schemas": schemas },
     }))

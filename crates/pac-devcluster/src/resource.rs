@@ -165,6 +165,20 @@ const PARAM_KIND: Column = column("ParamKind", "string", ".spec.paramKind.kind")
 const BINDING_COLUMNS: &[Column] =
     &[column("PolicyName", "string", ".spec.policyName"), column("ParamRef", "string", ".spec.paramRef.name"), AGE];
 
+const MUTATING_POLICIES: ResourceType = ResourceType::admission(
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicy",
+    "MutatingAdmissionPolicy",
+    &[column("Mutations", "string", "count:.spec.mutations"), PARAM_KIND, AGE],
+);
+
+const MUTATING_BINDINGS: ResourceType = ResourceType::admission(
+    "mutatingadmissionpolicybindings",
+    "mutatingadmissionpolicybinding",
+    "MutatingAdmissionPolicyBinding",
+    BINDING_COLUMNS,
+);
+
 const WEBHOOK_COLUMNS: &[Column] = &[column("Webhooks", "string", "count:.webhooks"), AGE];
 
 const EVENT_COLUMNS: &[Column] = &[
@@ -247,18 +261,10 @@ pub(crate) static RESOURCES: &[ResourceType] = &[
         namespaced: false,
         ..ResourceType::builtin("scheduling.k8s.io", "priorityclasses", "priorityclass", "PriorityClass", &["pc"])
     },
-    ResourceType::admission(
-        "mutatingadmissionpolicies",
-        "mutatingadmissionpolicy",
-        "MutatingAdmissionPolicy",
-        &[column("Mutations", "string", "count:.spec.mutations"), PARAM_KIND, AGE],
-    ),
-    ResourceType::admission(
-        "mutatingadmissionpolicybindings",
-        "mutatingadmissionpolicybinding",
-        "MutatingAdmissionPolicyBinding",
-        BINDING_COLUMNS,
-    ),
+    MUTATING_POLICIES,
+    MUTATING_BINDINGS,
+    ResourceType { version: "v1beta1", ..MUTATING_POLICIES },
+    ResourceType { version: "v1beta1", ..MUTATING_BINDINGS },
     ResourceType {
         status: true,
         ..ResourceType::admission(
@@ -309,12 +315,7 @@ pub(crate) static RESOURCES: &[ResourceType] = &[
     },
 ];
 
-/// The resource served under this group, version and plural name.
-pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static ResourceType> {
-    RESOURCES.iter().find(|entry| entry.group == group && entry.version == version && entry.plural == plural)
-}
-
-/// The resource of this plural name in its storage form; both groups of events are stored as core events.
+/// The resource of this plural name as it is stored: both groups of events as core events, versions as the first of them.
 pub(crate) fn by_plural(plural: &str) -> Option<&'static ResourceType> {
     RESOURCES.iter().find(|entry| entry.plural == plural)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Call, Target};
-use crate::{error::ApiError, events, object, protobuf, resource::ResourceType};
+use crate::{conversion, error::ApiError, object, protobuf, resource::ResourceType};
 
 /// The object in the body, checked against the resource it was sent to.
 pub(super) fn object_of(call: &Call, target: &Target) -> Result<Value, ApiError> {
@@ -12,7 +12,7 @@ pub(super) fn object_of(call: &Call, target: &Target) -> Result<Value, ApiError>
         return Err(unrecognized(target.resource, "the body isn't an object"));
     }
     check_kind(target.resource, &value)?;
-    Ok(events::to_stored(target.resource, value))
+    Ok(conversion::to_stored(target.resource, value))
 }
 
 /// The name in the body of a create, or what its generated name starts with; empty if there's none.

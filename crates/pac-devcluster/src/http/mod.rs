@@ -158,7 +158,7 @@ impl Call {
 
 impl Server {
     async fn handle(&self, call: &Call) -> Result<Result<Reply, ApiError>, Dropped> {
-        let Some(target) = Target::parse(&call.path) else {
+        let Some(target) = Target::parse(&call.path, self.options.kubernetes) else {
             let pac = self.pac.as_ref().filter(|_| call.path == "/_dev/pac" && call.method == Method::POST);
             return Ok(Ok(match pac {
                 Some(pac) => dev::tell_pac(pac, call).await,
@@ -217,8 +217,8 @@ impl Server {
         }
         match call.path.trim_end_matches('/') {
             "/healthz" | "/readyz" | "/livez" => respond::text(StatusCode::OK, "ok"),
-            path => discovery::document(path, &call.accept, self.address)
-                .or_else(|| openapi::document(path).map(|value| (value, respond::JSON)))
+            path => discovery::document(path, &call.accept, self.address, self.options.kubernetes)
+                .or_else(|| openapi::document(path, self.options.kubernetes).map(|value| (value, respond::JSON)))
                 .map_or_else(
                     || respond::text(StatusCode::NOT_FOUND, "404 page not found\n"),
                     |(value, content_type)| respond::json_as(StatusCode::OK, content_type, &value),

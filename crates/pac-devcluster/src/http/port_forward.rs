@@ -47,7 +47,7 @@ pub(super) fn answer(server: &Server, (namespace, pod): &(String, String), reque
 }
 
 fn accept(server: &Server, namespace: &str, pod: &str, request: &Request<Incoming>) -> Result<(u16, String), ApiError> {
-    let pods = resource::find("", "v1", "pods").ok_or_else(ApiError::method_not_allowed)?;
+    let pods = resource::by_plural("pods").ok_or_else(ApiError::method_not_allowed)?;
     if server.store.get_stored(pods, namespace, pod).is_none() {
         return Err(ApiError::not_found(pods, pod));
     }

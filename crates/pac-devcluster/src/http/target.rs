@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::resource::{self, ResourceType};
+use crate::{kubernetes::Kubernetes, resource::ResourceType};
 
 /// A path below a resource.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Query(Vec<(String, String)>);
 
 impl Target {
     /// `None` if no resource is served there.
-    pub(super) fn parse(path: &str) -> Option<Self> {
+    pub(super) fn parse(path: &str, kubernetes: Kubernetes) -> Option<Self> {
         let parts: Vec<String> = path
             .trim_matches('/')
             .split('/')
@@ -37,11 +37,11 @@ impl Target {
         };
         match rest {
             ["namespaces", namespace, plural, rest @ ..] if !matches!(*plural, "status" | "finalize") => {
-                let resource = resource::find(group, version, plural).filter(|resource| resource.namespaced)?;
+                let resource = kubernetes.find(group, version, plural).filter(|resource| resource.namespaced)?;
                 Self::below(resource, Some(namespace), rest)
             }
             [plural, rest @ ..] => {
-                let resource = resource::find(group, version, plural)?;
+                let resource = kubernetes.find(group, version, plural)?;
                 // An object with a namespace has no path without it.
                 let whole = rest.is_empty() || !resource.namespaced;
                 whole.then(|| Self::below(resource, None, rest)).flatten()

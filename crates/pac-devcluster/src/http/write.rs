@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{Call, Reply, Server, Target, body, read, respond};
 use crate::{
     admission::{Operation, Request},
+    conversion,
     error::ApiError,
-    events,
     form::Form,
     object, patch,
     store::{Deleted, Key, Preconditions, Store, Stored},
@@ -119,11 +119,11 @@ impl Server {
         let resource = target.resource;
         let request = self.update_request(call, target);
         let whole = |current: &Value| {
-            if !events::is_converted(resource) {
+            if !conversion::is_converted(resource) {
                 return change(current);
             }
-            let served = events::to_served(resource, current.clone());
-            Ok(events::to_stored(resource, change(&served)?))
+            let served = conversion::to_served(resource, current.clone());
+            Ok(conversion::to_stored(resource, change(&served)?))
         };
         let stored = self.writer.update(&request, &whole).await?;
         Ok(answer(StatusCode::OK, call, target, &stored))
@@ -165,7 +165,7 @@ impl Server {
                 format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
             return Err(ApiError::conflict(target.resource, name, &why));
         }
-        let mut value = events::to_stored(target.resource, applied.clone());
+        let mut value = conversion::to_stored(target.resource, applied.clone());
         object::meta_mut(&mut value).insert("name".to_owned(), json!(name));
         self.create_answer(call, target, value).await
     }

@@ -8,7 +8,7 @@ use super::definition;
 use crate::{
     error::{ApiError, Cause},
     events, object,
-    resource::ResourceType,
+    resource::{self, ResourceType},
 };
 
 /// The object to store: named, identified, without what a client can't set.
@@ -64,7 +64,7 @@ fn identify(resource: &ResourceType, namespace: &str, name: &str, value: &mut Va
     if resource.has_generation() {
         metadata.insert("generation".to_owned(), json!(1));
     }
-    value["apiVersion"] = json!(resource.api_version());
+    value["apiVersion"] = json!(resource::by_plural(resource.plural).unwrap_or(resource).api_version());
     value["kind"] = json!(resource.kind);
 }
 
