@@ -36,7 +36,8 @@ pub(crate) fn merge_patch(current: &Value, patch: &Value) -> Value {
 /// Server-side apply without owners: what is applied is set, and what isn't mentioned stays.
 ///
 /// What a real server does more: it refuses fields that another manager owns. `previous` is what this manager applied
-/// last: what of it isn't applied any more is removed. Lists of built-in kinds (not `custom` ones) merge by their key.
+/// last: what of it isn't applied any more is removed. Lists of built-in kinds (not `custom` ones) merge by their key, and their
+/// selectors are replaced whole.
 pub(crate) fn apply(current: &Value, previous: Option<&Value>, applied: &Value, custom: bool) -> Value {
     let mut result = current.clone();
     if let Some(previous) = previous {
@@ -79,7 +80,7 @@ fn remove_dropped(target: &mut Value, previous: &Value, applied: &Value, custom:
 
 fn set_all(field: &str, target: &mut Value, applied: &Value, custom: bool) {
     match (target, applied) {
-        (Value::Object(target), Value::Object(applied)) => {
+        (Value::Object(target), Value::Object(applied)) if custom || !is_atomic(field) => {
             for (key, value) in applied {
                 set_all(key, target.entry(key.clone()).or_insert(Value::Null), value, custom);
             }
@@ -95,6 +96,11 @@ fn set_all(field: &str, target: &mut Value, applied: &Value, custom: bool) {
         }
         (target, applied) => *target = applied.clone(),
     }
+}
+
+/// Whether a map has one owner: that of a label selector, or a Service's selector.
+fn is_atomic(field: &str) -> bool {
+    matches!(field, "selector" | "labelSelector" | "namespaceSelector" | "objectSelector" | "podSelector")
 }
 
 /// The item that has the same key as `wanted`.
@@ -152,6 +158,7 @@ fn merge_field(target: &mut Map<String, Value>, key: &str, value: &Value) {
         (Some(current), Value::Object(_)) => strategic_merge(current, value),
         (None, Value::Object(_)) => strategic_merge(&Value::Object(Map::new()), value),
         (Some(Value::Array(current)), Value::Array(changes)) => merge_list(key, current, changes),
+        (None, Value::Array(changes)) => merge_list(key, &[], changes),
         _ => value.clone(),
     };
     target.insert(key.to_owned(), merged);
@@ -181,6 +188,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_selector_is_applied_whole_and_a_directive_is_no_item() {
+        let current = json!({ "spec": { "namespaceSelector": { "matchExpressions": [1] } } });
+        let applied = json!({ "spec": { "namespaceSelector": {} } });
+        assert_eq!(apply(&current, Some(&applied), &applied, false), applied);
+        let patch = json!({ "volumes": [{ "name": "a", "$patch": "delete" }] });
+        assert_eq!(strategic_merge(&json!({}), &patch), json!({ "volumes": [] }));
+    }
 
     #[test]
     fn apply_keeps_what_others_set_and_drops_what_its_manager_dropped() {
