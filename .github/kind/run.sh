@@ -38,17 +38,13 @@ kubectl exec --namespace store deployment/postgres -- psql --username postgres \
 kubectl create secret generic pac-concurrency-secret --namespace=pipelines-as-code \
   --from-literal=postgresql-password="your-secure-password"
 
-watcher=deployment/pipelines-as-code-watcher
-pods=concurrency.pipelinesascode.tekton.dev/companion=true
 if [ "$mode" = standalone ]; then
   kubectl scale deployment/pipelines-as-code-watcher --namespace pipelines-as-code --replicas=0
-  watcher=deployment/pac-concurrency-watcher
-  pods=app.kubernetes.io/name=pac-concurrency-watcher
 fi
 deploy=(--mode "$mode" --driver postgresql --image "$image" --set concurrency-enabled=true
   --set postgresql-host=postgres.store.svc --set postgresql-ssl-mode=disable)
 cargo xtask deploy "${deploy[@]}" --apply
-kubectl rollout status "$watcher" --namespace pipelines-as-code --timeout=5m
+kubectl rollout status deployment/pac-concurrency-watcher --namespace pipelines-as-code --timeout=5m
 # Applied again, nothing changes.
 test -z "$(cargo xtask deploy "${deploy[@]}" --diff)"
 
@@ -97,7 +93,7 @@ echo "at most $most of $runs ran at once, $limit may"
 test "$most" -le "$limit"
 
 # Of all replicas: the one that leads says it.
-log=$(kubectl logs --selector "$pods" --namespace pipelines-as-code --container pac-concurrency-watcher --tail=-1)
+log=$(kubectl logs --selector app.kubernetes.io/name=pac-concurrency-watcher --namespace pipelines-as-code --container pac-concurrency-watcher --tail=-1)
 for line in \
   "Initialized concurrency system with driver: postgresql" \
   "acquired concurrency slot for ci/run-1" \

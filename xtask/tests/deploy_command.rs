@@ -27,6 +27,9 @@ clusterroles rbac.authorization.k8s.io/v1 false ClusterRole
 clusterrolebindings rbac.authorization.k8s.io/v1 false ClusterRoleBinding
 roles rbac.authorization.k8s.io/v1 true Role
 rolebindings rbac.authorization.k8s.io/v1 true RoleBinding
+mutatingwebhookconfigurations admissionregistration.k8s.io/v1 false MutatingWebhookConfiguration
+validatingadmissionpolicies admissionregistration.k8s.io/v1 false ValidatingAdmissionPolicy
+validatingadmissionpolicybindings admissionregistration.k8s.io/v1 false ValidatingAdmissionPolicyBinding
 mutatingadmissionpolicies admissionregistration.k8s.io/v1 false MutatingAdmissionPolicy
 mutatingadmissionpolicybindings admissionregistration.k8s.io/v1 false MutatingAdmissionPolicyBinding
 ";
@@ -47,18 +50,25 @@ impl StandIn {
         fs::write(folder.path().join("kinds"), kinds).unwrap();
         // PAC's watcher is there, and rests; nothing else is.
         let script = "#!/bin/sh\ncd \"$(dirname \"$0\")\" || exit 9\n\
-                      [ \"$1\" = api-resources ] && exec cat kinds\n\
+                      [ \"$1\" = api-resources ] && exec cat kinds\n[ \"$2\" = --raw=/version ] && exec cat version\n\
                       [ \"$1 $3\" = \"get pipelines-as-code-watcher\" ] && exec cat pacs\n[ \"$1\" = get ] && exit 0\n\
                       echo \"$*\" >> told\ncat > \"$1.yaml\"\n[ \"$1\" != diff ]\n";
         fs::write(folder.path().join("pacs"), r#"{"spec":{"replicas":0,"selector":{},"template":{}}}"#).unwrap();
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        Self { folder }
+        let kubectl = Self { folder };
+        kubectl.is_of_version("36");
+        kubectl
     }
 
     fn deploy(&self, arguments: &[&str]) -> Output {
         let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
         deploy(arguments).env("PATH", path).output().unwrap()
+    }
+
+    fn is_of_version(&self, minor: &str) {
+        let version = format!(r#"{{"major":"1","minor":"{minor}"}}"#);
+        fs::write(self.folder.path().join("version"), version).unwrap();
     }
 
     fn read(&self, file: &str) -> String {
@@ -97,7 +107,9 @@ fn flags_that_cant_be_used_end_in_code_2() {
     for wrong in [
         &["--replicas", "2", "--driver", "memory"][..],
         &["--replicas", "0"],
-        &["--mode", "companion", "--replicas", "2"],
+        &["--mode", "companion", "--placement", "pod", "--driver", "etcd", "--replicas", "2"],
+        &["--gate", "deny"],
+        &["--mode", "standalone", "--placement", "pod"],
         &["--namespace", "Not_a_name"],
         &["--image", "two words"],
         &["--set", "concurrency-enabled"],
@@ -131,7 +143,7 @@ fn settings_reach_the_config_map_and_names_reach_every_object() {
 
 #[test]
 fn what_would_do_harm_in_a_pipe_is_not_printed() {
-    let output = deploy(&["--mode", "companion", "--output", "-"]).output().unwrap();
+    let output = deploy(&["--mode", "companion", "--placement", "pod", "--output", "-"]).output().unwrap();
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(!text.contains("kind: Deployment") && !text.contains("kind: Secret"));
     let said = error_of(&output);
@@ -156,7 +168,7 @@ fn everything_is_applied_on_the_server_in_one_go() {
 #[test]
 fn pacs_deployment_is_patched_after_the_policy_is_there() {
     let kubectl = StandIn::new(KINDS);
-    let output = kubectl.deploy(&["--mode", "companion", "--driver", "etcd", "--apply"]);
+    let output = kubectl.deploy(&["--mode", "companion", "--placement", "pod", "--driver", "etcd", "--apply"]);
     assert!(output.status.success(), "{}", error_of(&output));
     let told = kubectl.read("told");
     let [applied, patched] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
@@ -180,15 +192,46 @@ fn a_difference_is_shown_and_is_no_failure() {
     assert!(kubectl.kinds("diff.yaml").iter().any(|kind| kind == "Deployment"));
 }
 
+/// Without the kinds whose lines have `word`.
+fn kinds_without(word: &str) -> String {
+    KINDS.lines().filter(|line| !line.contains(word)).map(|line| format!("{line}\n")).collect()
+}
+
 #[test]
-fn a_cluster_without_the_policys_kind_gets_nothing() {
-    let kinds: String =
-        KINDS.lines().filter(|line| !line.contains("Mutating")).map(|line| format!("{line}\n")).collect();
-    let kubectl = StandIn::new(&kinds);
+fn the_gate_is_the_best_that_the_api_server_serves_and_it_is_said() {
+    for (kinds, minor, gate, why) in [
+        (KINDS.to_owned(), "36", "policy", "the API server serves MutatingAdmissionPolicy"),
+        (kinds_without("MutatingAdmission"), "28+", "webhook", "the API server serves no MutatingAdmissionPolicy"),
+    ] {
+        let kubectl = StandIn::new(&kinds);
+        kubectl.is_of_version(minor);
+        let output = kubectl.deploy(&["--mode", "companion", "--driver", "etcd", "--apply"]);
+        assert!(output.status.success(), "{}", error_of(&output));
+        assert!(error_of(&output).contains(&format!("gate: {gate}, since {why}")), "{}", error_of(&output));
+        let applied = documents(&kubectl.read("apply.yaml"));
+        let deployment = applied.iter().find(|object| object["kind"] == "Deployment").unwrap();
+        let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+        assert!(arguments.contains(&format!("--gate={gate}").into()), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_cluster_without_the_gates_kind_gets_nothing() {
+    for (without, minor, gate, code) in
+        [("Mutating", "36", "policy", 1), ("Validating", "29", "deny", 1), ("none", "27", "webhook", 2)]
+    {
+        let kubectl = StandIn::new(&kinds_without(without));
+        kubectl.is_of_version(minor);
+        let output = kubectl.deploy(&["--mode", "companion", "--gate", gate, "--apply"]);
+        assert_eq!(output.status.code(), Some(code), "{}", error_of(&output));
+        assert!(error_of(&output).contains("nothing was"), "{}", error_of(&output));
+        assert_eq!(kubectl.read("told"), "");
+    }
+    let kubectl = StandIn::new(&kinds_without("MutatingAdmission"));
+    kubectl.is_of_version("27");
     let output = kubectl.deploy(&["--mode", "companion", "--apply"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(error_of(&output).contains("nothing was applied"), "{}", error_of(&output));
-    assert_eq!(kubectl.read("told"), "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error_of(&output).contains("companion mode needs Kubernetes 1.28"), "{}", error_of(&output));
 }
 
 #[test]

@@ -5,65 +5,25 @@
 
 mod support;
 
-use std::time::Duration;
-
-use pac_devservers::process::wait_until;
-use serde_json::Value;
-
-use support::api::{Api, EXECUTION_ORDER, annotation};
-use support::cluster::{Cluster, PACS_SETTINGS, PACS_WATCHER};
+use support::api::EXECUTION_ORDER;
+use support::beside::{assert_promises, furnish, push, queued, until_done, until_logged, until_some_more_are_done};
+use support::cluster::Cluster;
 use support::node::Node;
 use support::page::{Page, run};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-const LIMIT: u32 = 2;
-/// What the watcher says of a queue that is at work beside it.
-const BESIDE: &str = "PAC's own queue may start runs beside the limit";
-
-fn push(api: &Api, numbers: std::ops::Range<usize>) {
-    let names: Vec<String> = numbers.map(|number| format!("run-{number:02}")).collect();
-    names.chunks(3).for_each(|event| api.push(event));
-}
-
-fn until_done(api: &Api, count: usize) {
-    wait_until("runs are done", PATIENCE, || Ok(api.count("completed") >= count)).unwrap();
-}
-
-/// Two more, if there are two more among `all`.
-fn until_some_more_are_done(api: &Api, all: usize) {
-    until_done(api, (api.count("completed") + 2).min(all));
-}
-
-/// Of the runs that wait, how many have PAC's annotation, and how many have not.
-fn queued(api: &Api) -> [usize; 2] {
-    let runs = api.runs();
-    let queued = runs.iter().filter(|run| run["spec"]["status"] == "PipelineRunPending");
-    let (pacs, ours): (Vec<&Value>, Vec<&Value>) = queued.partition(|run| annotation(run, EXECUTION_ORDER).is_some());
-    [pacs.len(), ours.len()]
-}
-
-fn furnish(cluster: &Cluster) -> Api {
-    let api = cluster.api();
-    cluster.run(&["create", "--filename", cluster.file("pac.yaml", PACS_WATCHER).to_str().unwrap()]);
-    cluster.run(&["apply", "--filename", cluster.file("settings.yaml", PACS_SETTINGS).to_str().unwrap()]);
-    api.create_repository(LIMIT);
-    api
-}
-
-fn assert_promises(api: &Api, runs: usize) {
-    let verdict = api.get("/_dev/verdict").unwrap();
-    // P3 is not for here: PAC's queue goes by when it heard of a run. Nor is P4: while the pod is stopped nobody admits.
-    for promise in &verdict["promises"].as_array().unwrap()[..2] {
-        assert_eq!(promise["held"], true, "{promise:#}");
-    }
-    assert_eq!((verdict["started"].as_u64(), verdict["done"].as_u64()), (Some(runs as u64), Some(runs as u64)));
-}
-
-#[test]
-fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled() {
+/// Follows the page with a watcher placed so, and removes it by the section for that.
+fn switched_on_and_off_and_removed(placement: &str, removal: &str) {
     let cluster = Cluster::start();
     let page = Page::read("companion.md");
-    let follow = |heading: &str| run(&cluster, cluster.folder.path(), &page.commands(heading));
+    let follow = |heading: &str| {
+        let commands = page.commands(heading).replace("--mode companion", &format!("--mode companion {placement}"));
+        let commands = match placement {
+            "" => commands,
+            _ => commands
+                .replace("status deployment/pac-concurrency-watcher", "status deployment/pipelines-as-code-watcher"),
+        };
+        run(&cluster, cluster.folder.path(), &commands)
+    };
     let api = furnish(&cluster);
     let node = Node::start(&cluster);
     push(&api, 0..12);
@@ -73,17 +33,18 @@ fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled
     assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"]["application-name"], "My CI");
     until_some_more_are_done(&api, 12);
     assert!(!node.log().contains("acquired concurrency slot"), "PAC admits until it is switched on");
+    let state = run(&cluster, cluster.folder.path(), &page.commands("How it works"));
+    assert!(state.contains("DoesNotExist"), "open: {state}");
 
     push(&api, 12..24);
     follow("Switching it on");
-    assert_eq!(queued(&api)[0], 0, "PAC's queue has nothing");
+    assert_eq!(run(&cluster, cluster.folder.path(), &page.commands("How it works")), "{}", "closed");
+    let pacs = queued(&api)[0];
     push(&api, 24..30);
-    assert_eq!(queued(&api)[0], 0, "nor does it get anything");
-    until_some_more_are_done(&api, 30);
-    let said = |line: &str| wait_until(line, PATIENCE, || Ok(node.log().contains(line)));
-    for line in ["Initialized concurrency system with driver: memory", "acquired concurrency slot for ci/run-"] {
-        said(line).unwrap();
-    }
+    assert!(queued(&api)[0] <= pacs, "PAC's queue gets nothing any more");
+    until_logged(&node, "Initialized concurrency system with driver: memory");
+    until_logged(&node, "acquired concurrency slot for ci/run-");
+    assert_eq!(queued(&api)[0], 0, "PAC's queue is empty before ours goes on");
 
     push(&api, 30..36);
     follow("Switching it off");
@@ -92,29 +53,53 @@ fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled
     until_done(&api, 36);
     assert_eq!(node.log().matches("acquired concurrency slot").count(), admitted, "it is PAC that admits");
 
-    assert!(!node.log().contains(BESIDE), "{}", node.log());
-    follow("Removing it");
-    let deployment = cluster.get("deployment", "pipelines-as-code-watcher");
-    assert_eq!(deployment["spec"]["template"]["spec"]["containers"].as_array().unwrap().len(), 1);
-    assert!(cluster.run(&["get", "mutatingadmissionpolicies", "--output=name"]).is_empty());
-    assert!(!cluster.kubectl(&["get", "configmap", "pac-concurrency"]).status.success());
+    follow(removal);
+    let gate = page.all("bash", "The gate").into_iter().find(|block| block.text.starts_with("# --gate policy"));
+    run(&cluster, cluster.folder.path(), &gate.unwrap().text);
+    follow("The rest");
+    let kinds = "deployments,services,serviceaccounts,networkpolicies,poddisruptionbudgets,roles,rolebindings,leases,secrets,\
+                 configmaps,clusterroles,clusterrolebindings,priorityclasses,mutatingadmissionpolicies,\
+                 mutatingadmissionpolicybindings";
+    let left = cluster.run(&["get", kinds, "--output=name"]);
+    assert!(!left.contains("pac-concurrency"), "{left}");
+    let template = &cluster.get("deployment", "pipelines-as-code-watcher")["spec"]["template"];
+    assert_eq!(template["spec"]["containers"].as_array().unwrap().len(), 1);
+    assert!(!template.to_string().contains("concurrency"), "{template:#}");
     assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"].as_object().unwrap().len(), 9);
     assert_promises(&api, 36);
 }
 
-/// What the order of steps is for: without it PAC's memory is at work beside ours.
 #[test]
-fn switched_on_beside_pacs_memory_the_repository_is_held_and_it_is_said() {
+fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled() {
+    switched_on_and_off_and_removed("", "Removing it");
+}
+
+#[test]
+fn the_same_in_pacs_pod() {
+    switched_on_and_off_and_removed("--placement pod", "In PAC's pod");
+}
+
+/// A run keeps PAC's annotation through whatever is written of it after the gate was closed: it is PAC's.
+#[test]
+fn what_pacs_queue_has_it_starts_and_ours_waits_for_that() {
     let cluster = Cluster::start();
     let page = Page::read("companion.md");
     let api = furnish(&cluster);
     let node = Node::start(&cluster);
     run(&cluster, cluster.folder.path(), &page.commands("Installing"));
-    push(&api, 0..60);
-    until_done(&api, 1);
-    let on = page.commands("Switching it on");
-    let at_once: String =
-        on.split("\n\n").filter(|step| step.contains("kubectl patch configmap")).collect::<Vec<_>>().join("\n\n");
-    run(&cluster, cluster.folder.path(), &at_once);
-    wait_until("PAC's queue is seen", PATIENCE, || Ok(node.log().contains(BESIDE))).unwrap();
+    push(&api, 0..30);
+    run(&cluster, cluster.folder.path(), &page.commands("Switching it on"));
+    let runs = api.runs();
+    let waiting = runs.iter().filter(|run| run["spec"]["status"] == "PipelineRunPending");
+    let waiting: Vec<&str> = waiting.map(|run| run["metadata"]["name"].as_str().unwrap()).collect();
+    assert!(!waiting.is_empty(), "PAC's queue has some");
+    for name in &waiting {
+        api.patch_run(name, &serde_json::json!({"metadata": {"annotations": {"any": "thing"}}}));
+    }
+    until_done(&api, 30);
+    let runs = api.runs();
+    let lost = runs.iter().filter(|run| support::api::annotation(run, EXECUTION_ORDER).is_none()).count();
+    assert_eq!(lost, 0, "all were PAC's");
+    assert!(!node.log().contains("acquired concurrency slot"), "{}", node.log());
+    assert_promises(&api, 30);
 }

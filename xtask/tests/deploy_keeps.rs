@@ -124,14 +124,21 @@ fn two_that_would_start_runs_side_by_side_are_refused() {
 
     cluster.run(&["scale", "deployment", PACS_NAME, "--replicas=0"]);
     applied(&cluster, &["--mode=standalone"]);
-    refused(&["--mode=companion"], "our watcher is at work in standalone mode");
-    let said = applied(&cluster, &["--mode=companion", "--force"]);
-    assert!(said.contains("warning: our watcher is at work"), "{said}");
+    refused(&["--mode=companion", "--placement=pod"], "our watcher is at work in standalone mode");
 
-    // Without a mode it is the one that is there.
-    cluster.run(&["delete", "deployment", OURS]);
+    // The same Deployment takes on the other mode.
+    applied(&cluster, &["--mode=companion", "--gate=deny"]);
     cluster.run(&["scale", "deployment", PACS_NAME, "--replicas=1"]);
-    applied(&cluster, &["--image=registry.example.com/w:2"]);
-    let containers = cluster.get("deployment", PACS_NAME)["spec"]["template"]["spec"]["containers"].clone();
-    assert_eq!(containers[1]["image"], "registry.example.com/w:2");
+
+    // Without a mode, a gate and a placement they are those that are there.
+    let said = applied(&cluster, &["--image=registry.example.com/w:2"]);
+    assert!(said.contains("gate: deny, since the cluster has it already"), "{said}");
+    let container = cluster.get("deployment", OURS)["spec"]["template"]["spec"]["containers"][0].clone();
+    assert_eq!(container["image"], "registry.example.com/w:2");
+    let arguments = container["args"].as_array().unwrap();
+    assert!(
+        arguments.contains(&json!("--mode=companion")) && arguments.contains(&json!("--gate=deny")),
+        "{arguments:?}"
+    );
+    refused(&["--mode=standalone"], "PAC's own watcher is at work");
 }

@@ -153,7 +153,8 @@ data:
 fn our_container_survives_pacs_next_release() {
     let cluster = Cluster::start();
     apply(&cluster, &PLAIN, &cluster.file("one.yaml", PACS_WATCHER));
-    let patch = workspace().join("config/companion-postgresql/pipelines-as-code-watcher-patch.yaml");
+    let (folder, _) = support::rendered(&["--mode=companion", "--driver=postgresql", "--placement=pod"]);
+    let patch = folder.path().join("pipelines-as-code-watcher-patch.yaml");
     cluster.run(&["patch", "deployment", PACS_NAME, "--patch-file", patch.to_str().unwrap()]);
     apply(&cluster, &PLAIN, &cluster.file("two.yaml", &PACS_WATCHER.replace("pac:v1", "pac:v2")));
     let pod = &cluster.get("deployment", PACS_NAME)["spec"]["template"]["spec"];

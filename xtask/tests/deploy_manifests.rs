@@ -15,17 +15,21 @@ use serde_json::Value;
 
 use support::cluster::{PACS_SETTINGS, PACS_WATCHER, kubectl};
 use support::typed::{documents, object};
-use support::{VARIANTS, error_of, rendered, variant};
+use support::{VARIANTS, error_of, gate, in_pacs_pod, rendered, variant};
 
 fn pod(text: &str) -> PodTemplateSpec {
     let deployment: Value = object(text, "Deployment");
     serde_json::from_value(deployment["spec"]["template"].clone()).unwrap()
 }
 
-fn pod_of([mode, driver]: [&str; 2]) -> PodSpec {
-    let (_folder, files) = variant([mode, driver]);
-    let file = if mode == "standalone" { "deployment.yaml" } else { "pipelines-as-code-watcher-patch.yaml" };
-    pod(&files[file]).spec.unwrap()
+fn pod_of(chosen: &[&str]) -> PodSpec {
+    let (_folder, files) = rendered(chosen);
+    pod(&files[pods_file(chosen)]).spec.unwrap()
+}
+
+/// The file that our container is in.
+fn pods_file(chosen: &[&str]) -> &'static str {
+    if in_pacs_pod(chosen) { "pipelines-as-code-watcher-patch.yaml" } else { "deployment.yaml" }
 }
 
 #[test]
@@ -53,14 +57,14 @@ fn pods_keep_to_the_restricted_profile() {
 fn every_object_of_ours_has_the_recommended_labels_and_nothing_selects_by_what_changes() {
     const LABELS: [&str; 6] = ["component", "instance", "managed-by", "name", "part-of", "version"];
     for chosen in VARIANTS {
-        let (_folder, files) = variant(chosen);
+        let (_folder, files) = rendered(chosen);
         for document in files.values().flat_map(|text| documents(text)) {
             let labels = &document["metadata"]["labels"];
             if labels.is_null() {
                 // What others own as well is theirs to label.
                 let shared =
                     ["ConfigMap", "Secret", "Component", "Kustomization"].contains(&document["kind"].as_str().unwrap());
-                assert!(shared || chosen[0] == "companion" && document["kind"] == "Deployment", "{document}");
+                assert!(shared || in_pacs_pod(chosen) && document["kind"] == "Deployment", "{document}");
                 continue;
             }
             for name in LABELS {
@@ -107,9 +111,9 @@ fn what_is_mounted_is_what_settings_name() {
     let from_tool = ["--driver=postgresql", "--password-file=/etc/pac-concurrency/external/password"];
     let from_tool =
         [&from_tool[..], &["--secret-provider-class=pac", "--pod-annotation=vault.example.com/inject=true"]];
-    for (mode, file) in [("standalone", "deployment.yaml"), ("companion", "pipelines-as-code-watcher-patch.yaml")] {
-        let (_folder, files) = rendered(&[&from_tool.concat()[..], &["--mode", mode]].concat());
-        let template = pod(&files[file]);
+    for chosen in [&["--mode=standalone"][..], &["--mode=companion", "--placement=pod"]] {
+        let (_folder, files) = rendered(&[&from_tool.concat()[..], chosen].concat());
+        let template = pod(&files[pods_file(chosen)]);
         assert_eq!(template.metadata.unwrap().annotations.unwrap()["vault.example.com/inject"], "true");
         let spec = template.spec.unwrap();
         let variable = &spec.containers[0].env.as_ref().unwrap()[0];
@@ -121,8 +125,8 @@ fn what_is_mounted_is_what_settings_name() {
         assert_eq!(volume.volume_attributes.unwrap()["secretProviderClass"], "pac");
     }
     // An etcd where nobody logs in has no password to miss.
-    assert_eq!(folders(&pod_of(["standalone", "etcd"]).containers[0]), ["/etc/pac-concurrency/tls"]);
-    assert_eq!(folders(&pod_of(["standalone", "memory"]).containers[0]), [""; 0]);
+    assert_eq!(folders(&pod_of(&["--driver=etcd"]).containers[0]), ["/etc/pac-concurrency/tls"]);
+    assert_eq!(folders(&pod_of(&["--driver=memory"]).containers[0]), [""; 0]);
 }
 
 #[test]
@@ -143,20 +147,18 @@ fn one_watcher_at_a_time_has_its_memory_and_others_take_turns() {
 fn the_watcher_goes_before_the_runs_it_starts() {
     let (_folder, files) = variant(["standalone", "postgresql"]);
     let class: Value = object(&files["priority-class.yaml"], "PriorityClass");
-    let pod = pod_of(["standalone", "postgresql"]);
+    let pod = pod_of(&["--driver=postgresql"]);
     assert_eq!(pod.priority_class_name.as_deref(), class["metadata"]["name"].as_str());
     assert!(class["value"].as_i64().unwrap() > 0 && class.get("globalDefault").is_none());
     // PAC's pod is PAC's.
-    assert_eq!(pod_of(["companion", "postgresql"]).priority_class_name, None);
+    assert_eq!(pod_of(&["--mode=companion", "--placement=pod"]).priority_class_name, None);
 }
 
 #[test]
 fn services_and_policies_find_the_pods_and_their_ports() {
     for chosen in VARIANTS {
-        let (_folder, files) = variant(chosen);
-        let standalone = chosen[0] == "standalone";
-        let patch = files.get("deployment.yaml").or_else(|| files.get("pipelines-as-code-watcher-patch.yaml"));
-        let pod = pod(patch.unwrap());
+        let (_folder, files) = rendered(chosen);
+        let pod = pod(&files[pods_file(chosen)]);
         let labels = pod.metadata.unwrap().labels.unwrap();
         let found = |selector: &std::collections::BTreeMap<String, String>| {
             selector.iter().all(|(label, value)| labels.get(label) == Some(value))
@@ -169,12 +171,24 @@ fn services_and_policies_find_the_pods_and_their_ports() {
         let named =
             ports.iter().find(|port| Some(IntOrString::String(port.name.clone().unwrap())) == metrics.target_port);
         assert_eq!(named.unwrap().container_port, metrics.port);
-        if standalone {
+        let mut served = vec![metrics.port];
+        if gate(chosen) == Some("webhook") {
+            let webhook: Service = object(&files["execution-order-webhook.yaml"], "Service");
+            let webhook = webhook.spec.unwrap();
+            assert!(found(&webhook.selector.unwrap()), "{chosen:?}");
+            let target = webhook.ports.unwrap()[0].target_port.clone();
+            let named = ports.iter().find(|port| Some(IntOrString::String(port.name.clone().unwrap())) == target);
+            served.push(named.unwrap().container_port);
+        }
+        if !in_pacs_pod(chosen) {
             let policy: NetworkPolicy = object(&files["network-policy.yaml"], "NetworkPolicy");
             let spec = policy.spec.unwrap();
             assert!(found(&spec.pod_selector.unwrap().match_labels.unwrap()));
-            let allowed = spec.ingress.unwrap()[0].ports.clone().unwrap()[0].port.clone();
-            assert_eq!(allowed, Some(IntOrString::Int(metrics.port)));
+            let allowed = spec.ingress.unwrap()[0].ports.clone().unwrap().into_iter().map(|port| port.port);
+            assert_eq!(
+                allowed.collect::<Vec<_>>(),
+                served.into_iter().map(|port| Some(IntOrString::Int(port))).collect::<Vec<_>>()
+            );
         }
     }
 }
@@ -202,18 +216,18 @@ fn only_dns_the_api_server_and_the_store_are_reached() {
 #[test]
 fn kustomize_builds_every_variant_and_puts_our_container_beside_pacs() {
     for chosen in VARIANTS {
-        let (folder, files) = variant(chosen);
+        let (folder, files) = rendered(chosen);
         let home = tempfile::tempdir().unwrap();
         let build = |path: &std::path::Path| {
             let output = kubectl(home.path()).arg("kustomize").arg(path).output().unwrap();
             assert!(output.status.success(), "{chosen:?}: {}", error_of(&output));
             String::from_utf8(output.stdout).unwrap()
         };
-        if chosen[0] == "standalone" {
+        if !in_pacs_pod(chosen) {
             let built = documents(&build(folder.path()));
             let mut kinds: Vec<&str> = built.iter().map(|document| document["kind"].as_str().unwrap()).collect();
             kinds.sort_unstable();
-            assert!(kinds.contains(&"Deployment") && !kinds.contains(&"ConfigMap") && !kinds.contains(&"Secret"));
+            assert!(kinds.contains(&"Deployment") && !kinds.contains(&"ConfigMap"));
             continue;
         }
         // Beside PAC's own manifests, as a component of somebody's kustomization.
@@ -239,7 +253,8 @@ fn kustomize_builds_every_variant_and_puts_our_container_beside_pacs() {
         let ports: Vec<_> = spec.containers.iter().flat_map(|container| container.ports.clone().unwrap()).collect();
         let numbers: BTreeSet<i32> = ports.iter().map(|port| port.container_port).collect();
         let port_names: BTreeSet<_> = ports.iter().map(|port| port.name.clone()).collect();
-        assert_eq!((numbers.len(), port_names.len()), (4, 4), "one network, four ports");
+        let ours = if gate(chosen) == Some("webhook") { 3 } else { 2 };
+        assert_eq!((numbers.len(), port_names.len()), (ours + 2, ours + 2), "one network, and PAC's two ports");
         // PAC's alone, as it was: ours is the administrator's to add.
         let settings: Value = object(&built, "ConfigMap");
         assert_eq!(settings["data"].as_object().unwrap().len(), 9);

@@ -7,12 +7,14 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{CONFIG_MAP, PAC_WATCHER, PACS_CONFIG_MAP, SECRET, WATCHER, cluster_wide, namespaced};
+use super::names::{CONFIG_MAP, GATE, PACS_CONFIG_MAP, SECRET, WATCHER, WEBHOOK, cluster_wide, namespaced};
+use super::options::{Gate, Placement};
 use super::variant::Variant;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
+const ADMISSION: &str = "admissionregistration.k8s.io";
 
-/// The account of the pod; in companion mode it is PAC's.
+/// The account of the pod; in PAC's pod it is PAC's.
 pub(super) fn service_account(variant: &Variant) -> Result<Manifest> {
     let account = ServiceAccount {
         metadata: namespaced(WATCHER, &variant.namespace),
@@ -28,25 +30,31 @@ pub(super) fn service_account(variant: &Variant) -> Result<Manifest> {
 /// What the watcher may do.
 pub(super) fn roles(variant: &Variant) -> Result<Manifest> {
     let everywhere =
-        ClusterRole { metadata: cluster_wide(WATCHER), rules: Some(cluster_rules()), ..ClusterRole::default() };
-    let here = Role { metadata: namespaced(WATCHER, &variant.namespace), rules: Some(namespace_rules()) };
+        ClusterRole { metadata: cluster_wide(WATCHER), rules: Some(cluster_rules(variant)), ..ClusterRole::default() };
+    let here = Role { metadata: namespaced(WATCHER, &variant.namespace), rules: Some(namespace_rules(variant)) };
     let story = "What the watcher may do: what it does, and nothing else. In every namespace, follow Repositories and \
                  PipelineRuns, read a run and start it, and write Events; in PAC's, read two ConfigMaps and one Secret \
-                 by name, and take part in the election of a leader. docs/security.md goes through them one by one."
-        .to_owned();
+                 by name, and take part in the election of a leader. docs/security.md goes through them one by one.";
+    let story = match variant.gate() {
+        None => story.to_owned(),
+        Some(gate) => {
+            format!("{story}\n\nIn companion mode also open and close the gate, --gate {}, by its name.", gate.name())
+        }
+    };
     let documents = vec![Document::of(&everywhere)?, Document::of(&here)?];
-    Ok(Manifest { file: "roles.yaml", purpose: Purpose::Own, story, documents })
+    Ok(Manifest { file: "roles.yaml", purpose: Purpose::Access, story, documents })
 }
 
 /// Who may.
 pub(super) fn bindings(variant: &Variant) -> Result<Manifest> {
-    let account = if variant.is_companion() { PAC_WATCHER } else { WATCHER };
-    let subjects = Some(vec![Subject {
+    let (ours, pacs) = (variant.account(Placement::Deployment), variant.account(Placement::Pod));
+    let subject = |account: &str| Subject {
         kind: "ServiceAccount".to_owned(),
         name: account.to_owned(),
         namespace: Some(variant.namespace.clone()),
         ..Subject::default()
-    }]);
+    };
+    let subjects = Some(ours.into_iter().chain(pacs).map(subject).collect());
     let role =
         |kind: &str| RoleRef { api_group: Some(RBAC.to_owned()), kind: kind.to_owned(), name: WATCHER.to_owned() };
     let everywhere = ClusterRoleBinding {
@@ -55,7 +63,7 @@ pub(super) fn bindings(variant: &Variant) -> Result<Manifest> {
         subjects: subjects.clone(),
     };
     let here = RoleBinding { metadata: namespaced(WATCHER, &variant.namespace), role_ref: role("Role"), subjects };
-    let story = match variant.is_companion() {
+    let story = match variant.in_pacs_pod() {
         true => {
             "Our container shares the pod, and with it the service account, of PAC's watcher. What PAC grants that \
                  account may cover some or all of this; it is granted here all the same, so that nothing depends on the \
@@ -64,11 +72,11 @@ pub(super) fn bindings(variant: &Variant) -> Result<Manifest> {
         false => "Gives the watcher's roles to its service account.",
     };
     let documents = vec![Document::of(&everywhere)?, Document::of(&here)?];
-    Ok(Manifest { file: "role-bindings.yaml", purpose: Purpose::Own, story: story.to_owned(), documents })
+    Ok(Manifest { file: "role-bindings.yaml", purpose: Purpose::Access, story: story.to_owned(), documents })
 }
 
-fn cluster_rules() -> Vec<PolicyRule> {
-    vec![
+fn cluster_rules(variant: &Variant) -> Vec<PolicyRule> {
+    let mut rules = vec![
         // Patch is the start, and in standalone mode the final state; get is a look at one run whose state is in doubt.
         rule("tekton.dev", "pipelineruns", &["get", "list", "patch", "watch"], &[]),
         rule("pipelinesascode.tekton.dev", "repositories", &["list", "watch"], &[]),
@@ -82,18 +90,26 @@ fn cluster_rules() -> Vec<PolicyRule> {
             verbs: vec!["get".to_owned()],
             ..PolicyRule::default()
         },
-    ]
+    ];
+    // Opening it and closing it. Until a former one is gone, whoever still works with that does the same there.
+    let gates = variant.gate().into_iter().chain(variant.former.gates.iter().copied());
+    rules.extend(gates.map(|gate| rule(ADMISSION, gate.switch().resource, &["get", "patch"], &[GATE])));
+    rules
 }
 
-fn namespace_rules() -> Vec<PolicyRule> {
-    vec![
+fn namespace_rules(variant: &Variant) -> Vec<PolicyRule> {
+    let mut rules = vec![
         // List and watch come with a field selector on the name, which makes them requests for one.
         rule("", "configmaps", &["get", "list", "watch"], &[CONFIG_MAP, PACS_CONFIG_MAP]),
         rule("", "secrets", &["get"], &[SECRET]),
         rule("coordination.k8s.io", "leases", &["get", "update", "watch"], &[WATCHER]),
         // An object yet to be created has no name to go by.
         rule("coordination.k8s.io", "leases", &["create"], &[]),
-    ]
+    ];
+    // The certificate is made, and renewed, by who leads; the others serve with it.
+    let webhook = variant.gate() == Some(Gate::Webhook) || variant.former.gates.contains(&Gate::Webhook);
+    rules.extend(webhook.then(|| rule("", "secrets", &["get", "patch"], &[WEBHOOK])));
+    rules
 }
 
 /// What may be done with objects of one kind, with those of these names if there are any.

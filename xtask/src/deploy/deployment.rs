@@ -1,4 +1,4 @@
-//! Standalone mode: a Deployment of our own.
+//! A Deployment of our own: standalone mode, and companion mode as it is placed by default.
 
 use std::collections::BTreeMap;
 

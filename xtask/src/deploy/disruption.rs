@@ -1,4 +1,4 @@
-//! Standalone mode on a server: at most one watcher at a time gives way to a drained node.
+//! Watchers on a server: at most one watcher at a time gives way to a drained node.
 
 use anyhow::Result;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};

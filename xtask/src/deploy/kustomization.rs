@@ -1,7 +1,7 @@
 //! One variant for kustomize.
 //!
-//! Standalone it can be applied as it is, or be a base. In companion mode it is a component, to be used with PAC's own
-//! manifests: it patches one of their objects.
+//! It can be applied as it is, or be a base. In PAC's pod it is a component, to be used with PAC's own manifests: it patches
+//! one of their objects.
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::manifest::{Document, Manifest, Purpose};
 use super::variant::Variant;
 
-const STANDALONE: &str = "\
+const WHOLE: &str = "\
 For kustomize, or `kubectl apply --server-side -k`. The ConfigMap with the settings and the Secret are not among the resources: \
 they are yours. With the Prometheus operator in the cluster, add monitoring.yaml.
 ";
 
-const COMPANION: &str = "\
+const COMPONENT: &str = "\
 For kustomize, in a kustomization of yours:
 
     resources: [PAC's own release]
@@ -47,14 +47,14 @@ pub(super) fn manifest(variant: &Variant, others: &[Manifest]) -> Result<Manifes
         wanted.map(|manifest| manifest.file.to_owned()).collect()
     };
     let patches = files(&[Purpose::Patch]).into_iter().map(|path| Patch { path });
-    let (version, kind, story, patches) = match variant.is_companion() {
-        true => ("v1alpha1", "Component", COMPANION, patches.collect()),
-        false => ("v1beta1", "Kustomization", STANDALONE, Vec::new()),
+    let (version, kind, story, patches) = match variant.in_pacs_pod() {
+        true => ("v1alpha1", "Component", COMPONENT, patches.collect()),
+        false => ("v1beta1", "Kustomization", WHOLE, Vec::new()),
     };
     let kustomization = Kustomization {
         api_version: format!("kustomize.config.k8s.io/{version}"),
         kind: kind.to_owned(),
-        resources: files(&[Purpose::Own]),
+        resources: files(&[Purpose::Own, Purpose::Access]),
         patches,
     };
     let documents = vec![Document::of(&kustomization)?];

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, PodTemplateSpec};
 use pac_config::{Key, find_key};
 
 use super::folders::{EXTERNAL, SECRET_FOLDER};
 use super::names::{PAC_WATCHER, WATCHER};
-use super::options::Mode;
+use super::options::{Gate, Mode, Placement};
 
 /// See the [module](self). The default is a cluster with nothing.
 #[derive(Debug, Clone, Default)]
@@ -17,9 +17,22 @@ pub(super) struct Live {
     pub(super) own: ConfigMap,
     /// PAC's.
     pub(super) pacs: ConfigMap,
-    /// Our own Deployment: standalone mode.
+    /// Our own Deployment.
     pub(super) our_watcher: Option<Deployment>,
     pub(super) pacs_watcher: Option<Deployment>,
+    /// The gates that are there.
+    pub(super) gates: Vec<Gate>,
+    /// None where no cluster was asked.
+    pub(super) server: Option<Server>,
+}
+
+/// The API server, as far as gates depend on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Server {
+    /// Major and minor.
+    pub(super) version: (u32, u32),
+    /// Whether it serves MutatingAdmissionPolicies.
+    pub(super) mutates: bool,
 }
 
 // === impl Live ===
@@ -42,15 +55,43 @@ impl Live {
         (!value.is_empty()).then_some(value)
     }
 
-    /// The mode there is, if we are there.
+    /// The mode there is, if we are there. A gate tells it, too: an operator may have taken our container out.
     pub(super) fn mode(&self) -> Option<Mode> {
-        let is_companion = self.container(Mode::Companion).is_some();
-        is_companion.then_some(Mode::Companion).or_else(|| self.our_watcher.as_ref().map(|_| Mode::Standalone))
+        let mode = self.deployment().map(|deployment| match is_companion(deployment) {
+            true => Mode::Companion,
+            false => Mode::Standalone,
+        });
+        mode.or_else(|| (!self.gates.is_empty()).then_some(Mode::Companion))
+    }
+
+    /// Where companion mode has its watcher, if it is there.
+    pub(super) fn placement(&self) -> Option<Placement> {
+        let deployment = self.deployment().filter(|deployment| is_companion(deployment))?;
+        let is_ours = self.our_watcher.as_ref().is_some_and(|ours| std::ptr::eq(ours, deployment));
+        Some(if is_ours { Placement::Deployment } else { Placement::Pod })
+    }
+
+    pub(super) fn is_in_pacs_pod(&self) -> bool {
+        self.in_pacs_pod().is_some()
+    }
+
+    pub(super) fn pacs_pod_mounts(&self, volume: &str) -> bool {
+        let volumes = self.in_pacs_pod().and_then(|deployment| template(deployment)?.spec.as_ref()?.volumes.as_ref());
+        volumes.into_iter().flatten().any(|found| found.name == volume)
+    }
+
+    /// The gate that our watcher knows of, or one that is there.
+    pub(super) fn gate(&self) -> Option<Gate> {
+        let named = |deployment| {
+            let name = argument(deployment, "--gate=")?;
+            Gate::ALL.into_iter().find(|gate| gate.name() == name)
+        };
+        self.deployment().and_then(named).or_else(|| self.gates.first().copied())
     }
 
     /// Our container's image.
-    pub(super) fn image(&self, mode: Mode) -> Option<String> {
-        self.container(mode)?.image.clone()
+    pub(super) fn image(&self) -> Option<String> {
+        container(self.deployment()?)?.image.clone()
     }
 
     pub(super) fn replicas(&self) -> Option<u16> {
@@ -58,15 +99,15 @@ impl Live {
     }
 
     /// The file that our container reads a password from, if it isn't the one from the Secret.
-    pub(super) fn password_file(&self, mode: Mode, key: &Key) -> Option<String> {
-        let variables = self.container(mode)?.env.as_ref()?;
+    pub(super) fn password_file(&self, key: &Key) -> Option<String> {
+        let variables = container(self.deployment()?)?.env.as_ref()?;
         let file = variables.iter().find(|variable| variable.name == key.file_variable())?.value.clone()?;
         (!file.starts_with(SECRET_FOLDER)).then_some(file)
     }
 
     /// The SecretProviderClass that is mounted.
-    pub(super) fn secret_provider_class(&self, mode: Mode) -> Option<String> {
-        let volumes = self.pod(mode)?.volumes.as_ref()?;
+    pub(super) fn secret_provider_class(&self) -> Option<String> {
+        let volumes = template(self.deployment()?)?.spec.as_ref()?.volumes.as_ref()?;
         let volume = volumes.iter().find(|volume| volume.name == EXTERNAL)?;
         volume.csi.as_ref()?.volume_attributes.as_ref()?.get("secretProviderClass").cloned()
     }
@@ -79,37 +120,54 @@ impl Live {
         annotations.unwrap_or_default().into_iter().filter(|(name, _)| !is_kubectls(name)).collect()
     }
 
-    /// Why applying `mode` would have two start PipelineRuns side by side, if it would.
-    pub(super) fn conflict(&self, mode: Mode, namespace: &str) -> Option<String> {
-        match mode {
-            Mode::Standalone => (scale(self.pacs_watcher.as_ref()) > 0).then(|| {
-                format!(
-                    "PAC's own watcher is at work (Deployment {PAC_WATCHER} in {namespace}): it starts PipelineRuns from a queue of \
-                     its own, and together with ours more than the limit. Stop it: kubectl scale deployment/{PAC_WATCHER} -n \
-                     {namespace} --replicas=0; or choose --mode companion"
-                )
-            }),
-            Mode::Companion => (scale(self.our_watcher.as_ref()) > 0).then(|| {
-                format!(
-                    "our watcher is at work in standalone mode (Deployment {WATCHER} in {namespace}): it writes final states that \
-                     are PAC's to write in companion mode. Remove it: kubectl delete deployment/{WATCHER} -n {namespace}; \
-                     docs/installation.md has the rest"
-                )
-            }),
+    /// Why applying this would have two start PipelineRuns side by side, if it would.
+    pub(super) fn conflict(&self, mode: Mode, placement: Placement, namespace: &str) -> Option<String> {
+        let beside_pacs = mode == Mode::Standalone && scale(self.pacs_watcher.as_ref()) > 0;
+        let standalone = self.our_watcher.as_ref().filter(|ours| !is_companion(ours));
+        let beside_ours = placement == Placement::Pod && scale(standalone) > 0;
+        if beside_pacs {
+            return Some(format!(
+                "PAC's own watcher is at work (Deployment {PAC_WATCHER} in {namespace}): it starts PipelineRuns from a queue of \
+                 its own, and together with ours more than the limit. Stop it: kubectl scale deployment/{PAC_WATCHER} -n \
+                 {namespace} --replicas=0; or choose --mode companion"
+            ));
+        }
+        beside_ours.then(|| {
+            format!(
+                "our watcher is at work in standalone mode (Deployment {WATCHER} in {namespace}): it writes final states that \
+                 are PAC's to write in companion mode. Remove it: kubectl delete deployment/{WATCHER} -n {namespace}; \
+                 docs/installation.md has the rest"
+            )
+        })
+    }
+
+    /// The Deployment that we are in; of two, the one that has pods.
+    fn deployment(&self) -> Option<&Deployment> {
+        match (self.our_watcher.as_ref(), self.in_pacs_pod()) {
+            (Some(ours), Some(pacs)) if scale(Some(ours)) == 0 => Some(pacs),
+            (ours, pacs) => ours.or(pacs),
         }
     }
 
-    fn container(&self, mode: Mode) -> Option<&Container> {
-        self.pod(mode)?.containers.iter().find(|container| container.name == WATCHER)
+    /// PAC's Deployment, if our container is in it.
+    fn in_pacs_pod(&self) -> Option<&Deployment> {
+        self.pacs_watcher.as_ref().filter(|deployment| container(deployment).is_some())
     }
+}
 
-    fn pod(&self, mode: Mode) -> Option<&PodSpec> {
-        let deployment = match mode {
-            Mode::Standalone => &self.our_watcher,
-            Mode::Companion => &self.pacs_watcher,
-        };
-        template(deployment.as_ref()?)?.spec.as_ref()
-    }
+/// Our container.
+fn container(deployment: &Deployment) -> Option<&Container> {
+    let containers = &template(deployment)?.spec.as_ref()?.containers;
+    containers.iter().find(|container| container.name == WATCHER)
+}
+
+/// What our container's command line says after `flag`.
+fn argument<'a>(deployment: &'a Deployment, flag: &str) -> Option<&'a str> {
+    container(deployment)?.args.as_ref()?.iter().find_map(|argument| argument.strip_prefix(flag))
+}
+
+fn is_companion(deployment: &Deployment) -> bool {
+    argument(deployment, "--mode=") == Some(Mode::Companion.name())
 }
 
 fn template(deployment: &Deployment) -> Option<&PodTemplateSpec> {
@@ -153,11 +211,13 @@ mod tests {
         };
         for (replicas, conflicts) in [(json!(0), false), (json!(2), true), (json!(null), true)] {
             let beside_pacs = Live { pacs_watcher: deployment(replicas.clone()), ..Live::default() };
-            assert_eq!(beside_pacs.conflict(Mode::Standalone, "ns").is_some(), conflicts);
-            assert_eq!(beside_pacs.conflict(Mode::Companion, "ns"), None);
+            assert_eq!(beside_pacs.conflict(Mode::Standalone, Placement::Deployment, "ns").is_some(), conflicts);
+            assert_eq!(beside_pacs.conflict(Mode::Companion, Placement::Pod, "ns"), None);
             let beside_ours = Live { our_watcher: deployment(replicas), ..Live::default() };
-            assert_eq!(beside_ours.conflict(Mode::Companion, "ns").is_some(), conflicts);
-            assert_eq!(beside_ours.conflict(Mode::Standalone, "ns"), None);
+            assert_eq!(beside_ours.conflict(Mode::Companion, Placement::Pod, "ns").is_some(), conflicts);
+            // The same Deployment, with another mode.
+            assert_eq!(beside_ours.conflict(Mode::Companion, Placement::Deployment, "ns"), None);
+            assert_eq!(beside_ours.conflict(Mode::Standalone, Placement::Deployment, "ns"), None);
         }
     }
 }

@@ -11,6 +11,8 @@ pub(super) enum Purpose {
     Settings,
     /// An object of ours.
     Own,
+    /// The same: what the watcher may do, and who that is.
+    Access,
     /// An object of ours that clusters without the Prometheus operator don't know.
     Monitoring,
     /// A part of PAC's Deployment. It is no whole object, so that nothing but a patch may be made of it.

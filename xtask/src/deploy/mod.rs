@@ -1,21 +1,25 @@
 //! `cargo xtask deploy`: the manifests, made of what was chosen.
 //!
-//! Read `options` (what can be chosen), `live` (what the cluster has), `settings` and `variant` (what both come to, checked), `set`
+//! Read `options` (what can be chosen), `live` (what the cluster has), `settings`, `gate_choice` and `variant` (what both come to, checked), `set`
 //! (which manifests there are, in which order), then the manifests themselves, a file each: `config_map`, `secret`, `access`, `pod` with
-//! `deployment` or `companion`, `admission`, `network`, `priority`, `disruption`, `monitoring` with `alerts`,
-//! `kustomization`; and `dashboard`, for Grafana. All are values of k8s-openapi's types; `manifest` makes YAML of them. `config` is what is committed,
-//! `kubectl` the way to a cluster.
+//! `deployment` or `pacs_pod`, `gate`, `network`, `priority`, `disruption`, `monitoring` with `alerts`,
+//! `kustomization`; and `dashboard`, for Grafana. All are values of k8s-openapi's types; `manifest` makes YAML of them. `config` is what is
+//! committed; `apply` brings them to a `cluster` by `kubectl`, and takes away what was there before (`former`).
 
 mod access;
-mod admission;
 mod alerts;
-mod companion;
+mod apply;
+mod cluster;
 mod config;
 mod config_map;
 mod dashboard;
 mod deployment;
 mod disruption;
 mod folders;
+mod former;
+mod gate;
+mod gate_choice;
+mod gate_kinds;
 mod kubectl;
 mod kustomization;
 mod live;
@@ -24,6 +28,7 @@ mod monitoring;
 mod names;
 mod network;
 mod options;
+mod pacs_pod;
 mod pod;
 mod priority;
 mod secret;
@@ -35,7 +40,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use live::Live;
+use cluster::Cluster;
 use manifest::{Manifest, Purpose};
 use options::VariantOptions;
 use variant::Variant;
@@ -59,15 +64,21 @@ pub(crate) fn deploy(options: &DeployOptions) -> Result<()> {
     if is_plain && action.output.is_none() && !action.apply && !action.diff {
         return config::write();
     }
-    let live = if action.apply || action.diff { kubectl::live(options.variant.namespace())? } else { Live::default() };
+    let cluster = (action.apply || action.diff).then(Cluster::ask).transpose()?;
+    let live = cluster.as_ref().map(|cluster| cluster.live(options.variant.namespace())).transpose()?;
+    let live = live.unwrap_or_default();
     let (variant, warnings) = Variant::of(&options.variant, &live)?;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
+    if let Some(cluster) = &cluster {
+        return match action.apply {
+            true => apply::apply(cluster, &variant, &live, action.force),
+            false => apply::diff(cluster, &variant, &live),
+        };
+    }
     let manifests = set::manifests(&variant)?;
     match &action.output {
-        _ if action.apply => kubectl::apply(&variant, &live, &manifests, action.force),
-        _ if action.diff => kubectl::diff(&variant, &live, &manifests),
         Some(folder) if folder != Path::new("-") => write(folder, &manifests),
         _ => print(&manifests),
     }

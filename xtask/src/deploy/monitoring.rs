@@ -66,7 +66,7 @@ pub(super) fn service(variant: &Variant) -> Result<Manifest> {
     let service = Service {
         metadata: namespaced(WATCHER, &variant.namespace),
         spec: Some(ServiceSpec {
-            selector: Some(pod_labels(variant.is_companion())),
+            selector: Some(pod_labels(variant.in_pacs_pod())),
             ports: Some(vec![port]),
             // A watcher that isn't ready is one whose metrics matter.
             publish_not_ready_addresses: Some(true),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-/// Our Deployment, service account, roles, Service and Lease; in companion mode our container in PAC's pod.
+/// Our Deployment, service account, roles, Service and Lease, and our container.
 pub(super) const WATCHER: &str = "pac-concurrency-watcher";
 /// PAC's own watcher: its Deployment, and its service account.
 pub(super) const PAC_WATCHER: &str = "pipelines-as-code-watcher";
@@ -16,16 +16,20 @@ pub(super) const PACS_CONFIG_MAP: &str = "pipelines-as-code";
 pub(super) const SECRET: &str = "pac-concurrency-secret";
 /// The Secret with certificates and keys, if there are any.
 pub(super) const TLS_SECRET: &str = "pac-concurrency-tls";
-/// The policy that keeps PAC's own queue out of the way, and its binding.
-pub(super) const POLICY: &str = "pac-concurrency-execution-order";
+/// The gate, which keeps PAC's own queue out of the way: a policy and its binding, or the configuration of a webhook.
+pub(super) const GATE: &str = "pac-concurrency-execution-order";
+/// The Service of the webhook, and the Secret with its certificate.
+pub(super) const WEBHOOK: &str = "pac-concurrency-webhook";
 
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 
-/// What a pod of ours, and what belongs to it, is found by: labels that never change, since a Deployment's selector may not. In
-/// companion mode the pod is PAC's and has its own name, so that it needs another.
-pub(super) fn pod_labels(companion: bool) -> BTreeMap<String, String> {
-    let (label, value) =
-        if companion { ("concurrency.pipelinesascode.tekton.dev/companion", "true") } else { (NAME_LABEL, WATCHER) };
+/// What marks PAC's pod as one that our container is in.
+pub(super) const COMPANION_LABEL: &str = "concurrency.pipelinesascode.tekton.dev/companion";
+
+/// What a pod of ours, and what belongs to it, is found by: labels that never change, since a Deployment's selector may not.
+/// PAC's pod has its own name, so that it needs another.
+pub(super) fn pod_labels(in_pacs_pod: bool) -> BTreeMap<String, String> {
+    let (label, value) = if in_pacs_pod { (COMPANION_LABEL, "true") } else { (NAME_LABEL, WATCHER) };
     BTreeMap::from([(label.to_owned(), value.to_owned())])
 }
 

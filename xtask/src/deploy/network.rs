@@ -1,4 +1,4 @@
-//! Standalone mode: whom the watcher's pods may talk to. PAC's own pod, which talks to Git providers, is left alone.
+//! Whom the watcher's pods may talk to, but for PAC's own pod, which talks to Git providers.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,10 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::gate::WEBHOOK_PORT;
 use super::manifest::{Document, Manifest, Purpose};
 use super::names::{WATCHER, namespaced, pod_labels, selector};
+use super::options::Gate;
 use super::pod::Ports;
 use super::settings::Store;
 use super::variant::Variant;
@@ -20,7 +22,7 @@ const DNS: [u16; 2] = [53, 5353];
 const API_SERVER: [u16; 2] = [443, 6443];
 
 const STORY: &str = "\
-Out to DNS, the API server and the chosen store alone, in to the metrics alone; the kubelet's probes come from the node, and \
+Out to DNS, the API server and the chosen store alone, in to the metrics, and to the webhook where there is one; the kubelet's probes come from the node, and \
 no policy keeps those out. It goes by ports: where the API server and the store are differs from cluster to cluster. Add \
 `to` to the rules to narrow them.
 
@@ -36,13 +38,15 @@ pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
     let dns = DNS.iter().flat_map(|number| [port("UDP", *number), port("TCP", *number)]).collect();
     let mut egress = vec![out_to(dns), out_to(tcp(&API_SERVER))];
     egress.extend((!stores.is_empty()).then(|| out_to(tcp(&stores))));
-    let metrics = NetworkPolicyIngressRule { ports: Some(tcp(&[Ports::of(variant).metrics])), from: None };
+    let webhook = (variant.gate() == Some(Gate::Webhook)).then_some(WEBHOOK_PORT);
+    let served: Vec<u16> = [Ports::of(variant).metrics].into_iter().chain(webhook).collect();
+    let served = NetworkPolicyIngressRule { ports: Some(tcp(&served)), from: None };
     let policy = NetworkPolicy {
         metadata: namespaced(WATCHER, &variant.namespace),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(selector(pod_labels(false))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: Some(vec![metrics]),
+            ingress: Some(vec![served]),
             egress: Some(egress),
         }),
     };

@@ -16,9 +16,16 @@ pub(crate) struct DeployOptions {
 /// Which manifests. Without any of these: all there are in config/.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct VariantOptions {
-    /// A Deployment of our own, or a second container in the pod of PAC's watcher [default: what there is, or standalone].
+    /// Whether our watcher does all that PAC's did, or PAC's goes on beside it [default: what there is, or standalone].
     #[arg(long, value_enum)]
     pub(super) mode: Option<Mode>,
+    /// Where the watcher runs in companion mode [default: where it is, or deployment].
+    #[arg(long, value_enum)]
+    pub(super) placement: Option<Placement>,
+    /// What keeps PAC's own queue out in companion mode [default: what there is, or with --apply what the API server
+    /// serves, or policy].
+    #[arg(long, value_enum)]
+    pub(super) gate: Option<Gate>,
     /// Where slots and queues are kept [default: where they are, or memory].
     #[arg(long, value_enum)]
     pub(super) driver: Option<DriverKind>,
@@ -28,7 +35,7 @@ pub(crate) struct VariantOptions {
     /// The watcher's image [default: pac-watcher, of this version].
     #[arg(long, value_parser = image)]
     pub(super) image: Option<String>,
-    /// How many watchers [default: 2, and 1 with the memory driver]; standalone mode only.
+    /// How many watchers [default: 2, and 1 with the memory driver]; not in PAC's pod.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) replicas: Option<u16>,
     /// How many minutes a PipelineRun may wait before it is worth an alert [default: 30].
@@ -81,6 +88,28 @@ pub(crate) enum Mode {
     Companion,
 }
 
+/// Where the watcher of companion mode runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Placement {
+    /// A Deployment of its own.
+    #[default]
+    Deployment,
+    /// A container in the pod of PAC's watcher, where no operator takes it out.
+    Pod,
+}
+
+/// What keeps PAC's execution-order annotation from PAC's watcher.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Gate {
+    /// A MutatingAdmissionPolicy (Kubernetes 1.36, or a beta) renames it.
+    #[default]
+    Policy,
+    /// A webhook of our watchers (Kubernetes 1.28) renames it.
+    Webhook,
+    /// A ValidatingAdmissionPolicy (Kubernetes 1.30) refuses it.
+    Deny,
+}
+
 // === impl VariantOptions ===
 
 impl VariantOptions {
@@ -97,6 +126,21 @@ impl Mode {
         match self {
             Self::Standalone => "standalone",
             Self::Companion => "companion",
+        }
+    }
+}
+
+// === impl Gate ===
+
+impl Gate {
+    pub(super) const ALL: [Self; 3] = [Self::Policy, Self::Webhook, Self::Deny];
+
+    /// Its name on the watcher's command line, too.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Webhook => "webhook",
+            Self::Deny => "deny",
         }
     }
 }

@@ -11,7 +11,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use pac_config::Key;
 
 use super::folders::{EXTERNAL, EXTERNAL_FOLDER, SECRET_FOLDER, TLS_FOLDER};
+use super::gate::WEBHOOK_PORT;
 use super::names::{SECRET, TLS_SECRET, WATCHER};
+use super::options::Gate;
 use super::variant::Variant;
 
 /// Read for all: the watcher's user is no owner of these files, and nobody else is in its container. A group by fsGroup
@@ -30,7 +32,7 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn of(variant: &Variant) -> Self {
-        if variant.is_companion() {
+        if variant.in_pacs_pod() {
             // One pod, one network: PAC's watcher has 8080 and 9090.
             Self { metrics: 9190, probes: 8180, admin: 8181 }
         } else {
@@ -54,7 +56,13 @@ pub(super) fn container(variant: &Variant) -> Container {
         args: Some(arguments(variant, ports)),
         env: variant.password().map(|key| vec![password_file(variant, key)]),
         // The names of both are checked against PAC's own container's.
-        ports: Some(vec![port("slots-metrics", ports.metrics), port("slots-probes", ports.probes)]),
+        ports: Some(
+            [("slots-metrics", ports.metrics), ("slots-probes", ports.probes)]
+                .into_iter()
+                .chain((variant.gate() == Some(Gate::Webhook)).then_some(("slots-webhook", WEBHOOK_PORT)))
+                .map(|(name, number)| port(name, number))
+                .collect(),
+        ),
         // A start takes seconds; an outage of store or API server is no reason to start anew.
         liveness_probe: Some(probe("/live", 10, 3)),
         readiness_probe: Some(probe("/ready", 5, 2)),
@@ -118,14 +126,15 @@ fn password_file(variant: &Variant, key: &Key) -> EnvVar {
 }
 
 fn arguments(variant: &Variant, ports: Ports) -> Vec<String> {
-    vec![
-        "run".to_owned(),
-        format!("--mode={}", variant.mode.name()),
+    let gate = variant.gate().map(|gate| format!("--gate={}", gate.name()));
+    let mode = ["run".to_owned(), format!("--mode={}", variant.mode.name())].into_iter();
+    let addresses = [
         format!("--namespace={}", variant.namespace),
         format!("--metrics-addr=0.0.0.0:{}", ports.metrics),
         format!("--probe-addr=0.0.0.0:{}", ports.probes),
         format!("--admin-addr=127.0.0.1:{}", ports.admin),
-    ]
+    ];
+    mode.chain(gate).chain(addresses).collect()
 }
 
 fn probe(path: &str, every: i32, failures: i32) -> Probe {

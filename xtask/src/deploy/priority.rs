@@ -1,4 +1,4 @@
-//! Standalone mode: the watcher's place among the pods when a node is full.
+//! The watcher's place among the pods when a node is full.
 
 use anyhow::Result;
 use k8s_openapi::api::scheduling::v1::PriorityClass;

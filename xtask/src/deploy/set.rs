@@ -4,19 +4,19 @@ use anyhow::Result;
 
 use super::manifest::{Document, Manifest, Purpose};
 use super::variant::Variant;
-use super::{
-    access, admission, companion, config_map, deployment, disruption, kustomization, monitoring, network, priority,
-};
+use super::{access, config_map, deployment, disruption, kustomization, monitoring, network, pacs_pod, priority};
 
 /// See the [module](self).
 pub(super) fn manifests(variant: &Variant) -> Result<Vec<Manifest>> {
     let mut manifests = vec![config_map::manifest(variant)?];
-    if variant.is_companion() {
-        manifests.extend([access::roles(variant)?, access::bindings(variant)?]);
-        // Before the container that relies on it.
-        manifests.extend([admission::manifest(variant)?, companion::manifest(variant)?]);
+    let (roles, bindings) = (access::roles(variant)?, access::bindings(variant)?);
+    // Before the watcher that relies on it.
+    let gate = variant.gate().map(|gate| gate.manifest(variant)).transpose()?;
+    if variant.in_pacs_pod() {
+        manifests.extend([roles, bindings].into_iter().chain(gate));
+        manifests.push(pacs_pod::manifest(variant)?);
     } else {
-        manifests.extend([access::service_account(variant)?, access::roles(variant)?, access::bindings(variant)?]);
+        manifests.extend([access::service_account(variant)?, roles, bindings].into_iter().chain(gate));
         manifests.extend([network::manifest(variant)?, priority::manifest()?, deployment::manifest(variant)?]);
         if !variant.in_memory() {
             manifests.push(disruption::manifest(variant)?);
@@ -29,7 +29,7 @@ pub(super) fn manifests(variant: &Variant) -> Result<Vec<Manifest>> {
 
 /// The objects among `manifests` that can be applied whole.
 pub(super) fn objects(manifests: &[Manifest]) -> impl Iterator<Item = (Purpose, &Document)> {
-    let whole = |purpose| matches!(purpose, Purpose::Settings | Purpose::Own | Purpose::Monitoring);
+    let whole = |purpose| matches!(purpose, Purpose::Settings | Purpose::Own | Purpose::Access | Purpose::Monitoring);
     let manifests = manifests.iter().filter(move |manifest| whole(manifest.purpose));
     manifests.flat_map(|manifest| manifest.documents.iter().map(|document| (manifest.purpose, document)))
 }

@@ -22,6 +22,8 @@ pub(crate) struct Unusable(pub(super) Vec<String>);
 pub(super) struct Chosen {
     /// Every key and its value, in the order of the table.
     pub(super) data: Vec<(&'static Key, String)>,
+    /// Whether the system is on.
+    pub(super) enabled: bool,
     pub(super) store: Store,
     /// Where they are until now, if that is known: it is needed until all has moved over.
     pub(super) former: Store,
@@ -104,7 +106,7 @@ impl Chosen {
                 let warnings = resolved.warnings.iter().map(ToString::to_string).collect();
                 let former = resolve(&sources(&[], live.iter(), namespace), &InPod);
                 let former = former.map_or(Store::Memory, |resolved| store(&resolved));
-                Ok((Self { data, store: store(&resolved), former }, warnings))
+                Ok((Self { data, enabled: resolved.settings.enabled, store: store(&resolved), former }, warnings))
             }
             Ok(_) => Err(Unusable(problems)),
             Err(found) => {

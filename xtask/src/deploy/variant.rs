@@ -6,8 +6,11 @@ use std::time::Duration;
 use pac_config::Key;
 
 use super::folders::EXTERNAL_FOLDER;
+use super::former::Former;
+use super::gate_choice::GateChoice;
 use super::live::Live;
-use super::options::{Mode, VariantOptions};
+use super::names::{PAC_WATCHER, WATCHER};
+use super::options::{Gate, Mode, Placement, VariantOptions};
 use super::settings::{Chosen, Store, Unusable};
 
 /// Stands for where the runbook is until somebody says it; nobody can know where these files are put up.
@@ -17,6 +20,11 @@ const RUNBOOK: &str = "https://pac-watcher.example.com/docs/operations.md";
 #[derive(Debug, Clone)]
 pub(super) struct Variant {
     pub(super) mode: Mode,
+    pub(super) placement: Placement,
+    /// What keeps PAC's own queue out: companion mode alone.
+    pub(super) gate: Option<GateChoice>,
+    /// What the cluster has besides, and what goes once all this is there.
+    pub(super) former: Former,
     pub(super) namespace: String,
     pub(super) image: String,
     pub(super) replicas: u16,
@@ -39,24 +47,38 @@ impl Variant {
     pub(super) fn of(options: &VariantOptions, live: &Live) -> Result<(Self, Vec<String>), Unusable> {
         let namespace = options.namespace().to_owned();
         let mode = options.mode.or_else(|| live.mode()).unwrap_or_default();
-        let image = options.image.clone().or_else(|| live.image(mode));
+        let placement = match mode {
+            Mode::Standalone => Placement::Deployment,
+            Mode::Companion => options.placement.or_else(|| live.placement()).unwrap_or_default(),
+        };
+        let image = options.image.clone().or_else(|| live.image());
         let image = image.unwrap_or_else(|| concat!("pac-watcher:", env!("CARGO_PKG_VERSION")).to_owned());
         let chosen = Chosen::of(options, &namespace, &live.settings());
         let store = chosen.as_ref().ok().map(|(chosen, _)| &chosen.store);
         let in_memory = store == Some(&Store::Memory);
         let password = store.and_then(Store::password);
-        let mut problems = replica_problems(options, mode, in_memory);
-        problems.extend(password_problems(options, live.secret_provider_class(mode), store));
+        let mut problems = mode_problems(options, mode);
+        problems.extend(replica_problems(options, placement, in_memory));
+        problems.extend(password_problems(options, live.secret_provider_class(), store));
+        let gate = (mode == Mode::Companion).then(|| GateChoice::of(options.gate, live)).transpose();
+        let gate = gate.unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         match chosen {
             Ok((settings, warnings)) if problems.is_empty() => {
                 let several = options.replicas.or_else(|| live.replicas()).unwrap_or(2);
                 let wait_target = Duration::from_mins(options.wait_target.unwrap_or(30).into());
                 let runbook_url = options.runbook_url.clone().unwrap_or_else(|| RUNBOOK.to_owned());
-                let in_cluster = password.and_then(|key| live.password_file(mode, key));
+                let in_cluster = password.and_then(|key| live.password_file(key));
                 let mut pod_annotations = live.pod_annotations();
                 pod_annotations.extend(options.pod_annotation.iter().cloned());
+                let in_pacs_pod = placement == Placement::Pod;
                 let variant = Self {
                     mode,
+                    placement,
+                    former: Former::of(live, gate.as_ref().map(|choice| choice.gate), in_pacs_pod),
+                    gate,
                     namespace,
                     image,
                     replicas: if in_memory { 1 } else { several },
@@ -67,7 +89,7 @@ impl Variant {
                     secret_provider_class: options
                         .secret_provider_class
                         .clone()
-                        .or_else(|| live.secret_provider_class(mode)),
+                        .or_else(|| live.secret_provider_class()),
                     pod_annotations,
                 };
                 Ok((variant, warnings))
@@ -85,8 +107,26 @@ impl Variant {
         self.settings.store.password()
     }
 
-    pub(super) fn is_companion(&self) -> bool {
-        self.mode == Mode::Companion
+    pub(super) fn gate(&self) -> Option<Gate> {
+        self.gate.as_ref().map(|choice| choice.gate)
+    }
+
+    pub(super) fn in_pacs_pod(&self) -> bool {
+        self.placement == Placement::Pod
+    }
+
+    /// The service account of the watcher there, if a watcher is there, for now or for good.
+    pub(super) fn account(&self, placement: Placement) -> Option<&'static str> {
+        let account = match placement {
+            Placement::Deployment => WATCHER,
+            Placement::Pod => PAC_WATCHER,
+        };
+        (self.placement == placement || self.former.placement == Some(placement)).then_some(account)
+    }
+
+    /// The same once what was there before is gone.
+    pub(super) fn settled(&self) -> Self {
+        Self { former: Former::default(), ..self.clone() }
     }
 
     pub(super) fn in_memory(&self) -> bool {
@@ -94,10 +134,16 @@ impl Variant {
     }
 }
 
-fn replica_problems(options: &VariantOptions, mode: Mode, in_memory: bool) -> Vec<String> {
+fn mode_problems(options: &VariantOptions, mode: Mode) -> Vec<String> {
+    let given = [("--placement", options.placement.is_some()), ("--gate", options.gate.is_some())];
+    let given = given.into_iter().filter(|(_, is_given)| *is_given && mode == Mode::Standalone);
+    given.map(|(flag, _)| format!("{flag}: is for --mode companion, where PAC's own watcher is at work, too")).collect()
+}
+
+fn replica_problems(options: &VariantOptions, placement: Placement, in_memory: bool) -> Vec<String> {
     match options.replicas {
-        Some(_) if mode == Mode::Companion => {
-            vec!["--replicas: the pods are PAC's in companion mode; scale PAC's Deployment".to_owned()]
+        Some(_) if placement == Placement::Pod => {
+            vec!["--replicas: the pods are PAC's; scale PAC's Deployment".to_owned()]
         }
         Some(replicas) if replicas > 1 && in_memory => {
             vec!["--replicas: the memory of one watcher can't be shared; there is one at a time".to_owned()]
@@ -131,17 +177,18 @@ mod tests {
 
     #[test]
     fn replicas_are_for_those_that_can_have_them() {
-        let with = |mode, driver, replicas| {
-            let options =
-                VariantOptions { mode: Some(mode), driver: Some(driver), replicas, ..VariantOptions::default() };
+        let with = |mode, placement, driver, replicas| {
+            let (mode, driver) = (Some(mode), Some(driver));
+            let options = VariantOptions { mode, placement, driver, replicas, ..VariantOptions::default() };
             Variant::of(&options, &Live::default())
                 .map(|(variant, _)| variant.replicas)
                 .map_err(|Unusable(problems)| problems.len())
         };
-        assert_eq!(with(Mode::Standalone, DriverKind::Memory, None), Ok(1));
-        assert_eq!(with(Mode::Standalone, DriverKind::Etcd, None), Ok(2));
-        assert_eq!(with(Mode::Standalone, DriverKind::PostgreSql, Some(5)), Ok(5));
-        assert_eq!(with(Mode::Standalone, DriverKind::Memory, Some(2)), Err(1));
-        assert_eq!(with(Mode::Companion, DriverKind::PostgreSql, Some(2)), Err(1));
+        assert_eq!(with(Mode::Standalone, None, DriverKind::Memory, None), Ok(1));
+        assert_eq!(with(Mode::Standalone, None, DriverKind::Etcd, None), Ok(2));
+        assert_eq!(with(Mode::Standalone, None, DriverKind::PostgreSql, Some(5)), Ok(5));
+        assert_eq!(with(Mode::Standalone, None, DriverKind::Memory, Some(2)), Err(1));
+        assert_eq!(with(Mode::Companion, None, DriverKind::PostgreSql, None), Ok(2));
+        assert_eq!(with(Mode::Companion, Some(Placement::Pod), DriverKind::PostgreSql, Some(2)), Err(1));
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 pub(crate) mod api;
+pub(crate) mod beside;
 pub(crate) mod cluster;
 pub(crate) mod guard;
 pub(crate) mod monitoring;
@@ -19,15 +20,31 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// Every variant there is.
-pub(crate) const VARIANTS: [[&str; 2]; 6] = [
-    ["standalone", "postgresql"],
-    ["standalone", "etcd"],
-    ["standalone", "memory"],
-    ["companion", "postgresql"],
-    ["companion", "etcd"],
-    ["companion", "memory"],
+/// Every mode with every driver, and companion mode with every placement and gate.
+pub(crate) const VARIANTS: [&[&str]; 11] = [
+    &["--mode=standalone", "--driver=postgresql"],
+    &["--mode=standalone", "--driver=etcd"],
+    &["--mode=standalone", "--driver=memory"],
+    &["--mode=companion", "--driver=postgresql"],
+    &["--mode=companion", "--driver=etcd", "--gate=webhook"],
+    &["--mode=companion", "--driver=postgresql", "--gate=deny"],
+    &["--mode=companion", "--driver=memory"],
+    &["--mode=companion", "--driver=postgresql", "--placement=pod"],
+    &["--mode=companion", "--driver=etcd", "--placement=pod", "--gate=deny"],
+    &["--mode=companion", "--driver=memory", "--placement=pod"],
+    &["--mode=companion", "--driver=memory", "--placement=pod", "--gate=webhook"],
 ];
+
+/// Whether our container is in the pod of PAC's watcher.
+pub(crate) fn in_pacs_pod(chosen: &[&str]) -> bool {
+    chosen.contains(&"--placement=pod")
+}
+
+/// The gate of companion mode.
+pub(crate) fn gate<'a>(chosen: &[&'a str]) -> Option<&'a str> {
+    let named = chosen.iter().find_map(|argument| argument.strip_prefix("--gate="));
+    chosen.contains(&"--mode=companion").then(|| named.unwrap_or("policy"))
+}
 
 /// The folder of the workspace.
 pub(crate) fn workspace() -> PathBuf {
@@ -61,7 +78,7 @@ pub(crate) fn rendered(arguments: &[&str]) -> (TempDir, BTreeMap<String, String>
     (folder, files)
 }
 
-/// The files of one of [`VARIANTS`].
+/// The files of a mode with a driver, and nothing else chosen.
 pub(crate) fn variant([mode, driver]: [&str; 2]) -> (TempDir, BTreeMap<String, String>) {
     rendered(&["--mode", mode, "--driver", driver])
 }

@@ -1,5 +1,5 @@
-//! Plays what stands between the Deployment of PAC's watcher and its processes: one pod, of whose containers PAC's own is
-//! played, and ours is the real program with the arguments, variables and mounted Secrets that the pod gives it.
+//! Plays what stands between Deployments and their processes: pods of the one of PAC's watcher, whose own container is
+//! played, and of ours. Our container is the real program with the arguments, variables and mounted Secrets that the pod gives it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use super::cluster::{Cluster, PACS_NAME};
 use super::program;
 
 const NAMESPACE: &str = "/api/v1/namespaces/pipelines-as-code";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/pipelines-as-code/deployments/pipelines-as-code-watcher";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/pipelines-as-code/deployments";
 const OURS: &str = "pac-concurrency-watcher";
 
 /// See the [module](self).
@@ -30,12 +30,14 @@ pub(crate) struct Node {
     playing: Option<JoinHandle<()>>,
 }
 
+/// One Deployment and its pods.
 struct Player {
+    deployment: &'static str,
     api: Api,
     kubeconfig: PathBuf,
     folder: PathBuf,
     log: PathBuf,
-    pod: Option<Pod>,
+    pods: Vec<Pod>,
     count: usize,
 }
 
@@ -43,37 +45,43 @@ struct Player {
 struct Pod {
     name: String,
     template: Value,
-    ours: Option<Child>,
+    ours: Option<Watcher>,
+}
+
+/// Our container's process, and where it is probed.
+struct Watcher {
+    process: Child,
+    probes: u16,
 }
 
 // === impl Node ===
 
 impl Node {
     pub(crate) fn start(cluster: &Cluster) -> Self {
-        let folder = cluster.folder.path().to_owned();
-        let log = folder.join("log");
+        let log = cluster.folder.path().join("log");
         File::create(&log).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut player = Player {
+        let mut players = [PACS_NAME, OURS].map(|deployment| Player {
+            deployment,
             api: cluster.api(),
             kubeconfig: cluster.kubeconfig(),
-            folder,
+            folder: cluster.folder.path().to_owned(),
             log: log.clone(),
-            pod: None,
+            pods: Vec::new(),
             count: 0,
-        };
+        });
         let stopped = Arc::clone(&stop);
         let playing = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                player.look();
+                players.iter_mut().for_each(Player::look);
                 std::thread::sleep(Duration::from_millis(50)); // stands for a watch
             }
-            player.end_pod();
+            players.iter_mut().for_each(|player| player.scale_down(0));
         });
         Self { log, stop, playing: Some(playing) }
     }
 
-    /// What our container has written so far, in every pod.
+    /// What our containers have written so far, in every pod.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
@@ -94,47 +102,53 @@ impl Drop for Node {
 // === impl Player ===
 
 impl Player {
-    /// Makes of the Deployment what it says. The old pod ends before the new one begins.
+    /// Makes of the Deployment what it says. Old pods end before new ones begin.
     fn look(&mut self) {
-        let Some(deployment) = self.api.get(DEPLOYMENT) else { return };
+        let path = format!("{DEPLOYMENTS}/{}", self.deployment);
+        let Some(deployment) = self.api.get(&path) else { return self.scale_down(0) };
         let template = &deployment["spec"]["template"];
-        let wanted = deployment["spec"]["replicas"] != 0;
-        if self.pod.as_ref().is_some_and(|pod| !wanted || pod.template != *template) {
-            self.end_pod();
+        let wanted = usize::try_from(deployment["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap();
+        if self.pods.iter().any(|pod| pod.template != *template) {
+            self.scale_down(0);
         }
-        if wanted && self.pod.is_none() {
+        self.scale_down(wanted);
+        while self.pods.len() < wanted {
             self.begin_pod(template);
         }
         self.mount_secret();
-        let replicas = usize::from(wanted);
+        let ready = self.pods.iter().filter(|pod| pod.ours.as_ref().is_none_or(Watcher::is_ready)).count();
         let status = json!({
-            "observedGeneration": deployment["metadata"]["generation"], "replicas": replicas,
-            "updatedReplicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas,
+            "observedGeneration": deployment["metadata"]["generation"], "replicas": wanted,
+            "updatedReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready,
         });
         if deployment["status"] != status {
-            self.api.patch(&format!("{DEPLOYMENT}/status"), &json!({ "status": status }));
+            self.api.patch(&format!("{path}/status"), &json!({ "status": status }));
         }
     }
 
     fn begin_pod(&mut self, template: &Value) {
         self.count += 1;
-        let name = format!("{PACS_NAME}-{}", self.count);
+        let name = format!("{}-{}", self.deployment, self.count);
         let metadata = json!({"name": name, "labels": template["metadata"]["labels"]});
         self.mount_secret();
         let containers = template["spec"]["containers"].as_array().unwrap();
         let ours = containers.iter().find(|container| container["name"] == OURS);
-        let ours = ours.map(|container| self.begin_ours(container));
+        let ours = ours.map(|container| self.begin_ours(&name, container));
         self.api.create(&format!("{NAMESPACE}/pods"), &json!({"metadata": metadata, "spec": template["spec"]}));
-        self.api.run_pacs_watcher(true);
-        self.pod = Some(Pod { name, template: template.clone(), ours });
+        if self.deployment == PACS_NAME {
+            self.api.run_pacs_watcher(true);
+        }
+        self.pods.push(Pod { name, template: template.clone(), ours });
     }
 
-    fn begin_ours(&self, container: &Value) -> Child {
+    fn begin_ours(&self, pod: &str, container: &Value) -> Watcher {
         let mut command = Command::new(program("pac-watcher"));
+        let probes = free_port().unwrap();
         for argument in container["args"].as_array().unwrap() {
             let argument = argument.as_str().unwrap();
             match argument.split_once('=') {
                 // Each test has ports of its own; a pod has its own network.
+                Some(("--probe-addr", _)) => command.arg(format!("--probe-addr=127.0.0.1:{probes}")),
                 Some((flag, _)) if flag.ends_with("-addr") => {
                     command.arg(format!("{flag}=127.0.0.1:{}", free_port().unwrap()))
                 }
@@ -145,20 +159,25 @@ impl Player {
             let file = variable["value"].as_str().unwrap();
             command.env(variable["name"].as_str().unwrap(), self.mounted(file));
         }
-        command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--identity", &format!("pod-{}", self.count)]);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--identity", pod]);
         let log = File::options().append(true).open(&self.log).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Child::spawn("the watcher", command).unwrap()
+        Watcher { process: Child::spawn("the watcher", command).unwrap(), probes }
     }
 
-    fn end_pod(&mut self) {
-        let Some(mut pod) = self.pod.take() else { return };
-        self.api.run_pacs_watcher(false);
-        if let Some(mut ours) = pod.ours.take() {
-            let ended = ours.stop().unwrap();
-            assert!(ended.success(), "{ended}");
+    /// Ends the youngest until there are no more than so many.
+    fn scale_down(&mut self, to: usize) {
+        while self.pods.len() > to {
+            let Some(mut pod) = self.pods.pop() else { return };
+            if self.deployment == PACS_NAME {
+                self.api.run_pacs_watcher(false);
+            }
+            if let Some(mut ours) = pod.ours.take() {
+                let ended = ours.process.stop().unwrap();
+                assert!(ended.success(), "{ended}");
+            }
+            self.api.delete(&format!("{NAMESPACE}/pods/{}", pod.name));
         }
-        self.api.delete(&format!("{NAMESPACE}/pods/{}", pod.name));
     }
 
     /// As the kubelet does with a Secret that may be missing.
@@ -180,5 +199,14 @@ impl Player {
     /// Where a file of the pod is here.
     fn mounted(&self, file: &str) -> PathBuf {
         self.folder.join("mounted").join(Path::new(file).file_name().unwrap())
+    }
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    /// What the kubelet finds.
+    fn is_ready(&self) -> bool {
+        ureq::get(format!("http://127.0.0.1:{}/ready", self.probes)).call().is_ok()
     }
 }

@@ -16,8 +16,6 @@ use super::{Watcher, eventually};
 const STATE: &str = "pipelinesascode.tekton.dev/state";
 /// Keeps PAC's own queue away from what it makes.
 const POLICY: &str = include_str!("../../../../config/companion-memory/execution-order-policy.yaml");
-/// The ConfigMap in which the policy looks whether the system is on.
-const POLICYS_SETTINGS: &str = "pac-concurrency";
 const SETTINGS: &str = "pipelines-as-code";
 /// Runs of one webhook event.
 const EVENT: usize = 4;
@@ -44,12 +42,14 @@ impl World {
         let pac = PacPlayer { queue: true, ..PacPlayer::default() };
         let world = Self::of(Options { tekton: Some(short_runs()), pac: Some(pac), ..Options::default() }, settings);
         for document in serde_yaml::Deserializer::from_str(POLICY) {
-            let object = Value::deserialize(document).unwrap();
+            let mut object = Value::deserialize(document).unwrap();
+            if let Some(selector) = object.pointer_mut("/spec/matchResources/namespaceSelector") {
+                *selector = json!({}); // closed, as while the system is on
+            }
             let plural = object["kind"].as_str().unwrap().to_lowercase();
             let plural = plural.strip_suffix('y').map_or_else(|| format!("{plural}s"), |stem| format!("{stem}ies"));
             world.cluster.store().create(&plural, "", object).unwrap();
         }
-        world.other_settings(POLICYS_SETTINGS, settings);
         world
     }
 

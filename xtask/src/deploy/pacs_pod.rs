@@ -1,4 +1,4 @@
-//! Companion mode: our container in the pod of PAC's own watcher.
+//! Companion mode placed in PAC's pod: our container in that of PAC's own watcher.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
@@ -19,7 +19,8 @@ A patch, not a whole object: it adds our container to PAC's own watcher.
       --patch-file pipelines-as-code-watcher-patch.yaml
 
 Never `kubectl apply` it: what it doesn't mention would be taken for unwanted, PAC's container first of all. \
-execution-order-policy.yaml comes before it, and docs/companion.md has the order of steps that loses no run.
+The gate's file comes before it. An operator that owns the Deployment takes the container out again: leave it to \
+--placement deployment then.
 
 The default container is ours: `kubectl logs -f deployment/pipelines-as-code-watcher` shows who got a slot; PAC's own log is \
 behind `-c pac-watcher`, and `--all-containers` shows both.
