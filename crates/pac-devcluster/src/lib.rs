@@ -43,6 +43,7 @@
 //! ```
 
 mod admission;
+mod condition;
 mod conversion;
 mod discovery;
 mod error;
@@ -67,6 +68,7 @@ mod selector;
 mod store;
 mod table;
 mod tekton;
+mod tekton_webhook;
 pub mod verdict;
 mod watch;
 mod writer;

@@ -2,28 +2,16 @@
 
 use etcd_client::TxnOp;
 use pac_concurrency::{Delta, DriverError, Holder, RepositoryKey, RunKey, Version};
-use serde::{Deserialize, Serialize};
 
 use crate::keys;
+use crate::operation::{OPERATIONS_MAX, Operation};
 use crate::placement_cache::{Memory, Moved, Place, PlacementCache};
 use crate::records::{self, OrderRecord, SlotRecord, VersionRecord};
 use crate::staged;
 use crate::store::{Changed, Store, unexpected, version_at, version_of};
 
-/// The most operations of one transaction: the default of etcd's `--max-txn-ops`.
-pub(crate) const OPERATIONS_MAX: usize = 128;
 /// The most runs looked up at once: two questions each, and one for the version.
 const LOOKED_UP_AT_ONCE: usize = (OPERATIONS_MAX - 1) / 2;
-
-/// A change of one key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Operation {
-    /// `key` has `value` from now on.
-    Put { key: String, value: String },
-    /// `key` goes.
-    Delete { key: String },
-}
 
 /// Commits `delta`: in one round trip, if what it touches is known and it fits into one transaction.
 pub(crate) async fn commit(
@@ -124,21 +112,4 @@ fn operations(repository: &RepositoryKey, moved: &Moved) -> Vec<Operation> {
         from.into_iter().filter(|(key, _)| !stays(key)).map(|(key, _)| Operation::Delete { key }).collect();
     operations.extend(to.into_iter().map(|(key, value)| Operation::Put { key, value }));
     operations
-}
-
-// === impl Operation ===
-
-impl Operation {
-    pub(crate) fn key(&self) -> &str {
-        match self {
-            Self::Put { key, .. } | Self::Delete { key } => key,
-        }
-    }
-
-    pub(crate) fn request(&self) -> TxnOp {
-        match self {
-            Self::Put { key, value } => TxnOp::put(key.as_str(), value.as_str(), None),
-            Self::Delete { key } => TxnOp::delete(key.as_str(), None),
-        }
-    }
 }

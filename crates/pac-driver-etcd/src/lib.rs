@@ -36,7 +36,7 @@
 //!
 //! # Reading order
 //!
-//! `keys` and `records` (what is kept), [`driver`], `load`, `known` and `commit`, `staged`; then `connect` and `cluster` (how
+//! `keys` and `records` (what is kept), [`driver`], `load`, `placement_cache`, `operation` and `commit`, `staged`; then `connect` and `cluster` (how
 //! a call gets there), `leases`, `watch`, `error`.
 
 mod cluster;
@@ -48,6 +48,7 @@ mod keys;
 mod leases;
 mod legacy;
 mod load;
+mod operation;
 mod past;
 mod placement_cache;
 mod records;

@@ -15,8 +15,8 @@ use etcd_client::{Compare, CompareOp, DeleteOptions, KeyValue, TxnOp};
 use pac_concurrency::{DriverError, Fault, RepositoryKey, Version};
 use uuid::Uuid;
 
-use crate::commit::{OPERATIONS_MAX, Operation};
 use crate::keys;
+use crate::operation::{OPERATIONS_MAX, Operation};
 use crate::records::{self, Applying, VersionRecord};
 use crate::store::{Changed, Store, unexpected, version_at, version_of};
 

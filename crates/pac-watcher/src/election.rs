@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pac_config::Settings;
 
-use crate::supervise::Connect;
+use crate::connect::Connect;
 
 /// What says so: whether one of several watchers leads, and what the store of their settings can do.
 #[derive(Clone)]

@@ -21,7 +21,7 @@ use pac_state::index::Index;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use crate::supervise::Connect;
+use crate::connect::Connect;
 
 /// How long that server is waited for.
 const LOOKED_WITHIN: Duration = Duration::from_secs(10);

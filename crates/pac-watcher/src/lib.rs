@@ -23,6 +23,7 @@
 mod abort_on_panic;
 mod backlog;
 mod config_maps;
+mod connect;
 mod election;
 mod engine;
 mod error;
@@ -36,8 +37,8 @@ mod supervise;
 pub mod telemetry;
 mod watch;
 
+pub use connect::Connect;
 pub use error::WatcherError;
 pub use options::{Mode, SettingsPlace, WatcherOptions};
 pub use pac_kube::gate::GateKind;
 pub use run::run;
-pub use supervise::Connect;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::abort_on_panic::abort_on_panic;
+use crate::connect::Connect;
 use crate::election::Election;
 use crate::engine::EngineOptions;
 use crate::error::WatcherError;
@@ -27,7 +28,7 @@ use crate::former_store::FormerStore;
 use crate::metrics::Measured;
 use crate::options::WatcherOptions;
 use crate::reload::SettingsSource;
-use crate::supervise::{Connect, Supervisor};
+use crate::supervise::Supervisor;
 use crate::telemetry;
 
 /// Runs the watcher until `stop`, then finishes what is in flight, gives up leadership and returns.

@@ -8,10 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use kube::Client;
-use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Manager, ManagerOptions, RelocateError, relocate};
-use pac_config::{DriverSettings, Settings, SettingsImpact};
+use pac_concurrency::{ConnectedStore, Manager, ManagerOptions, RelocateError, relocate};
+use pac_config::{Settings, SettingsImpact};
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
 use pac_state::active_store::ActiveStore;
@@ -28,6 +27,7 @@ use tracing::{error, info, warn};
 
 use crate::abort_on_panic::abort_on_panic;
 use crate::backlog;
+use crate::connect::Connect;
 use crate::engine::{Engine, EngineOptions};
 use crate::former_store::FormerStore;
 use crate::options::Mode;
@@ -40,27 +40,6 @@ const STOP_WITHIN: Duration = Duration::from_secs(6);
 /// What a watcher that begins is waiting for, one after the other.
 const START_LISTS: &str = "waiting for the first full lists of Repositories and PipelineRuns";
 const START_STORE: &str = "waiting for the store: a connection, a lease, and what an earlier version left there";
-
-/// Makes drivers of settings. The binary knows them all; this crate knows none.
-#[async_trait]
-pub trait Connect: Send + Sync + 'static {
-    /// What the store of `settings` can do, known before it is reached.
-    fn capabilities(&self, settings: &DriverSettings) -> Capabilities;
-
-    /// The store of `settings`, fit for use.
-    ///
-    /// # Errors
-    ///
-    /// If it can't be reached, won't have us or can't be written to.
-    async fn connect(&self, settings: &DriverSettings) -> Result<ConnectedStore, DriverError>;
-
-    /// The store of `settings` for reading: connecting changes nothing there.
-    ///
-    /// # Errors
-    ///
-    /// If it can't be reached or won't have us.
-    async fn look(&self, settings: &DriverSettings) -> Result<ConnectedStore, DriverError>;
-}
 
 /// See the [module](self).
 pub(crate) struct Supervisor {

@@ -9,52 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::imports::{module_of, paths};
 use super::sources::Sources;
 
-/// An arrow that may close a circle: of a crate, from one module to another, and why.
-type Exception = (&'static str, &'static str, &'static str, &'static str);
-
-/// Each carries its reason; one that closes no circle any more is found, too.
-const EXCEPTIONS: &[Exception] = &[
-    (
-        "pac-devcluster",
-        "store",
-        "tekton",
-        "an API server asks Tekton's webhook before it writes a run, and Tekton's controller is a client of that API server",
-    ),
-    (
-        "pac-driver-etcd",
-        "commit",
-        "staged",
-        "a large commit is staged, and what is staged is committed in the end; to be cut",
-    ),
-    ("pac-watcher", "former_store", "supervise", "the trait Connect is to have a file of its own"),
-];
-
 /// Arrows between siblings, each with the files it is of.
 type Arrows = BTreeMap<(String, String), BTreeSet<String>>;
 
 pub(super) fn problems(sources: &Sources) -> Vec<String> {
-    problems_but_for(sources, EXCEPTIONS)
-}
-
-fn problems_but_for(sources: &Sources, exceptions: &[Exception]) -> Vec<String> {
-    let mut problems = Vec::new();
-    for (folder, _) in sources.manifests() {
-        let arrows = arrows(sources, folder);
-        let exceptions = exceptions.iter().filter(|(of, ..)| folder.rsplit('/').next() == Some(of));
-        let exceptions: BTreeSet<(String, String)> =
-            exceptions.map(|(_, from, to, _)| ((*from).to_owned(), (*to).to_owned())).collect();
-        for (from, to) in &exceptions {
-            if !arrows.contains_key(&(from.clone(), to.clone())) || way(&arrows, to, from).is_none() {
-                problems.push(format!(
-                    "{folder}/src: {from} → {to} closes no circle any more; take it from the exceptions"
-                ));
-            }
-        }
-        let mut arrows = arrows;
-        arrows.retain(|arrow, _| !exceptions.contains(arrow));
-        problems.extend(circles(&arrows).into_iter().map(|circle| format!("{folder}/src: a circle: {circle}")));
-    }
-    problems
+    let circles = |folder: &str| circles(&arrows(sources, folder)).into_iter();
+    let folders = sources.manifests().map(|(folder, _)| folder);
+    folders.flat_map(|folder| circles(folder).map(move |circle| format!("{folder}/src: a circle: {circle}"))).collect()
 }
 
 /// The shortest circle through each arrow that is in one; each circle once.
@@ -122,28 +83,30 @@ fn arrows(sources: &Sources, folder: &str) -> Arrows {
 mod tests {
     use super::*;
 
-    fn problems_of(files: &[(&str, &str)], exceptions: &[Exception]) -> Vec<String> {
+    fn problems_of(files: &[(&str, &str)]) -> Vec<String> {
         let files = files.iter().map(|(file, text)| (format!("crates/a/src/{file}"), *text));
         let files: Vec<(String, &str)> = files.chain([("crates/a/Cargo.toml".to_owned(), "")]).collect();
         let texts: Vec<(&str, &str)> = files.iter().map(|(file, text)| (file.as_str(), *text)).collect();
-        problems_but_for(&Sources::of(&texts), exceptions)
+        problems(&Sources::of(&texts))
     }
 
     #[test]
     fn files_that_name_each_other_are_found_however_long_the_way() {
         let files =
             [("b.rs", "use crate::c::C;\n"), ("c.rs", "use super::d;\n"), ("d.rs", "fn f() { crate::b::g() }\n")];
-        let found = problems_of(&files, &[]);
+        let found = problems_of(&files);
         assert_eq!(found, ["crates/a/src: a circle: b → c → d → b (by b.rs, c.rs, d.rs)"]);
-        assert_eq!(problems_of(&files[..2], &[]), [""; 0]);
+        assert_eq!(problems_of(&files[..2]), [""; 0]);
     }
 
     #[test]
     fn folders_are_told_by_all_that_is_in_them() {
-        let found = problems_of(
-            &[("b/mod.rs", ""), ("b/c.rs", "use crate::d::D;\n"), ("d/mod.rs", ""), ("d/e.rs", "use crate::b::B;\n")],
-            &[],
-        );
+        let found = problems_of(&[
+            ("b/mod.rs", ""),
+            ("b/c.rs", "use crate::d::D;\n"),
+            ("d/mod.rs", ""),
+            ("d/e.rs", "use crate::b::B;\n"),
+        ]);
         assert_eq!(found, ["crates/a/src: a circle: b → d → b (by b/c.rs, d/e.rs)"]);
     }
 
@@ -154,15 +117,6 @@ mod tests {
             ("b/mod.rs", "use self::c::C;\n"),
             ("b/c.rs", "use super::B;\nuse crate::A;\n"),
         ];
-        assert_eq!(problems_of(&files, &[]), [""; 0]);
-    }
-
-    #[test]
-    fn an_exception_holds_for_as_long_as_there_is_a_circle() {
-        let (b, c) = (("b.rs", "use crate::c;\n"), ("c.rs", "use crate::b;\n"));
-        let exceptions: &[Exception] = &[("a", "c", "b", "argued for")];
-        assert_eq!(problems_of(&[b, c], exceptions), [""; 0]);
-        assert_eq!(problems_of(&[("b.rs", ""), c], exceptions).len(), 1);
-        assert_eq!(problems_of(&[b, ("c.rs", "")], exceptions).len(), 1);
+        assert_eq!(problems_of(&files), [""; 0]);
     }
 }

@@ -87,5 +87,5 @@ pub(super) fn secret_of(run: &Value) -> Value {
 }
 
 pub(super) fn is_done(run: &Value) -> bool {
-    matches!(crate::verdict::succeeded(run), Some("True" | "False"))
+    matches!(crate::condition::succeeded(run), Some("True" | "False"))
 }

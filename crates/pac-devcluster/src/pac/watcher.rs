@@ -17,11 +17,11 @@ use super::{
     queue::Queue,
 };
 use crate::{
+    condition::condition,
     error::ApiError,
     object,
     resource::{self, ResourceType},
     store::Key,
-    verdict::condition,
 };
 
 const WORKERS: usize = 2;

@@ -10,7 +10,7 @@ use crate::{
     history::{Change, HistoryLimit},
     object,
     resource::{self, ResourceType},
-    tekton,
+    tekton_webhook,
 };
 
 /// Which endpoint an update came through.
@@ -111,7 +111,7 @@ impl Store {
             return Ok(Updated { stored: current });
         }
         if self.inner.tekton_webhook && resource.plural == "pipelineruns" {
-            tekton::check(&current.object, &desired)?;
+            tekton_webhook::check(&current.object, &desired)?;
         }
         let released = object::meta(&desired, "deletionTimestamp").is_some() && !object::has_finalizers(&desired);
         if dry_run || released {

@@ -1,8 +1,8 @@
-//! Plays Tekton: what its controller and its webhook do with PipelineRuns, after its public source.
+//! Plays Tekton: what its controller does with PipelineRuns, after its public source.
 //!
 //! [`step`] is the rule: what Tekton does next with a run, from the run alone, and after how long. `player` follows the
 //! log of PipelineRuns as a watch does, waits, and writes through the store, so that its versions are in the history
-//! like anybody's. `status` has the statuses, `webhook` what may be written of a run.
+//! like anybody's. `status` has the statuses. The store asks `tekton_webhook`, beside this module, what may be written of a run.
 //!
 //! A run's statuses are, in order:
 //!
@@ -21,14 +21,13 @@ mod duration;
 mod player;
 mod status;
 mod step;
-mod webhook;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
 pub use self::duration::parse_duration;
-pub(crate) use self::{player::Player, webhook::check};
+pub(crate) use self::player::Player;
 use crate::object;
 
 /// How runs go, unless a run's own annotations say otherwise: `devcluster/duration: 250ms`, `devcluster/outcome: fail`,

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{Outcome, TektonPlayer, duration::parse_duration};
 use crate::{
+    condition::{condition, succeeded},
     object,
-    verdict::{condition, succeeded},
 };
 
 const DURATION: &str = "devcluster/duration";

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::object;
+use crate::{condition::succeeded, object};
 
 const STATE: &str = "pipelinesascode.tekton.dev/state";
 const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
@@ -122,15 +122,4 @@ fn webhook(run: &Value) -> Option<Webhook> {
 fn awaited_secret(run: &Value) -> Option<String> {
     let is_awaited = object::annotation(run, SECRET_CREATED) == Some("false");
     object::annotation(run, SECRET).filter(|_| is_awaited).map(str::to_owned)
-}
-
-/// The condition `Succeeded`.
-pub(crate) fn condition(run: &Value) -> Option<&Value> {
-    let conditions = run.pointer("/status/conditions")?.as_array()?;
-    conditions.iter().find(|condition| object::text_at(condition, "/type") == Some("Succeeded"))
-}
-
-/// The status of the condition `Succeeded`.
-pub(crate) fn succeeded(run: &Value) -> Option<&str> {
-    object::text_at(condition(run)?, "/status")
 }

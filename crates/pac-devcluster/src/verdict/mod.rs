@@ -27,10 +27,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 use serde::Serialize;
 
 use self::recorder::Recorder;
-pub(crate) use self::{
-    facts::{condition, succeeded},
-    repository::summary,
-};
+pub(crate) use self::repository::summary;
 use crate::history::Version;
 
 /// How many violations of a promise are spelled out.

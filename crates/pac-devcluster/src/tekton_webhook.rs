@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{error::ApiError, object, verdict::succeeded};
+use crate::{condition::succeeded, error::ApiError, object};
 
 /// Refuses an update as the webhook would.
 ///
