@@ -11,6 +11,9 @@ use support::cluster::Cluster;
 use support::node::Node;
 use support::page::{Page, run};
 
+/// As the page has it where the Prometheus operator is.
+const MONITORING: &str = "kubectl delete servicemonitor,prometheusrule pac-concurrency-watcher -n pipelines-as-code";
+
 /// Follows the page with a watcher placed so, and removes it by the section for that.
 fn switched_on_and_off_and_removed(placement: &str, removal: &str) {
     let cluster = Cluster::start();
@@ -57,11 +60,8 @@ fn switched_on_and_off_and_removed(placement: &str, removal: &str) {
     let gate = page.all("bash", "The gate").into_iter().find(|block| block.text.starts_with("# --gate policy"));
     run(&cluster, cluster.folder.path(), &gate.unwrap().text);
     follow("The rest");
-    let kinds = "deployments,services,serviceaccounts,networkpolicies,poddisruptionbudgets,roles,rolebindings,leases,secrets,\
-                 configmaps,clusterroles,clusterrolebindings,priorityclasses,mutatingadmissionpolicies,\
-                 mutatingadmissionpolicybindings";
-    let left = cluster.run(&["get", kinds, "--output=name"]);
-    assert!(!left.contains("pac-concurrency"), "{left}");
+    run(&cluster, cluster.folder.path(), MONITORING);
+    assert_eq!(of_ours(&cluster), "");
     let template = &cluster.get("deployment", "pipelines-as-code-watcher")["spec"]["template"];
     assert_eq!(template["spec"]["containers"].as_array().unwrap().len(), 1);
     assert!(!template.to_string().contains("concurrency"), "{template:#}");
@@ -102,4 +102,40 @@ fn what_pacs_queue_has_it_starts_and_ours_waits_for_that() {
     assert_eq!(lost, 0, "all were PAC's");
     assert!(!node.log().contains("acquired concurrency slot"), "{}", node.log());
     assert_promises(&api, 30);
+}
+
+/// Whatever `deploy` made is gone after the sections for what it was.
+#[test]
+fn removing_it_leaves_nothing_whatever_the_placement_and_the_gate() {
+    let page = Page::read("companion.md");
+    let chosen = support::VARIANTS.into_iter().filter_map(|chosen| Some((chosen, support::gate(chosen)?)));
+    for (chosen, gate) in chosen {
+        let cluster = Cluster::start();
+        furnish(&cluster);
+        let mut deploy = support::deploy(&[chosen, &["--apply"]].concat());
+        let output =
+            deploy.env("KUBECONFIG", cluster.kubeconfig()).env("HOME", cluster.folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", support::error_of(&output));
+        let follow = |commands: &str| run(&cluster, cluster.folder.path(), commands);
+        assert_ne!(of_ours(&cluster), "");
+        follow(&page.commands(if support::in_pacs_pod(chosen) { "In PAC's pod" } else { "Removing it" }));
+        let blocks = page.all("bash", "The gate").into_iter();
+        let mut blocks = blocks.filter(|block| block.text.starts_with(&format!("# --gate {gate}\n")));
+        follow(&blocks.next().unwrap().text);
+        follow(&page.commands("The rest"));
+        follow(MONITORING);
+        assert_eq!(of_ours(&cluster), "", "{chosen:?}");
+        let template = &cluster.get("deployment", "pipelines-as-code-watcher")["spec"]["template"];
+        assert!(!template.to_string().contains("concurrency"), "{template:#}");
+    }
+}
+
+/// Every object with our name, of every kind that we have.
+fn of_ours(cluster: &Cluster) -> String {
+    let kinds = "deployments,services,serviceaccounts,networkpolicies,poddisruptionbudgets,roles,rolebindings,leases,secrets,\
+                 configmaps,clusterroles,clusterrolebindings,priorityclasses,mutatingadmissionpolicies,\
+                 mutatingadmissionpolicybindings,validatingadmissionpolicies,validatingadmissionpolicybindings,\
+                 mutatingwebhookconfigurations,servicemonitors,prometheusrules";
+    let all = cluster.run(&["get", kinds, "--output=name"]);
+    all.lines().filter(|name| name.contains("pac-concurrency")).collect::<Vec<_>>().join("\n")
 }
