@@ -1,6 +1,9 @@
 //! Tables that fit the terminal: names are cut in the middle, and text goes on below. Where nobody looks (a pipe, a file) nothing
 //! is cut, and a row is a line.
 
+use std::borrow::Cow;
+
+use textwrap::{Options, WordSplitter};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How a column is set.
@@ -152,28 +155,9 @@ fn taken(characters: impl Iterator<Item = char>, room: usize) -> String {
 
 /// `text` in lines of at most so many columns, broken between words where that can be.
 pub(crate) fn broken(text: &str, width: usize) -> Vec<String> {
-    let text = plain(text);
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if columns_of(line) + 1 + columns_of(word) <= width => {
-                line.push(' ');
-                line.push_str(word);
-                continue;
-            }
-            _ => {}
-        }
-        let mut rest = word;
-        while columns_of(rest) > width {
-            let piece = taken(rest.chars(), width.max(2));
-            rest = rest.strip_prefix(piece.as_str()).unwrap_or_default();
-            lines.push(piece);
-        }
-        if !rest.is_empty() {
-            lines.push(rest.to_owned());
-        }
-    }
-    lines
+    // A name is one word, whatever hyphens it has.
+    let options = Options::new(width.max(2)).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(plain(text).trim(), options).into_iter().map(Cow::into_owned).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use textwrap::{Options, WordSplitter};
 
 /// What a file is for, and so what is done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,21 +83,17 @@ impl Manifest {
 
 /// `text` as comment lines, each after `indent`; its line breaks stay, and so do lines that are indented, which are code.
 pub(super) fn comment(text: &str, indent: &str) -> String {
+    let begin = format!("{indent}# ");
+    let options = Options::new(WIDTH - begin.len()).break_words(false).word_splitter(WordSplitter::NoHyphenation);
     let mut lines = String::new();
     for paragraph in text.lines() {
         if paragraph.starts_with("    ") {
             lines += &format!("{indent}#{paragraph}\n");
             continue;
         }
-        let mut line = format!("{indent}#");
-        for word in paragraph.split(' ').filter(|word| !word.is_empty()) {
-            if line.len() + 1 + word.len() > WIDTH {
-                lines += &(line + "\n");
-                line = format!("{indent}#");
-            }
-            line = line + " " + word;
+        for line in textwrap::wrap(paragraph, &options) {
+            lines = lines + format!("{begin}{line}").trim_end() + "\n";
         }
-        lines += &(line + "\n");
     }
     lines
 }
