@@ -85,7 +85,7 @@ async fn unstage(store: &Store, repository: &RepositoryKey, applying: &Applying)
         async move { session.kv().delete(prefix, Some(DeleteOptions::new().with_prefix())).await }
     });
     if let Err(error) = removed.await {
-        tracing::debug!(%repository, why = error.reason(), "left staged keys behind");
+        tracing::debug!(%repository, why = error.reason(), "staged keys stay behind");
     }
 }
 

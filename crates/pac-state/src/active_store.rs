@@ -1,4 +1,4 @@
-//! What is at work now, for whoever tells about it: the ports look here when they are asked.
+//! The store at work, and what works on it: the ports look here when they are asked.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,11 +14,11 @@ pub struct ActiveStore(Mutex<Parts>);
 /// What the concurrency system is doing.
 #[derive(Debug, Clone)]
 pub enum System {
-    /// It is yet to have settings and a store.
+    /// The system is yet to have settings and a store.
     Starting,
-    /// It is switched off.
+    /// The system is switched off.
     Off,
-    /// It works on the store of this manager.
+    /// The system works on the store of this manager.
     On(Arc<Manager>),
 }
 

@@ -1,8 +1,8 @@
 //! The auditor: slots that are taken although their run is over.
 //!
-//! It asks neither the plan nor what the plan was told: it compares the slots the store has with the runs the watches show,
-//! and remembers since when a slot has been without a run. That takes a moment at every run's end; more than
-//! [`LEAKED_AFTER`] is a leak (P5), or a store or an API server that is away. Nothing is done about it here: it is told.
+//! The auditor asks neither the plan nor what the plan is made from: it compares the store's slots with the runs the watches show, and
+//! remembers since when a slot has been without a run. That lasts a moment at every run's end; more than [`LEAKED_AFTER`] is a leak
+//! (P5), or a store or an API server that is away. The auditor mends nothing: it reports, in the log and in metrics.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

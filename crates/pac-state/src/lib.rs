@@ -1,13 +1,13 @@
 //! What a watcher knows just now, in its memory.
 //!
-//! The [`index`] has what the cluster shows, by repository, and tells a decision of it in the words of `plan`. The [`work_queue`]
-//! has which repositories to look at next. The [`audit`] compares the store's slots with the index. [`health`] has what is wrong,
-//! and [`active_store`] what store is at work.
+//! The [`index`] has what the cluster shows, by repository, and puts it into the words of `plan` for a decision. The [`work_queue`] has
+//! the repositories to look at next. The [`audit`] compares the store's slots with the index. [`health`] has what is wrong, and
+//! [`active_store`] the store at work.
 //!
 //! # What is not here
 //!
-//! Nobody acts: no request is sent, no task is spawned, no store is called. Those who act are in `pac_watcher`: watches fill the
-//! index and the queue, the engine empties the queue. `pac_view` shows people what is here.
+//! No action: this crate sends no request, spawns no task and calls no store. `pac_watcher` acts: its watches fill the index and the
+//! queue, and its engine empties the queue. `pac_view` shows people what is here.
 
 pub mod active_store;
 pub mod audit;

@@ -1,10 +1,10 @@
-//! Which repositories to look at, and when.
+//! The queue of work: which repositories to look at, and when.
 //!
-//! A repository is handed to one worker at a time. What is added while a worker has it is handed out once more when the
-//! worker is done, however often it was added. Looking later is the same with a time: the earliest one asked for counts.
+//! A repository is handed to one worker at a time. A repository that is added while a worker has it is handed out once more when the
+//! worker is done, however often it was added. One can be added for later, too: the earliest time asked for counts.
 //!
-//! Where something happened comes before what is looked at whole as a matter of routine, so that nobody waits for his slot
-//! until a resync went through all repositories of a large cluster. Routine gets its turns all the same (P4).
+//! Repositories where something happened come before those that are looked at whole as a matter of routine, so that no run waits for
+//! its slot until a resync went through all repositories of a large cluster. Routine gets its turns all the same (P4).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ pub struct WorkQueue {
     added: Notify,
 }
 
-/// Of so many looks one is routine at least, as long as there is any to do.
+/// Of so many looks at least one is routine, as long as there is any to do.
 const TURNS: u64 = 8;
 
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 struct Wish {
     scope: Scope,
-    /// Nothing happened; it is looked at whole as everything is now and then.
+    /// Whether nothing happened there, and it is looked at whole as everything is now and then.
     is_routine: bool,
     place: u64,
 }
@@ -62,7 +62,7 @@ impl WorkQueue {
         self.added.notify_one();
     }
 
-    /// The next repository to look at, as soon as there is one. To be followed by [`WorkQueue::done`].
+    /// The next repository to look at, as soon as there is one. A worker that has looked calls [`WorkQueue::done`].
     pub async fn next(&self) -> (RepositoryKey, Scope) {
         loop {
             let (found, wake) = {

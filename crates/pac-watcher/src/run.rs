@@ -126,7 +126,7 @@ pub async fn run(
     following.abort();
     told_all.cancel();
     if let Err(error) = publishing.await {
-        warn!(%error, "Events ended badly");
+        warn!(%error, "the publisher of Events ended badly");
     }
     info!("stopped");
     Ok(())

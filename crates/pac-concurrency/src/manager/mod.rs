@@ -263,7 +263,7 @@ impl Manager {
                     return Ok(self.passed(repository, plan, snapshot, known));
                 }
                 Err(error) if error.is_settled_by_loading() && attempts < self.options.attempts => {
-                    debug!(%repository, %error, "planning again");
+                    debug!(%repository, %error, "the commit did not take effect, or may not have; planning again");
                     fresh = false;
                 }
                 Err(error) => return Err(error),

@@ -1,8 +1,8 @@
-//! What is yet to be written as Events: put here by whoever did something, and taken by the publisher when it gets to it.
+//! Events that are yet to be written: whoever did something puts them here, and the publisher takes them when it gets to it.
 //!
-//! Nobody who puts something here waits, and nothing is lost for good. While few wait to be written every word is kept, in
-//! order. When many do, the newest word on a run takes the place of those before it, and the same news about a Repository
-//! are counted, so that there never are more than there are runs and Repositories.
+//! Whoever puts one here waits for nothing, and no state is lost for good. While few Events wait to be written each of them is kept,
+//! in order. When many do, the newest of a run takes the place of those before it, and equal ones of a Repository are counted, so
+//! that there never are more than there are runs and Repositories.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,14 +16,14 @@ use tokio::time::Instant;
 
 use super::{EventText, waiting};
 
-/// So many are kept, every one of them; of more, the newest of each run.
+/// Up to this many are kept each; beyond, the newest of each run.
 const EVERY_WORD: usize = 1000;
-/// More are not kept: for hours nothing could be written, and for those who wait by then it is said again.
+/// More than this are dropped: nothing could be written for hours, and the places of runs that wait by then are published anew.
 const MOST: usize = 100_000;
-/// How long the place of a run that doesn't move stands before it is told again: the API server drops Events after an hour.
+/// How long the place of a run that doesn't move stands before it is published again: the API server drops Events after an hour.
 const PLACE_STANDS: Duration = Duration::from_secs(1500);
 
-/// What an Event is on.
+/// The object that an Event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
     Run { path: String, uid: String },
@@ -34,14 +34,14 @@ pub(super) enum Subject {
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) subject: Subject,
-    /// Whose run it is about.
+    /// The repository of the run it is about.
     pub(super) repository: RepositoryKey,
     pub(super) text: EventText,
-    /// When it happened; for the time of day, not for order.
+    /// The time of day at which it happened; no order depends on it.
     pub(super) at: Timestamp,
-    /// How often.
+    /// How often it happened.
     pub(super) count: i32,
-    /// The name it is published under, so that it is once, however often it is sent.
+    /// The Event's name, the same at every try, so that it exists once however often it is sent.
     pub(super) name: Option<String>,
 }
 
@@ -55,14 +55,14 @@ pub(super) struct Mailbox {
 #[derive(Debug, Default)]
 struct State {
     number: u64,
-    /// In the order in which they are to be written.
+    /// Drafts, in the order in which they are to be written.
     drafts: BTreeMap<u64, Draft>,
     of_subject: HashMap<Subject, Vec<u64>>,
-    /// The place last told of each run that waits, by uid.
+    /// The place last published of each run that waits, by uid.
     places: HashMap<String, (usize, Instant)>,
-    /// Queues that moved since the places in them were told.
+    /// Queues that moved since the places in them were published.
     moved: HashSet<RepositoryKey>,
-    /// Whether all may have, unseen.
+    /// Whether every queue may have moved unseen.
     all_moved: bool,
 }
 
@@ -74,7 +74,7 @@ impl Mailbox {
         self.filled.notify_one();
     }
 
-    /// The next to be written, as soon as there is one.
+    /// The next draft to be written, as soon as there is one.
     pub(super) async fn next(&self) -> Draft {
         loop {
             let filled = self.filled.notified();
@@ -85,7 +85,7 @@ impl Mailbox {
         }
     }
 
-    /// It could not be written now: it is tried again after the others, unless there is newer news of that run.
+    /// Takes back a draft that could not be written: it is tried again after the others, unless the run has a newer one.
     pub(super) fn put_back(&self, draft: Draft) {
         let mut state = self.state();
         if matches!(draft.subject, Subject::Run { .. }) && state.of_subject.contains_key(&draft.subject) {
@@ -98,7 +98,7 @@ impl Mailbox {
         self.state().drafts.is_empty()
     }
 
-    /// Notes that `run` waits at `place` by what is about to be written.
+    /// Notes that an Event which says that `run` waits at `place` is about to be written.
     pub(super) fn note_place(&self, uid: &str, place: usize) {
         self.state().places.insert(uid.to_owned(), (place, Instant::now()));
     }
@@ -121,22 +121,22 @@ impl Mailbox {
         self.state().all_moved = true;
     }
 
-    /// Forgets what was told of places: another watcher tells them from now on, or did until now.
+    /// Forgets which places were published: another watcher publishes them from now on, or did until now.
     pub(super) fn begin_places(&self) {
         let mut state = self.state();
         state.places.clear();
         state.all_moved = true;
     }
 
-    /// The queues that moved, or none where all may have; they are told of now.
+    /// The queues that moved, or none where all may have. The caller publishes their places now.
     pub(super) fn take_moved(&self) -> Option<HashSet<RepositoryKey>> {
         let mut state = self.state();
         let moved = std::mem::take(&mut state.moved);
         (!std::mem::take(&mut state.all_moved)).then_some(moved)
     }
 
-    /// Of runs that wait at these places, those of whom something else was told, `patience` ago at least, or nothing for long:
-    /// with the time of the last telling, if there was one. And whether there are others, of whom it was told too lately.
+    /// The runs at these places whose place was published as another, `patience` ago at least, or not at all for long, each with the
+    /// time at which it was last published. And whether there are more whose place was published too lately to be published again.
     pub(super) fn due(&self, places: Vec<(RunKey, usize)>, patience: Duration, now: Instant) -> (Vec<DuePlace>, bool) {
         let state = self.state();
         let mut too_soon = false;
@@ -153,7 +153,7 @@ impl Mailbox {
         (due, too_soon)
     }
 
-    /// Has it told that `run` of `repository` waits at `place`.
+    /// Puts in that `run` of `repository` waits at `place`.
     pub(super) fn tell_place(&self, repository: &RepositoryKey, run: &RunKey, place: usize, at: Timestamp) {
         self.note_place(run.uid(), place);
         let subject = Subject::Run { path: run.path().to_owned(), uid: run.uid().to_owned() };
@@ -165,7 +165,7 @@ impl Mailbox {
     }
 }
 
-/// When it was last told, of whom, and the place that is to be told.
+/// When the place of a run was last published, the run, and the place to publish.
 pub(super) type DuePlace = (Option<Instant>, RunKey, usize);
 
 // === impl State ===
@@ -213,7 +213,7 @@ impl State {
     }
 }
 
-/// Counts words that newer ones took the place of.
+/// Counts Events that newer ones took the place of.
 fn superseded(count: usize) {
     catalogue::EVENTS.count(&["superseded"], count as u64);
 }

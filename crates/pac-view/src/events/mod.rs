@@ -1,9 +1,9 @@
-//! Kubernetes Events: what happens in the queues, told on the PipelineRun and on its Repository, where `kubectl describe`
-//! shows it.
+//! Kubernetes Events: what happens in the queues, published on the PipelineRun and on its Repository, where `kubectl describe` shows
+//! it.
 //!
-//! They are for people. What makes them puts a record where the publisher finds it and goes on. Where the API server is slow
-//! or away they wait, and of much that happened to a run the newest is told. The place of a run that waits is told anew as the
-//! queue moves. On a Repository the same news about many runs is one Event with a count, as Kubernetes calls it a series.
+//! Events are for people. Whoever has one to publish puts a record where the publisher finds it and goes on. Where the API server is
+//! slow or away Events wait, and of much that happened to a run the newest is published. The place of a run that waits is published
+//! anew as the queue moves. Equal Events of many runs on their Repository are one with a count, which Kubernetes calls a series.
 
 mod mailbox;
 mod places;
@@ -20,27 +20,27 @@ use self::mailbox::{Draft, Mailbox, Subject};
 pub use places::Places;
 pub use publish::Publisher;
 
-/// Where news are put. Never waits. Clones share them.
+/// Takes what is to be published. Never waits. Clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct News(Arc<Mailbox>);
 
 /// What an Event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct EventText {
-    /// In a word, for machines.
+    /// The reason in a word, for machines.
     reason: &'static str,
-    /// What was done, in a word.
+    /// The action in a word.
     action: &'static str,
     /// Whether somebody should have a look.
     warns: bool,
-    /// For people.
+    /// The sentence for people.
     note: String,
 }
 
 // === impl News ===
 
 impl News {
-    /// Has `record` of `repository` told.
+    /// Takes `record` of `repository` to be published.
     pub fn tell(&self, repository: &RepositoryKey, record: &Record) {
         let draft = |subject, text| Draft {
             subject,
@@ -65,7 +65,7 @@ impl News {
         }
     }
 
-    /// To be called when this watcher begins to lead: it doesn't know what the one before it told.
+    /// Forgets which places were published. To be called when this watcher begins to lead: the one before it may have published others.
     pub fn begin(&self) {
         self.0.begin_places();
     }
@@ -80,16 +80,16 @@ impl EventText {
     }
 }
 
-/// Why there is an Event that says where a run waits.
+/// The reason of an Event that says where a run waits.
 const WAITING: &str = "Waiting";
 
-/// What is told on a run that waits at this place, from 1 on.
+/// The text on a run that waits at this place, from 1 on.
 fn waiting(place: usize) -> EventText {
     let note = format!("waits for a slot of its Repository, at place {place}");
     EventText { reason: WAITING, action: "Queue", warns: false, note }
 }
 
-/// What is told on the run it happened to.
+/// The text on the run that `record` is about.
 fn of_run(record: &Record) -> Option<EventText> {
     record.run.as_ref()?;
     let normal = |reason, action, note: String| Some(EventText { reason, action, warns: false, note });
@@ -117,7 +117,7 @@ fn of_run(record: &Record) -> Option<EventText> {
     }
 }
 
-/// What is told on the Repository. What is about a run doesn't name it, so that many such are one Event.
+/// The text on the Repository. It names no run, so that many such are one Event.
 fn of_repository(record: &Record) -> Option<EventText> {
     let told = |reason, action, note: String| Some(EventText { reason, action, warns: false, note });
     match &record.what {

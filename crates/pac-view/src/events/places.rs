@@ -1,8 +1,8 @@
-//! The places of runs that wait, told anew as their queue moves: whoever asks `kubectl describe` is told where a run is, not
-//! where it was when it joined the queue.
+//! The places of runs that wait, published anew as their queue moves: `kubectl describe` shows where a run is, not where it was when
+//! it joined the queue.
 //!
-//! Every start moves everybody behind it, so that not every move can be told at once: a bounded number in each round, those
-//! first of whom it was told longest ago.
+//! Every start moves all runs behind it, too many to publish at once. Each round publishes a bounded number, those first whose place
+//! was published longest ago.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,32 +19,32 @@ use tracing::debug;
 use super::News;
 use super::mailbox::DuePlace;
 
-/// How many in each round: five a second.
+/// How many places a round publishes at most: five a second.
 const IN_A_ROUND: usize = 150;
-/// After so many rounds all are looked at, moved or not: the API server drops Events that are an hour old.
+/// Every so many rounds all queues are looked at, moved or not: the API server drops Events that are an hour old.
 const FULL_ROUND: usize = 40;
 
-/// Tells runs that wait where in their queue they are, anew as it moves.
+/// Publishes where in their queue runs wait, anew as it moves.
 pub struct Places {
-    /// How often they are told; of one run hardly more often than that.
+    /// The time from one round to the next, and about the least between two Events on the place of one run.
     pub every: Duration,
-    /// Where it is put.
+    /// Takes the Events.
     pub news: News,
-    /// Which has the store.
+    /// Has the store's manager.
     pub active_store: Arc<ActiveStore>,
-    /// Which knows who waits.
+    /// Knows which repositories have runs that wait.
     pub index: Arc<Index>,
-    /// Whether this watcher leads: another one knows no better.
+    /// Whether this watcher leads: no other publishes places.
     pub leading: watch::Receiver<bool>,
 }
 
 // === impl Places ===
 
 impl Places {
-    /// How often is often enough for people.
+    /// The time between rounds that is short enough for people.
     pub const EVERY: Duration = Duration::from_secs(30);
 
-    /// Tells, for ever.
+    /// Publishes, for ever.
     pub async fn run(self) {
         let mut rounds = interval(self.every);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,12 +66,12 @@ impl Places {
             match self.due(manager, &repository).await {
                 Ok(of_it) => due.extend(of_it.into_iter().map(|due| (repository.clone(), due))),
                 Err(why) => {
-                    debug!(%repository, why, "could not look who waits where");
+                    debug!(%repository, why, "the places of runs that wait could not be read");
                     self.news.0.note_moved(&repository);
                 }
             }
         }
-        // None, which is nothing told yet, comes before every time.
+        // None, a place that was never published, comes before every time.
         due.sort_by_key(|(_, (told, _, _))| *told);
         for (number, (repository, (_, run, place))) in due.into_iter().enumerate() {
             if number < IN_A_ROUND {

@@ -28,20 +28,20 @@ use super::mailbox::{Draft, Subject};
 use super::series::{Key, Series};
 use super::{EventText, News};
 
-/// Who says so.
+/// The component that reports the Events, by which `kubectl` names it.
 const REPORTER: &str = "pac-concurrency-watcher";
-/// How often counts are told.
+/// How often counts are written.
 const COUNTS_EVERY: Duration = Duration::from_secs(5);
-/// How long the end of this watcher is held up by what is yet to be told.
+/// How long Events that are yet to be written hold up the end of this watcher.
 const AT_THE_END: Duration = Duration::from_secs(1);
 /// Longest wait before an Event that could not be written is tried again.
 const RETRY_MOST: Duration = Duration::from_secs(15);
-/// After so many failed tries one after the other it is said.
+/// After so many failures in a row the log says so.
 const COMPLAIN_AFTER: u32 = 4;
-/// What Kubernetes takes.
+/// The longest instance and note that Kubernetes takes.
 const INSTANCE_MAX: usize = 128;
 const NOTE_MAX: usize = 1024;
-/// Leaves room for what makes an Event's name its own.
+/// The longest beginning of a name, which leaves room for what makes the name its own.
 const NAME_MAX: usize = 230;
 
 /// Writes Events about the runs and Repositories of one cluster.
@@ -49,7 +49,7 @@ const NAME_MAX: usize = 230;
 pub struct Publisher {
     /// To reach the API server.
     pub client: Client,
-    /// Which knows the uids of Repositories.
+    /// Knows the uids of Repositories.
     pub index: Arc<Index>,
     /// This watcher's name.
     pub identity: String,
@@ -67,7 +67,7 @@ struct Published {
 struct PlaceEvent {
     namespace: String,
     name: String,
-    /// How often it was told.
+    /// How many places it has named so far.
     count: i32,
 }
 
@@ -83,7 +83,7 @@ enum Unwritten {
 // === impl Publisher ===
 
 impl Publisher {
-    /// Publishes `news`, until `over`; then what is left, for a second at most.
+    /// Publishes `news` until `over`; then what is left of it, for a second at most.
     pub async fn run(self, news: News, over: CancellationToken) {
         let mut published = Published::default();
         tokio::select! {
@@ -92,7 +92,7 @@ impl Publisher {
             () = async { over.cancelled().await; sleep(AT_THE_END).await } => {}
         }
         if !news.0.is_empty() {
-            debug!("not all that happened lately could be told as Events");
+            debug!("not all Events could be written in time");
         }
     }
 
@@ -114,7 +114,7 @@ impl Publisher {
                             }
                             failures = 0;
                         }
-                        // Once, not for each: nothing but people depends on them.
+                        // Said once, not for each: nothing but people depends on Events.
                         Err(Unwritten::Refused(why)) => {
                             if !std::mem::replace(&mut refused, true) {
                                 warn!(why, "could not write an Event; what happens in the queues may not be told on PipelineRuns");
@@ -144,9 +144,9 @@ impl Publisher {
                 published.places.remove(uid);
             } else if let Some(known) = published.places.get_mut(uid) {
                 match self.move_place(known, &draft.text.note).await {
-                    // Gone, or this watcher has the roles of a version that told no places anew.
+                    // The Event is gone, or this watcher has the roles of a version that published no places anew.
                     Err(Unwritten::Refused(why)) => {
-                        debug!(why, "could not change the Event that says where a run waits")
+                        debug!(why, "the Event that says where a run waits could not be changed")
                     }
                     told => return told,
                 }
@@ -171,8 +171,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Has the Event that says where a run waits say where it waits now. As an Event of `v1`: of `events.k8s.io` no more than
-    /// the count can be changed.
+    /// Has the Event that says where a run waits say where it waits now. That is an Event of `v1`: one of `events.k8s.io` can change
+    /// its count alone.
     async fn move_place(&self, known: &mut PlaceEvent, note: &str) -> Result<(), Unwritten> {
         let series = json!({"count": known.count + 1, "lastObservedTime": MicroTime(Timestamp::now())});
         self.patch::<CoreEvent>(&known.namespace, &known.name, json!({"message": note, "series": series})).await?;
@@ -180,15 +180,15 @@ impl Publisher {
         Ok(())
     }
 
-    /// Tells how often what was told has happened since.
+    /// Writes how often published Events have happened since.
     async fn tell_counts(&self, series: &mut Series) {
         for (key, namespace, name, count) in series.untold(Instant::now()) {
             let told = json!({"series": {"count": count, "lastObservedTime": MicroTime(Timestamp::now())}});
             match self.patch::<Event>(&namespace, &name, told).await {
                 Ok(()) => series.told(&key, count),
-                // The Event went before its count was told: what comes is told by a new one.
+                // The Event went before its count was written: the next such happening makes a new one.
                 Err(Unwritten::Refused(_)) => series.forget(&key),
-                Err(Unwritten::Failed(why)) => return debug!(why, "could not tell how often something happened"),
+                Err(Unwritten::Failed(why)) => return debug!(why, "the count of an Event could not be written"),
             }
         }
     }
@@ -206,7 +206,7 @@ impl Publisher {
         outcome(timeout(REQUEST_DEADLINE, events.patch(name, &PatchParams::default(), &patch)).await)
     }
 
-    /// What `draft` is published as: the same name at every try.
+    /// The Event that `draft` becomes, under the same name at every try.
     fn name(&self, draft: &mut Draft, regarding: &ObjectReference) -> String {
         let of: String = regarding.name.iter().flat_map(|name| name.chars()).take(NAME_MAX).collect();
         let new = || format!("{}.{:x}", of.trim_end_matches(['-', '.']), Timestamp::now().as_nanosecond());
@@ -264,7 +264,7 @@ fn outcome<T>(written: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> 
     let outcome = match written {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(kube::Error::Api(status))) => match status.code {
-            // It was written by a try whose answer was lost.
+            // A try whose answer was lost has written it.
             409 if status.reason == "AlreadyExists" => Ok(()),
             408 | 409 | 429 | 500.. => Err(Unwritten::Failed(answered(&status))),
             _ => Err(Unwritten::Refused(answered(&status))),

@@ -1,4 +1,4 @@
-//! Events that were published lately, so that the same news again is counted instead of published once more.
+//! Events that were published lately, so that one that happens again is counted instead of published once more.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::time::Instant;
 
-/// How long the same news are one Event, counted from the last: as long as Kubernetes' own components have it.
+/// How long after the last of them the same happening counts as one Event: as long as Kubernetes' own components have it.
 const LASTS: Duration = Duration::from_secs(360);
-/// More are not remembered; what is forgotten is published anew.
+/// How many are remembered; what is forgotten is published anew.
 const MOST: usize = 4096;
 
-/// Two with the same are the same news.
+/// What makes two happenings one Event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     kind: String,
@@ -54,7 +54,7 @@ impl Key {
 // === impl Series ===
 
 impl Series {
-    /// Counts the news if they are known; says whether they are.
+    /// Counts one that is known; says whether it is.
     pub(super) fn count(&mut self, key: &Key, count: i32, now: Instant) -> bool {
         let Some(known) = self.0.get_mut(key).filter(|known| now - known.last < LASTS) else { return false };
         known.count = known.count.saturating_add(count);
@@ -70,7 +70,7 @@ impl Series {
         }
     }
 
-    /// What the API server has yet to be told the count of. Forgets what is long past.
+    /// Those whose count is yet to be written. Forgets what is long past.
     pub(super) fn untold(&mut self, now: Instant) -> Vec<(Key, String, String, i32)> {
         self.0.retain(|_, known| now - known.last < LASTS || !known.told);
         let untold = self.0.iter().filter(|(_, known)| !known.told);
@@ -84,7 +84,7 @@ impl Series {
         }
     }
 
-    /// Forgets what is no more.
+    /// Forgets an Event that is no more.
     pub(super) fn forget(&mut self, key: &Key) {
         self.0.remove(key);
     }

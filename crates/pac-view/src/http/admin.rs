@@ -1,4 +1,4 @@
-//! The admin port, for people: it tells, and changes nothing.
+//! The admin port, for people: it answers, and changes nothing.
 //!
 //! Whoever reaches it can read the names of repositories and runs. So it listens on loopback, where Kubernetes' own access
 //! rules on port-forward guard it; and what an operator wants changed goes through the API server, never through here.

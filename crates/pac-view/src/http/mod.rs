@@ -27,7 +27,7 @@ pub struct NoPort {
     source: std::io::Error,
 }
 
-/// What probes and the admin port tell about.
+/// What probes and the admin port answer from.
 #[derive(Clone)]
 pub struct AdminState {
     /// What is wrong.
@@ -36,7 +36,7 @@ pub struct AdminState {
     pub query: QueueQuery,
 }
 
-/// Serves `/metrics` at `address` until `stop`: what `text` says, in Prometheus' text format. It may take its time.
+/// Serves `/metrics` at `address` until `stop`. `text` makes the answer, in Prometheus' text format, and may take its time.
 pub async fn serve_metrics(
     address: SocketAddr,
     text: impl Fn() -> String + Clone + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! The page for those who would rather look: a few files as they are, without a build step.
+//! The page: the answers drawn in a browser. It is a few files as they are, without a build step.
 
 use axum::Router;
 use axum::http::header;
@@ -16,7 +16,7 @@ const FILES: [(&str, &str, &str); 7] = [
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// It may ask this port and nothing else, nothing in it is run but these files, and no other page may frame it.
+/// The page may ask this port and nothing else, runs nothing but these files, and no other page may frame it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

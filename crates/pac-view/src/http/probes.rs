@@ -1,8 +1,8 @@
 //! `/live` and `/ready`.
 //!
-//! Live says that the process answers: nothing that is wrong elsewhere is mended by a restart (P8). Ready says that runs
-//! are being admitted, or would be if this watcher led; when not, the body says why. What is wrong and keeps nobody waiting,
-//! such as new settings that can't be used, or changes that are looked for instead of heard of, is in the body, too.
+//! Live says that the process answers: a restart mends nothing that is wrong elsewhere (P8). Ready says that runs are being admitted,
+//! or would be if this watcher led; when not, the body says why. Trouble that keeps nobody waiting, such as new settings that can't be
+//! used, or changes that are looked for instead of heard of, is in the body, too.
 
 use std::sync::Arc;
 

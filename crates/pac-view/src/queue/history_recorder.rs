@@ -11,7 +11,7 @@ use pac_state::index::End;
 
 use crate::events::News;
 
-/// The past of every repository. Whoever does something worth telling says so here, in passing: a record is made, and that is all.
+/// The past of every repository. Whoever acts has a record made here, in passing, and waits for nothing.
 #[derive(Debug)]
 pub struct HistoryRecorder {
     kept: Mutex<HashMap<RepositoryKey, Kept>>,
@@ -21,29 +21,29 @@ pub struct HistoryRecorder {
 #[derive(Debug, Default)]
 struct Kept {
     history: History,
-    /// What it was before this watcher last began to lead: what the store has takes its place.
+    /// The history from before this watcher last began to lead: the store's takes its place.
     former: History,
-    /// Whether what the store has was taken up.
+    /// Whether the store's history was taken up.
     taken_up: bool,
-    /// Whether the store is yet to be told something.
+    /// Whether something is yet to be written to the store.
     changed: bool,
-    /// Whether it would not have it when it was last told.
+    /// Whether the store refused the last write.
     refused: bool,
     /// Since when each run has had its slot.
     slots: HashMap<RunKey, Timestamp>,
-    /// What limit and pause were when last looked at.
+    /// Limit and pause as last looked at.
     rule: Option<(Limit, Option<Pause>)>,
 }
 
 // === impl HistoryRecorder ===
 
 impl HistoryRecorder {
-    /// Nothing happened yet. What will is put into `news`, too.
+    /// An empty past. Every record to come is put into `news`, too.
     pub fn new(news: News) -> Self {
         Self { kept: Mutex::default(), news }
     }
 
-    /// A pass of `holder` did this; `ends` says why each run was released that was.
+    /// Records what a pass of `holder` did; `ends` says of each run that was released why.
     pub fn passed(
         &self,
         repository: &RepositoryKey,
@@ -84,24 +84,24 @@ impl HistoryRecorder {
         }
     }
 
-    /// `by` was admitted before these runs, whose starts were refused with these words.
+    /// Records that `by` was admitted before these runs, whose starts were refused with these words.
     pub fn passed_over(&self, repository: &RepositoryKey, by: &RunKey, runs: Vec<(RunKey, String)>) {
         for (run, why) in runs {
             self.add(repository, &run, Happened::PassedOver { by: by.path().to_owned(), why: shortened(&why) });
         }
     }
 
-    /// `run` was started.
+    /// Records that `run` was started.
     pub fn started(&self, repository: &RepositoryKey, run: &RunKey) {
         self.add(repository, run, Happened::Started);
     }
 
-    /// The API server would not start `run`.
+    /// Records that the API server refused to start `run`.
     pub fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
         self.add(repository, run, Happened::Refused { why: shortened(why) });
     }
 
-    /// These limit and pause hold for `repository` now; worth telling if others did before.
+    /// Records that this limit and pause hold for `repository` now, if others did before.
     ///
     /// `resumed` is what the operator said who last ended a pause.
     pub fn ruled(&self, repository: &RepositoryKey, limit: Limit, pause: Option<Pause>, resumed: Option<String>) {
@@ -119,7 +119,7 @@ impl HistoryRecorder {
         }
     }
 
-    /// What is known here of the past of `repository`.
+    /// The past of `repository`, as far as it is known here.
     pub fn history(&self, repository: &RepositoryKey) -> History {
         self.kept().get(repository).map(|kept| kept.history.clone()).unwrap_or_default()
     }
@@ -151,7 +151,7 @@ impl HistoryRecorder {
         self.kept().iter().filter(|(_, kept)| !kept.taken_up).map(|(key, _)| key.clone()).collect()
     }
 
-    /// The store has `stored` of the past of `repository`, or nothing.
+    /// Takes up the past of `repository` as the store has it, if it has any.
     pub fn take_up(&self, repository: &RepositoryKey, stored: Option<History>) {
         let mut all = self.kept();
         let Some(kept) = all.get_mut(repository) else { return };
@@ -161,14 +161,14 @@ impl HistoryRecorder {
         kept.taken_up = true;
     }
 
-    /// What the store is yet to be told.
+    /// The histories that are yet to be written to the store.
     pub fn unwritten(&self) -> Vec<(RepositoryKey, History)> {
         let all = self.kept();
         let unwritten = all.iter().filter(|(_, kept)| kept.taken_up && kept.changed);
         unwritten.map(|(key, kept)| (key.clone(), kept.history.clone())).collect()
     }
 
-    /// The store was told `past` of `repository`; what happened since is yet to be told.
+    /// Notes that `past` of `repository` is written to the store; what happened since is yet to be.
     pub fn written(&self, repository: &RepositoryKey, past: &History) {
         if let Some(kept) = self.kept().get_mut(repository) {
             kept.changed = kept.history != *past;
@@ -176,7 +176,7 @@ impl HistoryRecorder {
         }
     }
 
-    /// The store would not have what happened in `repository`; whether that is news.
+    /// Notes that the store refused the history of `repository`; says whether it is the first time since it took one.
     pub fn refused_by_store(&self, repository: &RepositoryKey) -> bool {
         self.kept().get_mut(repository).is_some_and(|kept| !std::mem::replace(&mut kept.refused, true))
     }
@@ -210,7 +210,7 @@ impl Kept {
         let since = self.slot_since(run);
         self.slots.remove(run);
         let held_for = since.map(|since| now.duration_since(since).as_secs_f64()).filter(|seconds| *seconds >= 0.0);
-        // What was cut short says nothing of how long others will take.
+        // A run that was cut short says nothing of how long others will take.
         if let (Some(seconds), End::Done(_)) = (held_for, end) {
             self.history.add_time(seconds);
         }

@@ -4,7 +4,7 @@
 //! the store holds (slots, holders, places) and what happened lately (the [`HistoryRecorder`] keeps the history of each repository);
 //! its part in `explain.rs` says of one run why it is where it is.
 //!
-//! None of it decides anything, and none of it is waited for by what does.
+//! None of it decides anything, and whoever decides waits for none of it.
 
 mod explain;
 mod history_recorder;

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// How often a sample is taken.
 const EVERY: Duration = Duration::from_secs(10);
-/// So many are kept: an hour's.
+/// How many samples are kept: an hour's.
 const SAMPLES: usize = 360;
 
 /// The samples of the last hour.
@@ -24,14 +24,14 @@ struct Kept {
     of: BTreeMap<RepositoryKey, VecDeque<Sample>>,
 }
 
-/// How many there were at one time.
+/// How many runs there were at one time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sample {
     running: u32,
     waiting: u32,
 }
 
-/// What is drawn, the latest last: `/debug/queue/plot`.
+/// The answer of `/debug/queue/plot`: what is drawn, the latest last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlotView {
     /// Seconds from one sample to the next.
@@ -69,7 +69,7 @@ impl Plot {
         }
     }
 
-    /// What is known of `repository`, or of all.
+    /// The samples of `repository`, or of all.
     pub fn view(&self, repository: Option<&RepositoryKey>) -> PlotView {
         let kept = self.kept();
         let samples = match repository {

@@ -30,7 +30,7 @@ const LOADS: usize = 2;
 /// How long people are kept waiting for the store; after that the cluster alone tells. A store that is in trouble isn't asked.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Who answers. Cheap to clone.
+/// Answers what people ask. Cheap to clone.
 #[derive(Clone)]
 pub struct QueueQuery {
     /// To read a run that isn't watched.
@@ -73,7 +73,7 @@ impl QueueQuery {
         }
     }
 
-    /// Every repository in numbers. Asks nobody.
+    /// Every repository in numbers, from the index alone.
     pub fn overview(&self) -> Overview {
         let watcher = self.watcher();
         let mut keys = self.index.repositories();
@@ -128,7 +128,7 @@ impl QueueQuery {
         })
     }
 
-    /// What happened lately. Whoever doesn't lead knows it from the store, as far as that was told.
+    /// What happened lately. A watcher that doesn't lead reads it from the store, as far as the leader has written it.
     pub(super) async fn history(&self, key: &RepositoryKey) -> History {
         let known = self.history.history(key);
         let Ok(manager) = self.store() else { return known };
@@ -152,7 +152,7 @@ impl QueueQuery {
         }
     }
 
-    /// Who asks the store, or why it isn't asked.
+    /// The manager of the store, or why the store isn't asked.
     fn store(&self) -> Result<Arc<Manager>, String> {
         let trouble = self.health.trouble_of(Part::Store);
         match self.active_store.system() {
@@ -234,7 +234,7 @@ impl QueueQuery {
     }
 }
 
-/// Fills in when each will start. Who is held back after a refusal takes no part.
+/// Fills in when each run will start. Runs held back after a refusal take no part.
 fn estimate_starts(waiting: &mut [WaitingView], running: &[SlotView], limit: usize, history: &History) {
     let now = now();
     let so_far = |slot: &SlotView| slot.since.map_or(0.0, |since| now.duration_since(since).as_secs_f64());

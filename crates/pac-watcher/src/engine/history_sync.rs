@@ -43,7 +43,7 @@ impl Engine {
             self.write_pasts().await;
         };
         if timeout(AT_THE_END, last).await.is_err() {
-            debug!("not all that happened lately could be written in time");
+            debug!("not all of the history could be written in time");
         }
     }
 
