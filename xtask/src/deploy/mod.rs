@@ -20,6 +20,7 @@ mod former;
 mod gate;
 mod gate_choice;
 mod gate_kinds;
+mod install_file;
 mod kubectl;
 mod kustomization;
 mod live;
@@ -61,7 +62,7 @@ pub(crate) fn deploy(options: &DeployOptions) -> Result<()> {
         return config::check();
     }
     let is_plain = options.variant == VariantOptions::default();
-    if is_plain && action.output.is_none() && !action.apply && !action.diff {
+    if is_plain && action.output.is_none() && action.install.is_none() && !action.apply && !action.diff {
         return config::write();
     }
     let cluster = (action.apply || action.diff).then(Cluster::ask).transpose()?;
@@ -78,6 +79,9 @@ pub(crate) fn deploy(options: &DeployOptions) -> Result<()> {
         };
     }
     let manifests = set::manifests(&variant)?;
+    if let Some(file) = &action.install {
+        return install_file::write(file, &variant, &manifests);
+    }
     match &action.output {
         Some(folder) if folder != Path::new("-") => write(folder, &manifests),
         _ => print(&manifests),

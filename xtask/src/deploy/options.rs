@@ -67,6 +67,9 @@ pub(crate) struct ActionOptions {
     /// Write one file each into this folder; `-` prints them as one stream.
     #[arg(long, value_name = "DIR|-", group = "action")]
     pub(super) output: Option<PathBuf>,
+    /// Write one file for `kubectl apply -f`: all but settings, Secret and monitoring, which are yours.
+    #[arg(long, value_name = "FILE", group = "action")]
+    pub(super) install: Option<PathBuf>,
     /// Apply them to the cluster kubectl talks to. What isn't chosen stays as the cluster has it: settings, image, replicas.
     #[arg(long, group = "action")]
     pub(super) apply: bool,
