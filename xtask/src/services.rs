@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use pac_devservers::{find, is_root, postgres};
 
 use crate::cargo::run;
+use crate::root;
 
 /// A program that something here needs.
 #[derive(Debug, Clone, Copy)]
@@ -31,13 +32,31 @@ const ZSH: Needed = needed("zsh", "zsh", "completing the command line in zsh");
 const FISH: Needed = needed("fish", "fish", "completing the command line in fish");
 const ETCDCTL: Needed = needed("etcdctl", "etcd-client", "looking into etcd");
 
+const PYTHON: Needed = needed("pip3", "python3-pip", "Helm, which renders the chart");
+/// A package of PyPI.
+const HELM: &str = "helm-python-sdk==0.2.2";
+
 const fn needed(program: &'static str, package: &'static str, purpose: &'static str) -> Needed {
     Needed { program, package, purpose, find }
 }
 
 /// Sees to it that all the tests need is there.
 pub(crate) fn bring_all() -> Result<()> {
-    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL, CHROMIUM, PROMETHEUS, ZSH, FISH])
+    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL, CHROMIUM, PROMETHEUS, ZSH, FISH, PYTHON])?;
+    bring_helm()
+}
+
+/// Helm, as a library for Python, which has it for those who haven't Go: tests have it render the chart.
+fn bring_helm() -> Result<()> {
+    let folder = root().join("target/helm");
+    if folder.join("helm_python").is_dir() {
+        return Ok(());
+    }
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(folder).arg(HELM);
+    // What it prints must not become the last lines of a test run.
+    pip.stdout(std::process::Stdio::null());
+    run(pip).with_context(|| format!("{HELM} is missing, for the Helm chart; install it by pip into target/helm"))
 }
 
 /// Sees to it that all of `needed` is there.

@@ -1,7 +1,7 @@
-//! `config/`: what is committed of all this, and whether it is still what would be generated.
+//! `config/` and `charts/`: what is committed of all this, and whether it is still what would be generated.
 //!
-//! On top are the two files of the deployment guide, with every key at its default, and the dashboard; below, a folder for
-//! each variant.
+//! On top of `config/` are the two files of the deployment guide, with every key at its default, and the dashboard; below, a
+//! folder for each mode with each driver. `charts/` has the Helm chart.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,22 +14,21 @@ use super::live::Live;
 use super::options::{Mode, VariantOptions};
 use super::set::manifests;
 use super::variant::Variant;
-use super::{config_map, dashboard, secret};
+use super::{chart, config_map, dashboard, secret};
 use crate::root;
 
-const FOLDER: &str = "config";
+const FOLDERS: [&str; 2] = ["config", "charts"];
 
-/// Writes the folder anew.
+/// Writes the folders anew.
 pub(super) fn write() -> Result<()> {
-    let folder = root().join(FOLDER);
-    let files = files()?;
-    for path in present(&folder)?.into_iter().filter(|path| !files.contains_key(path)) {
-        fs::remove_file(folder.join(&path)).with_context(|| format!("can't remove {FOLDER}/{path}"))?;
+    let (root, files) = (root(), files()?);
+    for path in present(&root)?.into_iter().filter(|path| !files.contains_key(path)) {
+        fs::remove_file(root.join(&path)).with_context(|| format!("can't remove {path}"))?;
     }
     for (path, text) in &files {
-        write_file(&folder.join(path), text)?;
+        write_file(&root.join(path), text)?;
     }
-    eprintln!("wrote {} files in {FOLDER}/", files.len());
+    eprintln!("wrote {} files in {}/", files.len(), FOLDERS.join("/ and "));
     Ok(())
 }
 
@@ -49,29 +48,29 @@ pub(super) fn check() -> Result<()> {
 }
 
 fn stale(root: &Path) -> Result<Vec<String>> {
-    let folder = root.join(FOLDER);
     let files = files()?;
-    let is_current = |path: &str, text: &String| fs::read_to_string(folder.join(path)).is_ok_and(|now| now == *text);
+    let is_current = |path: &str, text: &String| fs::read_to_string(root.join(path)).is_ok_and(|now| now == *text);
     let differing = files.iter().filter(|(path, text)| !is_current(path, text)).map(|(path, _)| path.clone());
-    let unknown = present(&folder)?.into_iter().filter(|path| !files.contains_key(path));
-    Ok(differing.chain(unknown).map(|path| format!("{FOLDER}/{path}")).collect())
+    let unknown = present(root)?.into_iter().filter(|path| !files.contains_key(path));
+    Ok(differing.chain(unknown).collect())
 }
 
-/// Every file by its path in the folder.
+/// Every file by its path from the root.
 fn files() -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for options in variants() {
         let (variant, _) = Variant::of(&options, &Live::default())?;
         let driver = variant.settings.driver();
         for manifest in manifests(&variant)? {
-            files.insert(format!("{}-{driver}/{}", variant.mode.name(), manifest.file), manifest.text());
+            files.insert(format!("config/{}-{driver}/{}", variant.mode.name(), manifest.file), manifest.text());
         }
     }
     let (plain, _) = Variant::of(&VariantOptions::default(), &Live::default())?;
     for manifest in [config_map::manifest(&plain)?, secret::manifest(&plain)?] {
-        files.insert(manifest.file.to_owned(), manifest.text());
+        files.insert(format!("config/{}", manifest.file), manifest.text());
     }
-    files.insert(dashboard::FILE.to_owned(), dashboard::text());
+    files.insert(format!("config/{}", dashboard::FILE), dashboard::text());
+    files.extend(chart::files()?.into_iter().map(|(path, text)| (format!("charts/{path}"), text)));
     Ok(files)
 }
 
@@ -88,19 +87,16 @@ pub(super) fn variants() -> Vec<VariantOptions> {
     modes.flat_map(with_drivers).collect()
 }
 
-/// The files there are in `folder` and the folders in it.
-fn present(folder: &Path) -> Result<Vec<String>> {
+/// The files there are in the folders, by their paths from `root`.
+fn present(root: &Path) -> Result<Vec<String>> {
+    let mut folders: Vec<String> = FOLDERS.map(str::to_owned).to_vec();
     let mut paths = Vec::new();
-    let list = |folder: &Path| fs::read_dir(folder).with_context(|| format!("can't list {}", folder.display()));
-    for entry in list(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_dir() {
-            for inner in list(&entry.path())? {
-                paths.push(format!("{name}/{}", inner?.file_name().to_string_lossy()));
-            }
-        } else {
-            paths.push(name);
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(root.join(&folder)) else { continue };
+        for entry in entries {
+            let entry = entry.with_context(|| format!("can't list {folder}"))?;
+            let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if entry.file_type()?.is_dir() { folders.push(path) } else { paths.push(path) }
         }
     }
     paths.sort();
@@ -119,10 +115,10 @@ mod tests {
     #[test]
     fn a_file_that_was_edited_is_missing_or_is_unknown_is_found() {
         let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join(FOLDER);
+        let folder = root.path().join("config");
         let files = files().unwrap();
         for (path, text) in &files {
-            write_file(&folder.join(path), text).unwrap();
+            write_file(&root.path().join(path), text).unwrap();
         }
         assert_eq!(stale(root.path()).unwrap(), Vec::<String>::new());
         fs::write(folder.join("302-pac-configmap.yaml"), "edited").unwrap();

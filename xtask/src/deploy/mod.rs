@@ -9,6 +9,7 @@
 mod access;
 mod alerts;
 mod apply;
+mod chart;
 mod cluster;
 mod config;
 mod config_map;

@@ -153,7 +153,7 @@ fn probe(path: &str, every: i32, failures: i32) -> Probe {
 }
 
 /// Enough for a hundred thousand waiting runs. There is no limit on the processor: it would only slow down a burst.
-fn resources() -> ResourceRequirements {
+pub(super) fn resources() -> ResourceRequirements {
     let quantity = |name: &str, text: &str| (name.to_owned(), Quantity(text.to_owned()));
     ResourceRequirements {
         requests: Some(BTreeMap::from([quantity("cpu", "50m"), quantity("memory", "64Mi")])),

@@ -7,6 +7,7 @@ pub(crate) mod api;
 pub(crate) mod beside;
 pub(crate) mod cluster;
 pub(crate) mod guard;
+pub(crate) mod helm;
 pub(crate) mod monitoring;
 pub(crate) mod node;
 pub(crate) mod page;
