@@ -78,13 +78,17 @@ const CASES: &[Case] = &[
         summary: "The concurrency system is switched off, and 12 PipelineRuns wait that nobody starts.",
         description: None,
     },
+    // One of two watchers finds out first.
     Case {
-        alert: "CompanionWithoutPolicy",
-        series: &[("pac_concurrency_open_to_pacs_queue_runs{namespace='ns',repository='repo'}", "_x4 2x20")],
+        alert: "GateDoesNotHold",
+        series: &[
+            ("pac_concurrency_gate_holds{pod='a'}", "_x2 1x2 0x20"),
+            ("pac_concurrency_gate_holds{pod='b'}", "_x2 1x22"),
+        ],
         quiet: 3,
-        rings: 5,
-        labels: WHOSE,
-        summary: "PAC's own queue may start 2 waiting PipelineRuns of ns/repo beside the limit.",
+        rings: 6,
+        labels: &[],
+        summary: "Pipelines-as-Code's own queue isn't kept out, and nobody is admitted where there is a limit.",
         description: None,
     },
     // From one watcher to the next.

@@ -261,6 +261,7 @@ fn word(answer: Answer) -> &'static str {
         Answer::RepositoryMissing => "its Repository is missing",
         Answer::LimitUnreadable => "its limit can't be told",
         Answer::Paused => "paused",
+        Answer::Gate => "PAC's own queue isn't known to be kept out",
         Answer::PacsQueue => "PAC's own queue is at work",
         Answer::StoreUnreachable => "the store can't be reached",
         Answer::ApiServerUnreachable => "the API server can't be reached",

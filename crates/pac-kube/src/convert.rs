@@ -72,8 +72,9 @@ pub struct RunView {
     pub place: Option<EventPlace>,
     /// Whether the Secret with which it clones its Git repository is still to be made.
     pub awaits_secret: bool,
-    /// Whether it waits, and PAC's own watcher, where one runs, would take it into its queue and start it from there.
-    pub open_to_pacs_queue: bool,
+    /// Whether it has its order under PAC's own name: where PAC's own watcher runs, it takes the run into its queue by that, and starts
+    /// it from there.
+    pub has_pacs_order: bool,
     /// Who is to start it, as long as it is pending.
     pub hold: Hold,
     /// What is wrong with it, though not enough to ignore it.
@@ -153,7 +154,7 @@ pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunVi
         event: event(run),
         place,
         awaits_secret: annotations.get(SECRET_CREATED).is_some_and(|created| created == "false"),
-        open_to_pacs_queue: phase == Phase::Waiting && annotations.contains_key(EXECUTION_ORDER),
+        has_pacs_order: annotations.contains_key(EXECUTION_ORDER),
         hold,
         complaint,
     })
@@ -338,12 +339,10 @@ mod tests {
     }
 
     #[test]
-    fn pacs_queue_takes_what_waits_with_its_own_name_of_the_order() {
-        let may = |change: Value| run_view(&run(change), None).unwrap().open_to_pacs_queue;
-        assert!(may(json!({"metadata": {"annotations": {EXECUTION_ORDER: "ns/a"}}})));
-        assert!(!may(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/a"}}})));
-        let started = json!({"metadata": {"annotations": {EXECUTION_ORDER: "ns/a"}}, "spec": {"status": null}});
-        assert!(!may(started));
+    fn an_order_is_pacs_by_its_name() {
+        let has = |change: Value| run_view(&run(change), None).unwrap().has_pacs_order;
+        assert!(has(json!({"metadata": {"annotations": {EXECUTION_ORDER: "ns/a"}}})));
+        assert!(!has(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/a"}}})));
     }
 
     #[test]

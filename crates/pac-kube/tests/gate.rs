@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::time::Duration;
+
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -61,6 +63,7 @@ impl World {
             "reinvocationPolicy": "IfNeeded",
             "matchConstraints": {"resourceRules": [rule]},
             "matchConditions": [
+                {"name": "is-there", "expression": format!("\"{pacs}\" in object.metadata.?annotations.orValue({{}})")},
                 {"name": "brings", "expression": brings(pacs)},
                 {"name": "not-handed-back", "expression": format!("!({})", brings(marker))},
             ],
@@ -108,9 +111,9 @@ impl World {
         api.patch(run, &PatchParams::default(), &patch).await.unwrap();
     }
 
-    async fn hand_back(&self) -> HandedBack {
+    async fn hand_back(&self, lost_after: Option<Duration>) -> HandedBack {
         let global = RepositoryKey::new("pipelines-as-code", "pipelines-as-code").unwrap();
-        hand_back_all(&self.client, &global).await.unwrap()
+        hand_back_all(&self.client, &global, lost_after).await.unwrap()
     }
 }
 
@@ -137,6 +140,7 @@ async fn a_closed_policy_is_proven_and_an_open_one_says_so() {
     assert_eq!((world.annotation("a", EXECUTION_ORDER), world.annotation("a", EXECUTION_ORDER_KEPT)), (None, None));
     assert_eq!(open(&world.client, GateKind::Policy).await.unwrap(), GateState::Open);
     assert_eq!(read(&world.client, GateKind::Policy).await.unwrap(), GateState::Open);
+    assert_eq!(prove(&world.client, GateKind::Policy, &run).await.keeps_out(), Some(false));
     assert_eq!(close(&world.client, GateKind::Policy).await.unwrap(), GateState::Closed);
     assert_eq!(prove(&world.client, GateKind::Policy, &run).await, Proof::Holds);
 }
@@ -164,7 +168,10 @@ async fn what_is_handed_back_passes_a_closed_gate_once() {
         world.write(run, json!({EXECUTION_ORDER: "default/a,default/b"})).await;
         assert_eq!(world.annotation(run, EXECUTION_ORDER), None, "the gate keeps it");
     }
-    assert_eq!(world.hand_back().await, HandedBack { runs: 4, failed: Vec::new() });
+    let handed_back = |runs| HandedBack { runs, failed: Vec::new() };
+    assert_eq!(world.hand_back(None).await, handed_back(2));
+    assert_eq!(world.annotation("lost-2", EXECUTION_ORDER), None, "PAC may be about to write it");
+    assert_eq!(world.hand_back(Some(Duration::ZERO)).await, handed_back(2));
     for (run, order) in [
         ("a", "default/a,default/b"),
         ("b", "default/a,default/b"),
@@ -176,7 +183,7 @@ async fn what_is_handed_back_passes_a_closed_gate_once() {
         assert!(world.annotation(run, HANDED_BACK).is_some());
     }
     assert_eq!(world.annotation("kueues", EXECUTION_ORDER), None, "PAC orders none there");
-    assert_eq!(world.hand_back().await, HandedBack::default(), "doing it again changes nothing");
+    assert_eq!(world.hand_back(Some(Duration::ZERO)).await, handed_back(0), "doing it again changes nothing");
     world.write("a", json!({"other": "x"})).await;
     assert!(world.annotation("a", EXECUTION_ORDER).is_some(), "what has it keeps it through other writes");
     world.write("a", json!({EXECUTION_ORDER: "default/a"})).await;

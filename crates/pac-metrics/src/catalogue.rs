@@ -148,10 +148,16 @@ catalogue! {
 
     OPEN_TO_PACS_QUEUE = gauge(Group::Audit, "pac_concurrency_open_to_pacs_queue_runs", "runs")
         .says(
-            "Runs that wait and that PAC's own queue may start as well, beside the limit: companion mode without its admission \
-             policy. No value where there are none, and in standalone mode.",
+            "Runs that wait and that PAC's own queue has to start: those it had before the gate was closed, or gets because the gate \
+             doesn't hold. Nobody else of their Repository is admitted meanwhile. No value where there are none, and in standalone mode.",
         )
         .of_each_repository(Combine::Sum);
+
+    GATE_HOLDS = gauge(Group::Audit, "pac_concurrency_gate_holds", "1 or 0")
+        .says(
+            "1 while the gate keeps runs from PAC's own queue, 0 while it doesn't, or nobody can tell: then none of a Repository with a \
+             limit is admitted. No value in standalone mode, and while the system is switched off.",
+        );
 
     PASS = seconds(Group::Work, "pac_concurrency_pass_seconds", WORK)
         .says("Time of one pass over one Repository: looking, deciding and one commit at most.")
@@ -209,7 +215,7 @@ catalogue! {
         .says("1 for each part that is in trouble now; the log and /ready say why.")
         .labelled(&[closed(
             "part",
-            &["settings", "store", "api_server", "run_watch", "repository_watch", "pacs_queue", "start"],
+            &["settings", "store", "api_server", "run_watch", "repository_watch", "gate", "start"],
         )]);
     SETTINGS_NOT_IN_FORCE = gauge(Group::Watcher, "pac_concurrency_settings_not_in_force", "1 or 0")
         .says("1 while former settings stay in force. unusable: the new ones are wrong; unreachable: their store can't be had.")

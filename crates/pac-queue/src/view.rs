@@ -207,7 +207,9 @@ pub enum Answer {
     LimitUnreadable,
     /// An operator paused its Repository.
     Paused,
-    /// PAC's own queue may start runs of its Repository, too.
+    /// PAC's own queue isn't known to be kept out.
+    Gate,
+    /// PAC's own queue still has runs of its Repository to start.
     PacsQueue,
     /// The store can't be reached.
     StoreUnreachable,

@@ -106,7 +106,7 @@ mod tests {
             event: None,
             place: None,
             awaits_secret: false,
-            open_to_pacs_queue: false,
+            has_pacs_order: false,
             hold: Hold::None,
             complaint: None,
         }

@@ -32,7 +32,7 @@ pub enum Part {
     /// The watch of Repositories.
     RepositoryWatch,
     /// What keeps PAC's own queue from starting runs beside ours.
-    PacsQueue,
+    Gate,
     /// What comes before this watcher could admit: the first full lists, a lease in the store, what an earlier version left.
     Start,
 }
@@ -57,6 +57,8 @@ pub struct Health {
 struct State {
     problems: BTreeMap<Part, Problem>,
     not_in_force: BTreeMap<NotInForce, Problem>,
+    /// What PAC's own queue still has to start, if anything.
+    drain: Option<String>,
     /// When each was last seen to work.
     worked: BTreeMap<Part, Instant>,
     /// How many troubles of each are over.
@@ -79,15 +81,8 @@ struct Problem {
 
 impl Part {
     /// All there are.
-    pub const ALL: [Self; 7] = [
-        Self::Settings,
-        Self::Store,
-        Self::ApiServer,
-        Self::RunWatch,
-        Self::RepositoryWatch,
-        Self::PacsQueue,
-        Self::Start,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Settings, Self::Store, Self::ApiServer, Self::RunWatch, Self::RepositoryWatch, Self::Gate, Self::Start];
 
     /// Its name as the value of a metric's label.
     pub fn label(self) -> &'static str {
@@ -97,7 +92,7 @@ impl Part {
             Self::ApiServer => "api_server",
             Self::RunWatch => "run_watch",
             Self::RepositoryWatch => "repository_watch",
-            Self::PacsQueue => "pacs_queue",
+            Self::Gate => "gate",
             Self::Start => "start",
         }
     }
@@ -110,7 +105,7 @@ impl Part {
             Self::ApiServer => "API server",
             Self::RunWatch => "watch of PipelineRuns",
             Self::RepositoryWatch => "watch of Repositories",
-            Self::PacsQueue => "PAC's queue",
+            Self::Gate => "gate",
             Self::Start => "start",
         }
     }
@@ -273,6 +268,22 @@ impl Health {
         self.state().not_in_force.contains_key(&reason)
     }
 
+    /// Notes what PAC's own queue still has to start, which is no trouble; says so when it begins and when it is over.
+    pub fn note_drain(&self, drain: Option<String>) {
+        let mut state = self.state();
+        match (&state.drain, &drain) {
+            (None, Some(what)) => info!("{what}"),
+            (Some(_), None) => info!("PAC's own queue has no runs left from before"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        state.drain = drain;
+    }
+
+    /// What PAC's own queue still has to start, if anything.
+    pub fn drain(&self) -> Option<String> {
+        self.state().drain.clone()
+    }
+
     /// Whether `part` is in trouble.
     pub fn is_troubled(&self, part: Part) -> bool {
         self.state().problems.contains_key(&part)
@@ -293,7 +304,7 @@ impl Health {
         self.state().problems.is_empty()
     }
 
-    /// Every problem there is, a line each, those of one cause in one; none when all is well.
+    /// Every problem there is, and what else keeps somebody waiting, a line each, those of one cause in one; none when all is well.
     pub fn problems_text(&self) -> Vec<String> {
         let state = self.state();
         let mut causes: Vec<(String, &str)> = Vec::new();
@@ -304,7 +315,8 @@ impl Health {
             }
         }
         let settings = state.not_in_force.values().map(|problem| format!("settings: {}", problem.why));
-        causes.into_iter().map(|(parts, why)| format!("{parts}: {why}")).chain(settings).collect()
+        let causes = causes.into_iter().map(|(parts, why)| format!("{parts}: {why}"));
+        causes.chain(settings).chain(state.drain.clone()).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -313,83 +325,4 @@ impl Health {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_problem_stays_until_it_is_over() {
-        let health = Health::default();
-        health.trouble(Part::Store, "connection refused");
-        health.trouble(Part::Store, "connection refused");
-        assert_eq!(health.problems_text(), ["store: connection refused"]);
-        health.fine(Part::Store);
-        health.fine(Part::Store);
-        assert!(health.problems_text().is_empty() && health.is_ready());
-        assert_eq!((health.overcome(Part::Store), health.overcome(Part::ApiServer)), (1, 0));
-    }
-
-    #[test]
-    fn a_failure_from_before_the_last_success_is_of_the_past() {
-        let health = Health::default();
-        let before = Instant::now();
-        health.fine(Part::Store);
-        health.trouble_of_call(Part::Store, before, "timed out");
-        assert!(!health.is_troubled(Part::Store));
-        health.trouble_of_call(Part::Store, Instant::now(), "connection refused");
-        assert!(health.is_troubled(Part::Store));
-    }
-
-    #[test]
-    fn two_wordings_that_take_turns_are_each_read_once() {
-        let mut problem = Problem::new("it broke".to_owned(), Instant::now());
-        let mut comes = |why: &str, seconds| {
-            let is_news = problem.again(why.to_owned(), Instant::now() + Duration::from_secs(seconds));
-            (is_news, problem.why.clone())
-        };
-        assert_eq!(comes("refused", 1), (true, "refused".to_owned()));
-        for seconds in 2..100 {
-            assert_eq!(comes("it broke", seconds), (false, "refused".to_owned()));
-            assert_eq!(comes("refused", seconds), (false, "refused".to_owned()));
-        }
-        assert_eq!(comes("it broke", 200), (false, "it broke".to_owned()), "what hasn't come for long is the past");
-        assert_eq!(comes("another", 201), (true, "another".to_owned()));
-    }
-
-    #[test]
-    fn one_cause_of_several_parts_is_one_line() {
-        let health = Health::default();
-        health.trouble(Part::ApiServer, "connection refused");
-        health.trouble(Part::RunWatch, "can't be listed: connection refused");
-        health.trouble(Part::RepositoryWatch, "connection refused");
-        health.trouble(Part::Store, "away");
-        let parts = "API server, watch of PipelineRuns, watch of Repositories: connection refused";
-        assert_eq!(health.problems_text(), ["store: away", parts]);
-    }
-
-    #[test]
-    fn one_of_many_that_fail_speaks_for_all() {
-        let (health, began) = (Health::default(), Instant::now());
-        health.trouble_of_one(Part::ApiServer, began, "a: no answer");
-        health.trouble_of_one(Part::ApiServer, began, "b: no answer");
-        assert_eq!(health.problems_text(), ["API server: a: no answer"]);
-        health.fine_as_such(Part::ApiServer);
-        assert!(health.is_troubled(Part::ApiServer), "that it answers others doesn't help this one");
-        health.fine_of_one(Part::ApiServer);
-        assert!(!health.is_troubled(Part::ApiServer));
-        health.trouble(Part::ApiServer, "connection refused");
-        health.fine_of_one(Part::ApiServer);
-        assert!(health.is_troubled(Part::ApiServer));
-        health.fine_as_such(Part::ApiServer);
-        assert!(!health.is_troubled(Part::ApiServer));
-    }
-
-    #[test]
-    fn settings_that_are_not_in_force_are_shown_and_stop_nobody() {
-        let health = Health::default();
-        health.settings_not_in_force(NotInForce::Unusable, "a port that is none");
-        assert_eq!(health.problems_text(), ["settings: a port that is none"]);
-        assert!(health.is_ready() && health.is_not_in_force(NotInForce::Unusable));
-        health.settings_in_force(NotInForce::Unusable);
-        assert!(health.problems_text().is_empty());
-    }
-}
+mod tests;

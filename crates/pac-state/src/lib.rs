@@ -1,8 +1,8 @@
 //! What a watcher knows just now, in its memory.
 //!
 //! The [`index`] has what the cluster shows, by repository, and puts it into the words of `plan` for a decision. The [`work_queue`] has
-//! the repositories to look at next. The [`audit`] compares the store's slots with the index. [`health`] has what is wrong, and
-//! [`active_store`] the store at work.
+//! the repositories to look at next. The [`audit`] compares the store's slots with the index. [`health`] has what is wrong,
+//! [`active_store`] the store at work, and [`gate`] whether the queue of Pipelines-as-Code's own is kept out.
 //!
 //! # What is not here
 //!
@@ -11,6 +11,7 @@
 
 pub mod active_store;
 pub mod audit;
+pub mod gate;
 pub mod health;
 pub mod index;
 pub mod work_queue;

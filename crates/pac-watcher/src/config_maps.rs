@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use pac_config::{Origin, Resolved, Sources, Warning, find_key, keys};
+use pac_config::{Sources, find_key};
 use serde_json::Value;
 
 /// The name of the system's own ConfigMap.
@@ -35,20 +35,6 @@ pub(crate) fn without_own(sources: Sources, namespace: &str) -> Sources {
     let message =
         "may not be read, and is taken for missing: the roles are of an earlier version; apply roles.yaml of this one";
     sources.with_warning(format!("ConfigMap {namespace}/{OWN}"), message)
-}
-
-/// What is wrong with companion mode, if anything: its admission policy looks at the system's own ConfigMap alone.
-pub(crate) fn unseen_by_the_policy(resolved: &Resolved, namespace: &str) -> Option<Warning> {
-    let switch = resolved.effective.iter().find(|row| *row.key == keys::CONCURRENCY_ENABLED)?;
-    let is_seen = switch.origin == Origin::ConfigMap { name: format!("{namespace}/{OWN}") };
-    (resolved.settings.enabled && !is_seen).then(|| Warning {
-        key: switch.key.name.to_owned(),
-        message: format!(
-            "is true by {}, where the admission policy of companion mode doesn't look: Pipelines-as-Code's own queue may start runs \
-             beside the limit. Set it in the ConfigMap {namespace}/{OWN}",
-            switch.origin
-        ),
-    })
 }
 
 /// kubectl puts what isn't UTF-8 into `binaryData`.
@@ -108,21 +94,6 @@ mod tests {
         warning(&ours, &ours, "took every key of Pipelines-as-Code's out, if there were any; apply");
         for (applied, data) in [(&pacs, &both), (&both, &both), (&pacs, &pacs), (&json!({}), &both)] {
             assert_eq!(warnings(applied, data), [""; 0]);
-        }
-    }
-
-    #[test]
-    fn the_policy_sees_the_switch_in_our_own_config_map_alone() {
-        let on = [("concurrency-enabled", "true")];
-        let warning = |sources: Sources| unseen_by_the_policy(&resolve(&sources, &Disk).unwrap(), "ns");
-        assert_eq!(warning(Sources::new().with_own_config_map("ns/pac-concurrency", on)), None);
-        assert_eq!(warning(Sources::new().with_config_map("ns/pacs", [("concurrency-enabled", "false")])), None);
-        let unseen = [
-            Sources::new().with_config_map("ns/pacs", on),
-            Sources::new().with_environment([("PAC_CONCURRENCY_ENABLED", "true")]),
-        ];
-        for sources in unseen {
-            assert!(warning(sources).unwrap().message.ends_with("Set it in the ConfigMap ns/pac-concurrency"));
         }
     }
 

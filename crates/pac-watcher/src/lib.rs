@@ -18,7 +18,8 @@
 //!
 //! `pac_kube` speaks Kubernetes: `watch` takes in what it hears, and only it writes PipelineRuns. `pac_state` has what is known just
 //! now, and `pac_view` shows it to people. This crate acts: `supervise` goes from settings ([`reload`]) to an engine and from one
-//! store to the next. It knows no driver: [`Connect`] makes them.
+//! store to the next; beside Pipelines-as-Code's own watcher `gate_keeper` keeps out the queue that one has. It knows no driver:
+//! [`Connect`] makes them.
 
 mod abort_on_panic;
 mod backlog;
@@ -28,6 +29,7 @@ mod election;
 mod engine;
 mod error;
 mod former_store;
+mod gate_keeper;
 pub mod list_once;
 mod metrics;
 mod options;

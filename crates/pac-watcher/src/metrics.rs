@@ -10,13 +10,12 @@ use pac_config::Settings;
 use pac_metrics::exposition::Repository;
 use pac_metrics::{Exposition, Metric, catalogue, per_repository};
 use pac_state::active_store::ActiveStore;
+use pac_state::gate::Gate;
 use pac_state::health::{Health, NotInForce, Part};
 use pac_state::index::{Index, Tally};
 use pac_state::work_queue::WorkQueue;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-use crate::options::Mode;
 
 /// Leaked slots of a repository that are named.
 const NAMED_LEAKS: usize = 10;
@@ -32,8 +31,6 @@ pub(crate) struct Measured {
     pub health: Arc<Health>,
     /// What is at work.
     pub active_store: Arc<ActiveStore>,
-    /// Whether PAC's own watcher is beside this one.
-    pub mode: Mode,
     /// Whether this watcher leads.
     pub leading: watch::Receiver<bool>,
     /// The settings in force, once they were first read.
@@ -72,8 +69,7 @@ impl Measured {
         gauge(&catalogue::PAUSED_WITHOUT_END, &|_, tally| tally.paused_without_end.then_some(1.0));
         gauge(&catalogue::EXCESS, &|limit, tally| Some(number(tally.excess(limit))));
         gauge(&catalogue::DRAINING, &|limit, tally| Some(number(tally.draining(limit))));
-        let is_companion = self.mode == Mode::Companion;
-        let open = |tally: &Tally| (is_companion && tally.open_to_pacs_queue > 0).then_some(tally.open_to_pacs_queue);
+        let open = |tally: &Tally| (tally.open_to_pacs_queue > 0).then_some(tally.open_to_pacs_queue);
         gauge(&catalogue::OPEN_TO_PACS_QUEUE, &|_, tally| open(tally).map(number));
         let existing: BTreeSet<Repository<'_>> = tallies.keys().map(named).collect();
         per_repository::keep(&existing);
@@ -132,6 +128,8 @@ impl Measured {
         exposition.whole(&catalogue::ALL_PAUSED, paused.map(|paused| (Vec::new(), yes(paused))));
         let backlog = self.active_store.backlog().map(|runs| (Vec::new(), number(runs)));
         exposition.whole(&catalogue::BACKLOG, backlog);
+        let holds = self.index.gate().and_then(Gate::holds);
+        exposition.whole(&catalogue::GATE_HOLDS, holds.map(|holds| (Vec::new(), yes(holds))));
         exposition.whole(&catalogue::LEADER, [(Vec::new(), yes(*self.leading.borrow()))]);
         let parts = Part::ALL.map(|part| (vec![part.label()], yes(self.health.is_troubled(part))));
         exposition.whole(&catalogue::TROUBLE, parts);

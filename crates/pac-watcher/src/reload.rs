@@ -22,10 +22,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
-use crate::config_maps::{OWN, unseen_by_the_policy, with_own, with_pacs, without_own};
+use crate::config_maps::{OWN, with_own, with_pacs, without_own};
 use crate::election::Election;
 use crate::error::WatcherError;
-use crate::options::{Mode, SettingsPlace};
+use crate::options::SettingsPlace;
 
 /// How often everything is read again, told of a change or not: the Secret and files are not watched.
 const READ_EVERY: Duration = Duration::from_secs(10);
@@ -113,7 +113,7 @@ impl SettingsSource {
     }
 
     /// Reads until the cluster answers; the settings, and what they were made from. Settings that can't be used are an error.
-    pub async fn read_first(&self, mode: Mode, health: &Health) -> Result<(Settings, Sources), WatcherError> {
+    pub async fn read_first(&self, health: &Health) -> Result<(Settings, Sources), WatcherError> {
         let mut failures = 0;
         loop {
             match self.sources().await {
@@ -121,7 +121,7 @@ impl SettingsSource {
                     let resolved =
                         resolve(&sources, &Disk).map_err(|problems| WatcherError::Settings(problems.to_string()))?;
                     health.fine(Part::ApiServer);
-                    log_news(&self.warnings(&resolved, mode), &[]);
+                    log_news(&resolved.warnings, &[]);
                     return Ok((resolved.settings, sources));
                 }
                 Err(why) => health.trouble(Part::ApiServer, why),
@@ -134,7 +134,6 @@ impl SettingsSource {
     /// Follows the settings for ever, into `settings`; those there are were made from `good`.
     pub(crate) async fn follow(
         self,
-        mode: Mode,
         election: Election,
         mut good: Sources,
         settings: watch::Sender<Arc<Settings>>,
@@ -144,7 +143,7 @@ impl SettingsSource {
         let watching = self.clone().watch(Arc::clone(&changed));
         let reading = async {
             let mut reported = None;
-            let mut warned = resolve(&good, &Disk).map_or(Vec::new(), |resolved| self.warnings(&resolved, mode));
+            let mut warned = resolve(&good, &Disk).map_or(Vec::new(), |resolved| resolved.warnings);
             loop {
                 tokio::select! {
                     () = changed.notified() => {}
@@ -157,23 +156,14 @@ impl SettingsSource {
                         reported = None;
                         good = sources;
                         take_in(&resolved, &settings, &health);
-                        let warnings = self.warnings(&resolved, mode);
-                        log_news(&warnings, &warned);
-                        warned = warnings;
+                        log_news(&resolved.warnings, &warned);
+                        warned = resolved.warnings;
                     }
                     Err(why) => report_once(&mut reported, why, &health),
                 }
             }
         };
         tokio::join!(watching, reading);
-    }
-
-    fn warnings(&self, resolved: &Resolved, mode: Mode) -> Vec<Warning> {
-        let unseen = match (self, mode) {
-            (Self::Cluster { namespace, .. }, Mode::Companion) => unseen_by_the_policy(resolved, namespace),
-            _ => None,
-        };
-        resolved.warnings.iter().cloned().chain(unseen).collect()
     }
 
     async fn watch(self, changed: Arc<Notify>) {

@@ -9,6 +9,7 @@ use pac_config::{Disk, DriverSettings, Settings, other_store};
 use pac_kube::cluster;
 use pac_kube::leader::{Candidate, LeaderOptions};
 use pac_state::active_store::ActiveStore;
+use pac_state::gate::Gate;
 use pac_state::health::{Health, Part};
 use pac_state::index::Index;
 use pac_view::events::{News, Places, Publisher};
@@ -25,8 +26,9 @@ use crate::election::Election;
 use crate::engine::EngineOptions;
 use crate::error::WatcherError;
 use crate::former_store::FormerStore;
+use crate::gate_keeper::GateKeeper;
 use crate::metrics::Measured;
-use crate::options::WatcherOptions;
+use crate::options::{Mode, WatcherOptions};
 use crate::reload::SettingsSource;
 use crate::supervise::Supervisor;
 use crate::telemetry;
@@ -47,7 +49,11 @@ pub async fn run(
     health.trouble(Part::Start, "reading the settings");
     let global = RepositoryKey::new(&options.place.namespace, &options.global_repository)
         .map_err(|error| WatcherError::Settings(format!("--namespace and --global-repository: {error}")))?;
-    let index = Arc::new(Index::new(global));
+    let gate = (options.mode == Mode::Companion).then(|| Arc::new(Gate::new(options.gate)));
+    let index = Arc::new(match &gate {
+        Some(gate) => Index::beside_pac(global.clone(), Arc::clone(gate)),
+        None => Index::new(global.clone()),
+    });
     let serving = CancellationToken::new();
     let _serving = serving.clone().drop_guard();
     let (candidate, leading) = candidate(&client, &options, &health);
@@ -57,7 +63,6 @@ pub async fn run(
         index: Arc::clone(&index),
         health: Arc::clone(&health),
         active_store: Arc::clone(&active_store),
-        mode: options.mode,
         leading: leading.clone(),
         settings: Arc::clone(&settings_in_force),
     };
@@ -94,7 +99,7 @@ pub async fn run(
     serve_admin(options.admin_addr, state, serving.clone()).await?;
 
     let source = SettingsSource::cluster(client.clone(), &options.place);
-    let Some(settings) = stop.run_until_cancelled(source.read_first(options.mode, &health)).await else {
+    let Some(settings) = stop.run_until_cancelled(source.read_first(&health)).await else {
         return Ok(());
     };
     let (settings, sources) = settings?;
@@ -108,7 +113,21 @@ pub async fn run(
     pause_as_said(receiver.borrow().paused, &index, &active_store);
     let pausing = keep_paused_as_said(receiver.clone(), Arc::clone(&index), Arc::clone(&active_store));
     tokio::spawn(serving.clone().run_until_cancelled_owned(pausing));
-    let following = source.follow(options.mode, election, sources, sender, Arc::clone(&health));
+    if let Some(gate) = &gate {
+        let keeper = GateKeeper {
+            client: client.clone(),
+            gate: Arc::clone(gate),
+            index: Arc::clone(&index),
+            health: Arc::clone(&health),
+            active_store: Arc::clone(&active_store),
+            global,
+            leading: leading.clone(),
+            settings: receiver.clone(),
+        };
+        let keeping = abort_on_panic("the gate", keeper.run());
+        tokio::spawn(serving.clone().run_until_cancelled_owned(keeping));
+    }
+    let following = source.follow(election, sources, sender, Arc::clone(&health));
     let following = tokio::spawn(abort_on_panic("the settings", following));
 
     let campaign_over = CancellationToken::new();
@@ -116,7 +135,7 @@ pub async fn run(
     let engine = EngineOptions::new(options.mode, options.leader_elect);
     let identity = options.identity;
     let supervisor =
-        Supervisor { client, connect, index, active_store, health, history, identity, engine, leading, former };
+        Supervisor { client, connect, index, active_store, health, history, identity, engine, leading, former, gate };
     supervisor.run(receiver, stop).await;
     // Only now: leadership given up earlier would let another start what this one has in hand.
     campaign_over.cancel();

@@ -14,6 +14,7 @@ use pac_config::{Settings, SettingsImpact};
 use pac_kube::backoff;
 use pac_kube::error::with_causes;
 use pac_state::active_store::ActiveStore;
+use pac_state::gate::Gate;
 use pac_state::health::{Health, NotInForce, Part};
 use pac_state::index::Index;
 use pac_state::work_queue::WorkQueue;
@@ -30,7 +31,6 @@ use crate::backlog;
 use crate::connect::Connect;
 use crate::engine::{Engine, EngineOptions};
 use crate::former_store::FormerStore;
-use crate::options::Mode;
 use crate::watch::{BesidePac, Sink, watch_repositories, watch_runs};
 
 /// How long a watcher that is stopped has to finish what is in flight: less than the grace of 30 s that a pod has, and so
@@ -63,6 +63,8 @@ pub(crate) struct Supervisor {
     pub leading: watch::Receiver<bool>,
     /// The server of the other driver, if the settings name one: what is left there is taken over before anybody is admitted.
     pub former: FormerStore,
+    /// What keeps PAC's own queue out; none where PAC's watcher must not run.
+    pub gate: Option<Arc<Gate>>,
 }
 
 /// Why an engine was stopped.
@@ -112,7 +114,7 @@ impl Supervisor {
             index: Arc::clone(&self.index),
             queue: Arc::new(WorkQueue::default()),
             health: Arc::clone(&self.health),
-            beside_pac: (self.engine.mode == Mode::Companion).then(|| BesidePac { settings: settings.clone() }),
+            beside_pac: self.gate.clone().map(|gate| BesidePac { settings: settings.clone(), gate }),
         };
         self.active_store.begin(&sink.queue);
         let watches = TaskTracker::new();

@@ -17,6 +17,7 @@ use pac_kube::api::{PipelineRun, Readable, Repository, labels};
 use pac_kube::convert::{self, ConvertError, RepositoryMetadata};
 use pac_kube::list_watch::{Deaf, ListWatch, News};
 use pac_metrics::catalogue;
+use pac_state::gate::{Gate, drain};
 use pac_state::health::{Health, Part};
 use pac_state::index::{Index, OwnLimit};
 use pac_state::work_queue::WorkQueue;
@@ -42,6 +43,8 @@ pub(crate) struct Sink {
 pub(crate) struct BesidePac {
     /// Say whether it makes the Secret with which a run clones its Git repository.
     pub settings: tokio::sync::watch::Receiver<Arc<Settings>>,
+    /// What keeps its queue out.
+    pub gate: Arc<Gate>,
 }
 
 /// Watches PipelineRuns that aren't history, for ever; `synced` becomes true with the first full list.
@@ -139,7 +142,7 @@ impl Sink {
             Ok(mut view) => {
                 let makes_secrets = |pac: &BesidePac| pac.settings.borrow().pac_makes_secrets;
                 view.awaits_secret &= self.beside_pac.as_ref().is_some_and(makes_secrets);
-                view.open_to_pacs_queue &= self.beside_pac.is_some();
+                view.has_pacs_order &= self.beside_pac.is_some();
                 if let Some(complaint) = &view.complaint {
                     debug!(run = %name, complaint, "a PipelineRun is queued by its creation time alone");
                 }
@@ -153,23 +156,18 @@ impl Sink {
         }
     }
 
-    /// Tells whether PAC's own queue may start runs, too: then the limit can't be kept by holding back ours alone.
+    /// Tells whether PAC's own queue has runs: nobody of their Repositories is admitted meanwhile. Either the queue had them before it
+    /// was kept out, or it is no longer.
     fn heed_pacs_queue(&self) {
-        if self.beside_pac.is_none() {
+        let Some(pac) = &self.beside_pac else { return };
+        if self.index.is_open_to_pacs_queue() == self.health.drain().is_some() {
             return;
         }
-        match self.index.open_to_pacs_queue() {
-            Some((repository, run)) => self.health.trouble(
-                Part::PacsQueue,
-                format!(
-                    "PAC's own queue may start runs beside the limit, so none of {repository} is admitted: {run} waits and has \
-                     {}; is the admission policy pac-concurrency-execution-order there, and was the system switched on as \
-                     docs/companion.md says?",
-                    labels::EXECUTION_ORDER
-                ),
-            ),
-            None => _ = self.health.fine(Part::PacsQueue),
+        let drain = self.index.open_to_pacs_queue().map(|(runs, repository)| drain(runs, &repository));
+        if drain.is_some() {
+            pac.gate.want_proof();
         }
+        self.health.note_drain(drain);
     }
 
     fn run_gone(&self, path: &str) {

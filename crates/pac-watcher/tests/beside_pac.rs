@@ -7,12 +7,8 @@ mod support;
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, DynamicObject, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use pac_devcluster::verdict::VerdictOptions;
 use pac_devcluster::{Options, PacEvent, PacPlayer, PacRun, TektonPlayer};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use support::{World, pending_only};
 
@@ -146,40 +142,26 @@ async fn a_repository_of_which_pacs_queue_may_start_runs_is_held() {
     world.run_with("other", "x", annotated(EXECUTION_ORDER_KEPT, &world.order(&["x"]))).await;
     world.running(&["x"]).await;
     let watcher = world.watcher();
-    watcher.ready(false).await;
+    let why = "PAC's own queue still has 1 run from before";
+    watcher.log_says(why).await;
+    watcher.shows(watcher.probe_addr, "/ready", why, true).await;
+    watcher.ready(true).await;
     watcher
-        .log_says("PAC's own queue may start runs beside the limit, so none of test-beside-pac/repo is admitted")
+        .metrics_have(
+            "pac_concurrency_open_to_pacs_queue_runs{namespace=\"test-beside-pac\",repository=\"repo\"} 1\n",
+            true,
+        )
         .await;
+    watcher.metrics_have("pac_concurrency_gate_holds 1\n", true).await;
+    watcher.shows(watcher.admin_addr, &format!("/debug/queue/explain?run={}/a", world.namespace), why, true).await;
     assert!(world.recorder.now()["a"].is_pending(), "P1: PAC may start it, and another one");
     let order =
         json!({"metadata": {"annotations": {EXECUTION_ORDER: null, EXECUTION_ORDER_KEPT: world.order(&["a"])}}});
     world.patch_run("a", order).await;
     world.running(&["a", "x"]).await;
-    watcher.ready(true).await;
-    assert_eq!(watcher.log_count("PAC's own queue may start runs beside the limit"), 1);
-}
-
-/// Has the API server keep the order from PAC's own queue, as the manifests do.
-async fn keep_orders_from_pac(world: &World) {
-    let ours = json!({"metadata": {"name": "pac-concurrency"}, "data": {"concurrency-enabled": "true"}});
-    let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), "pipelines-as-code");
-    maps.create(&PostParams::default(), &serde_json::from_value(ours).unwrap()).await.unwrap();
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/companion-memory/execution-order-policy.yaml");
-    let kinds = [
-        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies"),
-        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings"),
-    ];
-    let text = std::fs::read_to_string(file).unwrap();
-    for (document, (kind, plural)) in serde_yaml::Deserializer::from_str(&text).zip(kinds) {
-        let mut object = DynamicObject::deserialize(document).unwrap();
-        if let Some(selector) = object.data.pointer_mut("/spec/matchResources/namespaceSelector") {
-            *selector = json!({}); // closed, as while the system is on
-        }
-        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
-        let api: Api<DynamicObject> =
-            Api::all_with(world.client.clone(), &ApiResource::from_gvk_with_plural(&kind, plural));
-        api.create(&PostParams::default(), &object).await.unwrap();
-    }
+    watcher.shows(watcher.probe_addr, "/ready", why, false).await;
+    watcher.log_says("PAC's own queue has no runs left from before").await;
+    assert_eq!(watcher.log_count(why), 1);
 }
 
 /// As PAC's controller does it, at so few requests a second that the order comes seconds after the runs.
@@ -193,7 +175,6 @@ async fn in_a_burst_runs_start_in_order_with_their_secrets_and_no_slot_stays_idl
         ..Options::default()
     })
     .await;
-    keep_orders_from_pac(&world).await;
     world.repository("repo", Some(5)).await;
     let cluster = world.cluster.development();
     let jobs = || (0..12).map(|job| PacRun { name: format!("job-{job}"), ..PacRun::default() });

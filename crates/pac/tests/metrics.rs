@@ -175,6 +175,7 @@ fn everything_was_seen(seen: &BTreeSet<&'static str>) {
         // A switched-off system, and companion mode: below.
         "pac_concurrency_waiting_while_off_runs",
         "pac_concurrency_open_to_pacs_queue_runs",
+        "pac_concurrency_gate_holds",
         // Take a failure: below, and prometheus.rs.
         "pac_concurrency_start_failures_total",
         "pac_concurrency_leaked_slot_info",
@@ -254,10 +255,15 @@ fn switched_off_it_tells_how_many_wait_for_it() {
 fn beside_pac_it_tells_what_pacs_queue_may_start() {
     let world = World::by_hand(&json!({"concurrency-driver": "memory"}));
     world.work(1, 4, 2);
+    world.put_gate();
     let watcher = world.watcher_with("watcher", &["--mode", "companion"]);
-    // The policy would have hidden their order: it isn't there, and their Repository is held.
+    // They had their order before the gate was there, and their Repository is held until PAC's queue has started them.
     let scrape = until_repo(&watcher, "open_to_pacs_queue_runs", &[], 4.0);
-    assert!(scrape.checked().contains("pac_concurrency_open_to_pacs_queue_runs"));
+    until_whole(&watcher, "gate_holds", &[], 1.0);
+    let checked = scrape.checked();
+    assert!(
+        checked.contains("pac_concurrency_open_to_pacs_queue_runs") && checked.contains("pac_concurrency_gate_holds")
+    );
     assert_eq!(of_repo(&scrape, "starts_total", &[]), 0.0);
     (0..4).for_each(|number| world.hide_order(0, &format!("run-{number:03}")));
     let scrape = until_repo(&watcher, "starts_total", &[], 2.0);

@@ -12,11 +12,13 @@ use support::prometheus::{Scraper, dashboard_queries};
 use support::{Store, Watcher, World, eventually};
 
 /// Metrics that are there only while something is wrong.
-const OF_WHAT_IS_WRONG: [&str; 4] = [
+const OF_WHAT_IS_WRONG: [&str; 5] = [
     "pac_concurrency_leaked_slot_info",
     "pac_concurrency_waiting_while_off_runs",
     "pac_concurrency_paused_without_end_repositories",
     "pac_concurrency_open_to_pacs_queue_runs",
+    // And in companion mode.
+    "pac_concurrency_gate_holds",
 ];
 /// Panels that show something only when something is wrong.
 const OF_FAILURES: [&str; 2] = ["Starts that failed, by reason", "Calls that failed"];
@@ -64,12 +66,13 @@ fn alerts_on_how_it_is_run_ring_when_the_thing_itself_happens() {
     world.work(1, 3, 1);
     let watcher = world.watcher_with("watcher", &["--mode", "companion"]);
     let scraper = Scraper::impatient(&[&watcher]);
-    // There is no policy that would hide the order from PAC's own queue, and the Repository is held.
-    scraper.rings("CompanionWithoutPolicy", true);
+    // Nothing keeps PAC's own queue out, and the Repository is held.
+    scraper.rings("GateDoesNotHold", true);
     scraper.rings("OffWhileRunsWait", false);
+    world.put_gate();
+    scraper.rings("GateDoesNotHold", false);
     // With the order under our name they wait for nobody but us.
     (0..3).for_each(|number| world.hide_order(0, &format!("run-{number:03}")));
-    scraper.rings("CompanionWithoutPolicy", false);
     world.settings(&json!({"concurrency-enabled": "false"}));
     scraper.rings("OffWhileRunsWait", true);
     world.settings(&json!({"concurrency-enabled": "true"}));

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pac_metrics::catalogue::{
-    BACKLOG, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX, EXCESS, HEARS_CHANGES, LEADER, LEAKED_SLOT,
-    LEAKED_SLOTS, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, PAUSED_WITHOUT_END,
-    SETTINGS_NOT_IN_FORCE, STARTABLE, TROUBLE, WAIT, WAITING,
+    BACKLOG, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX, EXCESS, GATE_HOLDS, HEARS_CHANGES, LEADER, LEAKED_SLOT,
+    LEAKED_SLOTS, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, PAUSED_WITHOUT_END, SETTINGS_NOT_IN_FORCE, STARTABLE,
+    TROUBLE, WAIT, WAITING,
 };
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,16 @@ fn of_all() -> Vec<Rule> {
                 .to_owned(),
         },
         Rule {
+            name: "GateDoesNotHold",
+            expr: format!("min({}) == 0", GATE_HOLDS.name),
+            lasts: "2m",
+            severity: Severity::Critical,
+            summary: "Pipelines-as-Code's own queue isn't kept out, and nobody is admitted where there is a limit.".to_owned(),
+            description: "The gate (pac-concurrency-execution-order) is missing, has no effect, or nobody can tell: PAC's own queue \
+                          starts PipelineRuns by itself. The watcher's /ready and log say what is wrong with it."
+                .to_owned(),
+        },
+        Rule {
             name: "SettingsNotInForce",
             expr: format!("max by (reason) ({}) == 1", SETTINGS_NOT_IN_FORCE.name),
             lasts: "1m",
@@ -121,17 +131,6 @@ fn of_repositories(wait_target: Duration) -> Vec<Rule> {
             summary: format!("{{{{ $value }}}} PipelineRuns of {WHOSE} run over the limit, and didn't before it was set."),
             description: "The watcher never does that: somebody else starts PipelineRuns. They are counted, and the next one waits \
                           until there is room. metadata.managedFields names who removed spec.status."
-                .to_owned(),
-        },
-        Rule {
-            name: "CompanionWithoutPolicy",
-            expr: above_zero(OPEN_TO_PACS_QUEUE.name),
-            lasts: "2m",
-            severity: Severity::Critical,
-            summary: format!("PAC's own queue may start {{{{ $value }}}} waiting PipelineRuns of {WHOSE} beside the limit."),
-            description: "They bear the execution-order under PAC's own name, which in companion mode the admission policy \
-                          pac-concurrency-execution-order hides: the policy or its binding is missing or has no effect, or they \
-                          are older than it."
                 .to_owned(),
         },
         Rule {

@@ -4,7 +4,8 @@
 //! gets PAC's annotation back: with the order that was kept, or, where none was, with the names of its event's runs, sorted as PAC
 //! sorts them. A run that has the annotation is left alone, so that doing it again changes nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use kube::api::{Api, ListParams};
@@ -24,6 +25,8 @@ use crate::patch::{self, Failure};
 const PAGE: u32 = 500;
 /// Runs written at once.
 const AT_ONCE: usize = 16;
+/// How long a queued run without an order is given for PAC to write one: in a burst of 120 runs it took 6 s.
+pub const ORDER_WITHIN: Duration = Duration::from_secs(15);
 
 /// A run that PAC's queue is to hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,15 @@ pub struct HandedBack {
 
 /// An event of which nothing but its runs is known: Repository, and what PAC wrote at creation.
 type EventKey<'a> = (RepositoryKey, [Option<&'a str>; 3]);
+
+// === impl HandBack ===
+
+impl HandBack {
+    /// Whether its order is PAC's own word.
+    fn has_order(&self) -> bool {
+        self.kept.is_some()
+    }
+}
 
 /// Which of `runs`, all that aren't history, are to be handed back. `is_limited` tells of which Repositories PAC orders runs at all: a
 /// run of another one that PAC counted would take a place in the queue of some Repository of its namespace for good.
@@ -103,17 +115,41 @@ fn event_lists(runs: &[PipelineRun]) -> HashMap<String, String> {
 /// Hands back everything that is due, and says what came of it. The gate must be open by then, or it stops orders that PAC writes
 /// meanwhile. `global` names the Repository whose limit others inherit.
 ///
+/// A run without any order is left alone, since PAC may be about to write one; with `lost_after`, mostly [`ORDER_WITHIN`], those that
+/// still have none after so long get one, too.
+///
 /// # Errors
 ///
-/// If runs or Repositories can't be listed; nothing is written then.
-pub async fn hand_back_all(client: &Client, global: &RepositoryKey) -> Result<HandedBack, String> {
+/// If runs or Repositories can't be listed.
+pub async fn hand_back_all(
+    client: &Client,
+    global: &RepositoryKey,
+    lost_after: Option<Duration>,
+) -> Result<HandedBack, String> {
     let repositories: Vec<Repository> = list(client, ListParams::default()).await?;
     let limits: HashMap<RepositoryKey, Option<i64>> =
         repositories.iter().filter_map(|repository| repository_limit(repository).ok()).collect();
     let global = limits.get(global).copied().flatten();
-    let runs: Vec<PipelineRun> = list(client, ListParams::default().labels(SELECTOR)).await?;
-    let due =
-        due(&runs, |repository| limits.get(repository).is_some_and(|own| Limit::effective(*own, global).is_limited()));
+    let is_limited = |repository: &RepositoryKey| {
+        limits.get(repository).is_some_and(|own| Limit::effective(*own, global).is_limited())
+    };
+    let runs = || list::<PipelineRun>(client, ListParams::default().labels(SELECTOR));
+    let (ordered, without): (Vec<_>, Vec<_>) =
+        due(&runs().await?, is_limited).into_iter().partition(HandBack::has_order);
+    let mut handed_back = write(client, ordered).await;
+    if let Some(patience) = lost_after.filter(|_| !without.is_empty()) {
+        tokio::time::sleep(patience).await;
+        let before: HashSet<RunKey> = without.into_iter().map(|one| one.run).collect();
+        let again = due(&runs().await?, is_limited);
+        let also = write(client, again.into_iter().filter(|one| one.has_order() || before.contains(&one.run))).await;
+        handed_back.runs += also.runs;
+        // What failed before is among those tried again.
+        handed_back.failed = also.failed;
+    }
+    Ok(handed_back)
+}
+
+async fn write(client: &Client, due: impl IntoIterator<Item = HandBack>) -> HandedBack {
     let mut handed_back = HandedBack::default();
     let writing = stream::iter(due).map(|one| async move {
         let written = patch::hand_back(client, &one.run, &one.order, one.kept.as_deref()).await;
@@ -128,7 +164,7 @@ pub async fn hand_back_all(client: &Client, global: &RepositoryKey) -> Result<Ha
             Err(failure) => handed_back.failed.push((run, failure.to_string())),
         }
     }
-    Ok(handed_back)
+    handed_back
 }
 
 /// Every object of a kind that can be read, page by page.

@@ -19,7 +19,7 @@ mod hand_back;
 mod object;
 mod proof;
 
-pub use hand_back::{HandBack, HandedBack, due, hand_back_all};
+pub use hand_back::{HandBack, HandedBack, ORDER_WITHIN, due, hand_back_all};
 pub use object::{GateError, GateState, close, open, read};
 pub use proof::{Proof, prove};
 

@@ -119,9 +119,6 @@ impl GateKind {
             () if object.pointer("/spec/policyName").is_none_or(|name| *name != NAME) => {
                 Some(format!("binds another policy than {NAME} (policyName)"))
             }
-            () if spec("/spec/paramRef").is_some() => {
-                Some("has a parameter (paramRef): it is of an earlier version".to_owned())
-            }
             () if self == Self::Deny && refuses().is_none() => Some("refuses nothing (validationActions)".to_owned()),
             () => ["objectSelector", "resourceRules", "excludeResourceRules"].into_iter().find_map(|field| {
                 spec(&format!("/spec/matchResources/{field}")).map(|_| format!("is for some objects only ({field})"))
@@ -295,7 +292,6 @@ mod tests {
     fn what_keeps_it_from_acting_is_said() {
         let wrong = [
             (GateKind::Policy, binding(&json!({"spec": {"policyName": "other"}})), "another policy"),
-            (GateKind::Policy, binding(&json!({"spec": {"paramRef": {"name": "x"}}})), "a parameter"),
             (GateKind::Deny, binding(&json!({"spec": {"validationActions": ["Audit"]}})), "refuses nothing"),
             (
                 GateKind::Deny,

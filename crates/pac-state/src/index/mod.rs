@@ -9,6 +9,7 @@
 //! a repository's in hand asks nothing of the [`Index`]. No lock leaves this module: [`Index::with`] and [`Index::decide`] lend a
 //! repository's state, and what is needed of the table is looked up before.
 
+mod beside_pac;
 mod repository;
 mod run;
 mod runs;
@@ -24,6 +25,8 @@ use pac_kube::convert::{RepositoryMetadata, RunView};
 use pac_kube::pause::Pause;
 use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
+
+use crate::gate::Gate;
 
 pub use repository::{Effects, End, RepositoryState, Shown, ShownRun, Started, Tally};
 
@@ -46,6 +49,7 @@ pub enum OwnLimit {
 #[derive(Debug)]
 pub struct Index {
     global: RepositoryKey,
+    gate: Option<Arc<Gate>>,
     state: Mutex<State>,
     // Whether nobody is admitted anywhere, by the settings.
     paused: AtomicBool,
@@ -62,6 +66,8 @@ struct State {
     open_to_pacs_queue: BTreeSet<RepositoryKey>,
     // Whether the first full lists were taken in whole.
     is_complete: bool,
+    // Whether PAC's word on the order of an event's runs reaches them.
+    orders_come: bool,
 }
 
 // === impl OwnLimit ===
@@ -82,7 +88,13 @@ impl OwnLimit {
 impl Index {
     /// An empty index. The limit of `global` applies where a Repository has none of its own.
     pub fn new(global: RepositoryKey) -> Self {
-        Self { global, state: Mutex::default(), paused: AtomicBool::new(false) }
+        Self { global, gate: None, state: Mutex::new(State::new(true)), paused: AtomicBool::new(false) }
+    }
+
+    /// Likewise, beside Pipelines-as-Code's own watcher: where there is a limit nobody is admitted unless the gate holds.
+    pub fn beside_pac(global: RepositoryKey, gate: Arc<Gate>) -> Self {
+        let state = Mutex::new(State::new(gate.kind().keeps_orders()));
+        Self { global, gate: Some(gate), state, paused: AtomicBool::new(false) }
     }
 
     /// Whether nobody is admitted anywhere, by the settings.
@@ -113,14 +125,6 @@ impl Index {
         state.locked(&repository).apply_run(view, Instant::now(), age);
         state.note_pacs_queue(&repository);
         touched
-    }
-
-    /// The first of the Repositories that are held because PAC's own queue may start runs of theirs, and one such run.
-    pub fn open_to_pacs_queue(&self) -> Option<(RepositoryKey, String)> {
-        let state = self.state();
-        let first = state.open_to_pacs_queue.first()?;
-        let run = locked(state.repositories.get(first)?).open_to_pacs_queue().map(str::to_owned)?;
-        Some((first.clone(), run))
     }
 
     /// Takes in that the first full lists are in the index, whole.
@@ -234,14 +238,15 @@ impl Index {
         own.effective(state.global_limit)
     }
 
-    /// The limit to admit by: while `repository` is paused, or everything is, nobody is admitted.
+    /// The limit to admit by, if anybody is admitted at all.
     fn limit_now(&self, repository: &RepositoryKey) -> Limit {
         if self.is_paused() {
             return Limit::Unknown;
         }
         let state = self.state();
         let known = state.repositories.get(repository);
-        known.map_or(Limit::Unknown, |one| locked(one).limit_at(Timestamp::now(), state.global_limit))
+        let gate = self.gate.as_deref();
+        known.map_or(Limit::Unknown, |one| locked(one).limit_at(Timestamp::now(), state.global_limit, gate))
     }
 
     /// The pause of `repository`, as long as it lasts.
@@ -274,7 +279,8 @@ impl Index {
 
     /// Forgets everything: the watches were stopped.
     pub fn clear(&self) {
-        *self.state() = State::default();
+        let mut state = self.state();
+        *state = State::new(state.orders_come);
     }
 
     /// What every repository looks like that there is anything about, by key, with its limit, paused or not.
@@ -299,19 +305,18 @@ impl Index {
 
 // === impl State ===
 
-impl Default for State {
-    fn default() -> Self {
+impl State {
+    fn new(orders_come: bool) -> Self {
         Self {
             repositories: HashMap::new(),
             homes: HashMap::new(),
             global_limit: OwnLimit::Missing,
             open_to_pacs_queue: BTreeSet::new(),
             is_complete: false,
+            orders_come,
         }
     }
-}
 
-impl State {
     fn remove_run(&mut self, repository: &RepositoryKey, path: &str) {
         self.locked(repository).remove_run(path);
         self.note_pacs_queue(repository);
@@ -319,7 +324,8 @@ impl State {
 
     /// Takes note of whether PAC's own queue may start runs of `repository`.
     fn note_pacs_queue(&mut self, repository: &RepositoryKey) {
-        let may = self.repositories.get(repository).is_some_and(|one| locked(one).open_to_pacs_queue().is_some());
+        let now = Instant::now();
+        let may = self.repositories.get(repository).is_some_and(|one| !locked(one).open_to_pacs_queue(now).is_empty());
         if may {
             self.open_to_pacs_queue.insert(repository.clone());
         } else {
@@ -328,7 +334,9 @@ impl State {
     }
 
     fn entry(&mut self, repository: &RepositoryKey) -> Arc<Mutex<RepositoryState>> {
-        Arc::clone(self.repositories.entry(repository.clone()).or_default())
+        let orders_come = self.orders_come;
+        let begin = || Arc::new(Mutex::new(RepositoryState::new(orders_come)));
+        Arc::clone(self.repositories.entry(repository.clone()).or_insert_with(begin))
     }
 
     /// Has the repository know its effective limit, and counts those who come to be over it.
@@ -344,7 +352,9 @@ impl State {
     }
 
     fn locked(&mut self, repository: &RepositoryKey) -> MutexGuard<'_, RepositoryState> {
-        let state = self.repositories.entry(repository.clone()).or_default();
+        let orders_come = self.orders_come;
+        let begin = || Arc::new(Mutex::new(RepositoryState::new(orders_come)));
+        let state = self.repositories.entry(repository.clone()).or_insert_with(begin);
         state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,6 +3,7 @@
 mod live_reads;
 mod marks;
 mod measured;
+mod pacs_queue;
 mod places;
 mod shown;
 mod starts;
@@ -21,6 +22,7 @@ use pac_kube::convert::{Phase, RepositoryMetadata, RunView};
 use tokio::time::Instant;
 
 pub use self::measured::{Started, Tally};
+use self::pacs_queue::PacsQueue;
 use self::places::Orders;
 pub use self::shown::{End, Shown, ShownRun};
 use self::shown::{Over, OverBy};
@@ -32,6 +34,8 @@ use super::runs::Runs;
 /// One repository's runs, and what its next pass needs to know of them.
 #[derive(Debug)]
 pub struct RepositoryState {
+    // Whether PAC's word on the order of an event's runs reaches them.
+    orders_come: bool,
     /// What its Repository says.
     pub own_limit: OwnLimit,
     /// What its metadata say.
@@ -46,8 +50,8 @@ pub struct RepositoryState {
     unmarked: BTreeSet<Arc<str>>,
     // With something that ends at a time: they wait for a Secret, or stop without having been started.
     timed: BTreeSet<Arc<str>>,
-    // Waiting where PAC's own queue may take them.
-    open_to_pacs_queue: BTreeSet<Arc<str>>,
+    // What PAC's own queue knows.
+    pacs_queue: PacsQueue,
     // In the store at a place that their event's order contradicts.
     misplaced: BTreeSet<Arc<str>>,
     events: WebhookEvents,
@@ -77,9 +81,11 @@ pub struct Effects {
 
 // === impl RepositoryState ===
 
-impl Default for RepositoryState {
-    fn default() -> Self {
+impl RepositoryState {
+    /// One of which nothing is known; whether PAC's word on the order of an event's runs comes at all.
+    pub fn new(orders_come: bool) -> Self {
         Self {
+            orders_come,
             own_limit: OwnLimit::Missing,
             metadata: RepositoryMetadata::default(),
             runs: Runs::default(),
@@ -88,7 +94,7 @@ impl Default for RepositoryState {
             attempted: BTreeSet::new(),
             unmarked: BTreeSet::new(),
             timed: BTreeSet::new(),
-            open_to_pacs_queue: BTreeSet::new(),
+            pacs_queue: PacsQueue::default(),
             misplaced: BTreeSet::new(),
             events: WebhookEvents::default(),
             departed: HashSet::new(),
@@ -100,9 +106,7 @@ impl Default for RepositoryState {
             grandfathered: BTreeSet::new(),
         }
     }
-}
 
-impl RepositoryState {
     /// Whether this is what the watch has shown of the run already.
     pub(super) fn shows(&self, view: &RunView) -> bool {
         self.runs.named(view.key.name()).is_some_and(|run| run.view == *view)
@@ -129,8 +133,13 @@ impl RepositoryState {
                 self.events.join(event, &name, view.created, now);
             }
         }
-        if let Some(event) = view.event.filter(|_| view.place.is_some()) {
-            self.events.note_ordered(event, &name);
+        if let Some(event) = view.event {
+            if view.place.is_some() {
+                self.events.note_ordered(event, &name);
+            }
+            if view.phase != Phase::Arriving {
+                self.events.note_queued(event, &name, now);
+            }
         }
         match self.runs.named_mut(&name) {
             Some(run) if run.view.key == view.key => {
@@ -144,6 +153,9 @@ impl RepositoryState {
             }
             other => {
                 let replaced = other.map(|run| (run.view.key.clone(), run.stored.is_some()));
+                if replaced.is_some() {
+                    self.leave_pacs_queue(&name);
+                }
                 // It was of another repository for a while.
                 if self.over.get(&view.key).is_some_and(|over| over.by == OverBy::Elsewhere) {
                     self.over.remove(&view.key);
@@ -161,9 +173,10 @@ impl RepositoryState {
 
     pub(super) fn remove_run(&mut self, path: &str) {
         let Some((_, name)) = path.split_once('/') else { return };
+        self.leave_pacs_queue(name);
         if let Some(run) = self.runs.remove(name) {
             let sets = [&mut self.running, &mut self.fresh, &mut self.attempted, &mut self.unmarked, &mut self.timed];
-            let more = [&mut self.open_to_pacs_queue, &mut self.misplaced, &mut self.grandfathered];
+            let more = [&mut self.misplaced, &mut self.grandfathered];
             sets.into_iter().chain(more).for_each(|set| _ = set.remove(name));
             if let Some(event) = run.view.event {
                 self.events.leave(event, name);
@@ -201,7 +214,7 @@ impl RepositoryState {
         put(&mut self.attempted, name, current && run.is_pending() && run.start != StartState::Idle);
         put(&mut self.unmarked, name, matches!(run.view.phase, Phase::Done(_)) && run.mark == Mark::None);
         put(&mut self.timed, name, current && (run.stopping_since.is_some() || run.unready_until().is_some()));
-        put(&mut self.open_to_pacs_queue, name, current && run.is_pending() && run.view.open_to_pacs_queue);
+        self.pacs_queue.note(name, run.view.has_pacs_order);
         let over = matches!(
             run.view.phase,
             Phase::Done(_) | Phase::Withdrawn | Phase::Held | Phase::Stopping | Phase::ForceReleased
@@ -321,7 +334,7 @@ impl RepositoryState {
         let looks = named(&self.fresh).chain(named(&self.attempted)).chain(outsiders).filter_map(of_run);
         let timed = named(&self.timed).flat_map(|run| [run.unready_until(), run.stopping_until()]).flatten();
         let unmarked = named(&self.unmarked).filter_map(Run::unmarked_until);
-        let others = timed.chain(unmarked).chain(self.live_reads_stand_until());
+        let others = timed.chain(unmarked).chain(self.live_reads_stand_until()).chain(self.pacs_queue_forgets_at());
         looks.chain(others).filter(is_to_come).min()
     }
 

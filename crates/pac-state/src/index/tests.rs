@@ -17,7 +17,7 @@ pub(super) fn view(phase: Phase) -> RunView {
         event: None,
         place: None,
         awaits_secret: false,
-        open_to_pacs_queue: false,
+        has_pacs_order: false,
         hold: Hold::None,
         complaint: None,
     }

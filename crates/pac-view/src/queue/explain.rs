@@ -11,6 +11,7 @@ use pac_kube::error::with_causes;
 use pac_queue::history::watcher;
 use pac_queue::view::{Answer, Explanation, RepositoryQueue};
 use pac_state::active_store::System;
+use pac_state::gate::drain;
 use pac_state::health::Part;
 use pac_state::index::{End, Shown, ShownRun};
 use tokio::time::Instant;
@@ -137,8 +138,15 @@ impl QueueQuery {
             };
             return Some((answer, format!("{why}; none of its runs is admitted until that is mended")));
         }
-        if let Some(why) = self.health.trouble_of(Part::PacsQueue).filter(|_| shown.open_to_pacs_queue) {
-            return Some((Answer::PacsQueue, why));
+        if self.index.awaits_gate(key) {
+            let trying = || {
+                "Pipelines-as-Code's own queue must be kept out first, and it is being tried whether the gate holds"
+                    .to_owned()
+            };
+            return Some((Answer::Gate, self.health.trouble_of(Part::Gate).unwrap_or_else(trying)));
+        }
+        if shown.open_to_pacs_queue > 0 {
+            return Some((Answer::PacsQueue, drain(shown.open_to_pacs_queue, key)));
         }
         if self.index.is_paused() {
             let why =

@@ -15,6 +15,7 @@
 
 pub mod browser;
 mod cluster;
+mod gate;
 pub mod kueue;
 pub mod readable;
 mod recorder;
@@ -30,9 +31,11 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use pac_devcluster::{FaultId, Options};
 use pac_devservers::proxy::Proxy;
+use pac_watcher::GateKind;
 use serde_json::{Value, json};
 
 pub use cluster::{Cluster, pending_only};
+pub use gate::with_pacs_queue;
 pub use recorder::{Recorder, Run};
 pub use treacherous::{BROKEN, RESYNCING, TREACHEROUS};
 pub use watcher::{SILENT_PORT, Watcher};
@@ -70,20 +73,30 @@ impl World {
         Self::of(Cluster::start().await, namespace).await
     }
 
-    /// A development cluster played like this, with a watcher beside PAC's.
+    /// A development cluster played like this, with a watcher beside PAC's, and the gate.
     pub async fn beside_pac(options: Options) -> Self {
         Self::beside_pac_with(options, json!({})).await
     }
 
     /// Likewise, with these in the ConfigMap, too.
     pub async fn beside_pac_with(options: Options, settings: Value) -> Self {
-        let cluster = Cluster::play(options).await;
-        let mut world = Self::of(cluster, "test-beside-pac".to_owned()).await;
-        let mut all = json!({"concurrency-enabled": "true", "concurrency-driver": "memory"});
-        json_patch::merge(&mut all, &settings);
-        world.settings(all).await;
-        world.watcher = Some(Watcher::start_beside_pac(world.cluster.kubeconfig_file()));
+        let mut world = Self::beside_pac_without_gate(options, settings).await;
+        world.put_gate().await;
+        world.start_watcher_beside_pac(GateKind::Policy);
         world
+    }
+
+    /// A development cluster played like this, without gate and watcher.
+    pub async fn beside_pac_without_gate(options: Options, settings: Value) -> Self {
+        let world = Self::of(Cluster::play(options).await, "test-beside-pac".to_owned()).await;
+        world.settings(settings).await;
+        world.switch(true).await;
+        world
+    }
+
+    pub fn start_watcher_beside_pac(&mut self, gate: GateKind) {
+        assert!(self.watcher.is_none());
+        self.watcher = Some(Watcher::start_beside_pac(self.cluster.kubeconfig_file(), gate));
     }
 
     async fn of(cluster: Cluster, namespace: String) -> Self {

@@ -89,20 +89,20 @@ impl Watcher {
     }
 
     pub fn start_as(kubeconfig: &Path, identity: &str) -> Self {
-        Self::start_with(kubeconfig, identity, Mode::Standalone, true)
+        Self::start_with(kubeconfig, identity, Mode::Standalone, GateKind::default(), true)
     }
 
-    /// One beside PAC's own.
-    pub fn start_beside_pac(kubeconfig: &Path) -> Self {
-        Self::start_with(kubeconfig, "watcher-0", Mode::Companion, true)
+    /// One beside PAC's own, whose queue this gate keeps out.
+    pub fn start_beside_pac(kubeconfig: &Path, gate: GateKind) -> Self {
+        Self::start_with(kubeconfig, "watcher-0", Mode::Companion, gate, true)
     }
 
     /// One of several that all lead.
     pub fn start_without_election(kubeconfig: &Path, identity: &str) -> Self {
-        Self::start_with(kubeconfig, identity, Mode::Standalone, false)
+        Self::start_with(kubeconfig, identity, Mode::Standalone, GateKind::default(), false)
     }
 
-    fn start_with(kubeconfig: &Path, identity: &str, mode: Mode, leader_elect: bool) -> Self {
+    fn start_with(kubeconfig: &Path, identity: &str, mode: Mode, gate: GateKind, leader_elect: bool) -> Self {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -133,7 +133,7 @@ impl Watcher {
             },
             global_repository: "pipelines-as-code".to_owned(),
             mode,
-            gate: GateKind::Policy,
+            gate,
             identity: identity.to_owned(),
             leader_elect,
             leader_lease: Duration::from_secs(15),

@@ -86,7 +86,7 @@ impl RepositoryState {
             longest_wait,
             paused: pause.is_some(),
             paused_without_end: pause.is_some_and(|pause| pause.until().is_none()),
-            open_to_pacs_queue: self.open_to_pacs_queue.len(),
+            open_to_pacs_queue: self.open_to_pacs_queue(now).len(),
         }
     }
 
@@ -159,7 +159,7 @@ mod tests {
             event: None,
             place: None,
             awaits_secret: false,
-            open_to_pacs_queue: false,
+            has_pacs_order: false,
             hold: Hold::None,
             complaint: None,
         }

@@ -87,13 +87,18 @@ impl RepositoryState {
             return None;
         }
         let Some(event) = run.view.event.and_then(|id| self.events.of(id, run.view.key.name())) else {
+            // Where no order comes nothing will ever tell more of it.
+            if !self.orders_come {
+                return None;
+            }
             return Some(run.seen_since + Duration::from_secs(SETTLE_SECONDS.into()));
         };
         if event.is_ordered {
             return None;
         }
         let queued = (!self.is_queued(run)).then(|| run.seen_since + QUEUED_WITHIN);
-        Some(queued.map_or(event.all_created_at(), |queued| queued.max(event.all_created_at())))
+        let all_created_at = event.all_created_at(self.orders_come);
+        Some(queued.map_or(all_created_at, |queued| queued.max(all_created_at)))
     }
 
     /// Whose place isn't final yet.
@@ -118,7 +123,7 @@ impl RepositoryState {
     pub(super) fn event_of(&self, run: &RunKey) -> Option<((u64, i64), Instant)> {
         let id = self.run(run)?.view.event?;
         let event = self.events.of(id, run.name())?;
-        Some(((id, event.began), event.all_created_at()))
+        Some(((id, event.began), event.all_created_at(self.orders_come)))
     }
 
     pub(super) fn settled_entries(&self, now: Instant, orders: &mut Orders) -> Vec<Entry> {

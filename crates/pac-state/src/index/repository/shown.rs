@@ -10,6 +10,7 @@ use pac_kube::pause::Pause;
 use tokio::time::Instant;
 
 use super::{Orders, OwnLimit, Phase, RepositoryState};
+use crate::gate::Gate;
 
 /// A repository, for people.
 #[derive(Debug, Clone)]
@@ -18,8 +19,8 @@ pub struct Shown {
     pub own_limit: OwnLimit,
     /// What an operator says, whether it still lasts or not.
     pub pause: Option<Pause>,
-    /// Whether it is held because PAC's own queue may start runs of it.
-    pub open_to_pacs_queue: bool,
+    /// How many of its runs are PAC's own queue's to start: it is held meanwhile.
+    pub open_to_pacs_queue: usize,
     /// Every run the watch shows.
     pub runs: Vec<ShownRun>,
 }
@@ -146,10 +147,20 @@ impl fmt::Display for End {
 
 impl RepositoryState {
     /// The limit to admit by at `now`, where the global Repository says `global`: while it is paused nobody is admitted, nor
-    /// while PAC's own queue may start runs of it.
-    pub fn limit_at(&self, now: Timestamp, global: OwnLimit) -> Limit {
-        let paused = self.metadata.pause.as_ref().is_some_and(|pause| pause.lasts_at(now));
-        if paused || !self.open_to_pacs_queue.is_empty() { Limit::Unknown } else { self.own_limit.effective(global) }
+    /// while PAC's own queue has runs of it, or, where there is a limit, may get some because `gate` isn't known to hold.
+    pub fn limit_at(&self, now: Timestamp, global: OwnLimit, gate: Option<&Gate>) -> Limit {
+        let limit = self.own_limit.effective(global);
+        let paused = || self.metadata.pause.as_ref().is_some_and(|pause| pause.lasts_at(now));
+        let is_pacs = || !self.open_to_pacs_queue(Instant::now()).is_empty();
+        let is_guarded = || gate.is_none_or(|gate| gate.lets_admit(Instant::now()));
+        if limit.is_limited() && !is_guarded() {
+            // Nobody waits for a trial that nobody needs.
+            if let (Some(gate), false) = (gate, self.runs_that_wait(1).is_empty()) {
+                gate.want_proof();
+            }
+            return Limit::Unknown;
+        }
+        if paused() || is_pacs() { Limit::Unknown } else { limit }
     }
 
     /// All of it at `now`, for people.
@@ -175,7 +186,7 @@ impl RepositoryState {
         Shown {
             own_limit: self.own_limit,
             pause: self.metadata.pause.clone(),
-            open_to_pacs_queue: !self.open_to_pacs_queue.is_empty(),
+            open_to_pacs_queue: self.open_to_pacs_queue(now).len(),
             runs: runs.collect(),
         }
     }

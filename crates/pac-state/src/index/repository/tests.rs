@@ -10,7 +10,7 @@ use crate::index::tests::view;
 
 /// A repository of which one run is shown, in `phase`.
 pub(super) fn shown(phase: Phase) -> (RepositoryState, RunKey, Instant) {
-    let (mut state, view, now) = (RepositoryState::default(), view(phase), Instant::now());
+    let (mut state, view, now) = (RepositoryState::new(true), view(phase), Instant::now());
     let run = view.key.clone();
     state.apply_run(view, now, Duration::ZERO);
     (state, run, now)
@@ -84,7 +84,7 @@ fn a_run_that_moved_to_another_repository_and_back_is_not_over() {
 
 #[test]
 fn an_event_whose_first_run_is_gone_began_with_the_oldest_left() {
-    let mut state = RepositoryState::default();
+    let mut state = RepositoryState::new(true);
     let now = Instant::now();
     let of_event = |name: &str, created: i64, position: u32| RunView {
         created,
@@ -143,7 +143,7 @@ fn what_is_being_started_counts_though_the_store_has_no_slot_for_it() {
 
 #[test]
 fn a_refusal_after_a_claim_says_nothing_of_a_run_the_watch_does_not_show() {
-    let mut state = RepositoryState::default();
+    let mut state = RepositoryState::new(true);
     let (run, now) = (RunKey::new("ns", "unseen", "uid").unwrap(), Instant::now());
     let entry = Entry::new(run.clone(), OrderKey::alone(0));
     state.apply(&Plan { claimed: vec![entry], ..Plan::default() }, now);

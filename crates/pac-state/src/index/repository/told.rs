@@ -1,8 +1,9 @@
 //! What a repository's state tells others than the pass.
 
-use pac_concurrency::LegacyRun;
+use pac_concurrency::{LegacyRun, RunKey};
 
 use super::{Orders, OwnLimit, Phase, RepositoryState};
+use crate::index::run::Run;
 
 // === impl RepositoryState ===
 
@@ -18,9 +19,12 @@ impl RepositoryState {
         }
     }
 
-    /// The first of its runs that PAC's own queue may start.
-    pub fn open_to_pacs_queue(&self) -> Option<&str> {
-        self.open_to_pacs_queue.first().map(|name| &**name)
+    /// Some of its runs that wait, on which it can be tried what becomes of an order; those first that have none under PAC's name.
+    pub fn runs_that_wait(&self, most: usize) -> Vec<RunKey> {
+        let mut waiting: Vec<&Run> =
+            self.runs.iter().filter(|run| run.is_pending() && !self.over.contains_key(&run.view.key)).collect();
+        waiting.sort_by_key(|run| run.view.has_pacs_order);
+        waiting.into_iter().take(most).map(|run| run.view.key.clone()).collect()
     }
 
     /// Whether there is nothing about it.

@@ -14,6 +14,10 @@ use tokio::time::Instant;
 /// How long after the last run of an event was seen to be created the event is taken to have no more. PAC creates the runs of
 /// one event at 50 a second.
 pub(super) const ALL_CREATED_AFTER: Duration = Duration::from_secs(1);
+/// The same where PAC's order never comes, and after the first of them was queued: PAC's controller asks for all runs of an event at
+/// once, through one queue of requests, and queues one of them only when the Git provider has answered for it. So by then all were
+/// asked for, and what is missing is under way.
+pub(super) const UNDER_WAY_FOR: Duration = Duration::from_millis(500);
 
 /// See the [module](self).
 #[derive(Debug, Default)]
@@ -26,6 +30,8 @@ pub(super) struct WebhookEvent {
     pub(super) began: i64,
     /// When this process saw the last one come.
     last_came: Instant,
+    /// When this process first saw that PAC had queued one of them.
+    first_queued: Option<Instant>,
     /// Whether PAC has told the order: then it is done with all of them.
     pub(super) is_ordered: bool,
     runs: HashSet<Arc<str>>,
@@ -47,7 +53,13 @@ impl WebhookEvents {
             }
             None => {
                 let runs = HashSet::from([Arc::clone(name)]);
-                events.push(WebhookEvent { began: created, last_came: now, is_ordered: false, runs });
+                events.push(WebhookEvent {
+                    began: created,
+                    last_came: now,
+                    first_queued: None,
+                    is_ordered: false,
+                    runs,
+                });
             }
         }
     }
@@ -68,6 +80,12 @@ impl WebhookEvents {
         events.filter(|event| event.runs.contains(name)).for_each(|event| event.is_ordered = true);
     }
 
+    /// Takes in that PAC has queued run `name` of event `id`, or that it is past that.
+    pub(super) fn note_queued(&mut self, id: u64, name: &str, now: Instant) {
+        let events = self.0.get_mut(&id).into_iter().flatten();
+        events.filter(|event| event.runs.contains(name)).for_each(|event| _ = event.first_queued.get_or_insert(now));
+    }
+
     /// The event that run `name` is of.
     pub(super) fn of(&self, id: u64, name: &str) -> Option<&WebhookEvent> {
         self.0.get(&id)?.iter().find(|event| event.runs.contains(name))
@@ -77,9 +95,12 @@ impl WebhookEvents {
 // === impl WebhookEvent ===
 
 impl WebhookEvent {
-    /// When it is taken to have no more runs than it has now.
-    pub(super) fn all_created_at(&self) -> Instant {
-        self.last_came + ALL_CREATED_AFTER
+    /// When it is taken to have no more runs than it has now, by what else tells that if no order is to come.
+    pub(super) fn all_created_at(&self, orders_come: bool) -> Instant {
+        match self.first_queued.filter(|_| !orders_come) {
+            Some(queued) => queued.max(self.last_came) + UNDER_WAY_FOR,
+            None => self.last_came + ALL_CREATED_AFTER,
+        }
     }
 
     /// The place of each of its runs, from 0: sorted by name as PAC does.
@@ -119,6 +140,21 @@ mod tests {
         let began = |run: &str| events.of(1, run).unwrap().began;
         assert_eq!((began("a"), began("b"), began("c")), (100, 100, 101 + EVENT_LASTS_SECONDS));
         assert!(events.of(2, "a").is_none());
+    }
+
+    #[test]
+    fn where_no_order_comes_the_first_that_is_queued_tells_that_all_are_under_way() {
+        let (mut events, now) = (WebhookEvents::default(), Instant::now());
+        events.join(1, &name("a"), 100, now);
+        let all_created = |events: &WebhookEvents, orders_come| events.of(1, "a").unwrap().all_created_at(orders_come);
+        assert_eq!(all_created(&events, false), now + ALL_CREATED_AFTER, "others may not have been asked for yet");
+        events.note_queued(1, "a", now);
+        events.note_queued(1, "a", now + ALL_CREATED_AFTER);
+        assert_eq!(all_created(&events, false), now + UNDER_WAY_FOR);
+        assert_eq!(all_created(&events, true), now + ALL_CREATED_AFTER);
+        let later = now + Duration::from_millis(300);
+        events.join(1, &name("b"), 100, later);
+        assert_eq!(all_created(&events, false), later + UNDER_WAY_FOR);
     }
 
     #[test]

@@ -60,6 +60,7 @@ export function answerWord(answer) {
     "foreign": "not watched", "repository-missing": "its Repository is missing", "limit-unreadable": "its limit can't be told",
     "store-unreachable": "the store can't be reached", "api-server-unreachable": "the API server can't be reached",
     "place-to-come": "its place is still to come", "pacs-queue": "PAC's own queue is at work",
+    gate: "PAC's own queue isn't known to be kept out",
   };
   return words[answer] || answer.replaceAll("-", " ");
 }

@@ -1,0 +1,164 @@
+//! Which runs the queue of Pipelines-as-Code's own has, as far as the cluster tells: those are PAC's to start.
+//!
+//! A run whose order is under PAC's own name gets into that queue, and with it every queued run that its order names. PAC starts
+//! the next one when it has written the final state of one before it, and no version of any run tells of that beforehand.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pac_kube::convert::Phase;
+use tokio::time::Instant;
+
+use super::RepositoryState;
+use crate::index::run::Run;
+
+/// How long after a run is over PAC may start the next one for it: it reports the end to the Git provider first.
+const NEXT_WITHIN: Duration = Duration::from_secs(30);
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct PacsQueue {
+    /// Runs that are shown, and have their order under PAC's own name.
+    runs: BTreeSet<Arc<str>>,
+    /// What those named that are shown no more, and until when that counts.
+    past: Vec<(Named, Instant)>,
+}
+
+/// By what a run's order names others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Named {
+    /// The order.
+    list: Option<u64>,
+    /// The webhook event, whose runs PAC names in one order.
+    event: Option<(u64, i64)>,
+}
+
+// === impl PacsQueue ===
+
+impl PacsQueue {
+    /// Takes in whether run `name` has its order under PAC's own name.
+    pub(super) fn note(&mut self, name: &Arc<str>, has_pacs_order: bool) {
+        super::put(&mut self.runs, name, has_pacs_order);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.past.is_empty()
+    }
+}
+
+// === impl Named ===
+
+impl Named {
+    /// Whether an order names a run of which this is known. One with another order of its own is none of its; one without may have
+    /// lost it.
+    fn covers(self, other: Self) -> bool {
+        match other.list {
+            Some(list) => self.list == Some(list),
+            None => self.event.is_some() && self.event == other.event,
+        }
+    }
+}
+
+// === impl RepositoryState ===
+
+impl RepositoryState {
+    /// The runs that wait and are PAC's to start, at `now`.
+    pub fn open_to_pacs_queue(&self, now: Instant) -> Vec<&str> {
+        if self.pacs_queue.is_empty() {
+            return Vec::new();
+        }
+        let shown = self.pacs_queue.runs.iter().filter_map(|name| self.runs.named(name));
+        let at_work = shown.filter(|run| next_until(run).is_none_or(|until| until > now)).map(|run| self.named_by(run));
+        let past = self.pacs_queue.past.iter().filter(|(_, until)| *until > now).map(|(named, _)| *named);
+        let named: Vec<Named> = at_work.chain(past).collect();
+        let is_pacs = |run: &&Run| {
+            let waits = run.view.phase == Phase::Waiting && run.is_pending() && !self.over.contains_key(&run.view.key);
+            waits && (run.view.has_pacs_order || named.iter().any(|order| order.covers(self.named_by(run))))
+        };
+        let mut names: Vec<&str> = self.runs.iter().filter(is_pacs).map(|run| run.view.key.name()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Takes in that run `name` is no longer shown: what it named may still be started for it.
+    pub(super) fn leave_pacs_queue(&mut self, name: &str) {
+        let Some(run) = self.runs.named(name).filter(|_| self.pacs_queue.runs.contains(name)) else { return };
+        let now = Instant::now();
+        let left = (self.named_by(run), next_until(run).unwrap_or(now + NEXT_WITHIN));
+        self.pacs_queue.runs.remove(name);
+        self.pacs_queue.past.retain(|(named, until)| *until > now && *named != left.0);
+        self.pacs_queue.past.push(left);
+    }
+
+    /// When a run comes to be ours that is PAC's now.
+    pub(super) fn pacs_queue_forgets_at(&self) -> Option<Instant> {
+        let shown = self.pacs_queue.runs.iter().filter_map(|name| self.runs.named(name)).filter_map(next_until);
+        let now = Instant::now();
+        shown.chain(self.pacs_queue.past.iter().map(|(_, until)| *until)).filter(|until| *until > now).min()
+    }
+
+    fn named_by(&self, run: &Run) -> Named {
+        let event = run.view.event.and_then(|id| Some((id, self.events.of(id, run.view.key.name())?.began)));
+        Named { list: run.view.place.as_ref().map(|place| place.event), event }
+    }
+}
+
+/// Until when PAC may start another one for this one, if it is over.
+fn next_until(run: &Run) -> Option<Instant> {
+    run.over_since.map(|since| since + NEXT_WITHIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use pac_concurrency::{RepositoryKey, RunKey};
+    use pac_kube::convert::{FinalState, RunView};
+    use pac_kube::execution_order::EventPlace;
+
+    use super::*;
+    use crate::index::tests::view;
+
+    fn run(name: &str, list: Option<u64>, has_pacs_order: bool, phase: Phase) -> RunView {
+        let key = RunKey::new("ns", name, name).unwrap();
+        let place = list.map(|event| EventPlace { event, first: "a".into(), position: 0 });
+        RunView { key, place, has_pacs_order, event: Some(7), ..view(phase) }
+    }
+
+    fn state(runs: impl IntoIterator<Item = RunView>) -> (RepositoryState, Instant) {
+        let (mut state, now) = (RepositoryState::new(true), Instant::now());
+        runs.into_iter().for_each(|run| state.apply_run(run, now, Duration::ZERO));
+        (state, now)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_order_of_pacs_names_is_pacs_too() {
+        let (mut state, now) = state([
+            run("a", Some(1), true, Phase::Running),
+            run("b", Some(1), false, Phase::Waiting),
+            run("lost", None, false, Phase::Waiting),
+            run("other", Some(2), false, Phase::Waiting),
+            run("arriving", None, false, Phase::Arriving),
+        ]);
+        assert_eq!(
+            state.open_to_pacs_queue(now),
+            ["b", "lost"],
+            "it is named, or of the same event and without an order"
+        );
+        state.apply_run(run("a", Some(1), true, Phase::Done(FinalState::Completed)), now, Duration::ZERO);
+        assert_eq!(state.open_to_pacs_queue(now), ["b", "lost"], "PAC starts the next one only now");
+        state.remove_run("ns/a");
+        assert_eq!(state.open_to_pacs_queue(now), ["b", "lost"]);
+        assert_eq!(state.next_look(), Some(now + NEXT_WITHIN), "P4");
+        assert_eq!(state.open_to_pacs_queue(now + NEXT_WITHIN), [""; 0], "it forgot them");
+    }
+
+    #[test]
+    fn what_is_pacs_by_its_own_annotation_is_so_as_long_as_it_waits() {
+        let (mut state, now) = state([run("a", Some(1), true, Phase::Waiting)]);
+        assert_eq!(state.open_to_pacs_queue(now), ["a"]);
+        state.apply_run(run("a", Some(1), true, Phase::Running), now, Duration::ZERO);
+        assert_eq!(state.open_to_pacs_queue(now), [""; 0]);
+        let repository = RepositoryKey::new("ns", "repo").unwrap();
+        assert_eq!(state.runs.named("a").unwrap().view.repository, repository);
+    }
+}
