@@ -293,6 +293,11 @@ async fn pac_writes_through_webhooks_too() {
     world.configure("MutatingWebhookConfiguration", "", &narrow).await.unwrap();
     let event = PacEvent::new("ci", "repo", [PacRun::new("one")]);
     let names = world.cluster.pac().unwrap().push(event).await.unwrap();
+    let events = world.cluster.store().list("events", Some("ci"), "").unwrap();
+    let said = events[0]["message"].as_str().unwrap();
+    let start = format!("Failed to patch pipelineruns {} execution order: ", names[0]);
+    assert!(said.starts_with(&start) && said.contains("connection refused"), "{said}");
+    assert_eq!((events.len(), &events[0]["involvedObject"]["kind"]), (1, &json!("Repository")));
     let run = world.cluster.store().get("pipelineruns", "ci", &names[0]).unwrap();
     assert_eq!(run["metadata"]["labels"][support::STATE], "queued");
     assert!(run["metadata"]["annotations"]["pipelinesascode.tekton.dev/execution-order"].is_null());

@@ -17,6 +17,10 @@ use crate::{
     writer::Writer,
 };
 
+/// How often a patch is tried that meets a conflict, and how long PAC waits after the first one.
+const ATTEMPTS: u32 = 10;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
 #[derive(Debug)]
 pub(super) struct Client {
     store: Store,
@@ -62,6 +66,24 @@ impl Client {
         let request = Request { name: name.to_owned(), ..request };
         let change = |current: &Value| Ok(patch::merge_patch(current, merge));
         Ok(Arc::clone(&self.writer.update(&request, &change).await?.object))
+    }
+
+    /// The same, tried again on a conflict and on nothing else, as PAC's own helper does.
+    pub(super) async fn patch_patiently(
+        &self,
+        namespace: &str,
+        name: &str,
+        merge: &Value,
+    ) -> Result<Arc<Value>, ApiError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.patch(namespace, name, merge).await {
+                Err(error) if error.code == 409 => tokio::time::sleep(pause).await,
+                patched => return patched,
+            }
+            pause *= 2;
+        }
+        self.patch(namespace, name, merge).await
     }
 
     /// Waits until a request may be made.

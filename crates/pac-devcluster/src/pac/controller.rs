@@ -1,10 +1,10 @@
-//! PAC's controller: makes the runs of an event.
+//! PAC's controller: makes the runs of an event, and tells in Events of what it couldn't.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::{EXECUTION_ORDER, Inner, PacEvent, PacRun, START_REPORTED, STATE, Secrets};
-use crate::{natural, object};
+use super::{EXECUTION_ORDER, Inner, PacEvent, PacRun, REPOSITORY, START_REPORTED, STATE, Secrets};
+use crate::{error::ApiError, natural, object};
 
 // === impl Inner ===
 
@@ -18,10 +18,29 @@ impl Inner {
         if limited {
             let order: Vec<String> = names.iter().map(|name| format!("{}/{name}", event.namespace)).collect();
             let patch = json!({ "metadata": { "annotations": { EXECUTION_ORDER: order.join(",") } } });
-            // A run that is gone by now needs no order; PAC tells of it in an Event.
-            join_all(names.iter().map(|name| self.controller.patch(&event.namespace, name, &patch))).await;
+            join_all(names.iter().map(|name| self.give_order(event, name, &patch))).await;
         }
         names
+    }
+
+    /// What comes of it otherwise is an Event, and the run has no order.
+    async fn give_order(&self, event: &PacEvent, name: &str, patch: &Value) {
+        let Err(error) = self.controller.patch_patiently(&event.namespace, name, patch).await else { return };
+        let what = format!("failed to patch pipelinerun {}/execution order with {name}", event.namespace);
+        let message = format!("Failed to patch pipelineruns {name} execution order: {what}: {}", error.message);
+        self.emit(event, &message).await;
+    }
+
+    /// A warning about the Repository.
+    async fn emit(&self, event: &PacEvent, message: &str) {
+        let (namespace, repository) = (&event.namespace, &event.repository);
+        let told = json!({
+            "metadata": { "generateName": format!("{repository}-"), "labels": { REPOSITORY: repository } },
+            "involvedObject": { "kind": "Repository", "name": repository, "namespace": namespace },
+            "type": "Warning", "reason": "RepositoryPipelineRun", "message": message,
+        });
+        // Otherwise it is in PAC's log alone.
+        let _ = self.controller.create("events", namespace, told).await;
     }
 
     pub(super) async fn cancel_runs(&self, namespace: &str, repository: &str, pull_request: u64) {
@@ -49,11 +68,25 @@ impl Inner {
     /// One run, until the Git provider knows of it and its state is written; its name, if it was created.
     async fn make_run(&self, event: &PacEvent, run: &PacRun, limited: bool) -> Option<String> {
         let object = event.created(run, self.settings.secrets, limited);
-        if self.settings.secrets == Secrets::ByController {
-            self.controller.create("secrets", &event.namespace, secret_of(&object)).await.ok()?;
+        let refused = |what: &str, error: &ApiError| {
+            format!(
+                "There was an error starting the PipelineRun {}-, creating {what} has failed: {}",
+                run.name, error.message
+            )
+        };
+        if self.settings.secrets == Secrets::ByController
+            && let Err(error) = self.controller.create("secrets", &event.namespace, secret_of(&object)).await
+        {
+            self.emit(event, &refused("basic auth secret", &error)).await;
+            return None;
         }
-        // PAC's user is told of what the API server refuses.
-        let created = self.controller.create("pipelineruns", &event.namespace, object).await.ok()?;
+        let created = match self.controller.create("pipelineruns", &event.namespace, object).await {
+            Ok(created) => created,
+            Err(error) => {
+                self.emit(event, &refused("pipelinerun", &error)).await;
+                return None;
+            }
+        };
         let name = object::name(&created).to_owned();
         if !self.provider.tell().await {
             return Some(name);
@@ -69,7 +102,7 @@ impl Inner {
         }
         let patch = json!({ "metadata": { "labels": { STATE: state }, "annotations": annotations } });
         // PAC only logs a failure, and the run never waits.
-        let _ = self.controller.patch(&event.namespace, &name, &patch).await;
+        let _ = self.controller.patch_patiently(&event.namespace, &name, &patch).await;
         Some(name)
     }
 }
