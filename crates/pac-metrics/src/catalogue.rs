@@ -171,6 +171,13 @@ catalogue! {
     WATCH_RESTARTS = counter(Group::Work, "pac_concurrency_watch_restarts_total", "times")
         .says("Times a watch or a list broke and was begun again; one that the API server closes in good order is none.")
         .labelled(&[closed("watch", &["pipelineruns", "repositories"])]);
+    WEBHOOK_REVIEWS = counter(Group::Work, "pac_concurrency_webhook_reviews_total", "reviews")
+        .says("Writes that the API server showed to this watcher's webhook (--gate webhook): the order renamed, nothing to rename, or no review at all.")
+        .labelled(&[closed("result", &["renamed", "passed", "refused"])]);
+    WEBHOOK_DURATION = seconds(Group::Work, "pac_concurrency_webhook_seconds", WORK)
+        .says("How long the webhook takes from the head of a request to its answer.");
+    WEBHOOK_CERTIFICATE_REMAINING = gauge(Group::Work, "pac_concurrency_webhook_certificate_remaining_seconds", "seconds")
+        .says("For how long the certificate that the webhook shows is still valid; 0 without one, and no value without a webhook.");
     RUNS_DONE = counter(Group::Work, "pac_concurrency_runs_done_total", "runs")
         .says("Final states written onto runs; standalone mode only.")
         .labelled(&[closed("state", &["completed", "failed"]), closed("outcome", &["ok", "error"])]);

@@ -31,8 +31,10 @@ pub fn peculiarity(der: &[u8]) -> Option<String> {
 }
 
 /// The parts of a certificate that are looked at.
-struct Certificate<'d> {
+pub(crate) struct Certificate<'d> {
     version: u8,
+    /// From when to when it is valid.
+    validity: &'d [u8],
     /// Object identifiers, without tag and length.
     signature: &'d [u8],
     key: &'d [u8],
@@ -86,7 +88,7 @@ fn rsa_bits(key: &[u8]) -> Option<usize> {
 // === impl Certificate ===
 
 impl<'d> Certificate<'d> {
-    fn parse(der: &'d [u8]) -> Option<Self> {
+    pub(crate) fn parse(der: &'d [u8]) -> Option<Self> {
         const CONTEXT_0: u8 = 0xa0;
         let (_, certificate) = element(der)?;
         let (_, mut rest) = element(certificate)?;
@@ -99,7 +101,7 @@ impl<'d> Certificate<'d> {
         };
         let _serial = next(&mut rest)?;
         let signature = element(next(&mut rest)?)?.1;
-        let (_issuer, _validity, _subject) = (next(&mut rest)?, next(&mut rest)?, next(&mut rest)?);
+        let (_issuer, validity, _subject) = (next(&mut rest)?, next(&mut rest)?, next(&mut rest)?);
         let mut public_key = next(&mut rest)?;
         let mut algorithm = next(&mut public_key)?;
         let key = next(&mut algorithm)?;
@@ -108,7 +110,13 @@ impl<'d> Certificate<'d> {
         // The first byte of a bit string says how many bits of the last don't count.
         let key_bits = next(&mut public_key)?.get(1..)?;
         let has_alternative_name = rest.windows(ALTERNATIVE_NAME.len()).any(|window| window == ALTERNATIVE_NAME);
-        Some(Self { version, signature, key, curve, key_bits, has_alternative_name })
+        Some(Self { version, validity, signature, key, curve, key_bits, has_alternative_name })
+    }
+
+    /// The two times of its validity, as they are written.
+    pub(crate) fn times(&self) -> Option<[&'d [u8]; 2]> {
+        let mut times = self.validity;
+        Some([next(&mut times)?, next(&mut times)?])
     }
 }
 

@@ -15,4 +15,7 @@ pub enum WatcherError {
     /// A port could not be had.
     #[error(transparent)]
     Listen(#[from] NoPort),
+    /// The webhook can't be served.
+    #[error(transparent)]
+    Webhook(#[from] pac_webhook::NoPort),
 }

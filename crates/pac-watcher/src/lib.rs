@@ -38,6 +38,7 @@ mod run;
 mod supervise;
 pub mod telemetry;
 mod watch;
+mod webhook;
 
 pub use connect::Connect;
 pub use error::WatcherError;

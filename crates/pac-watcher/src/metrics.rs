@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_process::Collector;
@@ -14,6 +15,7 @@ use pac_state::gate::Gate;
 use pac_state::health::{Health, NotInForce, Part};
 use pac_state::index::{Index, Tally};
 use pac_state::work_queue::WorkQueue;
+use pac_webhook::Webhook;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -35,6 +37,8 @@ pub(crate) struct Measured {
     pub leading: watch::Receiver<bool>,
     /// The settings in force, once they were first read.
     pub settings: Arc<OnceLock<watch::Receiver<Arc<Settings>>>>,
+    /// The webhook, where there is one.
+    pub webhook: Arc<OnceLock<Webhook>>,
 }
 
 // === impl Measured ===
@@ -135,6 +139,11 @@ impl Measured {
         exposition.whole(&catalogue::TROUBLE, parts);
         let reasons = NotInForce::ALL.map(|reason| (vec![reason.label()], yes(self.health.is_not_in_force(reason))));
         exposition.whole(&catalogue::SETTINGS_NOT_IN_FORCE, reasons);
+        let remaining = self.webhook.get().map(|webhook| {
+            let left = webhook.expires().and_then(|expires| expires.duration_since(SystemTime::now()).ok());
+            (Vec::new(), left.unwrap_or_default().as_secs_f64())
+        });
+        exposition.whole(&catalogue::WEBHOOK_CERTIFICATE_REMAINING, remaining);
         exposition.whole(&catalogue::BUILD, [(vec![env!("CARGO_PKG_VERSION")], 1.0)]);
     }
 }

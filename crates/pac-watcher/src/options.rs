@@ -49,6 +49,8 @@ pub struct WatcherOptions {
     pub mode: Mode,
     /// What keeps PAC's own queue out; it counts in companion mode alone.
     pub gate: GateKind,
+    /// Where the API server calls the webhook, where that is the gate.
+    pub webhook_addr: SocketAddr,
     /// Who this watcher is: the pod's name.
     pub identity: String,
     /// Whether one of several watchers leads, by a Kubernetes Lease.

@@ -32,6 +32,7 @@ use crate::options::{Mode, WatcherOptions};
 use crate::reload::SettingsSource;
 use crate::supervise::Supervisor;
 use crate::telemetry;
+use crate::webhook::ServedWebhook;
 
 /// Runs the watcher until `stop`, then finishes what is in flight, gives up leadership and returns.
 ///
@@ -58,6 +59,7 @@ pub async fn run(
     let _serving = serving.clone().drop_guard();
     let (candidate, leading) = candidate(&client, &options, &health);
     let (active_store, settings_in_force) = (Arc::new(ActiveStore::default()), Arc::new(OnceLock::new()));
+    let webhook = Arc::new(OnceLock::new());
     let measured = Measured {
         counted: counted.clone(),
         index: Arc::clone(&index),
@@ -65,6 +67,7 @@ pub async fn run(
         active_store: Arc::clone(&active_store),
         leading: leading.clone(),
         settings: Arc::clone(&settings_in_force),
+        webhook: Arc::clone(&webhook),
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(keep_tidy(counted)));
     serve_metrics(options.metrics_addr, move || measured.text(), serving.clone()).await?;
@@ -97,6 +100,13 @@ pub async fn run(
     let state = AdminState { health: Arc::clone(&health), query };
     serve_probes(options.probe_addr, state.clone(), serving.clone()).await?;
     serve_admin(options.admin_addr, state, serving.clone()).await?;
+
+    // Long before it leads: what the API server asks any replica has to be answered.
+    let served = ServedWebhook::start(&client, &options, leading.clone(), stop.clone()).await?;
+    if let Some(served) = &served {
+        // Set once: there is one at most.
+        let _ = webhook.set(served.webhook.clone());
+    }
 
     let source = SettingsSource::cluster(client.clone(), &options.place);
     let Some(settings) = stop.run_until_cancelled(source.read_first(&health)).await else {
@@ -146,6 +156,9 @@ pub async fn run(
     told_all.cancel();
     if let Err(error) = publishing.await {
         warn!(%error, "the publisher of Events ended badly");
+    }
+    if let Some(served) = served {
+        served.drain().await;
     }
     info!("stopped");
     Ok(())

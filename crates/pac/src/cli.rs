@@ -95,6 +95,9 @@ pub(crate) struct Run {
     /// What keeps PAC's own queue out in companion mode: the kind of object that acts on PAC's execution-order annotation.
     #[arg(long, env = "PAC_WATCHER_GATE", value_enum, default_value = "policy")]
     pub(crate) gate: Gate,
+    /// Where the API server calls the webhook, with --gate webhook.
+    #[arg(long, env = "PAC_WATCHER_WEBHOOK_ADDR", default_value = "0.0.0.0:9443", value_name = "ADDRESS")]
+    pub(crate) webhook_addr: SocketAddr,
     /// Who this watcher is among others; no two may be the same [default: the pod's name].
     #[arg(long, env = "PAC_WATCHER_IDENTITY", value_name = "NAME")]
     pub(crate) identity: Option<String>,

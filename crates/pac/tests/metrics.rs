@@ -176,6 +176,10 @@ fn everything_was_seen(seen: &BTreeSet<&'static str>) {
         "pac_concurrency_waiting_while_off_runs",
         "pac_concurrency_open_to_pacs_queue_runs",
         "pac_concurrency_gate_holds",
+        // Take a gate that asks the watcher: webhook.rs.
+        "pac_concurrency_webhook_certificate_remaining_seconds",
+        "pac_concurrency_webhook_reviews_total",
+        "pac_concurrency_webhook_seconds",
         // Take a failure: below, and prometheus.rs.
         "pac_concurrency_start_failures_total",
         "pac_concurrency_leaked_slot_info",

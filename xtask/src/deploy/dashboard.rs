@@ -10,7 +10,8 @@ use pac_metrics::catalogue::{
     LEADER, LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT, LIMIT_REACHED, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE,
     OPEN_TO_PACS_QUEUE, OVER_LIMIT_DRAINS, PASS, PAUSED, PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES,
     PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES, RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE, START,
-    START_FAILURES, STARTABLE, STARTS, STORE, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WORK_QUEUE,
+    START_FAILURES, STARTABLE, STARTS, STORE, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WEBHOOK_CERTIFICATE_REMAINING,
+    WEBHOOK_DURATION, WEBHOOK_REVIEWS, WORK_QUEUE,
 };
 use serde_json::{Value, json};
 
@@ -262,6 +263,11 @@ fn watcher() -> Vec<Panel> {
                 "{{state}} written: {{outcome}}",
             )
             .query(format!("sum by (outcome) ({})", rate(&EVENTS, "", HERE)), "Events {{outcome}}"),
+        graph("The gate's webhook", "Reviews a second; with --gate webhook.", "ops")
+            .query(format!("sum by (result) ({})", rate(&WEBHOOK_REVIEWS, "", HERE)), "{{result}}"),
+        graph("Time of a review", "From the head of a request to its answer.", "s").quantiles(&WEBHOOK_DURATION, HERE),
+        graph("The webhook's certificate", "For how long it still is valid.", "s")
+            .query(format!("min({})", of(&WEBHOOK_CERTIFICATE_REMAINING, HERE)), "remaining"),
         graph("Versions", "How many watchers are of which version.", "short")
             .query(format!("count by (version) ({})", of(&BUILD, HERE)), "{{version}}"),
     ]

@@ -16,10 +16,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Of pac-config it takes how durations are written.
     ("pac-client", &["pac-concurrency", "pac-config", "pac-kube", "pac-queue"]),
     ("pac-state", &["pac-concurrency", "pac-kube", "pac-metrics"]),
+    ("pac-webhook", &["pac-kube", "pac-metrics", "pac-tls"]),
     ("pac-view", &["pac-concurrency", "pac-kube", "pac-metrics", "pac-queue", "pac-state"]),
     (
         "pac-watcher",
-        &["pac-concurrency", "pac-config", "pac-kube", "pac-metrics", "pac-queue", "pac-state", "pac-view"],
+        &[
+            "pac-concurrency",
+            "pac-config",
+            "pac-kube",
+            "pac-metrics",
+            "pac-queue",
+            "pac-state",
+            "pac-view",
+            "pac-webhook",
+        ],
     ),
     ("pac-devcluster", &[]),
     ("pac-devservers", &[]),

@@ -134,6 +134,7 @@ impl Watcher {
             global_repository: "pipelines-as-code".to_owned(),
             mode,
             gate,
+            webhook_addr: free_port(),
             identity: identity.to_owned(),
             leader_elect,
             leader_lease: Duration::from_secs(15),

@@ -32,6 +32,7 @@ fn watcher_options(run: Run) -> WatcherOptions {
             Gate::Webhook => GateKind::Webhook,
             Gate::Deny => GateKind::Deny,
         },
+        webhook_addr: run.webhook_addr,
         identity: run.identity.unwrap_or_else(default_identity),
         leader_elect: run.leader_elect,
         leader_lease: Duration::from_secs(run.leader_lease.into()),

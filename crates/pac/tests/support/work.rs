@@ -16,6 +16,8 @@ use super::{Watcher, eventually};
 const STATE: &str = "pipelinesascode.tekton.dev/state";
 /// Keeps PAC's own queue away from what it makes.
 const POLICY: &str = include_str!("../../../../config/companion-memory/execution-order-policy.yaml");
+/// The same, by a webhook.
+const WEBHOOK: &str = include_str!("../../../pac-webhook/tests/gate.yaml");
 const SETTINGS: &str = "pipelines-as-code";
 /// Runs of one webhook event.
 const EVENT: usize = 4;
@@ -39,19 +41,33 @@ impl World {
 
     /// The same, in which PAC makes the runs, with its watcher and its queue beside watchers in companion mode.
     pub(crate) fn with_pac(settings: &Value) -> Self {
+        Self::with_pac_and(POLICY, settings)
+    }
+
+    /// The same, with the webhook as the gate, which watchers serve at `--webhook-addr`.
+    pub(crate) fn with_pac_and_webhook(settings: &Value) -> Self {
+        Self::with_pac_and(WEBHOOK, settings)
+    }
+
+    fn with_pac_and(gate: &str, settings: &Value) -> Self {
         let pac = PacPlayer { queue: true, ..PacPlayer::default() };
         let world = Self::of(Options { tekton: Some(short_runs()), pac: Some(pac), ..Options::default() }, settings);
-        world.put_gate();
+        world.put(gate);
         world
     }
 
     /// Puts the gate there that keeps PAC's own queue out, as the manifests have it: open, until a watcher closes it.
     pub(crate) fn put_gate(&self) {
-        for document in serde_yaml::Deserializer::from_str(POLICY) {
+        self.put(POLICY);
+    }
+
+    fn put(&self, documents: &str) {
+        for document in serde_yaml::Deserializer::from_str(documents) {
             let object = Value::deserialize(document).unwrap();
             let plural = object["kind"].as_str().unwrap().to_lowercase();
             let plural = plural.strip_suffix('y').map_or_else(|| format!("{plural}s"), |stem| format!("{stem}ies"));
-            self.cluster.store().create(&plural, "", object).unwrap();
+            let namespace = if matches!(plural.as_str(), "secrets" | "services") { SETTINGS } else { "" };
+            self.cluster.store().create(&plural, namespace, object).unwrap();
         }
     }
 
