@@ -2,25 +2,11 @@
 
 use std::time::Duration;
 
-/// Reads a duration as Go, the command line and the annotations write it: `250ms`, `2s`, `1m`, `1h30m`.
+use jiff::SignedDuration;
+
+/// Reads a duration as Go, the command line and the annotations write it: `250ms`, `2s`, `1.5h`, `1h30m`; none if it is negative.
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() || text.is_empty() {
-        let (number, after) = rest.split_at(rest.find(|letter: char| !letter.is_ascii_digit())?);
-        let (unit, after) = after.split_at(after.find(|letter: char| letter.is_ascii_digit()).unwrap_or(after.len()));
-        let number: u64 = number.parse().ok()?;
-        let part = match unit {
-            "ms" => Duration::from_millis(number),
-            "s" => Duration::from_secs(number),
-            "m" => Duration::from_secs(number.checked_mul(60)?),
-            "h" => Duration::from_secs(number.checked_mul(3600)?),
-            _ => return None,
-        };
-        total = total.checked_add(part)?;
-        rest = after;
-    }
-    Some(total)
+    text.parse::<SignedDuration>().ok()?.try_into().ok()
 }
 
 /// As Go prints it: `1h0m0s`, `2.5s`, `250ms`.
@@ -44,7 +30,7 @@ mod tests {
     #[test]
     fn durations_are_go_s() {
         for (text, milliseconds) in
-            [("250ms", 250), ("2s", 2_000), ("1m", 60_000), ("1h0m0s", 3_600_000), ("1m30s", 90_000)]
+            [("250ms", 250), ("2s", 2_000), ("1m", 60_000), ("1h0m0s", 3_600_000), ("1m30s", 90_000), ("1.5s", 1_500)]
         {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
         }
