@@ -252,7 +252,7 @@ impl DevCluster {
     fn stop(&self) {
         self.server.faults.stop();
         if let Some(pac) = self.pac() {
-            pac.stop_watcher();
+            pac.stop();
         }
     }
 }

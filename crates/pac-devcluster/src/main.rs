@@ -49,6 +49,12 @@ struct Serve {
     /// Leave it to `POST /_dev/pac` to start the watcher of Pipelines-as-Code.
     #[arg(long, requires = "pac")]
     watcher_later: bool,
+    /// Have the watcher of Pipelines-as-Code be a Deployment with pods, which may be scaled and restarted.
+    #[arg(long, requires = "pac", conflicts_with = "watcher_later")]
+    pac_deployed: bool,
+    /// Have an operator own that Deployment: it writes back what others write into it.
+    #[arg(long, requires = "pac_deployed")]
+    pac_operator: bool,
     /// How long the Git provider of Pipelines-as-Code takes to answer.
     #[arg(long, default_value = "30ms", value_parser = duration)]
     provider_latency: Duration,
@@ -95,7 +101,17 @@ impl Serve {
         };
         let (watcher, provider_latency) = (watcher && !self.watcher_later, self.provider_latency);
         let requests_per_second = self.pac_requests_per_second;
-        Some(PacPlayer { requests_per_second, watcher, queue, secrets, provider_latency, ..PacPlayer::default() })
+        let (deployed, operator) = (self.pac_deployed, self.pac_operator);
+        Some(PacPlayer {
+            requests_per_second,
+            watcher,
+            deployed,
+            operator,
+            queue,
+            secrets,
+            provider_latency,
+            ..PacPlayer::default()
+        })
     }
 }
 

@@ -8,10 +8,12 @@
 //! sets its finalizer, makes the Secret and says so, reports a run that runs, starts runs from its `queue` as far as they have
 //! the annotation execution-order, and in the end, when the Git provider has answered, writes the final state.
 //!
-//! What it writes passes the admission policies that are stored here, as everybody's does.
+//! What it writes passes the admission policies that are stored here, as everybody's does. Its watcher may be a Deployment with pods
+//! (`deployment`), which others scale, restart and keep.
 
 mod client;
 mod controller;
+mod deployment;
 mod event;
 mod queue;
 mod watcher;
@@ -26,10 +28,17 @@ use std::{
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    task::{JoinHandle, JoinSet},
+};
 
 pub use self::event::{PacEvent, PacRun};
-use self::{client::Client, watcher::Watcher};
+use self::{
+    client::Client,
+    deployment::{Deployed, operate},
+    watcher::Watcher,
+};
 use crate::{store::Store, writer::Writer};
 
 pub(crate) const STATE: &str = "pipelinesascode.tekton.dev/state";
@@ -53,6 +62,11 @@ pub struct PacPlayer {
     pub secrets: Secrets,
     /// Whether its watcher is there from the start.
     pub watcher: bool,
+    /// Whether its watcher is a Deployment, `pipelines-as-code-watcher` in PAC's namespace, and as it is scaled, restarted and
+    /// kept by others; then `watcher` says nothing.
+    pub deployed: bool,
+    /// Whether an operator owns that Deployment, and writes back what others write into its spec.
+    pub operator: bool,
     /// Whether its watcher's queue starts runs. Where an admission policy keeps the runs' order from it, it finds none to start.
     pub queue: bool,
     /// Namespace and name of the global Repository, whose limit others inherit.
@@ -98,6 +112,8 @@ struct Inner {
     controller: Client,
     provider: Provider,
     watcher: Mutex<Option<Watcher>>,
+    /// Who keeps the watcher's Deployment and its pods.
+    kept: Mutex<JoinSet<()>>,
 }
 
 /// The Git provider.
@@ -117,6 +133,8 @@ impl Default for PacPlayer {
             provider_latency: Duration::from_millis(30),
             secrets: Secrets::default(),
             watcher: true,
+            deployed: false,
+            operator: false,
             queue: false,
             global_repository: ("pipelines-as-code".to_owned(), "pipelines-as-code".to_owned()),
         }
@@ -130,10 +148,17 @@ impl Pac {
     pub(crate) fn start(settings: PacPlayer, store: Store, writer: Writer) -> Self {
         let provider = Provider { latency: settings.provider_latency, refuses: AtomicBool::new(false) };
         let controller = Client::new(&settings, store.clone(), writer.clone());
-        let (watcher, has_watcher) = (Mutex::new(None), settings.watcher);
-        let inner = Inner { settings, store, writer, runtime: Handle::current(), controller, provider, watcher };
+        let (watcher, kept) = (Mutex::new(None), Mutex::default());
+        let inner = Inner { settings, store, writer, runtime: Handle::current(), controller, provider, watcher, kept };
         let pac = Self { inner: Arc::new(inner) };
-        if has_watcher {
+        let settings = &pac.inner.settings;
+        if settings.deployed {
+            let mut kept = pac.inner.kept.lock();
+            kept.spawn(Deployed::new(&pac).play());
+            if settings.operator {
+                kept.spawn(operate(pac.clone()));
+            }
+        } else if settings.watcher {
             pac.start_watcher();
         }
         pac
@@ -166,6 +191,12 @@ impl Pac {
     /// The watcher stops where it stands, and its queue is forgotten.
     pub fn stop_watcher(&self) {
         drop(self.inner.watcher.lock().take());
+    }
+
+    /// Everything of it stops, for good.
+    pub(crate) fn stop(&self) {
+        self.inner.kept.lock().abort_all();
+        self.stop_watcher();
     }
 
     /// Does what a command says, and ends when it is done, with the names of the runs that were made.
