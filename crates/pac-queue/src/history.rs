@@ -9,9 +9,9 @@ use k8s_openapi::jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
 /// So many of the latest records are kept of each repository.
-pub const RECORDS: usize = 100;
+pub(crate) const RECORDS: usize = 100;
 /// And of these so many in a store.
-pub const RECORDS_STORED: usize = 40;
+pub(crate) const RECORDS_STORED: usize = 40;
 /// So many of the latest times that slots were held are kept of each repository.
 pub const TIMES: usize = 64;
 /// Longest text kept of what others said, in characters.

@@ -1,7 +1,7 @@
 //! The auditor: slots that are taken although their run is over.
 //!
 //! The auditor asks neither the plan nor what the plan is made from: it compares the store's slots with the runs the watches show, and
-//! remembers since when a slot has been without a run. That lasts a moment at every run's end; more than [`LEAKED_AFTER`] is a leak
+//! remembers since when a slot has been without a run. That lasts a moment at every run's end; more than 30 s is a leak
 //! (P5), or a store or an API server that is away. The auditor mends nothing: it reports, in the log and in metrics.
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::index::Index;
 
 /// How long a slot is without a run before it counts as leaked.
-pub const LEAKED_AFTER: Duration = Duration::from_secs(30);
+pub(crate) const LEAKED_AFTER: Duration = Duration::from_secs(30);
 
 /// How often the auditor looks.
 pub const AUDIT_EVERY: Duration = Duration::from_secs(5);

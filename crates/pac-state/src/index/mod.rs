@@ -32,7 +32,7 @@ pub use repository::{Effects, End, RepositoryState, Shown, ShownRun, Started, Ta
 
 /// How long a run without an execution-order is given for one to be written, in seconds, before it is queued by its own
 /// creation time.
-pub const SETTLE_SECONDS: u32 = 3;
+pub(crate) const SETTLE_SECONDS: u32 = 3;
 
 /// A Repository's own word on its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Index {
     }
 
     /// Those of `runs` of which the watch shows nothing that could run, or runs.
-    pub fn without_run<'a>(&self, repository: &RepositoryKey, runs: &'a [RunKey]) -> Vec<&'a RunKey> {
+    pub(crate) fn without_run<'a>(&self, repository: &RepositoryKey, runs: &'a [RunKey]) -> Vec<&'a RunKey> {
         let known = self.state().repositories.get(repository).cloned();
         let is_alive = |run: &RunKey| known.as_ref().is_some_and(|one| locked(one).is_alive(run));
         runs.iter().filter(|run| !is_alive(run)).collect()

@@ -1,13 +1,13 @@
 //! One repository as the watches and live reads have shown it.
 
 mod live_reads;
+mod lookups;
 mod marks;
 mod measured;
 mod pacs_queue;
 mod places;
 mod shown;
 mod starts;
-mod told;
 mod webhook_events;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -225,7 +225,7 @@ impl RepositoryState {
     }
 
     /// Until when the live reads of runs the watch doesn't show stand, if there are any.
-    pub fn live_reads_stand_until(&self) -> Option<Instant> {
+    pub(crate) fn live_reads_stand_until(&self) -> Option<Instant> {
         self.outsiders.values().map(|(_, until)| *until).min()
     }
 

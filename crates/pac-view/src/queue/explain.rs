@@ -25,7 +25,7 @@ type Verdict = (Answer, String);
 
 impl QueueQuery {
     /// Why run `name` of `namespace` is where it is.
-    pub async fn explain(&self, namespace: &str, name: &str) -> Explanation {
+    pub(crate) async fn explain(&self, namespace: &str, name: &str) -> Explanation {
         let path = format!("{namespace}/{name}");
         let mut told = Explanation {
             watcher: self.watcher(),

@@ -120,12 +120,12 @@ impl HistoryRecorder {
     }
 
     /// The past of `repository`, as far as it is known here.
-    pub fn history(&self, repository: &RepositoryKey) -> History {
+    pub(crate) fn history(&self, repository: &RepositoryKey) -> History {
         self.kept().get(repository).map(|kept| kept.history.clone()).unwrap_or_default()
     }
 
     /// Since when `run` has had its slot, if that is known here.
-    pub fn slot_since(&self, repository: &RepositoryKey, run: &RunKey) -> Option<Timestamp> {
+    pub(crate) fn slot_since(&self, repository: &RepositoryKey, run: &RunKey) -> Option<Timestamp> {
         self.kept().get(repository)?.slot_since(run)
     }
 

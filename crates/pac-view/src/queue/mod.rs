@@ -12,5 +12,5 @@ mod plot;
 mod query;
 
 pub use history_recorder::HistoryRecorder;
-pub use plot::{Plot, PlotView};
+pub use plot::Plot;
 pub use query::QueueQuery;

@@ -33,7 +33,7 @@ struct Sample {
 
 /// The answer of `/debug/queue/plot`: what is drawn, the latest last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlotView {
+pub(crate) struct PlotView {
     /// Seconds from one sample to the next.
     pub every_seconds: u64,
     /// Runs that ran.
@@ -70,7 +70,7 @@ impl Plot {
     }
 
     /// The samples of `repository`, or of all.
-    pub fn view(&self, repository: Option<&RepositoryKey>) -> PlotView {
+    pub(crate) fn view(&self, repository: Option<&RepositoryKey>) -> PlotView {
         let kept = self.kept();
         let samples = match repository {
             Some(key) => kept.of.get(key).cloned().unwrap_or_default(),

@@ -55,7 +55,7 @@ pub struct QueueQuery {
 
 impl QueueQuery {
     /// The watcher itself.
-    pub fn watcher(&self) -> WatcherView {
+    pub(crate) fn watcher(&self) -> WatcherView {
         let (system, driver) = match self.active_store.system() {
             System::Off => ("off", None),
             System::Starting => ("starting", None),
@@ -74,7 +74,7 @@ impl QueueQuery {
     }
 
     /// Every repository in numbers, from the index alone.
-    pub fn overview(&self) -> Overview {
+    pub(crate) fn overview(&self) -> Overview {
         let watcher = self.watcher();
         let mut keys = self.index.repositories();
         keys.sort();
@@ -95,7 +95,7 @@ impl QueueQuery {
     }
 
     /// Every repository in full.
-    pub async fn queues(&self) -> Queues {
+    pub(crate) async fn queues(&self) -> Queues {
         let mut keys = self.index.repositories();
         keys.sort();
         let repositories = stream::iter(keys).map(|key| async move { self.queue(&key).await }).buffered(LOADS);
@@ -104,7 +104,7 @@ impl QueueQuery {
     }
 
     /// One repository in full; none if nothing is known of it.
-    pub async fn queue(&self, key: &RepositoryKey) -> Option<RepositoryQueue> {
+    pub(crate) async fn queue(&self, key: &RepositoryKey) -> Option<RepositoryQueue> {
         let (snapshot, store_trouble) = self.snapshot(key).await;
         let shown = self.index.shown(key)?;
         let history = self.history(key).await;

@@ -101,7 +101,7 @@ impl RepositoryState {
     }
 
     /// Notes that what runs now, or is about to, may run whatever the limit says.
-    pub fn grandfather(&mut self) {
+    pub(crate) fn grandfather(&mut self) {
         let starting = self.attempted.iter().filter(|name| self.runs.named(name).is_some_and(Run::is_starting));
         self.grandfathered = self.running.iter().chain(starting).map(Arc::clone).collect();
     }

@@ -148,7 +148,7 @@ impl fmt::Display for End {
 impl RepositoryState {
     /// The limit to admit by at `now`, where the global Repository says `global`: while it is paused nobody is admitted, nor
     /// while PAC's own queue has runs of it, or, where there is a limit, may get some because `gate` isn't known to hold.
-    pub fn limit_at(&self, now: Timestamp, global: OwnLimit, gate: Option<&Gate>) -> Limit {
+    pub(crate) fn limit_at(&self, now: Timestamp, global: OwnLimit, gate: Option<&Gate>) -> Limit {
         let limit = self.own_limit.effective(global);
         let paused = || self.metadata.pause.as_ref().is_some_and(|pause| pause.lasts_at(now));
         let is_pacs = || !self.open_to_pacs_queue(Instant::now()).is_empty();

@@ -1,4 +1,4 @@
-//! What a repository's state tells others than the pass.
+//! What a repository's state answers to others than a pass.
 
 use pac_concurrency::{LegacyRun, RunKey};
 
@@ -20,7 +20,7 @@ impl RepositoryState {
     }
 
     /// Some of its runs that wait, on which it can be tried what becomes of an order; those first that have none under PAC's name.
-    pub fn runs_that_wait(&self, most: usize) -> Vec<RunKey> {
+    pub(crate) fn runs_that_wait(&self, most: usize) -> Vec<RunKey> {
         let mut waiting: Vec<&Run> =
             self.runs.iter().filter(|run| run.is_pending() && !self.over.contains_key(&run.view.key)).collect();
         waiting.sort_by_key(|run| run.view.has_pacs_order);
