@@ -11,7 +11,7 @@ use pac_devcluster::verdict::VerdictOptions;
 use pac_devcluster::{PacEvent, PacRun, RunDuration, TektonPlayer};
 use pac_watcher::GateKind;
 use serde_json::json;
-use support::{World, pending_only, with_pacs_queue};
+use support::{Watcher, World, pending_only, with_pacs_queue};
 
 const EXECUTION_ORDER: &str = "pipelinesascode.tekton.dev/execution-order";
 const HANDED_BACK: &str = "concurrency.pipelinesascode.tekton.dev/handed-back";
@@ -93,6 +93,54 @@ async fn where_nobody_waits_the_gates_own_word_counts() {
     world.watcher().ready(false).await;
     world.put_gate().await;
     world.watcher().ready(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_nobody_can_try_is_not_relied_on_from_the_beginning() {
+    let mut world = World::beside_pac_without_gate(pending_only(), json!({})).await;
+    world.put_gate().await;
+    world.refuse_trials().await;
+    world.repository("repo", Some(1)).await;
+    world.run("repo", "a").await;
+    world.start_watcher_beside_pac(GateKind::Policy);
+    let watcher = world.watcher();
+    watcher.shows(watcher.probe_addr, "/ready", "gate: nobody can tell whether it holds", true).await;
+    watcher.shows(watcher.probe_addr, "/ready", "no trials here", true).await;
+    assert!(world.recorder.now()["a"].is_pending());
+    world.allow_trials().await;
+    world.running(&["a"]).await;
+    watcher.ready(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_that_comes_to_nothing_stops_nobody_for_a_while() {
+    let world = World::beside_pac(pending_only()).await;
+    world.repository("repo", Some(1)).await;
+    for run in ["a", "b", "c"] {
+        world.run("repo", run).await;
+    }
+    world.running(&["a"]).await;
+    world.refuse_trials().await;
+    // The next trial is due within seconds.
+    world.watcher().log_says("could not try whether the gate holds").await;
+    world.finish("a").await;
+    world.running(&["b"]).await;
+    world.watcher().ready(true).await;
+    world.watcher().metrics_have("pac_concurrency_gate_holds 1\n", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_has_a_proof_of_its_own() {
+    let world = World::beside_pac(pending_only()).await;
+    world.repository("repo", Some(1)).await;
+    world.run("repo", "a").await;
+    world.run("repo", "b").await;
+    world.running(&["a"]).await;
+    let standby = Watcher::start_beside_pac_as(world.cluster.kubeconfig_file(), GateKind::Policy, "watcher-1");
+    standby.log_says("the gate holds: runs are kept from").await;
+    standby.ready(true).await;
+    standby.metrics_have("pac_concurrency_leader 0\n", true).await;
+    assert_eq!(standby.log_count("closed the gate"), 0, "who leads keeps it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,7 +98,8 @@ fn of_all() -> Vec<Rule> {
         },
         Rule {
             name: "GateDoesNotHold",
-            expr: format!("min({}) == 0", GATE_HOLDS.name),
+            // Who can't reach the API server can't try it, and has an alert of his own.
+            expr: format!("min({}) == 0 unless on () max({}{{part=\"api_server\"}}) == 1", GATE_HOLDS.name, TROUBLE.name),
             lasts: "2m",
             severity: Severity::Critical,
             summary: "Pipelines-as-Code's own queue isn't kept out, and nobody is admitted where there is a limit.".to_owned(),

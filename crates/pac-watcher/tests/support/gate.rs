@@ -64,6 +64,32 @@ impl World {
         }
     }
 
+    /// Has somebody else's policy refuse every trial of the gate.
+    pub async fn refuse_trials(&self) {
+        let kept = "concurrency.pipelinesascode.tekton.dev/execution-order";
+        let rule = json!({
+            "apiGroups": ["tekton.dev"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pipelineruns"],
+        });
+        let no_trial = format!("object.metadata.?annotations[?\"{kept}\"].orValue(\"\") != \"trial-of-the-gate\"");
+        let policy = json!({
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": no_trial, "message": "no trials here"}],
+        });
+        let binding = json!({"policyName": "no-trials", "validationActions": ["Deny"]});
+        for ((kind, plural), spec) in DENYING.into_iter().zip([policy, binding]) {
+            let object = json!({"metadata": {"name": "no-trials"}, "spec": spec});
+            let object: DynamicObject = serde_json::from_value(object).unwrap();
+            self.gate_api(kind, plural).create(&PostParams::default(), &object).await.unwrap();
+        }
+    }
+
+    /// Nobody refuses them any more.
+    pub async fn allow_trials(&self) {
+        let (kind, plural) = DENYING[1];
+        self.gate_api(kind, plural).delete("no-trials", &DeleteParams::default()).await.unwrap();
+    }
+
     /// Whether the gate's object says that it is open.
     pub async fn gate_is_open(&self) -> bool {
         let (kind, plural) = KINDS[1];

@@ -94,7 +94,11 @@ impl Watcher {
 
     /// One beside PAC's own, whose queue this gate keeps out.
     pub fn start_beside_pac(kubeconfig: &Path, gate: GateKind) -> Self {
-        Self::start_with(kubeconfig, "watcher-0", Mode::Companion, gate, true)
+        Self::start_beside_pac_as(kubeconfig, gate, "watcher-0")
+    }
+
+    pub fn start_beside_pac_as(kubeconfig: &Path, gate: GateKind, identity: &str) -> Self {
+        Self::start_with(kubeconfig, identity, Mode::Companion, gate, true)
     }
 
     /// One of several that all lead.
