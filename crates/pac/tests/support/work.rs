@@ -56,14 +56,17 @@ impl World {
         world
     }
 
-    /// Puts the gate there that keeps PAC's own queue out, as the manifests have it: open, until a watcher closes it.
+    /// Puts the gate there that keeps PAC's own queue out, as the manifests have it where the system is on: closed.
     pub(crate) fn put_gate(&self) {
         self.put(POLICY);
     }
 
     fn put(&self, documents: &str) {
         for document in serde_yaml::Deserializer::from_str(documents) {
-            let object = Value::deserialize(document).unwrap();
+            let mut object = Value::deserialize(document).unwrap();
+            if let Some(selector) = object.pointer_mut("/spec/matchResources/namespaceSelector") {
+                *selector = json!({});
+            }
             let plural = object["kind"].as_str().unwrap().to_lowercase();
             let plural = plural.strip_suffix('y').map_or_else(|| format!("{plural}s"), |stem| format!("{stem}ies"));
             let namespace = if matches!(plural.as_str(), "secrets" | "services") { SETTINGS } else { "" };
