@@ -2,13 +2,15 @@
 //! order of creation as far as the quota goes, by taking `spec.status` away; what goes without having been admitted is stopped,
 //! for good; what is in a queue it doesn't know waits, and may move to another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use futures::StreamExt;
 use kube::ResourceExt;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
 use serde_json::{Value, json};
 
 pub const QUEUE_NAME: &str = "kueue.x-k8s.io/queue-name";
@@ -30,6 +32,7 @@ impl Kueue {
             runs,
             queue: queue.to_owned(),
             quota,
+            waiting: BTreeSet::new(),
             admitted: BTreeSet::new(),
             stopped: Arc::clone(&stopped),
             most: Arc::clone(&most),
@@ -56,6 +59,8 @@ struct Work {
     runs: Api<DynamicObject>,
     queue: String,
     quota: usize,
+    /// Those it may admit, in the order of creation.
+    waiting: BTreeSet<(String, String)>,
     admitted: BTreeSet<String>,
     stopped: Arc<Mutex<Vec<String>>>,
     most: Arc<AtomicUsize>,
@@ -63,31 +68,16 @@ struct Work {
 
 impl Work {
     async fn run(mut self) {
-        loop {
-            self.look().await;
-            // It reconciles by a watch; how soon it does is of no account here.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    async fn look(&mut self) {
-        let Ok(all) = self.runs.list(&ListParams::default().labels(QUEUE_NAME)).await else { return };
-        let all: BTreeMap<(String, String), DynamicObject> =
-            all.items.into_iter().map(|run| ((created(&run), run.name_any()), run)).collect();
-        let unfinished: BTreeSet<String> =
-            all.iter().filter(|(_, run)| !is_done(run)).map(|((_, name), _)| name.clone()).collect();
-        self.admitted.retain(|name| unfinished.contains(name));
-        for ((_, name), run) in all {
-            if is_done(&run) || self.admitted.contains(&name) {
-                continue;
+        let config = watcher::Config::default().labels(QUEUE_NAME);
+        let mut events = watcher::watcher(self.runs.clone(), config).default_backoff().boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Apply(run) | Event::InitApply(run)) => self.look(&run).await,
+                Ok(Event::Delete(run)) => self.forget(&run),
+                Ok(Event::Init | Event::InitDone) | Err(_) => {}
             }
-            let wish = run.data.pointer("/spec/status").and_then(Value::as_str).unwrap_or_default();
-            if wish.is_empty() {
-                self.stopped.lock().unwrap().push(name.clone());
-                self.patch(&name, json!({"spec": {"status": "StoppedRunFinally"}})).await;
-            } else if wish == "PipelineRunPending"
-                && run.labels()[QUEUE_NAME] == self.queue
-                && self.admitted.len() < self.quota
+            while self.admitted.len() < self.quota
+                && let Some((_, name)) = self.waiting.pop_first()
             {
                 self.admitted.insert(name.clone());
                 self.most.fetch_max(self.admitted.len(), Ordering::Relaxed);
@@ -96,9 +86,31 @@ impl Work {
         }
     }
 
+    async fn look(&mut self, run: &DynamicObject) {
+        if is_done(run) {
+            return self.forget(run);
+        }
+        let (key, name) = ((created(run), run.name_any()), run.name_any());
+        let wish = run.data.pointer("/spec/status").and_then(Value::as_str).unwrap_or_default();
+        if self.admitted.contains(&name) {
+        } else if wish.is_empty() {
+            self.stopped.lock().unwrap().push(name.clone());
+            self.patch(&name, json!({"spec": {"status": "StoppedRunFinally"}})).await;
+        } else if wish == "PipelineRunPending" && run.labels()[QUEUE_NAME] == self.queue {
+            self.waiting.insert(key);
+        } else {
+            self.waiting.remove(&key);
+        }
+    }
+
+    fn forget(&mut self, run: &DynamicObject) {
+        self.waiting.remove(&(created(run), run.name_any()));
+        self.admitted.remove(&run.name_any());
+    }
+
     async fn patch(&self, name: &str, patch: Value) {
-        let patched = self.runs.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
-        drop(patched);
+        // Who is gone meanwhile is told of by the watch.
+        drop(self.runs.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await);
     }
 }
 
