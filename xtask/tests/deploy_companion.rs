@@ -18,6 +18,8 @@ const MONITORING: &str = "kubectl delete servicemonitor,prometheusrule pac-concu
 fn switched_on_and_off_and_removed(placement: &str, removal: &str) {
     let cluster = Cluster::start();
     let page = Page::read("companion.md");
+    let api = furnish(&cluster);
+    let node = Node::start(&cluster);
     let follow = |heading: &str| {
         let commands = page.commands(heading).replace("--mode companion", &format!("--mode companion {placement}"));
         let commands = match placement {
@@ -25,10 +27,9 @@ fn switched_on_and_off_and_removed(placement: &str, removal: &str) {
             _ => commands
                 .replace("status deployment/pac-concurrency-watcher", "status deployment/pipelines-as-code-watcher"),
         };
+        let commands = format!("export PAC_WATCHER_ADMIN_URL={}\n{commands}", node.admin_url(&cluster));
         run(&cluster, cluster.folder.path(), &commands)
     };
-    let api = furnish(&cluster);
-    let node = Node::start(&cluster);
     push(&api, 0..12);
     until_done(&api, 2);
 
@@ -88,7 +89,15 @@ fn what_pacs_queue_has_it_starts_and_ours_waits_for_that() {
     let node = Node::start(&cluster);
     run(&cluster, cluster.folder.path(), &page.commands("Installing"));
     push(&api, 0..30);
-    run(&cluster, cluster.folder.path(), &page.commands("Switching it on"));
+    cluster.run(&[
+        "patch",
+        "configmap",
+        "pac-concurrency",
+        "--namespace=pipelines-as-code",
+        "--type=merge",
+        r#"--patch={"data":{"concurrency-enabled":"true"}}"#,
+    ]);
+    until_logged(&node, "Initialized concurrency system");
     let runs = api.runs();
     let waiting = runs.iter().filter(|run| run["spec"]["status"] == "PipelineRunPending");
     let waiting: Vec<&str> = waiting.map(|run| run["metadata"]["name"].as_str().unwrap()).collect();

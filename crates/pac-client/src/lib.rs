@@ -1,6 +1,8 @@
 //! `pac-watcher queue`: asks the watcher's admin port and prints what it says; what changes anything goes through the API
 //! server, with the user's own rights.
 //!
+//! `switch` takes companion mode into use, and out of it.
+//!
 //! [`args`] is the command line, [`queue()`] does what it asks: `answer` and `table` show what the watcher said (`admin`), `operator`
 //! writes what an operator decides (`cluster`). [`patience`] bounds every request; [`say`] is how anything is printed.
 
@@ -12,12 +14,15 @@ mod operator;
 mod output;
 pub mod patience;
 pub mod say;
+mod switch;
 mod table;
 mod times;
 
 use std::process::ExitCode;
 
 use crate::args::{Queue, What};
+
+pub use switch::switch;
 
 /// Why a command was not carried out: with what exit code, and what is said.
 #[derive(Debug)]
@@ -68,6 +73,11 @@ pub async fn queue(queue: &Queue) -> ExitCode {
         What::Resume { repository, reason } => operator::resume(&queue.reach, repository, reason.as_deref()).await,
         What::Release { run, reason, force } => operator::release(&queue.reach, run, reason, *force).await,
     };
+    ended(done)
+}
+
+/// The exit code of a command that came to this, after saying why if it was not carried out.
+fn ended(done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -20,6 +20,7 @@ impl Settings {
         let mut differing = Differing::default();
         differing.compare(&keys::CONCURRENCY_ENABLED, &self.enabled, &other.enabled);
         differing.compare(&keys::CONCURRENCY_PAUSED, &self.paused, &other.paused);
+        differing.compare(&keys::CONCURRENCY_DRAINING, &self.draining, &other.draining);
         differing.compare(&keys::CONCURRENCY_REPOSITORY_LABELS, &self.repository_labels, &other.repository_labels);
         match (&self.driver, &other.driver) {
             (DriverSettings::PostgreSql(old), DriverSettings::PostgreSql(new)) => {

@@ -11,6 +11,7 @@ use crate::shown::quoted;
 pub(crate) struct General {
     pub(crate) enabled: Option<bool>,
     pub(crate) paused: Option<bool>,
+    pub(crate) draining: Option<bool>,
     pub(crate) repository_labels: Option<bool>,
     pub(crate) driver: Option<DriverKind>,
     /// Where the choice of the driver came from.
@@ -29,13 +30,14 @@ const NICKNAMES: [(&str, DriverKind); 8] = [
     ("etcdv3", DriverKind::Etcd),
 ];
 
-/// Reads `concurrency-enabled`, `concurrency-paused`, `concurrency-driver` and the older `etcd-enabled`.
+/// Reads `concurrency-enabled`, `concurrency-paused`, `concurrency-draining`, `concurrency-driver` and the older `etcd-enabled`.
 pub(crate) fn read(reader: &mut Reader<'_>) -> General {
     let enabled = reader.value(&keys::CONCURRENCY_ENABLED, boolean);
     let paused = reader.value(&keys::CONCURRENCY_PAUSED, boolean);
+    let draining = reader.value(&keys::CONCURRENCY_DRAINING, boolean);
     let repository_labels = reader.value(&keys::CONCURRENCY_REPOSITORY_LABELS, boolean);
     let (driver, driver_origin) = choose(reader, enabled);
-    General { enabled, paused, repository_labels, driver, driver_origin }
+    General { enabled, paused, draining, repository_labels, driver, driver_origin }
 }
 
 fn choose(reader: &mut Reader<'_>, enabled: Option<bool>) -> (Option<DriverKind>, Origin) {

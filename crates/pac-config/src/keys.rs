@@ -30,6 +30,13 @@ table!(
              and the queue of Pipelines-as-Code's own is kept out as before: for maintenance, and for \
              `pac-watcher switch off`.",
         ),
+    CONCURRENCY_DRAINING = key("concurrency-draining", Group::General, "false", SettingsImpact::Admission)
+        .allows("true, false, yes, no, 1, 0")
+        .means(
+            "Companion mode: whether a run that gets its slot is handed to the queue of Pipelines-as-Code's own, which \
+             starts it, in place of being started. So that queue comes to know all that run without being restarted; \
+             `pac-watcher switch off` sets it for as long as that takes.",
+        ),
     CONCURRENCY_DRIVER = key("concurrency-driver", Group::General, "memory", SettingsImpact::Driver)
         .allows("postgresql, etcd, memory")
         .means(

@@ -54,9 +54,10 @@ pub fn resolve(sources: &Sources, files: &dyn ReadFile) -> Result<Resolved, Prob
     let general = general::read(&mut reader);
     let settings = read_drivers(&mut reader, &general, files);
     let settings = (|| {
-        let (enabled, paused, repository_labels) = (general.enabled?, general.paused?, general.repository_labels?);
+        let (enabled, paused, draining) = (general.enabled?, general.paused?, general.draining?);
+        let repository_labels = general.repository_labels?;
         let pac_makes_secrets = !sources.pac_says_no("secret-auto-create");
-        Some(Settings { enabled, paused, repository_labels, pac_makes_secrets, driver: settings? })
+        Some(Settings { enabled, paused, draining, repository_labels, pac_makes_secrets, driver: settings? })
     })();
 
     // Unknown keys and a broken file are nobody's, so they are never pardoned.

@@ -16,6 +16,8 @@ pub struct Settings {
     pub enabled: bool,
     /// Whether nobody is admitted for the time being (`concurrency-paused`).
     pub paused: bool,
+    /// Whether runs are handed to PAC's own queue in place of being started (`concurrency-draining`).
+    pub draining: bool,
     /// Whether metrics tell Repositories apart (`concurrency-repository-labels`).
     pub repository_labels: bool,
     /// Whether PAC's watcher makes the Secrets with which runs clone their Git repositories: PAC's own setting

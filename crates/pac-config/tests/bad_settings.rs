@@ -102,6 +102,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ),
     ("etcd-dial-timeout", "soon", r#""soon" is not a duration"#),
     ("etcd-mode", "cluster", r#""cluster" is not an etcd mode"#),
+    ("concurrency-draining", "some", r#""some" is neither true nor false"#),
     ("concurrency-paused", "some", r#""some" is neither true nor false"#),
     ("concurrency-repository-labels", "some", r#""some" is neither true nor false"#),
     ("etcd-mode", "mok", r#""mok" is not an etcd mode; did you mean mock?"#),

@@ -19,6 +19,7 @@ fn shows_each_setting_that_counts_with_its_origin() {
 SETTING                        VALUE            FROM
 concurrency-enabled            true             ConfigMap pipelines-as-code/pipelines-as-code
 concurrency-paused             false            default
+concurrency-draining           false            default
 concurrency-driver             postgresql       ConfigMap pipelines-as-code/pipelines-as-code
 concurrency-repository-labels  true             default
 postgresql-host                db.example.com   ConfigMap pipelines-as-code/pipelines-as-code
@@ -48,6 +49,7 @@ fn a_short_configuration_is_a_short_report() {
 SETTING                        VALUE   FROM
 concurrency-enabled            false   default
 concurrency-paused             false   default
+concurrency-draining           false   default
 concurrency-driver             memory  default
 concurrency-repository-labels  true    default
 memory-lease-ttl               30m     default

@@ -37,6 +37,7 @@ fn nothing_set_is_off_and_memory() {
         Settings {
             enabled: false,
             paused: false,
+            draining: false,
             repository_labels: true,
             pac_makes_secrets: true,
             driver: DriverSettings::Memory(memory)
@@ -88,6 +89,7 @@ fn the_guides_postgresql_settings() {
         Settings {
             enabled: true,
             paused: false,
+            draining: false,
             repository_labels: true,
             pac_makes_secrets: true,
             driver: DriverSettings::PostgreSql(expected)

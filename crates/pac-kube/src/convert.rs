@@ -34,7 +34,7 @@ pub enum Phase {
     /// Never started by us, and asked to stop gracefully while pending. Tekton takes that for a beginning, too: it runs the last
     /// tasks of the pipeline (`finally`), if there are any.
     Stopping,
-    /// Not pending and not done; or pending, and handed over to Kueue with its slot.
+    /// Not pending and not done; or pending, and handed over with its slot to who starts it.
     Running,
     /// Running, and by an operator's word counted no more.
     ForceReleased,
@@ -137,12 +137,14 @@ pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunVi
     let uid = run.metadata.uid.as_deref().ok_or(ConvertError::NoMetadata("uid"))?;
     let created = run.metadata.creation_timestamp.as_ref().ok_or(ConvertError::NoMetadata("creationTimestamp"))?;
     let annotations = run.annotations();
-    let order = annotations.get(EXECUTION_ORDER).or_else(|| annotations.get(EXECUTION_ORDER_KEPT));
+    let hold = Hold::of(run);
+    let [pacs, kept] = [EXECUTION_ORDER, EXECUTION_ORDER_KEPT].map(|name| annotations.get(name));
+    // What it was handed over with is no word on its event.
+    let order = if hold == Hold::HandedOver { kept.or(pacs) } else { pacs.or(kept) };
     let (place, complaint) = match execution_order::place(order.map_or("", String::as_str), namespace, name) {
         Ok(place) => (place, None),
         Err(problem) => (None, Some(problem.to_string())),
     };
-    let hold = Hold::of(run);
     let phase = phase(run, &hold);
     Ok(RunView {
         key: RunKey::new(namespace, name, uid)?,
@@ -154,7 +156,7 @@ pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunVi
         event: event(run),
         place,
         awaits_secret: annotations.get(SECRET_CREATED).is_some_and(|created| created == "false"),
-        has_pacs_order: annotations.contains_key(EXECUTION_ORDER),
+        has_pacs_order: pacs.is_some() && hold != Hold::HandedOver,
         hold,
         complaint,
     })

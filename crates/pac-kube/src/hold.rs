@@ -1,4 +1,4 @@
-//! Others who hold pending runs: Kueue, and whatever controller a run names as its manager.
+//! Others who hold pending runs: Kueue, whatever controller a run names as its manager, and PAC's own queue if a run was given to it.
 //!
 //! Kueue holds a run by the label [`QUEUE_NAME`], which tekton-kueue's webhook puts onto runs when they are created, and starts
 //! it once its LocalQueue has room. A run that somebody else starts before is stopped by Kueue, for good. So nobody but Kueue
@@ -10,7 +10,7 @@
 use kube::ResourceExt;
 
 use crate::api::PipelineRun;
-use crate::api::labels::{HANDED_OVER, KUEUE_QUEUE, QUEUE_NAME};
+use crate::api::labels::{EXECUTION_ORDER, HANDED_OVER, KUEUE_QUEUE, QUEUE_NAME};
 
 /// The LocalQueue in which a run waits for us before it waits for Kueue.
 pub const WAITING_QUEUE: &str = "pac-concurrency";
@@ -25,7 +25,7 @@ pub enum Hold {
     None,
     /// Kueue, from this LocalQueue, once we handed it over.
     HandOver(Box<str>),
-    /// Kueue, since we handed it over: it has its slot.
+    /// Kueue or PAC's own queue, since we handed it over: it has its slot.
     HandedOver,
     /// Somebody else, for this reason; we have no part in it.
     Others(Box<str>),
@@ -49,6 +49,7 @@ impl Hold {
                 .into(),
             ),
             (Some(_), _) if handed_over => Self::HandedOver,
+            (None, _) if handed_over && annotation(EXECUTION_ORDER).is_some() => Self::HandedOver,
             (Some(queue), _) => Self::Others(
                 format!("Kueue holds it (label {QUEUE_NAME}: {queue}) and is to start it; docs/companion.md says how both limits \
                          can hold")
@@ -67,7 +68,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::labels::{QUEUED, REPOSITORY, STATE};
+    use crate::api::labels::{EXECUTION_ORDER_KEPT, QUEUED, REPOSITORY, STATE};
     use crate::convert::{Phase, RunView, run_view};
 
     fn view(patch: Value) -> RunView {
@@ -112,5 +113,15 @@ mod tests {
         let over = |uid: &str| json!({"metadata": {"labels": {QUEUE_NAME: "team"}, "annotations": {HANDED_OVER: uid}}});
         assert_eq!(phase(over("1")), Phase::Running, "it has its slot, whenever Kueue starts it");
         assert_eq!(phase(over("true")), Phase::Held, "a Git repository may write that onto its runs");
+    }
+
+    #[test]
+    fn who_was_handed_to_pacs_own_queue_has_its_slot_and_its_place() {
+        let mut annotations = json!({EXECUTION_ORDER: "ns/a", EXECUTION_ORDER_KEPT: "ns/b,ns/a", HANDED_OVER: "1"});
+        let handed_over = view(json!({"metadata": {"annotations": annotations}}));
+        assert_eq!((handed_over.phase, handed_over.place.unwrap().position), (Phase::Running, 1));
+        assert!(!handed_over.has_pacs_order, "PAC may start it, and no other for it");
+        annotations[HANDED_OVER] = "2".into();
+        assert_eq!(phase(json!({"metadata": {"annotations": annotations}})), Phase::Waiting);
     }
 }

@@ -31,6 +31,17 @@ use crate::hold::WAITING_QUEUE;
 /// server has the starts to do first.
 pub const STARTS_FIRST: Duration = Duration::from_millis(200);
 
+/// In what way a run that has its slot is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartBy<'a> {
+    /// By us: Tekton begins with what isn't pending.
+    Clearing,
+    /// By Kueue, from this LocalQueue.
+    HandingOver(&'a str),
+    /// By PAC's own queue: it gets the run, alone, under PAC's name of the order.
+    HandingBack,
+}
+
 /// What a start came to.
 #[derive(Debug)]
 pub enum StartOutcome {
@@ -46,27 +57,35 @@ pub enum StartOutcome {
     Unknown(String),
 }
 
-/// Starts `run`, if it is still there and pending; or hands it over to this LocalQueue of Kueue's, which is to start it then.
-pub async fn start(client: &Client, run: &RunKey, hand_over_to: Option<&str>) -> StartOutcome {
+/// Has `run` go in this way, if it is still there and pending.
+pub async fn start(client: &Client, run: &RunKey, way: StartBy<'_>) -> StartOutcome {
     let mut patch = vec![
         test(&["metadata", "uid"], run.uid()),
         // A path that isn't there equals null to the API server. Without this a start on its way would reach a run that is
         // being deleted, and whose slot may have been given to another meanwhile.
         test(&["metadata", "deletionTimestamp"], Value::Null),
         test(&["spec", "status"], "PipelineRunPending"),
-        add(&["metadata", "labels", STATE], STARTED),
-        add(&["metadata", "annotations", STATE], STARTED),
     ];
-    match hand_over_to {
-        None => patch.extend([
-            test(&["metadata", "labels", QUEUE_NAME], Value::Null),
-            PatchOperation::Remove(RemoveOperation { path: pointer(&["spec", "status"]) }),
-        ]),
-        Some(queue) => patch.extend([
-            test(&["metadata", "labels", QUEUE_NAME], WAITING_QUEUE),
-            add(&["metadata", "labels", QUEUE_NAME], queue),
-            add(&["metadata", "annotations", HANDED_OVER], run.uid()),
-        ]),
+    let started = [add(&["metadata", "labels", STATE], STARTED), add(&["metadata", "annotations", STATE], STARTED)];
+    match way {
+        StartBy::Clearing => {
+            patch.extend(started);
+            patch.push(test(&["metadata", "labels", QUEUE_NAME], Value::Null));
+            patch.push(PatchOperation::Remove(RemoveOperation { path: pointer(&["spec", "status"]) }));
+        }
+        StartBy::HandingOver(queue) => {
+            patch.extend(started);
+            patch.push(test(&["metadata", "labels", QUEUE_NAME], WAITING_QUEUE));
+            patch.push(add(&["metadata", "labels", QUEUE_NAME], queue));
+            patch.push(add(&["metadata", "annotations", HANDED_OVER], run.uid()));
+        }
+        StartBy::HandingBack => {
+            let now = Timestamp::now().to_string();
+            patch.push(test(&["metadata", "labels", QUEUE_NAME], Value::Null));
+            patch.push(add(&["metadata", "annotations", EXECUTION_ORDER], run.path()));
+            patch.push(add(&["metadata", "annotations", HANDED_BACK], &now));
+            patch.push(add(&["metadata", "annotations", HANDED_OVER], run.uid()));
+        }
     }
     match send(client, run, json_patch::Patch(patch)).await {
         Ok(()) => StartOutcome::Started,

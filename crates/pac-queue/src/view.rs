@@ -37,6 +37,9 @@ pub struct WatcherView {
     /// Whether nobody is admitted anywhere for the time being, by the settings.
     #[serde(default)]
     pub paused: bool,
+    /// Whether PAC's own queue starts whoever gets a slot, by the settings.
+    #[serde(default)]
+    pub draining: bool,
     /// How many runs wait although the system is off; none if it isn't, or this watcher isn't the one that asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_while_off: Option<usize>,

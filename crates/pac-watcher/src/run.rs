@@ -120,9 +120,9 @@ pub async fn run(
     // Set once: this is where settings begin.
     let _ = settings_in_force.set(receiver.clone());
     // The first time before anybody could be admitted.
-    pause_as_said(receiver.borrow().paused, &index, &active_store);
-    let pausing = keep_paused_as_said(receiver.clone(), Arc::clone(&index), Arc::clone(&active_store));
-    tokio::spawn(serving.clone().run_until_cancelled_owned(pausing));
+    admit_as_said(&receiver.borrow(), &index, &active_store);
+    let admission = keep_admitting_as_said(receiver.clone(), Arc::clone(&index), Arc::clone(&active_store));
+    tokio::spawn(serving.clone().run_until_cancelled_owned(admission));
     if let Some(gate) = &gate {
         let keeper = GateKeeper {
             client: client.clone(),
@@ -174,12 +174,20 @@ async fn former_store(source: &SettingsSource, settings: &Settings) -> Option<Dr
     })
 }
 
-/// Has nobody admitted while the settings say so, and everybody looked at when they no longer do.
-fn pause_as_said(paused: bool, index: &Index, active_store: &ActiveStore) {
+/// Has nobody admitted while the settings say so, and everybody looked at when they no longer do. A system that is being switched
+/// off admits nobody either, though the same change of settings ends a pause.
+fn admit_as_said(settings: &Settings, index: &Index, active_store: &ActiveStore) {
+    if index.set_draining(settings.draining) {
+        let told = if settings.draining { "whoever gets a slot is handed to PAC's own queue" } else { "no longer" };
+        info!("draining (concurrency-draining is {}): {told}", settings.draining);
+    }
+    let paused = settings.paused || !settings.enabled;
     match (index.set_paused(paused), paused) {
-        (false, true) => info!("paused (concurrency-paused is true): nobody is admitted until it is false"),
+        (false, true) if settings.enabled => {
+            info!("paused (concurrency-paused is true): nobody is admitted until it is false");
+        }
         (true, false) => {
-            info!("no longer paused (concurrency-paused is false)");
+            info!("nothing is paused (concurrency-paused is false)");
             if let Some(queue) = active_store.queue() {
                 index.repositories().into_iter().for_each(|repository| queue.add(repository, Scope::Head));
             }
@@ -188,14 +196,14 @@ fn pause_as_said(paused: bool, index: &Index, active_store: &ActiveStore) {
     }
 }
 
-async fn keep_paused_as_said(
+async fn keep_admitting_as_said(
     mut settings: watch::Receiver<Arc<Settings>>,
     index: Arc<Index>,
     active_store: Arc<ActiveStore>,
 ) {
     while settings.changed().await.is_ok() {
-        let paused = settings.borrow_and_update().paused;
-        pause_as_said(paused, &index, &active_store);
+        let current = Arc::clone(&settings.borrow_and_update());
+        admit_as_said(&current, &index, &active_store);
     }
 }
 

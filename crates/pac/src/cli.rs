@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Migrate(Migrate),
     /// Look at the queues; pause a repository, take the slot of a run that will never end.
     Queue(pac_client::args::Queue),
+    /// Switch companion mode on or off in a cluster where runs wait: step by step, with checks, and a way back at each.
+    Switch(pac_client::args::Switch),
     /// Print a script that completes commands and flags in a shell: source <(pac-watcher completions bash)
     Completions {
         /// Which shell.

@@ -96,8 +96,9 @@ impl Chosen {
             true => driver,
             false => set.get(key.name).or_else(|| live.get(key.name)).map_or(key.default, String::as_str),
         };
-        // A pause is somebody's word for a while: no apply of these files is to end it, and none to begin it unasked.
-        let is_said = |key: &&Key| **key != keys::CONCURRENCY_PAUSED || set.contains_key(key.name);
+        // These are somebody's word for a while: no apply of these files is to end it, and none to begin it unasked.
+        let for_a_while = [&keys::CONCURRENCY_PAUSED, &keys::CONCURRENCY_DRAINING];
+        let is_said = |key: &&Key| !for_a_while.contains(key) || set.contains_key(key.name);
         let all = pac_config::keys().filter(is_said);
         let data: Vec<(&'static Key, String)> = all.map(|key| (key, value(key).to_owned())).collect();
         let strangers = live.iter().chain(&set);

@@ -17,10 +17,11 @@ const CRATES: [&str; 6] = [
 const WRITES: [&str; 4] = ["PatchParams", "PostParams", "DeleteParams", "patch_metadata"];
 
 /// Who writes, and what.
-const WRITERS: [(&str, &str); 4] = [
+const WRITERS: [(&str, &str); 5] = [
     ("crates/pac-kube/src/patch.rs", "PipelineRuns and Repositories"),
     ("crates/pac-kube/src/gate/object.rs", "the gate"),
     ("crates/pac-kube/src/leader.rs", "the Lease"),
+    ("crates/pac-client/src/switch/settings.rs", "the settings that the switch turns"),
     ("crates/pac-view/src/events/publish.rs", "Events"),
 ];
 

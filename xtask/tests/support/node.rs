@@ -21,6 +21,8 @@ use super::program;
 
 const NAMESPACE: &str = "/api/v1/namespaces/pipelines-as-code";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/pipelines-as-code/deployments";
+/// The file that says where the admin port of our youngest pod is; to it nothing forwards.
+const ADMIN: &str = "admin-url";
 const OURS: &str = "pac-concurrency-watcher";
 
 /// See the [module](self).
@@ -79,6 +81,11 @@ impl Node {
             players.iter_mut().for_each(|player| player.scale_down(0));
         });
         Self { log, stop, playing: Some(playing) }
+    }
+
+    /// Where our youngest pod answers `pac-watcher queue` and `pac-watcher switch`.
+    pub(crate) fn admin_url(&self, cluster: &Cluster) -> String {
+        fs::read_to_string(cluster.folder.path().join(ADMIN)).unwrap_or_default()
     }
 
     /// What our containers have written so far, in every pod.
@@ -150,7 +157,11 @@ impl Player {
                 // Each test has ports of its own; a pod has its own network.
                 Some(("--probe-addr", _)) => command.arg(format!("--probe-addr=127.0.0.1:{probes}")),
                 Some((flag, _)) if flag.ends_with("-addr") => {
-                    command.arg(format!("{flag}=127.0.0.1:{}", free_port().unwrap()))
+                    let address = format!("127.0.0.1:{}", free_port().unwrap());
+                    if flag == "--admin-addr" {
+                        fs::write(self.folder.join(ADMIN), format!("http://{address}")).unwrap();
+                    }
+                    command.arg(format!("{flag}={address}"))
                 }
                 _ => command.arg(argument),
             };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use pac_concurrency::RunKey;
-use pac_kube::patch::{StartOutcome, start};
+use pac_kube::patch::{StartBy, StartOutcome, start};
 use tokio::task::JoinSet;
 
 use super::stage::Stage;
@@ -37,7 +37,7 @@ pub(super) async fn measure(stage: &Stage) -> Result<Patches> {
     let mut alone = Times::default();
     for run in &runs {
         let began = Instant::now();
-        started(start(&client, run, None).await)?;
+        started(start(&client, run, StartBy::Clearing).await)?;
         alone.add(began.elapsed());
     }
     alone.sort();
@@ -46,7 +46,7 @@ pub(super) async fn measure(stage: &Stage) -> Result<Patches> {
         let client = client.clone();
         senders.spawn(async move {
             for run in runs {
-                started(start(&client, &run, None).await)?;
+                started(start(&client, &run, StartBy::Clearing).await)?;
             }
             anyhow::Ok(())
         });

@@ -37,7 +37,8 @@ pub const RELEASED_REASON: &str = "concurrency.pipelinesascode.tekton.dev/releas
 pub const QUEUE_NAME: &str = "kueue.x-k8s.io/queue-name";
 /// Annotation on a run: the LocalQueue of Kueue's to which it is handed over once it has its slot.
 pub const KUEUE_QUEUE: &str = "concurrency.pipelinesascode.tekton.dev/kueue-queue";
-/// Annotation on a run: it has its slot, and was handed over to Kueue. Its value is the run's uid.
+/// Annotation on a run: it has its slot, and was handed over to Kueue or to PAC's own queue, which starts it. Its value is the run's
+/// uid.
 pub const HANDED_OVER: &str = "concurrency.pipelinesascode.tekton.dev/handed-over";
 
 /// The run waits for a slot.

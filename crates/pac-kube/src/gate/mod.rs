@@ -44,6 +44,9 @@ pub enum GateKind {
 // === impl GateKind ===
 
 impl GateKind {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Policy, Self::Webhook, Self::Deny];
+
     /// Its name as the value of a flag and of a metric's label.
     pub fn label(self) -> &'static str {
         match self {

@@ -29,6 +29,15 @@ pub enum GateState {
     Other(String),
 }
 
+// === impl GateState ===
+
+impl GateState {
+    /// Whether it stops nothing.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Open | Self::Missing(_))
+    }
+}
+
 /// Why the gate could not be read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GateError {

@@ -53,6 +53,8 @@ pub struct Index {
     state: Mutex<State>,
     // Whether nobody is admitted anywhere, by the settings.
     paused: AtomicBool,
+    // Whether PAC's own queue starts whoever is admitted, by the settings.
+    draining: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -88,13 +90,19 @@ impl OwnLimit {
 impl Index {
     /// An empty index. The limit of `global` applies where a Repository has none of its own.
     pub fn new(global: RepositoryKey) -> Self {
-        Self { global, gate: None, state: Mutex::new(State::new(true)), paused: AtomicBool::new(false) }
+        Self {
+            global,
+            gate: None,
+            state: Mutex::new(State::new(true)),
+            paused: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        }
     }
 
     /// Likewise, beside Pipelines-as-Code's own watcher: where there is a limit nobody is admitted unless the gate holds.
     pub fn beside_pac(global: RepositoryKey, gate: Arc<Gate>) -> Self {
         let state = Mutex::new(State::new(gate.kind().keeps_orders()));
-        Self { global, gate: Some(gate), state, paused: AtomicBool::new(false) }
+        Self { global, gate: Some(gate), state, paused: AtomicBool::new(false), draining: AtomicBool::new(false) }
     }
 
     /// Whether nobody is admitted anywhere, by the settings.
@@ -105,6 +113,18 @@ impl Index {
     /// Has nobody admitted anywhere from now on, or whoever may be; says how it was before.
     pub fn set_paused(&self, paused: bool) -> bool {
         self.paused.swap(paused, Ordering::AcqRel)
+    }
+
+    /// Whether whoever is admitted is handed to PAC's own queue, which starts it, by the settings.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Has whoever is admitted handed to PAC's own queue from now on, or started by us; whether that is a change. Where no watcher of
+    /// PAC's is at work, nobody would start what it is handed.
+    pub fn set_draining(&self, draining: bool) -> bool {
+        let draining = draining && self.gate.is_some();
+        self.draining.swap(draining, Ordering::AcqRel) != draining
     }
 
     /// Takes in a version of a run; says which repositories to look at: none if all that matters of it is as before.

@@ -14,7 +14,7 @@ use pac_concurrency::{RepositoryKey, RunKey, Scope};
 use pac_kube::convert::Phase;
 use pac_kube::live_read;
 use pac_kube::live_read::Confirmed;
-use pac_kube::patch::{self, StartOutcome};
+use pac_kube::patch::{self, StartBy, StartOutcome};
 use pac_metrics::{catalogue, per_repository};
 use pac_state::health::Part;
 use tokio::time::Instant;
@@ -106,7 +106,12 @@ impl Engine {
     async fn try_start(&self, repository: &RepositoryKey, run: &RunKey, proven: Instant) {
         let began = Instant::now();
         let hand_over_to = self.index.with(repository, |state| state.hand_over_to(run));
-        let outcome = patch::start(&self.client, run, hand_over_to.as_deref()).await;
+        let way = match hand_over_to.as_deref() {
+            Some(queue) => StartBy::HandingOver(queue),
+            None if self.index.is_draining() => StartBy::HandingBack,
+            None => StartBy::Clearing,
+        };
+        let outcome = patch::start(&self.client, run, way).await;
         match outcome {
             StartOutcome::Started => {
                 catalogue::START.observe(&[], proven.elapsed());
