@@ -29,8 +29,11 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
     } else {
         &[]
     };
+    // Some tests wait for a minute until a lease is over or a silence noticed: one more than there are processors loses nothing.
+    let at_once = (std::thread::available_parallelism().map_or(1, usize::from) + 1).to_string();
+    let at_once: &[&str] = if has_nextest { &["--test-threads", &at_once] } else { &[] };
     let targets: &[&str] = &["--workspace", "--all-features", "--no-fail-fast", "--lib", "--bins", "--tests"];
-    run(cargo(&[runner, summary, targets, &extra].concat())?)
+    run(cargo(&[runner, summary, at_once, targets, &extra].concat())?)
 }
 
 fn has_nextest() -> bool {
