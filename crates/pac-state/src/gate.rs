@@ -105,7 +105,7 @@ impl Gate {
 pub fn drain(runs: usize, repository: &RepositoryKey) -> String {
     let (runs, wait) = if runs == 1 { ("1 run".to_owned(), "waits") } else { (format!("{runs} runs"), "wait") };
     format!(
-        "PAC's own queue still has {runs} from before, which {wait} with pipelinesascode.tekton.dev/execution-order; nobody of their          Repositories ({repository} is one) is admitted until PAC has started them"
+        "PAC's own queue still has {runs} from before, which {wait} with pipelinesascode.tekton.dev/execution-order; nobody of their Repositories ({repository} is one) is admitted until PAC has started them"
     )
 }
 

@@ -186,7 +186,7 @@ impl GateKeeper {
     fn note_trouble(&self, why: &str, leads: bool) -> Duration {
         self.gate.disprove();
         let what = format!(
-            "Pipelines-as-Code's own queue isn't kept out, so none of a Repository with a limit is admitted: {why}; apply the              manifests again, and see docs/companion.md"
+            "Pipelines-as-Code's own queue isn't kept out, so none of a Repository with a limit is admitted: {why}; apply the manifests again, and see docs/companion.md"
         );
         self.health.trouble(Part::Gate, what);
         self.tell_of_pacs_queue();

@@ -51,11 +51,11 @@ pub(crate) async fn measure(kinds: &[DriverKind], effort: &Effort, servers: &mut
         }
     }
     size.note(
-        "The first watcher finds an empty store. From its start: *ready* is `/ready`; *all started*, every repository has its one          run started; *all queued*, all others wait in the store. The API server encodes each object once, for this first watcher.          *Ready again*: the next watcher's, on the store as it is then. *Resident*: of that second one, once it has nothing left          to do. *Peak*: the most that any of the two ever had. *Writes*: rows or keys that change for one of 200 hand-offs, counted          in one round. Objects are of some 3.5 KiB. Limit 1 everywhere.",
+        "The first watcher finds an empty store. From its start: *ready* is `/ready`; *all started*, every repository has its one run started; *all queued*, all others wait in the store. The API server encodes each object once, for this first watcher. *Ready again*: the next watcher's, on the store as it is then. *Resident*: of that second one, once it has nothing left to do. *Peak*: the most that any of the two ever had. *Writes*: rows or keys that change for one of 200 hand-offs, counted in one round. Objects are of some 3.5 KiB. Limit 1 everywhere.",
     );
     cost.note(
-        "*Event of no matter*: somebody changes a label of a waiting run. *A run joins* the end of a queue; that *one is          cancelled*. *Hand-off*: a run ends, the next of its repository is started, and the ended one's state is written. \
-         µs: processor time of the watcher, of user and kernel, for one of 2,000 events of no matter and for one of 200 of the          others. Instructions (in thousands): the watcher's own in one round on memory, as callgrind counts them, in three spans of 400 and of          40, less what it executes in as much time without any event (*idle*, a second).",
+        "*Event of no matter*: somebody changes a label of a waiting run. *A run joins* the end of a queue; that *one is cancelled*. *Hand-off*: a run ends, the next of its repository is started, and the ended one's state is written. \
+         µs: processor time of the watcher, of user and kernel, for one of 2,000 events of no matter and for one of 200 of the others. Instructions (in thousands): the watcher's own in one round on memory, as callgrind counts them, in three spans of 400 and of          40, less what it executes in as much time without any event (*idle*, a second).",
     );
     Ok(vec![size, cost, rest::measure(kinds, LARGEST).await?])
 }
