@@ -304,6 +304,11 @@ impl Health {
         self.state().problems.is_empty()
     }
 
+    /// The same, whatever is wrong with this one part.
+    pub fn is_ready_but_for(&self, part: Part) -> bool {
+        self.state().problems.keys().all(|troubled| *troubled == part)
+    }
+
     /// Every problem there is, and what else keeps somebody waiting, a line each, those of one cause in one; none when all is well.
     pub fn problems_text(&self) -> Vec<String> {
         let state = self.state();

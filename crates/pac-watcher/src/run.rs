@@ -13,9 +13,10 @@ use pac_state::gate::Gate;
 use pac_state::health::{Health, Part};
 use pac_state::index::Index;
 use pac_view::events::{News, Places, Publisher};
-use pac_view::http::{AdminState, serve_admin, serve_metrics, serve_probes};
+use pac_view::http::{AdminState, Answers, serve_admin, serve_metrics, serve_probes};
 use pac_view::queue::Plot;
 use pac_view::queue::{HistoryRecorder, QueueQuery};
+use pac_webhook::Webhook;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -32,7 +33,7 @@ use crate::options::{Mode, WatcherOptions};
 use crate::reload::SettingsSource;
 use crate::supervise::Supervisor;
 use crate::telemetry;
-use crate::webhook::ServedWebhook;
+use crate::webhook::{self, ServedWebhook};
 
 /// Runs the watcher until `stop`, then finishes what is in flight, gives up leadership and returns.
 ///
@@ -59,7 +60,7 @@ pub async fn run(
     let _serving = serving.clone().drop_guard();
     let (candidate, leading) = candidate(&client, &options, &health);
     let (active_store, settings_in_force) = (Arc::new(ActiveStore::default()), Arc::new(OnceLock::new()));
-    let webhook = Arc::new(OnceLock::new());
+    let served_webhook = Arc::new(OnceLock::<Webhook>::new());
     let measured = Measured {
         counted: counted.clone(),
         index: Arc::clone(&index),
@@ -67,7 +68,7 @@ pub async fn run(
         active_store: Arc::clone(&active_store),
         leading: leading.clone(),
         settings: Arc::clone(&settings_in_force),
-        webhook: Arc::clone(&webhook),
+        webhook: Arc::clone(&served_webhook),
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(keep_tidy(counted)));
     serve_metrics(options.metrics_addr, move || measured.text(), serving.clone()).await?;
@@ -98,14 +99,19 @@ pub async fn run(
         identity: options.identity.as_str().into(),
     };
     let state = AdminState { health: Arc::clone(&health), query };
-    serve_probes(options.probe_addr, state.clone(), serving.clone()).await?;
+    let answers = webhook::is_served(&options).then(|| {
+        let webhook = Arc::clone(&served_webhook);
+        let answers = move || webhook.get().is_some_and(|webhook| webhook.expires().is_some());
+        Arc::new(answers) as Answers
+    });
+    serve_probes(options.probe_addr, state.clone(), answers, serving.clone()).await?;
     serve_admin(options.admin_addr, state, serving.clone()).await?;
 
     // Long before it leads: what the API server asks any replica has to be answered.
     let served = ServedWebhook::start(&client, &options, leading.clone(), stop.clone()).await?;
     if let Some(served) = &served {
         // Set once: there is one at most.
-        let _ = webhook.set(served.webhook.clone());
+        let _ = served_webhook.set(served.webhook.clone());
     }
 
     let source = SettingsSource::cluster(client.clone(), &options.place);

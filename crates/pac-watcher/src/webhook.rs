@@ -16,6 +16,11 @@ pub(crate) struct ServedWebhook {
     _serving: tokio_util::sync::DropGuard,
 }
 
+/// Whether this watcher serves it at all.
+pub(crate) fn is_served(options: &WatcherOptions) -> bool {
+    options.mode == Mode::Companion && options.gate == GateKind::Webhook
+}
+
 // === impl ServedWebhook ===
 
 impl ServedWebhook {
@@ -26,7 +31,7 @@ impl ServedWebhook {
         leading: watch::Receiver<bool>,
         stop: CancellationToken,
     ) -> Result<Option<Self>, NoPort> {
-        if options.mode != Mode::Companion || options.gate != GateKind::Webhook {
+        if !is_served(options) {
             return Ok(None);
         }
         let serving = CancellationToken::new();

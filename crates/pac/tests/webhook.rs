@@ -101,6 +101,28 @@ fn beside_pac_every_order_is_kept_while_watchers_come_and_go() {
     replicas.iter_mut().for_each(|replica| replica.watcher.stop());
 }
 
+/// Status and body of `/ready`.
+fn ready(replica: &Replica) -> (bool, String) {
+    let body = Watcher::get(replica.watcher.probe_port, "/ready");
+    (replica.watcher.readiness().last() == Some(&true), body)
+}
+
+#[test]
+fn a_watcher_that_can_answer_is_ready_whatever_the_gate_says() {
+    let world = begin();
+    let mut replica = Replica::start(&world, "one");
+    behind_service(&world, &[&replica]);
+    // The Service leads to whom is ready, and nobody else could tell when the gate is there again.
+    world.cluster.store().delete("mutatingwebhookconfigurations", "", "pac-concurrency-execution-order").unwrap();
+    world.queue_event(0, &["waits"]);
+    eventually("it says that there is no gate", || {
+        let (is_ready, body) = ready(&replica);
+        is_ready && body.starts_with("the webhook answers\n") && body.contains("MutatingWebhookConfiguration")
+    });
+    assert_eq!(replica.watcher.readiness(), [false, true], "it was ready from when it could answer");
+    replica.watcher.stop();
+}
+
 #[test]
 fn while_no_watcher_is_there_pacs_queue_gets_nothing_and_afterwards_all_is_well() {
     let world = begin();

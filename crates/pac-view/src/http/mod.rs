@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use self::probes::Answers;
 use crate::queue::QueueQuery;
 
 /// Why a port is not served: it could not be had.
@@ -51,13 +52,14 @@ pub async fn serve_metrics(
     serve("metrics", address, Router::new().route("/metrics", get(render)), stop).await
 }
 
-/// Serves `/live` and `/ready` at `address` until `stop`.
+/// Serves `/live` and `/ready` at `address` until `stop`; `webhook` says whether the gate's webhook can answer, if it is served.
 pub async fn serve_probes(
     address: SocketAddr,
     state: AdminState,
+    webhook: Option<Answers>,
     stop: CancellationToken,
 ) -> Result<SocketAddr, NoPort> {
-    serve("probes", address, probes::routes(state.health, state.query.active_store), stop).await
+    serve("probes", address, probes::routes(state.health, state.query.active_store, webhook), stop).await
 }
 
 /// Serves `/debug/queue` and what else people ask at `address` until `stop`.

@@ -49,8 +49,8 @@ fn service(variant: &Variant) -> Service {
         spec: Some(ServiceSpec {
             selector: Some(pod_labels(variant.in_pacs_pod())),
             ports: Some(vec![port]),
-            // A watcher whose store is away renames all the same; and one isn't ready before it has seen the gate hold.
-            publish_not_ready_addresses: Some(true),
+            // To those that are ready: a watcher that serves the webhook says so from when it can answer until it is told to stop,
+            // whatever else is wrong. One that isn't there yet, or is about to go, would lose PAC's orders.
             ..ServiceSpec::default()
         }),
         ..Service::default()
