@@ -3,7 +3,7 @@
 //! Where there is no cluster, the watcher, the real kube client and kubectl talk to this server over real HTTP. It
 //! answers as a kube-apiserver does, failures included: `tests/recordings` holds what a real one said, and
 //! `tests/replay.rs` asks the same again. It's no Kubernetes: built-in kinds are checked by their types and custom ones
-//! hardly, admission knows no deletions, Deployments make no pods, and there is no
+//! hardly, admission knows no deletions, Deployments make no pods but for PAC's watcher, and there is no
 //! authentication (and so it's on loopback only), and nothing that outlives the process.
 //!
 //! # The story of one request
