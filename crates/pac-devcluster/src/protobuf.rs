@@ -1,4 +1,5 @@
-//! The bodies in which kubectl creates core objects: `kubectl create namespace|configmap|secret` sends protobuf.
+//! The bodies in which kubectl and Helm send core objects: `kubectl create namespace|configmap|secret` sends protobuf, and so does
+//! who deletes one by a typed client.
 //!
 //! Only that direction and only those kinds are read; answers are JSON, which every client takes.
 
@@ -46,6 +47,12 @@ const SECRET: &[Field] = &[
     (4, "stringData", Kind::TextMap),
     (5, "immutable", Kind::Flag),
 ];
+const DELETE_OPTIONS: &[Field] = &[
+    (1, "gracePeriodSeconds", Kind::Number),
+    (2, "preconditions", Kind::Message(&[(1, "uid", Kind::Text), (2, "resourceVersion", Kind::Text)])),
+    (4, "propagationPolicy", Kind::Text),
+    (5, "dryRun", Kind::Texts),
+];
 /// The envelope: `runtime.Unknown`.
 const ENVELOPE: &[Field] = &[(1, "type", Kind::Message(&[(1, "apiVersion", Kind::Text), (2, "kind", Kind::Text)]))];
 
@@ -58,6 +65,7 @@ pub(crate) fn object(body: &[u8]) -> Option<Value> {
         "Namespace" | "ServiceAccount" => PLAIN,
         "ConfigMap" => CONFIG_MAP,
         "Secret" => SECRET,
+        "DeleteOptions" => DELETE_OPTIONS,
         _ => return None,
     };
     let raw = Reader(body).find_map(|(number, wire)| match wire {

@@ -12,7 +12,7 @@ use crate::{
     conversion,
     error::ApiError,
     form::Form,
-    object, patch,
+    object, patch, protobuf,
     store::{Deleted, Key, Preconditions, Store, Stored},
     writer::Change,
 };
@@ -173,6 +173,8 @@ impl Server {
     pub(super) fn delete(&self, call: &Call, target: &Target) -> Result<Reply, ApiError> {
         let options: Value = match call.body.is_empty() {
             true => Value::Null,
+            false if call.content_type.contains("protobuf") => protobuf::object(&call.body)
+                .ok_or_else(|| ApiError::unsupported_media_type("application/json, application/yaml"))?,
             false => serde_json::from_slice(&call.body)
                 .map_err(|error| ApiError::bad_request(format!("error decoding DeleteOptions: {error}")))?,
         };
