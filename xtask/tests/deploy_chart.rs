@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use support::helm::{Answer, name, render};
+use support::cluster::Cluster;
+use support::helm::{Answer, live, name, render};
 use support::rendered;
 use support::typed::documents;
 
@@ -187,4 +188,32 @@ fn values_that_make_no_sense_are_refused_and_the_chart_itself_is_sound() {
     }
     let messages = said.lint["messages"].as_array().unwrap();
     assert!(messages.iter().all(|message| message["severity"].as_i64().unwrap() < 2), "{messages:#?}");
+}
+
+/// As an administrator does it, on each Kubernetes there is a gate for.
+#[test]
+fn helm_installs_it_upgrades_it_and_leaves_nothing_behind() {
+    let policy = ("mutatingadmissionpolicybinding", "{.spec.matchResources.namespaceSelector}");
+    let webhook = ("mutatingwebhookconfiguration", "{.webhooks[0].namespaceSelector}");
+    for (version, (kind, selector)) in [
+        (&["--kubernetes=1.36"][..], policy),
+        (&["--kubernetes=1.34", "--beta-apis"], policy),
+        (&["--kubernetes=1.35"], webhook),
+        (&["--kubernetes=1.28"], webhook),
+    ] {
+        let cluster = Cluster::of_version(version);
+        let values = |enabled: bool| json!({"driver": "postgresql", "settings": {"concurrency-enabled": enabled}});
+        let selector = format!("--output=jsonpath={selector}");
+        let gate = || cluster.run(&["get", kind, "pac-concurrency-execution-order", &selector]);
+        assert_eq!(live(&cluster, "install", &values(false)), "deployed");
+        assert!(gate().contains("DoesNotExist"), "{version:?}: open");
+        assert_eq!(live(&cluster, "upgrade", &values(true)), "deployed");
+        assert_eq!(gate(), "{}", "{version:?}: closed");
+        assert_eq!(cluster.get("configmap", "pac-concurrency")["data"]["concurrency-enabled"], "true");
+        assert_eq!(live(&cluster, "uninstall", &Value::Null), "uninstalled");
+        let kinds = "deployments,services,serviceaccounts,networkpolicies,poddisruptionbudgets,roles,rolebindings,secrets,\
+                     configmaps,clusterroles,clusterrolebindings,priorityclasses";
+        let left = cluster.run(&["get", &format!("{kinds},{kind}"), "--output=name"]);
+        assert!(!left.contains("pac"), "{version:?}: {left}");
+    }
 }

@@ -5,23 +5,29 @@
 
 mod support;
 
+use std::time::Duration;
+
+use pac_devservers::process::wait_until;
+
 use support::api::EXECUTION_ORDER;
 use support::beside::{assert_promises, furnish, push, queued, until_done, until_logged, until_some_more_are_done};
 use support::cluster::Cluster;
 use support::node::Node;
 use support::page::{Page, run};
 
+const PATIENCE: Duration = Duration::from_secs(60);
 /// As the page has it where the Prometheus operator is.
 const MONITORING: &str = "kubectl delete servicemonitor,prometheusrule pac-concurrency-watcher -n pipelines-as-code";
 
-/// Follows the page with a watcher placed so, and removes it by the section for that.
-fn switched_on_and_off_and_removed(placement: &str, removal: &str) {
+/// Follows the page with a watcher placed so and such a gate, and removes it by the sections for those.
+fn switched_on_and_off_and_removed(placement: &str, gate: &str, removal: &str) {
     let cluster = Cluster::start();
     let page = Page::read("companion.md");
     let api = furnish(&cluster);
     let node = Node::start(&cluster);
     let follow = |heading: &str| {
-        let commands = page.commands(heading).replace("--mode companion", &format!("--mode companion {placement}"));
+        let commands =
+            page.commands(heading).replace("--mode companion", &format!("--mode companion --gate {gate} {placement}"));
         let commands = match placement {
             "" => commands,
             _ => commands
@@ -37,12 +43,14 @@ fn switched_on_and_off_and_removed(placement: &str, removal: &str) {
     assert_eq!(cluster.get("configmap", "pipelines-as-code")["data"]["application-name"], "My CI");
     until_some_more_are_done(&api, 12);
     assert!(!node.log().contains("acquired concurrency slot"), "PAC admits until it is switched on");
-    let state = run(&cluster, cluster.folder.path(), &page.commands("How it works"));
-    assert!(state.contains("DoesNotExist"), "open: {state}");
+    let kind = if gate == "policy" { "mutatingadmissionpolicybinding" } else { "validatingadmissionpolicybinding" };
+    let state = page.commands("How it works").replace("mutatingadmissionpolicybinding", kind);
+    let state = || run(&cluster, cluster.folder.path(), &state);
+    assert!(state().contains("DoesNotExist"), "open: {}", state());
 
     push(&api, 12..24);
     follow("Switching it on");
-    assert_eq!(run(&cluster, cluster.folder.path(), &page.commands("How it works")), "{}", "closed");
+    assert_eq!(state(), "{}", "closed");
     let pacs = queued(&api)[0];
     push(&api, 24..30);
     assert!(queued(&api)[0] <= pacs, "PAC's queue gets nothing any more");
@@ -52,13 +60,15 @@ fn switched_on_and_off_and_removed(placement: &str, removal: &str) {
 
     push(&api, 30..36);
     follow("Switching it off");
-    assert_eq!(queued(&api)[1], 0, "PAC's queue has all of them back");
+    // Where no order was kept, PAC has 15 s to write one itself.
+    wait_until("PAC's queue has all of them back", PATIENCE, || Ok(queued(&api)[1] == 0)).unwrap();
     let admitted = node.log().matches("acquired concurrency slot").count();
     until_done(&api, 36);
     assert_eq!(node.log().matches("acquired concurrency slot").count(), admitted, "it is PAC that admits");
 
     follow(removal);
-    let gate = page.all("bash", "The gate").into_iter().find(|block| block.text.starts_with("# --gate policy"));
+    let gate =
+        page.all("bash", "The gate").into_iter().find(|block| block.text.starts_with(&format!("# --gate {gate}\n")));
     run(&cluster, cluster.folder.path(), &gate.unwrap().text);
     follow("The rest");
     run(&cluster, cluster.folder.path(), MONITORING);
@@ -72,12 +82,17 @@ fn switched_on_and_off_and_removed(placement: &str, removal: &str) {
 
 #[test]
 fn switched_on_and_off_and_removed_while_runs_wait_none_is_lost_and_none_doubled() {
-    switched_on_and_off_and_removed("", "Removing it");
+    switched_on_and_off_and_removed("", "policy", "Removing it");
+}
+
+#[test]
+fn the_same_with_the_gate_that_refuses() {
+    switched_on_and_off_and_removed("", "deny", "Removing it");
 }
 
 #[test]
 fn the_same_in_pacs_pod() {
-    switched_on_and_off_and_removed("--placement pod", "In PAC's pod");
+    switched_on_and_off_and_removed("--placement pod", "policy", "In PAC's pod");
 }
 
 /// A run keeps PAC's annotation through whatever is written of it after the gate was closed: it is PAC's.

@@ -250,3 +250,27 @@ fn links_of_every_page_lead_somewhere() {
     }
     assert!(dead.is_empty(), "{dead:#?}");
 }
+
+/// What a release has, from the first command to runs that are done.
+#[test]
+fn the_files_of_a_release_lead_to_a_working_system() {
+    let cluster = Cluster::start();
+    let page = Page::read(PAGE);
+    let folder = cluster.folder.path();
+    let postgres = prepare_store(&page);
+    let api = install_pac(&cluster);
+    let node = Node::start(&cluster);
+    let install = folder.join("install.yaml");
+    let mut deploy =
+        support::deploy(&["--mode=companion", "--driver=postgresql", "--install", install.to_str().unwrap()]);
+    assert!(deploy.status().unwrap().success());
+    let settings = folder.join("302-pac-configmap.yaml");
+    fs::copy(workspace().join("config/302-pac-configmap.yaml"), &settings).unwrap();
+    edit_config_map(&page, &settings, &postgres);
+    run(&cluster, folder, &page.commands("From a release"));
+    assert_at_work(&cluster, &node, &api);
+    check(&cluster, folder, &page);
+    // The next release changes nothing of what is the administrator's.
+    cluster.run(&["apply", "--filename", install.to_str().unwrap()]);
+    check(&cluster, folder, &page);
+}

@@ -142,3 +142,32 @@ fn two_that_would_start_runs_side_by_side_are_refused() {
     );
     refused(&["--mode=standalone"], "PAC's own watcher is at work");
 }
+
+/// With the real kubectl, and the kinds that each Kubernetes serves.
+#[test]
+fn each_kubernetes_gets_the_best_gate_that_it_has() {
+    let beta = "admissionregistration.k8s.io/v1beta1";
+    for (version, gate, kind, served) in [
+        (&["--kubernetes=1.36"][..], "policy", "mutatingadmissionpolicybinding", "admissionregistration.k8s.io/v1"),
+        (&["--kubernetes=1.34", "--beta-apis"], "policy", "mutatingadmissionpolicybinding", beta),
+        (&["--kubernetes=1.34"], "webhook", "mutatingwebhookconfiguration", "admissionregistration.k8s.io/v1"),
+        (&["--kubernetes=1.29"], "webhook", "mutatingwebhookconfiguration", "admissionregistration.k8s.io/v1"),
+    ] {
+        let cluster = Cluster::of_version(version);
+        cluster.run(&["create", "--filename", cluster.file("pac.yaml", PACS_WATCHER).to_str().unwrap()]);
+        let said = applied(&cluster, &["--mode=companion"]);
+        assert!(said.contains(&format!("gate: {gate}, since the API server serves")), "{said}");
+        assert_eq!(cluster.get(kind, "pac-concurrency-execution-order")["apiVersion"], served, "{version:?}");
+        let said = applied(&cluster, &[]);
+        assert!(said.contains(&format!("gate: {gate}, since the cluster has it already")), "{said}");
+    }
+    let cluster = Cluster::of_version(&["--kubernetes=1.29"]);
+    cluster.run(&["create", "--filename", cluster.file("pac.yaml", PACS_WATCHER).to_str().unwrap()]);
+    let output = deploy(&cluster, &["--mode=companion", "--gate=deny", "--apply"]);
+    let said = error_of(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("nothing was applied, the cluster has no admissionregistration.k8s.io/v1 Validating"),
+        "{said}"
+    );
+}

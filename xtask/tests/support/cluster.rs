@@ -71,12 +71,17 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
+        Self::of_version(&[])
+    }
+
+    /// One that is another Kubernetes than the newest: `--kubernetes=1.28`, say.
+    pub(crate) fn of_version(version: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let mut command = Command::new(program("pac-devcluster"));
         command.args(["serve", "--address", "127.0.0.1:0", "--run-duration", "300ms"]);
         // Whether PAC's watcher runs is what tests are about, so that its Secrets can't be left to it.
         command.args(["--pac", "queue", "--pac-secrets", "controller", "--watcher-later", "--kubeconfig"]);
-        command.arg(folder.path().join("kubeconfig")).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.arg(folder.path().join("kubeconfig")).args(version).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Child::spawn("the development cluster", command).unwrap();
         let mut url = String::new();
         BufReader::new(process.output().unwrap()).read_line(&mut url).unwrap();

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::cluster::Cluster;
 use super::typed::documents;
 use super::workspace;
 
@@ -36,7 +38,7 @@ impl Answer {
         let Self::Rendered(files) = self else { panic!("{self:?}") };
         let manifests = files.iter().filter(|(file, _)| file.ends_with(".yaml"));
         let documents = manifests.flat_map(|(_, text)| documents(text)).filter(|document| !document.is_null());
-        documents.map(|document| (super::helm::name(&document), document)).collect()
+        documents.map(|document| (name(&document), document)).collect()
     }
 }
 
@@ -47,16 +49,28 @@ pub(crate) fn name(document: &Value) -> String {
 
 /// Renders the chart with each of these values, in these namespaces.
 pub(crate) fn render(asked: &[(Value, &str)]) -> Said {
+    let one = |(values, namespace): &(Value, &str)| json!({"values": values, "namespace": namespace});
+    let said = helm("render", Path::new(""), &asked.iter().map(one).collect());
+    serde_json::from_value(said).unwrap()
+}
+
+/// Installs, upgrades or uninstalls the chart in a cluster, and says what its release is then.
+pub(crate) fn live(cluster: &Cluster, action: &str, values: &Value) -> String {
+    let asked = json!({"action": action, "namespace": "pipelines-as-code", "values": values});
+    let said = helm("live", &cluster.kubeconfig(), &asked);
+    said.as_str().unwrap().to_owned()
+}
+
+fn helm(command: &str, kubeconfig: &Path, asked: &Value) -> Value {
     let root = workspace();
     let helm = root.join("target/helm");
     assert!(helm.join("helm_python").is_dir(), "{INSTALL}");
     let mut python = Command::new("python3");
-    python.args(["-c", include_str!("helm.py")]).arg(root.join("charts/pac-concurrency-watcher"));
+    python.args(["-c", include_str!("helm.py"), command]).arg(root.join("charts/pac-concurrency-watcher"));
+    python.arg(kubeconfig);
     python.env("PYTHONPATH", helm).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = python.spawn().expect(INSTALL);
-    let asked: Vec<Value> =
-        asked.iter().map(|(values, namespace)| serde_json::json!({"values": values, "namespace": namespace})).collect();
-    process.stdin.take().unwrap().write_all(serde_json::to_string(&asked).unwrap().as_bytes()).unwrap();
+    process.stdin.take().unwrap().write_all(asked.to_string().as_bytes()).unwrap();
     let output = process.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", output.status);
     serde_json::from_slice(&output.stdout).unwrap()

@@ -25,7 +25,7 @@ pub(crate) struct Permission {
     namespace: Option<String>,
     verb: String,
     /// `group/resource`, or a path.
-    pub(crate) what: String,
+    what: String,
     /// Which object; any if none.
     name: Option<String>,
 }
