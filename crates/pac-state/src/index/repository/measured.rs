@@ -145,8 +145,11 @@ mod tests {
     use pac_kube::convert::{Phase, RunView};
     use pac_kube::hold::Hold;
 
+    use pac_kube::gate::GateKind;
+
     use super::super::super::{Index, OwnLimit};
     use super::*;
+    use crate::gate::Gate;
 
     fn view(repository: &RepositoryKey, name: &str) -> RunView {
         RunView {
@@ -209,6 +212,22 @@ mod tests {
         index.apply_repository(&key, OwnLimit::Says(Some(5)));
         index.apply_repository(&key, OwnLimit::Says(Some(1)));
         assert_eq!(told(), (1, 0), "lowered while both ran");
+    }
+
+    #[test]
+    fn what_pacs_queue_starts_beside_ours_counts_by_the_limit_that_is_written() {
+        let (key, global) = (RepositoryKey::new("ns", "repo").unwrap(), RepositoryKey::new("ns", "global").unwrap());
+        let index = Index::beside_pac(global, Arc::new(Gate::new(GateKind::Policy)));
+        index.apply_repository(&key, OwnLimit::Says(Some(2)));
+        index.note_complete();
+        for name in ["ours-1", "ours-2", "pacs-1", "pacs-2"] {
+            index.apply_run(RunView { has_pacs_order: name.starts_with("pacs"), ..view(&key, name) });
+        }
+        index.apply_run(RunView { phase: Phase::Waiting, has_pacs_order: true, ..view(&key, "pacs-3") });
+        let admits_by = index.decide(&key, |limit, _| limit);
+        assert_eq!(admits_by, Limit::Unknown, "nobody of ours is admitted beside PAC's queue");
+        let (limit, tally) = index.tallies()[&key];
+        assert_eq!((tally.excess(limit), tally.draining(limit)), (2, 0));
     }
 
     #[test]
