@@ -1,6 +1,6 @@
 //! How things stand between our watcher and the one of Pipelines-as-Code.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use kube::api::{Api, ListParams};
@@ -41,6 +41,8 @@ pub(super) struct Runs {
     /// Waiting, and ours does; with one of them that has an order which is kept from PAC.
     pub(super) waiting_for_us: usize,
     pub(super) first_kept: Option<String>,
+    /// Those that PAC queued under a limit, and whose order nobody has told.
+    pub(super) without_order: BTreeSet<String>,
     pub(super) running: usize,
     /// Running under a limit, and PAC's own queue doesn't count them, since it didn't start them; with one of them.
     pub(super) started_by_us: usize,
@@ -122,6 +124,8 @@ impl Runs {
                 self.waiting_for_us += 1;
                 if has(EXECUTION_ORDER_KEPT) {
                     self.first_kept.get_or_insert(path());
+                } else if view.phase == Phase::Waiting && limits.is_limited(&view.repository) {
+                    self.without_order.insert(path());
                 }
             }
             Phase::Running | Phase::ForceReleased | Phase::Stopping => {

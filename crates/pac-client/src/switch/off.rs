@@ -55,5 +55,15 @@ pub(super) async fn off(switch: &Switch) -> Result<(), Failure> {
         })
     })
     .await?;
+    // Those that are there now; whoever comes later, PAC orders.
+    let lost = Facts::gather(&cluster, switch).await?.runs.without_order;
+    wait_until(switch, || async {
+        let runs = Facts::gather(&cluster, switch).await?.runs;
+        let first = lost.intersection(&runs.without_order).next();
+        Ok(first.map(|first| {
+            format!("{first} is queued without an order; if PAC writes none within 15 s, the watcher gives it one by its name")
+        }))
+    })
+    .await?;
     tell("switched off: PAC's own queue starts every PipelineRun")
 }
