@@ -41,10 +41,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 // === impl Admin ===
 
 impl Admin {
+    /// Of the watcher that leads, unless another is named.
     pub(crate) async fn find(reach: &Reach) -> Result<Self, Failure> {
+        Self::of(reach, None).await
+    }
+
+    /// Of the watcher whose pod has this label, unless another is named.
+    pub(crate) async fn find_labelled(reach: &Reach, label: &str) -> Result<Self, Failure> {
+        Self::of(reach, Some(label)).await
+    }
+
+    async fn of(reach: &Reach, label: Option<&str>) -> Result<Self, Failure> {
         let way = match &reach.admin_url {
             Some(url) => Way::Straight(straight(url)?),
-            None => forwarded(&Cluster::of(reach).await?, reach).await?,
+            None => forwarded(&Cluster::of(reach).await?, reach, label).await?,
         };
         Ok(Self { way, patience: reach.patience })
     }
@@ -114,13 +124,15 @@ fn straight(url: &str) -> Result<String, Failure> {
     }
 }
 
-async fn forwarded(cluster: &Cluster, reach: &Reach) -> Result<Way, Failure> {
-    let found = match &reach.pod {
-        Some(name) => cluster.find(&reach.namespace, name).await?,
-        None => leading_pod(cluster, reach).await?,
+async fn forwarded(cluster: &Cluster, reach: &Reach, label: Option<&str>) -> Result<Way, Failure> {
+    let found = match (&reach.pod, label) {
+        (Some(name), _) => cluster.find(&reach.namespace, name).await?,
+        (None, Some(label)) => cluster.find_running_pod(&reach.namespace, label).await?,
+        (None, None) => leading_pod(cluster, reach).await?,
     };
     let missing = || {
-        let name = reach.pod.as_deref().unwrap_or("of the watcher that leads");
+        let labelled = label.map(|label| format!("that runs and has the label {label}"));
+        let name = reach.pod.clone().or(labelled).unwrap_or_else(|| "of the watcher that leads".to_owned());
         Failure::Unreachable(format!("there is no pod {name} in namespace {}; try --admin-url", reach.namespace))
     };
     let pod = found.ok_or_else(missing)?;

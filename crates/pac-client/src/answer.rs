@@ -89,7 +89,7 @@ fn list(page: &mut Page, overview: &Overview) {
     let rows: Vec<_> = rows.collect();
     match overview.watcher.system.as_str() {
         _ if !rows.is_empty() => page.table(table(&columns, &rows, page.width)),
-        "on" => page.line("There is no Repository."),
+        "on" | "shadow" => page.line("There is no Repository."),
         // Then the cluster isn't watched, and what there is isn't known.
         _ => {}
     }
@@ -225,6 +225,7 @@ fn trouble(page: &mut Page, watcher: &WatcherView) {
                 page.warning(format!("PipelineRuns that wait, and that nobody starts: {waiting}."));
             }
         }
+        "shadow" => page.warning("Shadow mode: PAC's own queue starts PipelineRuns, and this watcher starts none."),
         _ if watcher.paused => page.warning("Everything is paused (concurrency-paused is true): nobody is admitted."),
         "starting" => page.warning(format!("Watcher {} is not at work yet.", watcher.identity)),
         _ if !watcher.leading => {

@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use kube::api::Api;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Config, Resource};
@@ -70,6 +71,19 @@ impl Cluster {
     {
         let what = format!("{} {namespace}/{name}", K::kind(&()));
         self.ask(&what, self.api::<K>(namespace).get_opt(name)).await?.map_err(|error| self.explain(&error))
+    }
+
+    /// A pod that has this label and runs, if there is one.
+    pub(crate) async fn find_running_pod(&self, namespace: &str, label: &str) -> Result<Option<Pod>, Failure> {
+        let what = format!("pods of namespace {namespace}");
+        let labelled = ListParams::default().labels(label);
+        let pods = self.ask(&what, self.api::<Pod>(namespace).list(&labelled)).await?;
+        let pods = pods.map_err(|error| self.explain(&error))?;
+        let runs = |pod: &Pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            phase.is_none_or(|phase| phase == "Running") && pod.metadata.deletion_timestamp.is_none()
+        };
+        Ok(pods.items.into_iter().find(runs))
     }
 
     /// What a request came to, for people.

@@ -1,7 +1,7 @@
 //! `pac-watcher queue`: asks the watcher's admin port and prints what it says; what changes anything goes through the API
 //! server, with the user's own rights.
 //!
-//! `switch` takes companion mode into use, and out of it.
+//! `switch` takes companion mode into use, and out of it; `shadow` prints what shadow mode has measured.
 //!
 //! [`args`] is the command line, [`queue()`] does what it asks: `answer` and `table` show what the watcher said (`admin`), `operator`
 //! writes what an operator decides (`cluster`). [`patience`] bounds every request; [`say`] is how anything is printed.
@@ -14,6 +14,7 @@ mod operator;
 mod output;
 pub mod patience;
 pub mod say;
+mod shadow;
 mod switch;
 mod table;
 mod times;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 use crate::args::{Queue, What};
 
+pub use shadow::shadow;
 pub use switch::switch;
 
 /// Why a command was not carried out: with what exit code, and what is said.

@@ -159,6 +159,30 @@ catalogue! {
              limit is admitted. No value in standalone mode, and while the system is switched off.",
         );
 
+    SHADOW_WAIT = seconds(Group::Audit, "pac_concurrency_shadow_wait_seconds", PATIENCE)
+        .says("Shadow mode: how long runs waited in PAC's own queue, from its word that they are queued until they were started.")
+        .of_each_repository(Combine::Sum);
+    SHADOW_WOULD_HAVE_WAITED = seconds(Group::Audit, "pac_concurrency_shadow_would_have_waited_seconds", PATIENCE)
+        .says("Shadow mode: how long the same runs would have waited under our rule, each running as long as it did.")
+        .of_each_repository(Combine::Sum);
+    SHADOW_HAND_OFF = seconds(Group::Audit, "pac_concurrency_shadow_hand_off_seconds", WORK)
+        .says("Shadow mode: how long PAC's own queue left a slot idle while someone waited: from the end of its run until the next was started.")
+        .of_each_repository(Combine::Sum);
+    SHADOW_SLOTS = counter(Group::Audit, "pac_concurrency_shadow_slot_seconds_total", "seconds")
+        .says(
+            "Shadow mode, of PAC's own queue. idle: slots that were free while someone waited, times the seconds they were; over_limit: \
+             runs over the limit, times the seconds they were.",
+        )
+        .labelled(&[closed("slots", &["idle", "over_limit"])])
+        .of_each_repository(Combine::Sum);
+    SHADOW_DRIFT = counter(Group::Audit, "pac_concurrency_shadow_drift_total", "times")
+        .says(
+            "Shadow mode: what PAC's own queue lost track of. forgotten: a run waited beside a free slot for 30 s; passed: others behind \
+             a run were started, and it was not within 5 s; over_limit: more came to run than the limit allows.",
+        )
+        .labelled(&[closed("kind", &["forgotten", "passed", "over_limit"])])
+        .of_each_repository(Combine::Sum);
+
     PASS = seconds(Group::Work, "pac_concurrency_pass_seconds", WORK)
         .says("Time of one pass over one Repository: looking, deciding and one commit at most.")
         .labelled(&[closed("outcome", &["ok", "error"])]);

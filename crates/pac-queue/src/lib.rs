@@ -2,6 +2,7 @@
 //!
 //! [`view`] has the answers as they are sent and read, [`history`] what happened lately in a repository's queue and how that is kept
 //! in the store, and [`estimate`] when those who wait will start, by how long others held their slots.
+//! [`shadow`] is what shadow mode measures.
 //!
 //! # What is not here
 //!
@@ -9,4 +10,5 @@
 
 pub mod estimate;
 pub mod history;
+pub mod shadow;
 pub mod view;

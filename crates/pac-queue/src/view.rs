@@ -32,7 +32,7 @@ pub struct WatcherView {
     pub identity: String,
     /// Whether it is the one that admits.
     pub leading: bool,
-    /// `on`, `off` or `starting`.
+    /// `on`, `off`, `starting`, or `shadow`: it only watches.
     pub system: String,
     /// Whether nobody is admitted anywhere for the time being, by the settings.
     #[serde(default)]

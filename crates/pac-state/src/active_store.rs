@@ -20,11 +20,14 @@ pub enum System {
     Off,
     /// The system works on the store of this manager.
     On(Arc<Manager>),
+    /// The system only watches, and needs no store.
+    Shadow,
 }
 
 #[derive(Debug, Default)]
 struct Parts {
     off: bool,
+    shadow: bool,
     /// How many runs wait while it is off, as far as that is known.
     backlog: Option<usize>,
     queue: Option<Arc<WorkQueue>>,
@@ -50,6 +53,7 @@ impl ActiveStore {
         let parts = self.parts();
         match &parts.manager {
             _ if parts.off => System::Off,
+            _ if parts.shadow => System::Shadow,
             Some(manager) => System::On(Arc::clone(manager)),
             None => System::Starting,
         }
@@ -90,6 +94,11 @@ impl ActiveStore {
     /// Notes that the system is switched off.
     pub fn switched_off(&self) {
         *self.parts() = Parts { off: true, ..Parts::default() };
+    }
+
+    /// Notes that the system only watches.
+    pub fn shadows(&self) {
+        *self.parts() = Parts { shadow: true, ..Parts::default() };
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {

@@ -192,7 +192,7 @@ impl Metadata {
         let has = |name| self.annotations.contains_key(name);
         let is_ours = match mode {
             Mode::Standalone => has(EXECUTION_ORDER) || has(EXECUTION_ORDER_KEPT),
-            Mode::Companion => has(EXECUTION_ORDER_KEPT) && !has(EXECUTION_ORDER),
+            Mode::Companion | Mode::Shadow => has(EXECUTION_ORDER_KEPT) && !has(EXECUTION_ORDER),
         };
         is_queued && is_ours && self.deletion_timestamp.is_none()
     }

@@ -22,6 +22,7 @@ pub async fn list_once(client: Client, global_repository: RepositoryKey) -> Resu
         queue: Arc::new(WorkQueue::default()),
         health: Arc::new(Health::default()),
         beside_pac: None,
+        observer: None,
     };
     let (synced, mut listed) = watch::channel(false);
     let complete = tokio::select! {

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pac_concurrency::RepositoryKey;
 use pac_kube::gate::GateKind;
+
+use crate::error::WatcherError;
 
 /// Who owns a run's state label to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub enum Mode {
     Standalone,
     /// PAC's own watcher does, beside this one; ours only admits.
     Companion,
+    /// PAC's own watcher does, and starts runs from its own queue; ours only watches, writes nothing, and measures.
+    Shadow,
 }
 
 /// Where the settings and the cluster are.
@@ -57,4 +62,14 @@ pub struct WatcherOptions {
     pub leader_elect: bool,
     /// How long a leader that is gone is waited for.
     pub leader_lease: Duration,
+}
+
+// === impl WatcherOptions ===
+
+impl WatcherOptions {
+    /// The Repository whose limit applies to those without one.
+    pub(crate) fn global(&self) -> Result<RepositoryKey, WatcherError> {
+        RepositoryKey::new(&self.place.namespace, &self.global_repository)
+            .map_err(|error| WatcherError::Settings(format!("--namespace and --global-repository: {error}")))
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use kube::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pac_concurrency::{RepositoryKey, Scope};
+use pac_concurrency::Scope;
 use pac_config::{Disk, DriverSettings, Settings, other_store};
 use pac_kube::cluster;
 use pac_kube::leader::{Candidate, LeaderOptions};
@@ -31,6 +31,7 @@ use crate::gate_keeper::GateKeeper;
 use crate::metrics::Measured;
 use crate::options::{Mode, WatcherOptions};
 use crate::reload::SettingsSource;
+use crate::shadow;
 use crate::supervise::Supervisor;
 use crate::telemetry;
 use crate::webhook::{self, ServedWebhook};
@@ -46,11 +47,13 @@ pub async fn run(
     counted: PrometheusHandle,
     stop: CancellationToken,
 ) -> Result<(), WatcherError> {
+    if options.mode == Mode::Shadow {
+        return shadow::run(options, counted, stop).await;
+    }
     let client = cluster::client(options.place.kubeconfig.as_deref()).await?;
     let health = Arc::new(Health::default());
     health.trouble(Part::Start, "reading the settings");
-    let global = RepositoryKey::new(&options.place.namespace, &options.global_repository)
-        .map_err(|error| WatcherError::Settings(format!("--namespace and --global-repository: {error}")))?;
+    let global = options.global()?;
     let gate = (options.mode == Mode::Companion).then(|| Arc::new(Gate::new(options.gate)));
     let index = Arc::new(match &gate {
         Some(gate) => Index::beside_pac(global.clone(), Arc::clone(gate)),
@@ -70,7 +73,7 @@ pub async fn run(
         settings: Arc::clone(&settings_in_force),
         webhook: Arc::clone(&served_webhook),
     };
-    tokio::spawn(serving.clone().run_until_cancelled_owned(keep_tidy(counted)));
+    tokio::spawn(serving.clone().run_until_cancelled_owned(telemetry::keep_tidy(counted)));
     serve_metrics(options.metrics_addr, move || measured.text(), serving.clone()).await?;
     let news = News::default();
     let publisher = Publisher { client: client.clone(), index: Arc::clone(&index), identity: options.identity.clone() };
@@ -98,7 +101,7 @@ pub async fn run(
         leading: leading.clone(),
         identity: options.identity.as_str().into(),
     };
-    let state = AdminState { health: Arc::clone(&health), query };
+    let state = AdminState { health: Arc::clone(&health), query, shadow: None };
     let answers = webhook::is_served(&options).then(|| {
         let webhook = Arc::clone(&served_webhook);
         let answers = move || webhook.get().is_some_and(|webhook| webhook.expires().is_some());
@@ -210,13 +213,6 @@ async fn keep_admitting_as_said(
     while settings.changed().await.is_ok() {
         let current = Arc::clone(&settings.borrow_and_update());
         admit_as_said(&current, &index, &active_store);
-    }
-}
-
-async fn keep_tidy(counted: PrometheusHandle) {
-    loop {
-        tokio::time::sleep(telemetry::TIDY_EVERY).await;
-        counted.run_upkeep();
     }
 }
 

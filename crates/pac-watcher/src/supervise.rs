@@ -31,14 +31,13 @@ use crate::backlog;
 use crate::connect::Connect;
 use crate::engine::{Engine, EngineOptions};
 use crate::former_store::FormerStore;
-use crate::watch::{BesidePac, Sink, watch_repositories, watch_runs};
+use crate::watch::{BesidePac, START_LISTS, Sink, all_true, watch_repositories, watch_runs};
 
 /// How long a watcher that is stopped has to finish what is in flight: less than the grace of 30 s that a pod has, and so
 /// little that a rolling update doesn't wait for a store that is away.
 const STOP_WITHIN: Duration = Duration::from_secs(6);
 
-/// What a watcher that begins is waiting for, one after the other.
-const START_LISTS: &str = "waiting for the first full lists of Repositories and PipelineRuns";
+/// What a watcher that begins waits for then.
 const START_STORE: &str = "waiting for the store: a connection, a lease, and what an earlier version left there";
 
 /// See the [module](self).
@@ -114,6 +113,7 @@ impl Supervisor {
             index: Arc::clone(&self.index),
             queue: Arc::new(WorkQueue::default()),
             health: Arc::clone(&self.health),
+            observer: None,
             beside_pac: self.gate.clone().map(|gate| BesidePac { settings: settings.clone(), gate }),
         };
         self.active_store.begin(&sink.queue);
@@ -340,13 +340,4 @@ async fn finish(mut running: JoinHandle<()>, at_the_end: bool) {
 
 fn retry_wait(failures: u32) -> Duration {
     backoff::wait(Duration::from_millis(250), Duration::from_secs(3), failures)
-}
-
-async fn all_true(flags: [watch::Receiver<bool>; 2]) {
-    for mut flag in flags {
-        // A sender gone means that its watch was stopped: so will be whoever waits here.
-        if flag.wait_for(|flag| *flag).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }

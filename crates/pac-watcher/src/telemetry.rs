@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use pac_metrics::{Kind, metrics};
 
 /// How often what histograms were given is put into their buckets, scraped or not: until then each value takes room.
-pub(crate) const TIDY_EVERY: Duration = Duration::from_secs(10);
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 /// Installs the process's recorder; what it has is rendered by the handle.
 pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
@@ -19,4 +19,12 @@ pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
     let handle = builder.install_recorder()?;
     pac_metrics::describe();
     Ok(handle)
+}
+
+/// Keeps what histograms were given in their buckets, for ever.
+pub(crate) async fn keep_tidy(counted: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        counted.run_upkeep();
+    }
 }

@@ -22,8 +22,13 @@ use pac_state::health::{Health, Part};
 use pac_state::index::{Index, OwnLimit};
 use pac_state::work_queue::WorkQueue;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch::Sender;
+use tokio::sync::watch::{Receiver, Sender};
 use tracing::{debug, warn};
+
+use crate::observer::{Observer, SeenRun};
+
+/// What a watcher that begins waits for first.
+pub(crate) const START_LISTS: &str = "waiting for the first full lists of Repositories and PipelineRuns";
 
 /// Where the watches put what they see.
 #[derive(Debug, Clone)]
@@ -36,13 +41,15 @@ pub(crate) struct Sink {
     pub health: Arc<Health>,
     /// What PAC's own watcher does beside this one; none where it must not run.
     pub beside_pac: Option<BesidePac>,
+    /// Who measures what is seen, in shadow mode.
+    pub observer: Option<Observer>,
 }
 
 /// What PAC's own watcher does, as far as it matters to this one.
 #[derive(Debug, Clone)]
 pub(crate) struct BesidePac {
     /// Say whether it makes the Secret with which a run clones its Git repository.
-    pub settings: tokio::sync::watch::Receiver<Arc<Settings>>,
+    pub settings: Receiver<Arc<Settings>>,
     /// What keeps its queue out.
     pub gate: Arc<Gate>,
 }
@@ -100,6 +107,16 @@ pub(crate) async fn watch_repositories(client: Client, sink: Sink, synced: Sende
     }
 }
 
+/// Waits until both watches have had their first full list.
+pub(crate) async fn all_true(flags: [Receiver<bool>; 2]) {
+    for mut flag in flags {
+        // A sender gone means that its watch was stopped: so will be whoever waits here.
+        if flag.wait_for(|flag| *flag).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// What is heard next; nothing if there was a failure instead.
 async fn next<K>(watch: &mut ListWatch<K>, sink: &Sink, part: Part) -> Option<News<K>>
 where
@@ -146,7 +163,11 @@ impl Sink {
                 if let Some(complaint) = &view.complaint {
                     debug!(run = %name, complaint, "a PipelineRun is queued by its creation time alone");
                 }
+                let seen = self.observer.as_ref().map(|observer| (observer, SeenRun::of(&view)));
                 let touched = self.index.apply_run(view);
+                if let Some((observer, seen)) = seen {
+                    observer.saw_run(&seen, &touched);
+                }
                 self.heed_pacs_queue();
                 self.look_at(touched);
             }
@@ -172,6 +193,9 @@ impl Sink {
 
     fn run_gone(&self, path: &str) {
         let touched = self.index.remove_run(path);
+        if let (Some(observer), Some(repository)) = (&self.observer, &touched) {
+            observer.saw_run_gone(repository, path);
+        }
         self.heed_pacs_queue();
         self.look_at(touched);
     }
@@ -183,7 +207,7 @@ impl Sink {
         }
         let own = match repository.0 {
             Ok(repository) => match convert::repository_limit(&repository) {
-                Ok((key, limit)) => return self.look_at(self.index.apply_repository(&key, OwnLimit::Says(limit))),
+                Ok((key, limit)) => return self.limit(&key, OwnLimit::Says(limit)),
                 Err(error) => return warn!(repository = %name, %error, "skipped a Repository"),
             },
             Err(unreadable) => {
@@ -192,15 +216,23 @@ impl Sink {
             }
         };
         if let Ok(key) = name.parse() {
-            self.look_at(self.index.apply_repository(&key, own));
+            self.limit(&key, own);
         }
     }
 
     fn repository_gone(&self, path: &str) {
         if let Ok(key) = path.parse() {
             self.index.note_repository(&key, RepositoryMetadata::default());
-            self.look_at(self.index.apply_repository(&key, OwnLimit::Missing));
+            self.limit(&key, OwnLimit::Missing);
         }
+    }
+
+    fn limit(&self, key: &RepositoryKey, own: OwnLimit) {
+        let touched = self.index.apply_repository(key, own);
+        if let Some(observer) = &self.observer {
+            observer.saw_limits(&touched);
+        }
+        self.look_at(touched);
     }
 
     fn look_at(&self, repositories: impl IntoIterator<Item = RepositoryKey>) {

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Queue(pac_client::args::Queue),
     /// Switch companion mode on or off in a cluster where runs wait: step by step, with checks, and a way back at each.
     Switch(pac_client::args::Switch),
+    /// What a watcher in shadow mode (run --mode shadow) has measured of PAC's own queue.
+    Shadow(pac_client::args::Shadow),
     /// Print a script that completes commands and flags in a shell: source <(pac-watcher completions bash)
     Completions {
         /// Which shell.
@@ -91,7 +93,7 @@ pub(crate) struct Run {
     /// The Repository in PAC's namespace whose limit applies to those that have none.
     #[arg(long, env = "PAC_CONTROLLER_GLOBAL_REPOSITORY", default_value = "pipelines-as-code", value_name = "NAME")]
     pub(crate) global_repository: String,
-    /// Whether this watcher owns the state label of a run to the end, or PAC's own watcher beside it does.
+    /// Who starts PipelineRuns, and who owns their state label to the end.
     #[arg(long, env = "PAC_WATCHER_MODE", value_enum, default_value = "standalone")]
     pub(crate) mode: Mode,
     /// What keeps PAC's own queue out in companion mode: the kind of object that acts on PAC's execution-order annotation.
@@ -158,8 +160,12 @@ pub(crate) struct Migrate {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Mode {
+    /// This watcher does both, in place of PAC's own.
     Standalone,
+    /// This watcher starts them, PAC's own beside it does the rest.
     Companion,
+    /// PAC's own watcher does both; this one writes nothing, needs no settings and no store, and measures what it sees.
+    Shadow,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

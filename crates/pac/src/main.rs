@@ -19,6 +19,7 @@ async fn main() -> ExitCode {
         Command::CheckConfig(check) => commands::check_config::check_config(&check).await,
         Command::Migrate(migrate) => commands::migrate::migrate(&migrate).await,
         Command::Queue(queue) => pac_client::queue(&queue).await,
+        Command::Shadow(shadow) => pac_client::shadow(&shadow).await,
         Command::Switch(switch) => pac_client::switch(&switch).await,
         Command::Completions { shell } => commands::completions::completions(shell),
         Command::Run(run) => commands::run::run(run).await,

@@ -180,6 +180,12 @@ fn everything_was_seen(seen: &BTreeSet<&'static str>) {
         "pac_concurrency_webhook_certificate_remaining_seconds",
         "pac_concurrency_webhook_reviews_total",
         "pac_concurrency_webhook_seconds",
+        // Shadow mode: shadow.rs.
+        "pac_concurrency_shadow_wait_seconds",
+        "pac_concurrency_shadow_would_have_waited_seconds",
+        "pac_concurrency_shadow_hand_off_seconds",
+        "pac_concurrency_shadow_slot_seconds_total",
+        "pac_concurrency_shadow_drift_total",
         // Take a failure: below, and prometheus.rs.
         "pac_concurrency_start_failures_total",
         "pac_concurrency_leaked_slot_info",

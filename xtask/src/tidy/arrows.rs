@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Of pac-config it takes how durations are written.
     ("pac-client", &["pac-concurrency", "pac-config", "pac-kube", "pac-queue"]),
     ("pac-state", &["pac-concurrency", "pac-kube", "pac-metrics"]),
+    ("pac-shadow", &["pac-concurrency", "pac-metrics", "pac-queue"]),
     ("pac-webhook", &["pac-kube", "pac-metrics", "pac-tls"]),
     ("pac-view", &["pac-concurrency", "pac-kube", "pac-metrics", "pac-queue", "pac-state"]),
     (
@@ -26,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pac-kube",
             "pac-metrics",
             "pac-queue",
+            "pac-shadow",
             "pac-state",
             "pac-view",
             "pac-webhook",
@@ -73,6 +75,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pac-kube", &["pac-config", "pac-metrics", "tokio-postgres", "etcd-client", "axum", "moka"]),
     ("pac-queue", &["kube", "tokio", "tokio-postgres", "etcd-client", "axum"]),
     ("pac-client", &["pac-watcher", "tokio-postgres", "etcd-client", "axum", "json-patch"]),
+    ("pac-shadow", &["kube", "pac-config", "tokio", "tokio-postgres", "etcd-client", "axum"]),
     ("pac-state", &["kube", "pac-config", "tokio-postgres", "etcd-client", "axum"]),
     ("pac-view", &["pac-config", "tokio-postgres", "etcd-client", "json-patch"]),
     ("pac-watcher", &["tokio-postgres", "etcd-client", "axum", "json-patch", "moka"]),

@@ -3,12 +3,15 @@
 //! Whoever reaches it can read the names of repositories and runs. So it listens on loopback, where Kubernetes' own access
 //! rules on port-forward guard it; and what an operator wants changed goes through the API server, never through here.
 
+use std::sync::Arc;
+
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use pac_concurrency::{KeyError, RepositoryKey, RunKey};
+use pac_queue::shadow::ShadowReport;
 use pac_queue::view::{Queues, WatcherView};
 use serde::Deserialize;
 
@@ -25,8 +28,13 @@ struct WhichRun {
     run: String,
 }
 
-pub(super) fn routes(query: QueueQuery) -> Router {
+pub(super) fn routes(query: QueueQuery, shadow: Option<Arc<dyn Fn() -> ShadowReport + Send + Sync>>) -> Router {
+    let report = || async move {
+        let not = || (StatusCode::NOT_FOUND, "nothing is measured here: the watcher is not in shadow mode\n");
+        shadow.map(|shadow| Json(shadow())).ok_or_else(not)
+    };
     page::routes()
+        .route("/debug/shadow", get(report))
         .route("/debug/queue", get(queue))
         .route("/debug/queue/plot", get(plot))
         .route("/debug/queue/summary", get(|State(query): State<QueueQuery>| async move { Json(query.overview()) }))

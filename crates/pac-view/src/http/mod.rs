@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use pac_queue::shadow::ShadowReport;
 use pac_state::health::Health;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,8 @@ pub struct AdminState {
     pub health: Arc<Health>,
     /// Who answers what people ask.
     pub query: QueueQuery,
+    /// What shadow mode has measured; none in other modes.
+    pub shadow: Option<Arc<dyn Fn() -> ShadowReport + Send + Sync>>,
 }
 
 /// Serves `/metrics` at `address` until `stop`. `text` makes the answer, in Prometheus' text format, and may take its time.
@@ -68,7 +71,7 @@ pub async fn serve_admin(
     state: AdminState,
     stop: CancellationToken,
 ) -> Result<SocketAddr, NoPort> {
-    serve("admin", address, admin::routes(state.query), stop).await
+    serve("admin", address, admin::routes(state.query, state.shadow), stop).await
 }
 
 async fn serve(

@@ -91,7 +91,7 @@ impl QueueQuery {
             (Phase::Done(state), _) => (Answer::Done, done(state)),
             (_, System::Off) => switched_off(),
             (_, System::Starting) => (Answer::NotReady, "the watcher is not at work yet".to_owned()),
-            (_, System::On(_)) => {
+            (_, System::On(_) | System::Shadow) => {
                 let why = format!("its labels don't match what the watcher follows: {SELECTOR}");
                 (Answer::Foreign, why)
             }
@@ -121,6 +121,10 @@ impl QueueQuery {
             }
             (RunState::Running, None) => return running(told),
             (_, None) => {}
+        }
+        if matches!(self.active_store.system(), System::Shadow) {
+            let why = "Pipelines-as-Code's own queue starts it; the watcher is in shadow mode, and starts nothing";
+            return (Answer::PacsQueue, why.to_owned());
         }
         if let Some(verdict) = self.judge_repository(key, shown, queue) {
             return verdict;

@@ -60,6 +60,7 @@ impl QueueQuery {
             System::Off => ("off", None),
             System::Starting => ("starting", None),
             System::On(manager) => ("on", Some(manager.driver_name().to_owned())),
+            System::Shadow => ("shadow", None),
         };
         WatcherView {
             at: now(),
@@ -160,6 +161,7 @@ impl QueueQuery {
             System::Off => Err("the concurrency system is switched off".to_owned()),
             System::Starting => Err(trouble.unwrap_or_else(|| "the watcher is not at work yet".to_owned())),
             System::On(manager) => trouble.map_or(Ok(manager), Err),
+            System::Shadow => Err("there is none in shadow mode".to_owned()),
         }
     }
 

@@ -26,6 +26,7 @@ fn watcher_options(run: Run) -> WatcherOptions {
         mode: match run.mode {
             Mode::Standalone => pac_watcher::Mode::Standalone,
             Mode::Companion => pac_watcher::Mode::Companion,
+            Mode::Shadow => pac_watcher::Mode::Shadow,
         },
         gate: match run.gate {
             Gate::Policy => GateKind::Policy,

@@ -56,6 +56,13 @@ impl World {
         world
     }
 
+    /// The same with nothing of ours: PAC's own queue starts runs.
+    pub(crate) fn with_pacs_queue() -> Self {
+        let pac = PacPlayer { queue: true, ..PacPlayer::default() };
+        let off = json!({"concurrency-enabled": "false"});
+        Self::of(Options { tekton: Some(short_runs()), pac: Some(pac), ..Options::default() }, &off)
+    }
+
     /// Puts the gate there that keeps PAC's own queue out, as the manifests have it where the system is on: closed.
     pub(crate) fn put_gate(&self) {
         self.put(POLICY);

@@ -159,6 +159,12 @@ impl RepositoryState {
         runs.map(|run| Entry::new(run.view.key.clone(), self.order(&run.view, orders))).collect()
     }
 
+    /// The run with its place by what the cluster shows now; none if it isn't shown.
+    pub fn entry(&self, run: &RunKey) -> Option<Entry> {
+        let view = &self.run(run)?.view;
+        Some(Entry::new(view.key.clone(), self.order(view, &mut Orders::default())))
+    }
+
     /// The run's place: by its event if that is known, by its own creation otherwise.
     pub(super) fn order(&self, view: &RunView, orders: &mut Orders) -> OrderKey {
         let name = view.key.name();

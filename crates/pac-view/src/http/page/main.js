@@ -60,6 +60,7 @@ function tell(watcher) {
   show(at("watcher"), [words.join(" · ")]);
   const troubles = watcher.trouble.map(warning);
   if (watcher.paused) troubles.unshift(warning("Everything is paused (concurrency-paused is true): nobody is admitted."));
+  if (watcher.system === "shadow") troubles.unshift(warning("Shadow mode: PAC's own queue starts PipelineRuns, and this watcher starts none."));
   if (watcher.system === "off") {
     const waiting = watcher.waiting_while_off;
     const wait = waiting ? " " + count(waiting, "PipelineRun waits", "PipelineRuns wait") + ", and nobody starts them." : "";
