@@ -2,7 +2,7 @@
 //!
 //! The patches onto runs test before they change: that this is the very run that was meant, and, to start it, that it is still
 //! pending and not being deleted, and that whoever held it still does. So a start never overwrites a wish of a user's (P2), and
-//! two watchers that start the same run start it once. [`try_order`] alone is made like Pipelines-as-Code's own patch, and
+//! two watchers that start the same run start it once. `try_order` alone is made like Pipelines-as-Code's own patch, and
 //! changes nothing.
 
 use std::collections::BTreeMap;
