@@ -12,13 +12,15 @@ use support::prometheus::{Scraper, dashboard_queries};
 use support::{Store, Watcher, World, eventually};
 
 /// Metrics that are there only while something is wrong.
-const OF_WHAT_IS_WRONG: [&str; 5] = [
+const OF_WHAT_IS_WRONG: [&str; 7] = [
     "pac_concurrency_leaked_slot_info",
     "pac_concurrency_waiting_while_off_runs",
     "pac_concurrency_paused_without_end_repositories",
     "pac_concurrency_open_to_pacs_queue_runs",
-    // And in companion mode.
+    // And in companion mode, the last two with the webhook as its gate; tests/webhook.rs has them.
     "pac_concurrency_gate_holds",
+    "pac_concurrency_webhook_seconds",
+    "pac_concurrency_webhook_certificate_remaining_seconds",
 ];
 /// Panels that show something only when something is wrong.
 const OF_FAILURES: [&str; 2] = ["Starts that failed, by reason", "Calls that failed"];
