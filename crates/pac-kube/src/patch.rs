@@ -87,7 +87,8 @@ pub async fn start(client: &Client, run: &RunKey, way: StartBy<'_>) -> StartOutc
             patch.push(add(&["metadata", "annotations", HANDED_OVER], run.uid()));
         }
     }
-    match send(client, run, json_patch::Patch(patch)).await {
+    let patch = json_patch::Patch(patch);
+    match send(client, run, patch).await {
         Ok(()) => StartOutcome::Started,
         Err(Failure::Answer(status)) => match status.code {
             // A failed test is 422, and so may be other things; a missing run is 404. What it is, a read tells.
