@@ -4,6 +4,7 @@
 //! own queue, which starts it at once; when nothing runs any more that our watcher started, PAC's queue counts all that runs, and is
 //! given the rest. Nothing is stopped, and nobody has to be restarted.
 
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_config::keys;
 
 use super::facts::{Facts, in_words, installed_gate, watcher};
@@ -27,6 +28,8 @@ pub(super) async fn off(switch: &Switch) -> Result<(), Failure> {
         .await?;
 
         tell("2/3 what our watcher started is waited for. To stop waiting here is safe, and `switch on` goes back")?;
+        // A start that was sent before may still take effect, and would be seen by nobody who looks now.
+        tokio::time::sleep(REQUEST_DEADLINE).await;
         wait_until(switch, || async {
             let runs = Facts::gather(&cluster, switch).await?.runs;
             let first = runs.first_of_ours;
