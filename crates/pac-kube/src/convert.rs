@@ -239,12 +239,13 @@ fn has_begun(run: &PipelineRun) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn run(patch: Value) -> PipelineRun {
+    /// A queued run, with a merge patch applied to it.
+    pub(crate) fn run(patch: Value) -> PipelineRun {
         let mut run = json!({
             "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
             "metadata": {

@@ -68,20 +68,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::labels::{EXECUTION_ORDER_KEPT, QUEUED, REPOSITORY, STATE};
+    use crate::api::labels::EXECUTION_ORDER_KEPT;
+    use crate::convert::tests::run;
     use crate::convert::{Phase, RunView, run_view};
 
     fn view(patch: Value) -> RunView {
-        let mut run = json!({
-            "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
-            "metadata": {
-                "namespace": "ns", "name": "a", "uid": "1", "creationTimestamp": "2026-01-01T00:00:07Z",
-                "annotations": { REPOSITORY: "repo", STATE: QUEUED },
-            },
-            "spec": { "status": "PipelineRunPending" },
-        });
-        json_patch::merge(&mut run, &patch);
-        run_view(&serde_json::from_value(run).unwrap(), None).unwrap()
+        run_view(&run(patch), None).unwrap()
     }
 
     fn phase(patch: Value) -> Phase {

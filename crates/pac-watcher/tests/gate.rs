@@ -225,14 +225,20 @@ async fn switched_off_what_waits_and_what_runs_is_handed_back() {
     assert_eq!(world.annotation("new-0", EXECUTION_ORDER), None);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_orders_are_refused_runs_of_an_event_go_by_name_and_none_is_waited_for() {
+/// Beside PAC's queue and behind a closed gate that refuses, a Repository with a limit of 1.
+async fn where_orders_are_refused() -> World {
     let tekton = TektonPlayer { pending_only: true, ..TektonPlayer::default() };
     let mut world = World::beside_pac_without_gate(with_pacs_queue(tekton), json!({})).await;
     world.put_denying_gate().await;
     world.start_watcher_beside_pac(GateKind::Deny);
     world.watcher().log_says("closed the gate").await;
     world.repository("repo", Some(1)).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_orders_are_refused_runs_of_an_event_go_by_name_and_none_is_waited_for() {
+    let world = where_orders_are_refused().await;
     // Nothing tells the event of this one, and nothing ever will.
     let asked = std::time::Instant::now();
     world.run("repo", "alone").await;
@@ -248,12 +254,7 @@ async fn where_orders_are_refused_runs_of_an_event_go_by_name_and_none_is_waited
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_that_were_refused_are_made_anew_when_the_system_is_switched_off() {
-    let tekton = TektonPlayer { pending_only: true, ..TektonPlayer::default() };
-    let mut world = World::beside_pac_without_gate(with_pacs_queue(tekton), json!({})).await;
-    world.put_denying_gate().await;
-    world.start_watcher_beside_pac(GateKind::Deny);
-    world.watcher().log_says("closed the gate").await;
-    world.repository("repo", Some(1)).await;
+    let world = where_orders_are_refused().await;
     world.push("repo", "run", 3);
     world.running(&["run-0"]).await;
     let pac = world.cluster.development().pac().unwrap();
