@@ -1,9 +1,9 @@
-//! What is wrong at the moment, in one place: `/ready` answers from it, and the log tells each problem when it comes, when
-//! it changes, and when it is over. Not once per failed call.
+//! The problems of the moment, in one place. `/ready` answers from it. The log tells of each problem when it comes, when it
+//! changes and when it is over, and not once per failed call.
 //!
-//! One cause has many ways to show: of a server that is frozen one call says that it doesn't answer, another that it can't be
-//! connected to, and both again and again. So each wording is told once in each outage, the page shows the latest that was news,
-//! and what one part has told already no other part tells again.
+//! One cause shows in many ways: while a server is frozen, one call says that it doesn't answer, another that it can't be
+//! connected to, and both again and again. So the log has each wording once in each outage, the page shows the latest wording
+//! that was news, and a wording that one part has told is not told again by another.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,15 +13,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-/// How long a wording stands against others that were told before it, since it last came: then it is the past.
+/// How long a wording stays the current one after it last came. Meanwhile a wording that was told before doesn't replace it.
 const STANDS_FOR: Duration = Duration::from_secs(30);
-/// So many wordings of one outage are remembered as told. More have something in them that never repeats.
+/// How many wordings of one outage are remembered as told. An outage with more has something in its wordings that never repeats.
 const WORDINGS: usize = 32;
 
-/// What can be in trouble.
+/// A part of the system that can be in trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// The settings as last read.
+    /// The settings as they were last read.
     Settings,
     /// The store of slots and queues.
     Store,
@@ -31,22 +31,23 @@ pub enum Part {
     RunWatch,
     /// The watch of Repositories.
     RepositoryWatch,
-    /// What keeps PAC's own queue from starting runs beside ours.
+    /// The gate, which keeps PAC's own queue from starting runs beside this watcher.
     Gate,
-    /// What comes before this watcher could admit: the first full lists, a lease in the store, what an earlier version left.
+    /// The work before this watcher can admit: the first full lists, a lease in the store, the import of an earlier version's
+    /// data.
     Start,
 }
 
-/// Why the settings there are now may not be in force, while former ones are: nobody waits because of it.
+/// Why the present settings aren't in force. Former ones are meanwhile, so no run waits because of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NotInForce {
-    /// They can't be used.
+    /// The settings can't be used.
     Unusable,
-    /// The store they ask for can't be reached.
+    /// The store that the settings ask for can't be reached.
     Unreachable,
 }
 
-/// The problems there are; see the [module](self).
+/// The present problems; see the [module](self).
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<State>,
@@ -57,30 +58,30 @@ pub struct Health {
 struct State {
     problems: BTreeMap<Part, Problem>,
     not_in_force: BTreeMap<NotInForce, Problem>,
-    /// What PAC's own queue still has to start, if anything.
+    /// The runs that PAC's own queue still has to start, if any, in words.
     drain: Option<String>,
-    /// When each was last seen to work.
+    /// When each part was last seen to work.
     worked: BTreeMap<Part, Instant>,
-    /// How many troubles of each are over.
+    /// The number of troubles of each part that are over.
     overcome: BTreeMap<Part, u64>,
 }
 
-/// What is wrong with something, in its latest wording.
+/// One problem, in its latest wording.
 #[derive(Debug)]
 struct Problem {
     why: String,
-    /// When it last came in this wording.
+    /// When the problem last came in this wording.
     came: Instant,
-    /// Every wording it came in since all was well.
+    /// Every wording that the problem came in since all was well.
     told: HashSet<String>,
-    /// Whether all that is known is that a call about one thing among many failed.
+    /// Whether nothing more is known than that a call about one thing among many failed.
     of_one: bool,
 }
 
 // === impl Part ===
 
 impl Part {
-    /// All there are.
+    /// All parts.
     pub const ALL: [Self; 7] =
         [Self::Settings, Self::Store, Self::ApiServer, Self::RunWatch, Self::RepositoryWatch, Self::Gate, Self::Start];
 
@@ -97,7 +98,7 @@ impl Part {
         }
     }
 
-    /// Its name, for people.
+    /// The part's name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Settings => "settings",
@@ -114,7 +115,7 @@ impl Part {
 // === impl NotInForce ===
 
 impl NotInForce {
-    /// All there are.
+    /// All reasons.
     pub const ALL: [Self; 2] = [Self::Unusable, Self::Unreachable];
 
     /// Its name as the value of a metric's label.
@@ -133,12 +134,12 @@ impl Problem {
         Self { told: HashSet::from([why.clone()]), why, came: now, of_one: false }
     }
 
-    /// Whether this cause was told, behind whatever it is the cause of.
+    /// Whether the cause with which `why` ends was told already.
     fn has_told(&self, why: &str) -> bool {
         self.told.iter().any(|told| why.ends_with(told.as_str()))
     }
 
-    /// It came again, in these words; says whether nobody has read them yet.
+    /// Notes that the problem came again in the words `why`; returns whether these are news.
     fn again(&mut self, why: String, now: Instant) -> bool {
         let is_the_same = self.why == why;
         if !is_the_same && self.told.contains(&why) && now - self.came < STANDS_FOR {
@@ -175,7 +176,7 @@ impl Health {
         match part {
             _ if !is_news => {}
             _ if is_told_elsewhere => debug!(part = part.name(), "{}: {why}", part.name()),
-            // To have a beginning is no trouble.
+            // The beginning of the watcher's work is no trouble.
             Part::Start => info!(part = part.name(), "{}: {why}", part.name()),
             _ => warn!(part = part.name(), "{}: {why}", part.name()),
         }
@@ -184,16 +185,16 @@ impl Health {
         }
     }
 
-    /// Notes that a call to `part` failed that began at `began`. If `part` was seen to work since, the failure is of the
-    /// past: the last calls of an outage fail when it is over.
+    /// Notes that a call to `part` that began at `began` failed. The failure counts for nothing if `part` was seen to work since:
+    /// the last calls of an outage fail after its end.
     pub fn trouble_of_call(&self, part: Part, began: Instant, why: impl Into<String>) {
         if self.state().worked.get(&part).is_none_or(|worked| *worked < began) {
             self.trouble(part, why);
         }
     }
 
-    /// The same for a call about one thing among many, which `why` names: where `part` is known to be in trouble, each that
-    /// fails because of it says no more.
+    /// Notes that a call about one thing among many, which `why` names, failed. While `part` is known to be in trouble anyway,
+    /// such a failure adds nothing.
     pub fn trouble_of_one(&self, part: Part, began: Instant, why: impl Into<String>) {
         if let Some(known) = self.state().problems.get_mut(&part) {
             known.came = Instant::now();
@@ -205,14 +206,15 @@ impl Health {
         }
     }
 
-    /// Notes that a call about one thing among many came to something: others that failed were the only sign of trouble.
+    /// Notes that a call about one thing among many succeeded: if failed calls of that kind were the only trouble of `part`, it
+    /// is over.
     pub fn fine_of_one(&self, part: Part) {
         if self.state().problems.get(&part).is_some_and(|problem| problem.of_one) {
             self.fine(part);
         }
     }
 
-    /// Notes that `part` as such works, which says nothing of one thing among many that failed just now.
+    /// Notes that `part` as such works, which doesn't end the trouble of one thing among many that failed just now.
     pub fn fine_as_such(&self, part: Part) {
         let fails = |problem: &Problem| problem.of_one && problem.came.elapsed() < STANDS_FOR;
         if !self.state().problems.get(&part).is_some_and(fails) {
@@ -220,13 +222,13 @@ impl Health {
         }
     }
 
-    /// Notes that `part` works; whether it didn't before.
+    /// Notes that `part` works; returns whether it was in trouble.
     pub fn fine(&self, part: Part) -> bool {
         let mut state = self.state();
         state.worked.insert(part, Instant::now());
         let Some(problem) = state.problems.remove(&part) else { return false };
         *state.overcome.entry(part).or_default() += 1;
-        // Whoever told what was wrong tells the end of it.
+        // The part that told of the problem tells of its end, too.
         let told_elsewhere = state.problems.values().any(|other| other.has_told(&problem.why));
         let how = if part == Part::Start { "done" } else { "fine again" };
         if told_elsewhere {
@@ -238,12 +240,12 @@ impl Health {
         true
     }
 
-    /// Changes whenever the problems do.
+    /// A receiver that is told whenever the problems change.
     pub fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
     }
 
-    /// Notes why the settings there are now are not in force; says so when it is news.
+    /// Notes why the present settings aren't in force, and logs it when it is news.
     pub fn settings_not_in_force(&self, reason: NotInForce, why: impl Into<String>) {
         let (why, now) = (why.into(), Instant::now());
         let mut state = self.state();
@@ -256,19 +258,19 @@ impl Health {
         }
     }
 
-    /// Notes that `reason` keeps no settings from being in force.
+    /// Notes that `reason` keeps the present settings no longer from being in force.
     pub fn settings_in_force(&self, reason: NotInForce) {
         if self.state().not_in_force.remove(&reason).is_some() {
             info!(reason = reason.label(), "settings: fine again");
         }
     }
 
-    /// Whether `reason` keeps the settings there are now from being in force.
+    /// Whether `reason` keeps the present settings from being in force.
     pub fn is_not_in_force(&self, reason: NotInForce) -> bool {
         self.state().not_in_force.contains_key(&reason)
     }
 
-    /// Notes what PAC's own queue still has to start, which is no trouble; says so when it begins and when it is over.
+    /// Notes what PAC's own queue still has to start, which is no trouble, and logs when that begins and when it is over.
     pub fn note_drain(&self, drain: Option<String>) {
         let mut state = self.state();
         match (&state.drain, &drain) {
@@ -289,27 +291,28 @@ impl Health {
         self.state().problems.contains_key(&part)
     }
 
-    /// How many troubles of `part` are over: more than before if one came and went between two looks.
+    /// The number of troubles of `part` that are over. It tells a caller of a trouble that came and went between two looks.
     pub fn overcome(&self, part: Part) -> u64 {
         self.state().overcome.get(&part).copied().unwrap_or_default()
     }
 
-    /// What is wrong with `part`, if anything is.
+    /// The present problem of `part`, if it has one.
     pub fn trouble_of(&self, part: Part) -> Option<String> {
         self.state().problems.get(&part).map(|problem| problem.why.clone())
     }
 
-    /// Whether this watcher admits, or would if it led.
+    /// Whether this watcher admits runs, or would if it led.
     pub fn is_ready(&self) -> bool {
         self.state().problems.is_empty()
     }
 
-    /// The same, whatever is wrong with this one part.
+    /// Whether it would be ready if `part` were in no trouble.
     pub fn is_ready_but_for(&self, part: Part) -> bool {
         self.state().problems.keys().all(|troubled| *troubled == part)
     }
 
-    /// Every problem there is, and what else keeps somebody waiting, a line each, those of one cause in one; none when all is well.
+    /// Every present problem, and what else keeps runs waiting, a line each. Problems of one cause share a line. No line when all
+    /// is well.
     pub fn problems_text(&self) -> Vec<String> {
         let state = self.state();
         let mut causes: Vec<(String, &str)> = Vec::new();

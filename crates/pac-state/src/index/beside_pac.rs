@@ -1,4 +1,4 @@
-//! What matters beside Pipelines-as-Code's own watcher: which runs its queue has, and whether it is kept out.
+//! What the index knows of Pipelines-as-Code's own queue: which runs it has, and whether the gate keeps it out.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ impl Index {
         !self.state().open_to_pacs_queue.is_empty()
     }
 
-    /// What keeps that queue out, where it runs.
+    /// The gate that keeps PAC's own queue out; none where PAC's watcher isn't at work.
     pub fn gate(&self) -> Option<&Gate> {
         self.gate.as_deref()
     }
 
-    /// Whether nobody of `repository` is admitted because the gate isn't known to hold.
+    /// Whether `repository` admits no run because the gate isn't known to hold.
     pub fn awaits_gate(&self, repository: &RepositoryKey) -> bool {
         self.gate().is_some_and(|gate| !gate.lets_admit(Instant::now())) && self.limit(repository).is_limited()
     }
 
-    /// How many runs PAC's own queue has, and one of the Repositories that are held for them.
+    /// The number of runs that PAC's own queue has, and the first of the Repositories that are held for them.
     pub fn open_to_pacs_queue(&self) -> Option<(usize, RepositoryKey)> {
         let (mut state, now) = (self.state(), Instant::now());
         let count = |key| state.repositories.get(key).map_or(0, |one| locked(one).open_to_pacs_queue(now).len());
@@ -36,14 +36,14 @@ impl Index {
             .map(|key| (key.clone(), count(key)))
             .filter(|(_, runs)| *runs > 0)
             .collect();
-        // Time makes some of them ours, too.
+        // Some runs stop being PAC's as time passes, without an event.
         state.open_to_pacs_queue = counts.keys().cloned().collect();
         let first = counts.keys().next().cloned()?;
         Some((counts.values().sum(), first))
     }
 
-    /// Runs that wait in Repositories with a limit, on some of which it can be tried whether the gate holds: those first that have no
-    /// order under PAC's own name.
+    /// At most `most` runs that wait in Repositories with a limit, for a trial of whether the gate holds. Within a Repository,
+    /// runs without an order under PAC's own name come first.
     pub fn runs_to_try(&self, most: usize) -> Vec<RunKey> {
         let state = self.state();
         let limited = state.repositories.values().filter_map(|one| {

@@ -5,9 +5,9 @@
 //!
 //! # Locks
 //!
-//! There is one for the table of repositories and one for each repository. Whoever holds both took the table's first; so whoever has
-//! a repository's in hand asks nothing of the [`Index`]. No lock leaves this module: [`Index::with`] and [`Index::decide`] lend a
-//! repository's state, and what is needed of the table is looked up before.
+//! There is one for the table of repositories and one for each repository. Whoever holds both took the table's first; so whoever
+//! has a repository's in hand asks nothing of the [`Index`]. No lock leaves this module: [`Index::with`] and [`Index::decide`]
+//! lend a repository's state, and what is needed of the table is looked up before.
 
 mod beside_pac;
 mod repository;
@@ -34,14 +34,14 @@ pub use repository::{Effects, End, RepositoryState, Shown, ShownRun, Started, Ta
 /// creation time.
 pub(crate) const SETTLE_SECONDS: u32 = 3;
 
-/// A Repository's own word on its limit.
+/// What a Repository itself says of its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OwnLimit {
-    /// There is no such Repository.
+    /// No such Repository exists.
     Missing,
-    /// There is one that can't be read.
+    /// The Repository exists and can't be read.
     Unreadable,
-    /// There is one with this `concurrency_limit`, or none.
+    /// The Repository exists and has this `concurrency_limit`, or none.
     Says(Option<i64>),
 }
 
@@ -51,31 +51,33 @@ pub struct Index {
     global: RepositoryKey,
     gate: Option<Arc<Gate>>,
     state: Mutex<State>,
-    // Whether nobody is admitted anywhere, by the settings.
+    // The setting `concurrency-paused`: no run is admitted anywhere.
     paused: AtomicBool,
-    // Whether PAC's own queue starts whoever is admitted, by the settings.
+    // The setting `concurrency-draining`: a run that is admitted is handed to PAC's own queue, which starts it.
     draining: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State {
     repositories: HashMap<RepositoryKey, Arc<Mutex<RepositoryState>>>,
-    // Which repository a run was last seen under: its annotation may change, and deletions don't have to name it.
+    // The repository each run, by its path, was last seen under: a run's annotation may change, and deletions don't have to name
+    // it.
     homes: HashMap<Box<str>, RepositoryKey>,
-    // What the global Repository last said that could be read, or that none of that is known.
+    // The last readable word of the global Repository; `Missing` or `Unreadable` if there was none.
     global_limit: OwnLimit,
-    // Those of whose runs PAC's own queue may start some.
+    // Repositories with runs that PAC's own queue may start.
     open_to_pacs_queue: BTreeSet<RepositoryKey>,
-    // Whether the first full lists were taken in whole.
+    // Whether the index holds all of the first full lists.
     is_complete: bool,
-    // Whether PAC's word on the order of an event's runs reaches them.
+    // Whether the order that PAC writes for an event's runs reaches the runs; the gate `deny` refuses it.
     orders_come: bool,
 }
 
 // === impl OwnLimit ===
 
 impl OwnLimit {
-    /// The limit, where the global Repository says `global`. One that can't be read must not lift the limits it may have.
+    /// The effective limit, where the global Repository says `global`. A Repository that can't be read must not lift a limit that
+    /// it may have set.
     fn effective(self, global: Self) -> Limit {
         match (self, global) {
             (Self::Missing | Self::Unreadable, _) | (Self::Says(None), Self::Unreadable) => Limit::Unknown,
@@ -99,35 +101,36 @@ impl Index {
         }
     }
 
-    /// Likewise, beside Pipelines-as-Code's own watcher: where there is a limit nobody is admitted unless the gate holds.
+    /// An empty index for a watcher beside Pipelines-as-Code's own: in a Repository with a limit no run is admitted unless the
+    /// gate holds.
     pub fn beside_pac(global: RepositoryKey, gate: Arc<Gate>) -> Self {
         let state = Mutex::new(State::new(gate.kind().keeps_orders()));
         Self { global, gate: Some(gate), state, paused: AtomicBool::new(false), draining: AtomicBool::new(false) }
     }
 
-    /// Whether nobody is admitted anywhere, by the settings.
+    /// Whether the settings pause everything: then no run is admitted anywhere.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Acquire)
     }
 
-    /// Has nobody admitted anywhere from now on, or whoever may be; says how it was before.
+    /// Pauses everything, or ends that pause; returns whether everything was paused before.
     pub fn set_paused(&self, paused: bool) -> bool {
         self.paused.swap(paused, Ordering::AcqRel)
     }
 
-    /// Whether whoever is admitted is handed to PAC's own queue, which starts it, by the settings.
+    /// Whether the settings have admitted runs handed to PAC's own queue, which then starts them.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Has whoever is admitted handed to PAC's own queue from now on, or started by us; whether that is a change. Where no watcher of
-    /// PAC's is at work, nobody would start what it is handed.
+    /// Has admitted runs handed to PAC's own queue from now on, or started by this watcher; returns whether that is a change.
+    /// Where no watcher of PAC's is at work, it stays with starting: nobody would start a run that is handed over.
     pub fn set_draining(&self, draining: bool) -> bool {
         let draining = draining && self.gate.is_some();
         self.draining.swap(draining, Ordering::AcqRel) != draining
     }
 
-    /// Takes in a version of a run; says which repositories to look at: none if all that matters of it is as before.
+    /// Takes in a version of a run; returns the repositories to look at: none if nothing that matters has changed.
     pub fn apply_run(&self, view: RunView) -> Vec<RepositoryKey> {
         let mut state = self.state();
         let repository = view.repository.clone();
@@ -140,21 +143,21 @@ impl Index {
             state.remove_run(&before, view.key.path());
             touched.push(before);
         }
-        // What comes later comes when it happens; what was there before is as old as it says.
+        // A run that comes after the first full lists is new; a run of those lists is as old as its creation time says.
         let age = if state.is_complete { Duration::ZERO } else { age(view.created) };
         state.locked(&repository).apply_run(view, Instant::now(), age);
         state.note_pacs_queue(&repository);
         touched
     }
 
-    /// Takes in that the first full lists are in the index, whole.
+    /// Notes that the index holds all of the first full lists.
     pub fn note_complete(&self) {
         let mut state = self.state();
         state.is_complete = true;
         state.repositories.values().for_each(|one| locked(one).grandfather());
     }
 
-    /// Takes in that a run is no longer shown, for whatever reason; says which repository to look at.
+    /// Notes that the watch shows a run no longer, for whatever reason; returns the repository to look at.
     pub fn remove_run(&self, path: &str) -> Option<RepositoryKey> {
         let mut state = self.state();
         let repository = state.homes.remove(path)?;
@@ -162,12 +165,12 @@ impl Index {
         Some(repository)
     }
 
-    /// The paths (`namespace/name`) of all runs shown.
+    /// The paths (`namespace/name`) of all runs that the watch shows.
     pub fn run_paths(&self) -> HashSet<Box<str>> {
         self.state().homes.keys().cloned().collect()
     }
 
-    /// Takes in what Repository `key` says now; says which repositories to look at.
+    /// Takes in what Repository `key` says now of its limit; returns the repositories to look at.
     pub fn apply_repository(&self, key: &RepositoryKey, own: OwnLimit) -> Vec<RepositoryKey> {
         let mut state = self.state();
         state.locked(key).own_limit = own;
@@ -176,7 +179,7 @@ impl Index {
             return vec![key.clone()];
         }
         let global_limit = match (own, state.global_limit) {
-            // It goes on saying what it said before.
+            // An unreadable version doesn't take back what an earlier one said.
             (OwnLimit::Unreadable, before @ OwnLimit::Says(_)) => before,
             (own, _) => own,
         };
@@ -194,7 +197,7 @@ impl Index {
         state.repositories.iter().filter(|(_, one)| exists(locked(one).own_limit)).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Every repository there is anything about.
+    /// Every repository of which anything is known.
     pub fn repositories(&self) -> Vec<RepositoryKey> {
         self.state().repositories.keys().cloned().collect()
     }
@@ -204,7 +207,7 @@ impl Index {
         self.state().homes.get(path).cloned()
     }
 
-    /// The repository of the run `path` of that uid, if it is one that is shown.
+    /// The repository of the run `path`, if the watch shows it with that uid.
     pub fn home_of(&self, path: &str, uid: Option<&str>) -> Option<RepositoryKey> {
         let state = self.state();
         let home = state.homes.get(path)?;
@@ -213,7 +216,7 @@ impl Index {
         state.repositories.get(home).is_some_and(|one| is_the_same(one)).then(|| home.clone())
     }
 
-    /// Those of `runs` of which the watch shows nothing that could run, or runs.
+    /// The runs among `runs` that, as far as the watch shows, neither run nor could.
     pub(crate) fn without_run<'a>(&self, repository: &RepositoryKey, runs: &'a [RunKey]) -> Vec<&'a RunKey> {
         let known = self.state().repositories.get(repository).cloned();
         let is_alive = |run: &RunKey| known.as_ref().is_some_and(|one| locked(one).is_alive(run));
@@ -234,14 +237,14 @@ impl Index {
         look(&mut state)
     }
 
-    /// Runs `decide` on the state of `repository`, with the limit to admit by. That is looked up as late as can be: a limit may be
-    /// lowered while a snapshot is loaded.
+    /// Runs `decide` on the state of `repository`, with the limit to admit by. The limit is looked up as late as possible,
+    /// because it may be lowered while a snapshot is loaded.
     pub fn decide<T>(&self, repository: &RepositoryKey, decide: impl FnOnce(Limit, &mut RepositoryState) -> T) -> T {
         let limit = self.limit_now(repository);
         self.with(repository, |state| decide(limit, state))
     }
 
-    /// What the last complete list shows of the run `path` (`namespace/name`) of `repository`, of which only that is known.
+    /// What the watch shows of the run `path` (`namespace/name`) of `repository`, for a caller that doesn't know its uid.
     pub fn find(&self, repository: &RepositoryKey, path: &str) -> LegacyRun {
         match path.split_once('/') {
             Some((namespace, name)) if namespace == repository.namespace() => {
@@ -258,7 +261,7 @@ impl Index {
         own.effective(state.global_limit)
     }
 
-    /// The limit to admit by, if anybody is admitted at all.
+    /// The limit to admit by: `Unknown` while no run may be admitted.
     fn limit_now(&self, repository: &RepositoryKey) -> Limit {
         if self.is_paused() {
             return Limit::Unknown;
@@ -269,7 +272,7 @@ impl Index {
         known.map_or(Limit::Unknown, |one| locked(one).limit_at(Timestamp::now(), state.global_limit, gate))
     }
 
-    /// The pause of `repository`, as long as it lasts.
+    /// The pause of `repository`, if one is in force.
     pub fn pause_now(&self, repository: &RepositoryKey) -> Option<Pause> {
         let state = self.state();
         let pause = locked(state.repositories.get(repository)?).metadata.pause.clone();
@@ -282,12 +285,12 @@ impl Index {
         locked(state.repositories.get(key)?).metadata.uid.clone()
     }
 
-    /// Takes in what the metadata of Repository `key` say; none if there is no such Repository.
+    /// Takes in the metadata of Repository `key`; empty ones if there is no such Repository.
     pub fn note_repository(&self, key: &RepositoryKey, says: RepositoryMetadata) {
         self.state().locked(key).metadata = says;
     }
 
-    /// Drops `repository` if there is nothing about it; says whether there was nothing.
+    /// Drops `repository` if nothing is known of it; returns whether that was so.
     pub fn drop_if_blank(&self, repository: &RepositoryKey) -> bool {
         let mut state = self.state();
         let blank = state.repositories.get(repository).is_none_or(|one| locked(one).is_blank());
@@ -303,7 +306,7 @@ impl Index {
         *state = State::new(state.orders_come);
     }
 
-    /// What every repository looks like that there is anything about, by key, with its limit, paused or not.
+    /// The tally of every repository of which anything is known, with its effective limit, paused or not.
     pub fn tallies(&self) -> BTreeMap<RepositoryKey, (Limit, Tally)> {
         let (repositories, global) = {
             let state = self.state();
@@ -342,7 +345,7 @@ impl State {
         self.note_pacs_queue(repository);
     }
 
-    /// Takes note of whether PAC's own queue may start runs of `repository`.
+    /// Brings up to date whether PAC's own queue may start runs of `repository`.
     fn note_pacs_queue(&mut self, repository: &RepositoryKey) {
         let now = Instant::now();
         let may = self.repositories.get(repository).is_some_and(|one| !locked(one).open_to_pacs_queue(now).is_empty());
@@ -359,7 +362,7 @@ impl State {
         Arc::clone(self.repositories.entry(repository.clone()).or_insert_with(begin))
     }
 
-    /// Has the repository know its effective limit, and counts those who come to be over it.
+    /// Tells the repository its effective limit, and counts the runs that are over it by the change.
     fn update_limit(&self, repository: &RepositoryKey) {
         let Some(one) = self.repositories.get(repository) else { return };
         let mut one = locked(one);

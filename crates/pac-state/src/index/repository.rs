@@ -34,7 +34,7 @@ use super::runs::Runs;
 /// One repository's runs, and what its next pass needs to know of them.
 #[derive(Debug)]
 pub struct RepositoryState {
-    // Whether PAC's word on the order of an event's runs reaches them.
+    // Whether the order that PAC writes for an event's runs reaches the runs; the gate `deny` refuses it.
     orders_come: bool,
     /// What its Repository says.
     pub own_limit: OwnLimit,
@@ -42,30 +42,30 @@ pub struct RepositoryState {
     pub metadata: RepositoryMetadata,
     runs: Runs,
     running: BTreeSet<Arc<str>>,
-    // Pending and not known to be in the store.
+    // Pending runs that aren't known to be in the store.
     fresh: BTreeSet<Arc<str>>,
-    // With a start of ours behind them that still matters.
+    // Pending runs of which a start was tried, and its outcome still matters.
     attempted: BTreeSet<Arc<str>>,
-    // Done, and their final state is yet to be written.
+    // Done runs whose final state is yet to be written.
     unmarked: BTreeSet<Arc<str>>,
-    // With something that ends at a time: they wait for a Secret, or stop without having been started.
+    // Runs in a state that ends by the clock: they wait for a Secret, or stop without having been started.
     timed: BTreeSet<Arc<str>>,
-    // What PAC's own queue knows.
+    // The runs that PAC's own queue knows.
     pacs_queue: PacsQueue,
-    // In the store at a place that their event's order contradicts.
+    // Runs whose place in the store contradicts their event's order.
     misplaced: BTreeSet<Arc<str>>,
     events: WebhookEvents,
-    // Known to be in the store's queue, and no longer waiting.
+    // Runs in the store's queue that wait no longer.
     departed: HashSet<RunKey>,
-    // Over for certain, by a live read or because another run bears the name, and since when.
+    // Runs that are over for certain, by a live read or because another run bears the name.
     over: HashMap<RunKey, Over>,
-    // Not shown by the watch, though a live read found them.
+    // Runs that a live read found and the watch doesn't show, and until when that reading counts.
     outsiders: HashMap<RunKey, (Run, Instant)>,
-    // Whose slots were claimed, and until when a start of the former holder may still arrive.
+    // Runs whose slots were claimed, and until when a start by the former holder may still arrive.
     claimed: HashMap<RunKey, Instant>,
-    // When it was last decided what to do.
+    // When `decide` last ran.
     decided_at: Option<Instant>,
-    // The limit as last told, and who ran by then: they may run over it.
+    // The limit as last told, and the runs that ran by then: those may exceed it.
     limit: Limit,
     grandfathered: BTreeSet<Arc<str>>,
 }
@@ -73,7 +73,7 @@ pub struct RepositoryState {
 /// What an applied plan did to whom.
 #[derive(Debug)]
 pub struct Effects {
-    /// Runs whose slot or place went, and why.
+    /// Runs that lost their slot or place, and why.
     pub ends: Vec<(RunKey, End)>,
     /// The last run that was granted a slot, and the runs before it that back off after a refusal, with what was said to each.
     pub passed_over: Option<(RunKey, Vec<(RunKey, String)>)>,
@@ -82,7 +82,7 @@ pub struct Effects {
 // === impl RepositoryState ===
 
 impl RepositoryState {
-    /// One of which nothing is known; whether PAC's word on the order of an event's runs comes at all.
+    /// A repository of which nothing is known. `orders_come` says whether the order that PAC writes reaches the runs.
     pub fn new(orders_come: bool) -> Self {
         Self {
             orders_come,
@@ -107,12 +107,12 @@ impl RepositoryState {
         }
     }
 
-    /// Whether this is what the watch has shown of the run already.
+    /// Whether the watch has shown just this version of the run already.
     pub(super) fn shows(&self, view: &RunView) -> bool {
         self.runs.named(view.key.name()).is_some_and(|run| run.view == *view)
     }
 
-    /// The uid of the run of that name, if one is shown.
+    /// The uid of the run of that name, if the watch shows one.
     pub(super) fn uid_of(&self, name: &str) -> Option<String> {
         self.runs.named(name).map(|run| run.view.key.uid().to_owned())
     }
@@ -156,7 +156,7 @@ impl RepositoryState {
                 if replaced.is_some() {
                     self.leave_pacs_queue(&name);
                 }
-                // It was of another repository for a while.
+                // A run that was of another repository for a while is this one's again.
                 if self.over.get(&view.key).is_some_and(|over| over.by == OverBy::Elsewhere) {
                     self.over.remove(&view.key);
                 }
@@ -204,7 +204,7 @@ impl RepositoryState {
     /// Puts a run into the sets it belongs to now.
     fn sort_in(&mut self, name: &Arc<str>) {
         let Some(run) = self.runs.named(name) else { return };
-        // What is over for certain stays so, however old the version is that the watch still shows.
+        // A run that is over for certain stays so, however old the version is that the watch still shows.
         let current = !self.over.contains_key(&run.view.key);
         if !(current && (run.is_running() || run.is_starting())) {
             self.grandfathered.remove(name);
@@ -224,19 +224,19 @@ impl RepositoryState {
         }
     }
 
-    /// Until when the live reads of runs the watch doesn't show stand, if there are any.
+    /// When the first of the live reads of runs that the watch doesn't show stops counting.
     pub(crate) fn live_reads_stand_until(&self) -> Option<Instant> {
         self.outsiders.values().map(|(_, until)| *until).min()
     }
 
-    /// Changes what is known of our own start of `run`; none if the run is no longer shown.
+    /// Changes what is known of `run` and puts it into the sets it then belongs to; none if nothing is known of it.
     fn on_run<T>(&mut self, run: &RunKey, change: impl FnOnce(&mut Run) -> T) -> Option<T> {
         let changed = change(self.run_mut(run)?);
         self.sort_in(&run.name().into());
         Some(changed)
     }
 
-    /// What to do, given what the store says: the one place where what is seen meets the rule.
+    /// Decides what to do, given what the store says. Here, and nowhere else, what was seen meets the rule.
     pub fn decide(
         &mut self,
         limit: Limit,
@@ -269,7 +269,7 @@ impl RepositoryState {
         )
     }
 
-    /// Which runs the store has, now that all of it was loaded.
+    /// Learns from a whole snapshot which runs the store has.
     fn compare_with(&mut self, snapshot: &Snapshot) {
         let queued: HashMap<&RunKey, OrderKey> =
             snapshot.waiting.iter().map(|entry| (&entry.run, entry.order)).collect();
@@ -278,7 +278,7 @@ impl RepositoryState {
         for name in names {
             if let Some(run) = self.runs.named_mut(&name) {
                 run.stored = queued.get(&run.view.key).copied().or_else(|| held(&run.view.key));
-                // A full pass takes nothing on trust: what was done may be done once more, to no effect.
+                // A full pass takes nothing on trust: a write that was acknowledged may be repeated, to no effect.
                 if run.mark == Mark::Written {
                     run.mark = Mark::None;
                 }
@@ -293,7 +293,7 @@ impl RepositoryState {
         self.over.retain(|run, _| queued.contains_key(run) || snapshot.slots.contains_key(run) || shown(run));
     }
 
-    /// Takes in a plan that was committed, or that had nothing to commit; says what it did to whom.
+    /// Takes in a plan that was committed, or that had nothing to commit; returns what it did to whom.
     pub fn apply(&mut self, plan: &Plan, now: Instant) -> Effects {
         let ends = plan.removed().map(|run| (run.clone(), self.end_of(run))).collect();
         let last = plan.granted.last();
@@ -321,8 +321,8 @@ impl RepositoryState {
         }
     }
 
-    /// When there is next a reason to look again that no event will bring. It may have come since the last decision, which
-    /// didn't know of it then (P4).
+    /// The next time at which this repository needs a look though no event comes. A time that has passed since the last decision
+    /// counts, too, for that decision was too early for it (P4).
     pub fn next_look<'a>(&'a self) -> Option<Instant> {
         let is_to_come = |at: &Instant| self.decided_at.is_none_or(|decided_at| *at > decided_at);
         let of_run = |run: &Run| match run.start {
@@ -338,7 +338,7 @@ impl RepositoryState {
         looks.chain(others).filter(is_to_come).min()
     }
 
-    /// Where `run` is in its life, by all that is known of it.
+    /// The state of `run`, by all that is known of it.
     fn state_of(&self, run: &RunKey, now: Instant) -> RunState {
         match self.run(run) {
             _ if self.over.contains_key(run) => RunState::Finished,
@@ -352,7 +352,7 @@ impl RepositoryState {
         self.runs.get(run).or_else(|| self.outsiders.get(run).map(|(known, _)| known))
     }
 
-    /// Likewise.
+    /// What is known of `run`, to change it; see [`Self::run`].
     fn run_mut(&mut self, run: &RunKey) -> Option<&mut Run> {
         self.runs.get_mut(run).or_else(|| self.outsiders.get_mut(run).map(|(known, _)| known))
     }

@@ -8,45 +8,45 @@ use pac_kube::backoff;
 use pac_kube::convert::{Phase, RunView};
 use tokio::time::Instant;
 
-/// First wait after a refused start; doubles with each further one.
+/// The wait after a first refused start; it doubles with each further one.
 const REFUSED_WAIT: Duration = Duration::from_secs(5);
 const REFUSED_WAIT_MOST: Duration = Duration::from_secs(300);
-/// First wait after a start whose outcome was unknown; doubles with each further one.
+/// The wait after a first start of unknown outcome; it doubles with each further one.
 const UNKNOWN_WAIT: Duration = Duration::from_millis(200);
 const UNKNOWN_WAIT_MOST: Duration = Duration::from_secs(15);
-/// First wait after a final state that could not be written; doubles with each further one.
+/// The wait after a final state first couldn't be written; it doubles with each further time.
 const UNMARKED_WAIT: Duration = Duration::from_millis(100);
 const UNMARKED_WAIT_MOST: Duration = Duration::from_secs(15);
-/// How long a run is kept waiting for the Secret that PAC's watcher makes for it. Runs of PAC's own queue find it there; in a
-/// burst it takes seconds, and where PAC's watcher is away a start without it is better than none.
+/// How long a run is kept waiting for the Secret that PAC's watcher makes for it. PAC's own queue starts a run after its Secret
+/// is made. In a burst that takes seconds; where PAC's watcher is away, a start without the Secret is better than none.
 const SECRET_WITHIN: Duration = Duration::from_secs(15);
 
-/// What became of our own attempts to start a run.
+/// What became of this watcher's last attempt to start a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum StartState {
-    /// None is under way.
+    /// No attempt is under way.
     #[default]
     Idle,
     /// The request is out, or about to be.
     UnderWay,
-    /// Nobody can tell yet whether the last one took effect; not tried again before this.
+    /// Nobody can tell yet whether the attempt took effect. The next one is made at this time at the earliest.
     Unknown(Instant),
-    /// The API server said it did. The watch may show the run pending a little longer.
+    /// The API server said that the run is started. The watch may show it pending a little longer.
     Acknowledged,
-    /// None, for certain, until this: a live read found the run pending.
+    /// A live read found the run pending: no attempt took effect. That counts until this time.
     Unstarted(Instant),
-    /// Refused; not admitted again before this.
+    /// The API server refused the start. The run isn't admitted again before this time.
     Refused(Instant),
 }
 
-/// Whether its object says how a run ended.
+/// Whether a run's object says how the run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// Not by us.
+    /// This watcher has written nothing.
     None,
-    /// It is being written, or about to be.
+    /// The final state is being written, or about to be.
     UnderWay,
-    /// The API server took it. The watch may show the run a little longer.
+    /// The API server took the final state. The watch may show the run a little longer.
     Written,
 }
 
@@ -55,23 +55,23 @@ pub(super) struct Run {
     pub(super) view: RunView,
     /// Since when this process has seen it.
     pub(super) seen_since: Instant,
-    /// How long it had been there by then.
+    /// The run's age when this process first saw it.
     age: Duration,
-    /// Since when it has been seen to be over.
+    /// When this process first saw that the run is over.
     pub(super) over_since: Option<Instant>,
-    /// Since when the slot it was given was nobody's, if it was another run's before.
+    /// Since when the slot that the run was given had been idle, if another run had it before.
     pub(super) slot_idle_since: Option<Instant>,
-    /// Its place in the store, queued or with a slot; none if it isn't known to be there.
+    /// The run's place in the store, queued or with a slot; none if it isn't known to be there.
     pub(super) stored: Option<OrderKey>,
-    /// Since when it has been seen to be stopping before it was started, by the watch or a live read.
+    /// When the watch or a live read first showed the run stopping before it was started.
     pub(super) stopping_since: Option<Instant>,
     pub(super) start: StartState,
     pub(super) mark: Mark,
-    /// How often its final state could not be written, and when to try again.
+    /// How often the final state couldn't be written, and when to try again.
     unmarked: Option<(u32, Instant)>,
     /// What the API server said when it last refused a start.
     pub(super) refusal: Option<String>,
-    /// Whether it was told that others passed it since.
+    /// Whether it was reported since then that other runs passed this one.
     pub(super) passed_over: bool,
     failures: u32,
 }
@@ -100,35 +100,35 @@ impl Run {
         }
     }
 
-    /// Takes in a later version of it.
+    /// Takes in a later version of the run.
     pub(super) fn show(&mut self, mut view: RunView, now: Instant) {
         if matches!(view.phase, Phase::Done(_)) {
             self.over_since.get_or_insert(now);
         }
         match view.phase {
             Phase::Stopping => _ = self.stopping_since.get_or_insert(now),
-            // What the watch shows may be older than what a live read found.
+            // The watch may show a version older than the one a live read found.
             Phase::Arriving | Phase::Waiting => {}
             Phase::Held | Phase::Withdrawn | Phase::Running | Phase::ForceReleased | Phase::Done(_) => {
                 self.stopping_since = None;
             }
         }
-        // Snapshots share the key's text: it is kept once.
+        // The former key is kept, because snapshots share its text.
         std::mem::swap(&mut self.view.key, &mut view.key);
         self.view = view;
     }
 
-    /// How long it has been there.
+    /// The run's age at `now`.
     pub(super) fn waited(&self, now: Instant) -> Duration {
         self.age + now.saturating_duration_since(self.seen_since)
     }
 
-    /// Whether a start of it may be taking effect.
+    /// Whether a start of the run may be taking effect.
     pub(super) fn is_starting(&self) -> bool {
         self.is_pending() && matches!(self.start, StartState::UnderWay | StartState::Unknown(_))
     }
 
-    /// Where it is in its life at `now`, if nothing else tells that it is over.
+    /// The run's state at `now`, unless a live read has found that the run is over.
     pub(super) fn state(&self, now: Instant) -> RunState {
         match self.view.phase {
             Phase::Withdrawn | Phase::Held => RunState::Cancelled,
@@ -154,7 +154,7 @@ impl Run {
         }
     }
 
-    /// Until when it isn't started again after a refusal.
+    /// Until when the run isn't started again after a refusal.
     pub(super) fn backs_off_until(&self) -> Option<Instant> {
         match self.start {
             StartState::Refused(until) => Some(until),
@@ -174,17 +174,17 @@ impl Run {
         }
     }
 
-    /// Until when it isn't to be started for want of its Secret.
+    /// Until when the run waits for its Secret.
     pub(super) fn unready_until(&self) -> Option<Instant> {
         (self.is_pending() && self.view.awaits_secret).then(|| self.seen_since + SECRET_WITHIN)
     }
 
-    /// Until when it may begin with its last tasks, though it was never started.
+    /// Until when the run, which was stopped before it was started, may still begin with its `finally` tasks.
     pub(super) fn stopping_until(&self) -> Option<Instant> {
         self.stopping_since.map(|since| since + STOPPING_LASTS)
     }
 
-    /// Notes that a start was refused; says until when the run is held back.
+    /// Notes that a start was refused; returns until when the run is held back.
     pub(super) fn refuse(&mut self, why: &str, now: Instant) -> Instant {
         self.refusal = Some(why.to_owned());
         self.passed_over = false;
@@ -193,25 +193,25 @@ impl Run {
         until
     }
 
-    /// Notes that a start's outcome is unknown; says when to try again.
+    /// Notes that a start's outcome is unknown; returns when to try again.
     pub(super) fn doubt(&mut self, now: Instant) -> Instant {
         let until = now + self.wait(UNKNOWN_WAIT, UNKNOWN_WAIT_MOST);
         self.start = StartState::Unknown(until);
         until
     }
 
-    /// Has a start of unknown outcome tried again now.
+    /// Lets a start of unknown outcome be tried again now.
     pub(super) fn hurry(&mut self, now: Instant) {
         self.start = StartState::Unknown(now);
         self.failures = 0;
     }
 
-    /// Notes what was said when a start of it failed; whether that is news.
+    /// Notes what the API server said when a start failed; returns whether it said something else before.
     pub(super) fn note_failure(&mut self, why: &str) -> bool {
         self.refusal.replace(why.to_owned()).as_deref() != Some(why)
     }
 
-    /// Notes that its final state could not be written; says when to try again.
+    /// Notes that the final state couldn't be written; returns when to try again.
     pub(super) fn unmark(&mut self, now: Instant) -> Instant {
         let failures = self.unmarked.map_or(0, |(failures, _)| failures);
         let until = now + backoff::wait(UNMARKED_WAIT, UNMARKED_WAIT_MOST, failures);
@@ -219,13 +219,13 @@ impl Run {
         until
     }
 
-    /// When its final state may be written, after it could not be.
+    /// When the final state may be tried again, if it couldn't be written.
     pub(super) fn unmarked_until(&self) -> Option<Instant> {
         self.unmarked.map(|(_, until)| until)
     }
 
-    /// Notes that its slot was claimed from another watcher. What is known of a refusal counts no more: what that watcher did
-    /// since is not known, and its start may still be under way.
+    /// Notes that the run's slot was claimed from another watcher. A refusal known from before counts no more: that watcher may
+    /// have tried again, and its start may still be under way.
     pub(super) fn claim(&mut self) {
         if matches!(self.start, StartState::Refused(_) | StartState::Unstarted(_)) {
             self.start = StartState::Idle;

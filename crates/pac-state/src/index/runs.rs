@@ -8,8 +8,8 @@ use pac_concurrency::RunKey;
 
 use super::run::Run;
 
-/// See the [module](self). Each that waits is looked up in each pass, so it has a quick hash. Boxed, since a table has room
-/// for many more than are in it.
+/// See the [module](self). The hash is a quick one, because each pass looks up every run that waits. The runs are boxed, because
+/// a table has room for many more entries than are in it.
 #[derive(Debug, Default)]
 pub(super) struct Runs(HashMap<Arc<str>, Box<Run>, RandomState>);
 
@@ -29,7 +29,7 @@ impl Runs {
         self.named(key.name()).filter(|run| run.view.key == *key)
     }
 
-    /// Likewise.
+    /// The very run `key`, to change it.
     pub(super) fn get_mut(&mut self, key: &RunKey) -> Option<&mut Run> {
         self.named_mut(key.name()).filter(|run| run.view.key == *key)
     }
@@ -40,14 +40,14 @@ impl Runs {
 
     pub(super) fn remove(&mut self, name: &str) -> Option<Run> {
         let removed = self.0.remove(name).map(|run| *run);
-        // A burst that is over gives its room back. It is worth the copying once most of the table is empty.
+        // The room of a burst that is over is given back. The copying is worth it once most of the table is empty.
         if self.0.len() < self.0.capacity() / 8 {
             self.0.shrink_to(self.0.len() * 2);
         }
         removed
     }
 
-    /// In no order.
+    /// All runs, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Run> {
         self.0.values().map(|run| &**run)
     }

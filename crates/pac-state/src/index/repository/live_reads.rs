@@ -24,7 +24,7 @@ impl RepositoryState {
             None => {
                 let Confirmed::Is(view) = confirmed else { return };
                 match self.run_mut(&run) {
-                    // The watch is behind: someone started it.
+                    // Somebody started the run, and the watch is behind.
                     Some(known) if view.phase == Phase::Running => known.acknowledge(),
                     Some(known) if view.phase == Phase::Stopping => {
                         known.stopping_since.get_or_insert(now);
@@ -46,7 +46,7 @@ impl RepositoryState {
         let shown = self.runs.get(confirmed.run());
         match confirmed {
             Confirmed::Gone(_) => Some(OverBy::Gone),
-            // While the watch shows it as this one's, it has moved back meanwhile, or the watch will show that it moved.
+            // While the watch shows the run here, either it has moved back meanwhile or the watch will show that it moved.
             Confirmed::Elsewhere(_) => shown.is_none().then_some(OverBy::Elsewhere),
             Confirmed::Is(view) => match view.phase {
                 Phase::Done(_) | Phase::Withdrawn | Phase::Held | Phase::ForceReleased => {

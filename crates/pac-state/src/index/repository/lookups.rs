@@ -1,4 +1,4 @@
-//! What a repository's state answers to others than a pass.
+//! Questions to a repository's state that a pass doesn't ask.
 
 use pac_concurrency::{LegacyRun, RunKey};
 
@@ -8,7 +8,7 @@ use crate::index::run::Run;
 // === impl RepositoryState ===
 
 impl RepositoryState {
-    /// What the watch shows of the run of this name, to whom only its name is known.
+    /// What the watch shows of the run of this name, for a caller that doesn't know its uid.
     pub fn find(&self, name: &str) -> LegacyRun {
         let Some(run) = self.runs.named(name) else { return LegacyRun::Ghost };
         let entry = || self.in_place(std::iter::once(run), &mut Orders::default()).into_iter().next();
@@ -19,7 +19,8 @@ impl RepositoryState {
         }
     }
 
-    /// Some of its runs that wait, on which it can be tried what becomes of an order; those first that have none under PAC's name.
+    /// At most `most` of its waiting runs, for a trial of whether the gate holds; runs without an order under PAC's own name come
+    /// first.
     pub(crate) fn runs_that_wait(&self, most: usize) -> Vec<RunKey> {
         let mut waiting: Vec<&Run> =
             self.runs.iter().filter(|run| run.is_pending() && !self.over.contains_key(&run.view.key)).collect();
@@ -27,7 +28,7 @@ impl RepositoryState {
         waiting.into_iter().take(most).map(|run| run.view.key.clone()).collect()
     }
 
-    /// Whether there is nothing about it.
+    /// Whether nothing is known of the repository.
     pub fn is_blank(&self) -> bool {
         self.own_limit == OwnLimit::Missing
             && self.runs.is_empty()

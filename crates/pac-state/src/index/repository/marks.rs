@@ -1,4 +1,4 @@
-//! Runs that are done, and whose objects are yet to say how they ended.
+//! Done runs whose objects don't say yet how the runs ended.
 
 use pac_concurrency::RunKey;
 use pac_kube::convert::FinalState;
@@ -10,8 +10,8 @@ use crate::index::run::Mark;
 // === impl RepositoryState ===
 
 impl RepositoryState {
-    /// Runs that are done and whose object doesn't say so yet, with how they ended; each is named once, and those of which it
-    /// could not be written a moment ago are left for later.
+    /// Takes the done runs whose objects don't say so yet, with how they ended. Each run is taken once; a run whose final state
+    /// couldn't be written a moment ago is left for later.
     pub fn take_done_runs(&mut self, now: Instant) -> Vec<(RunKey, FinalState)> {
         let mut done = Vec::new();
         for name in std::mem::take(&mut self.unmarked) {
@@ -34,7 +34,7 @@ impl RepositoryState {
         self.on_run(run, |run| run.mark = Mark::Written);
     }
 
-    /// Notes that the final state of `run` could not be written; says when to try again.
+    /// Notes that the final state of `run` couldn't be written; returns when to try again.
     pub fn unmark(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
         self.on_run(run, |run| run.unmark(now))
     }

@@ -1,4 +1,4 @@
-//! What is measured of a repository: nothing that is decided depends on it.
+//! Figures of a repository, for metrics. No decision depends on them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,54 +13,54 @@ use super::{RepositoryState, StartState};
 /// A repository in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Runs that run.
+    /// Runs that are running.
     pub running: usize,
-    /// Those of them that ran already when the limit was last changed, or when this watcher began.
+    /// The running runs that ran already when the limit was last changed, or when this watcher began.
     pub grandfathered: usize,
     /// Runs that are pending.
     pub waiting: usize,
-    /// How long the oldest of them has waited.
+    /// The longest wait of a pending run.
     pub longest_wait: Duration,
-    /// Whether an operator paused it.
+    /// Whether an operator has paused the repository.
     pub paused: bool,
-    /// Whether that lasts until somebody ends it.
+    /// Whether the pause lasts until somebody ends it.
     pub paused_without_end: bool,
-    /// Runs that wait and that PAC's own queue, where it runs, may start.
+    /// Waiting runs that PAC's own queue, where it is at work, may start.
     pub open_to_pacs_queue: usize,
 }
 
-/// What a start was preceded by.
+/// What came before a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Started {
     /// How long the run waited.
     pub waited: Duration,
-    /// How long its slot was idle, if it was another run's before.
+    /// How long the run's slot was idle, if another run had it before.
     pub idle: Option<Duration>,
 }
 
 // === impl Tally ===
 
 impl Tally {
-    /// Runs over the limit that drain: they ran when it was set.
+    /// The number of runs over the limit that may be: they ran when it was set, and drain.
     pub fn draining(&self, limit: Limit) -> usize {
         over(self.running, limit) - self.excess(limit)
     }
 
-    /// Runs over the limit that did not run yet when it was set. There are none unless others start runs.
+    /// The number of runs over the limit that began after it was set. It is 0 unless others start runs, too.
     pub fn excess(&self, limit: Limit) -> usize {
         let newcomers = self.running - self.grandfathered;
-        // Where the others fill the limit or more, no newcomer fits.
+        // Where the grandfathered runs fill the limit, no newcomer fits.
         let room = limit.free(self.grandfathered);
         if limit == Limit::Unknown { 0 } else { newcomers.saturating_sub(room) }
     }
 
-    /// Runs that could run now without exceeding the limit.
+    /// The number of waiting runs that could run now without exceeding the limit.
     pub fn startable(&self, limit: Limit) -> usize {
         if self.paused { 0 } else { self.waiting.min(limit.free(self.running)) }
     }
 }
 
-/// How many of `running` are over `limit`. Where there is no number nobody is over it.
+/// How many of `running` are over `limit`: none where the limit is no number.
 fn over(running: usize, limit: Limit) -> usize {
     match limit {
         Limit::AtMost(most) => running.saturating_sub(most.get() as usize),
@@ -90,7 +90,7 @@ impl RepositoryState {
         }
     }
 
-    /// Notes that the limit is `limit` now; says how many more runs are over it than over the one before.
+    /// Notes that the limit is `limit` now; returns how many more runs are over it than were over the former limit.
     pub fn set_limit(&mut self, limit: Limit) -> usize {
         let before = std::mem::replace(&mut self.limit, limit);
         if before == limit {
@@ -100,18 +100,18 @@ impl RepositoryState {
         over(self.running.len(), limit).saturating_sub(over(self.running.len(), before))
     }
 
-    /// Notes that what runs now, or is about to, may run whatever the limit says.
+    /// Notes that the runs which run now, or are about to, may run whatever the limit says.
     pub(crate) fn grandfather(&mut self) {
         let starting = self.attempted.iter().filter(|name| self.runs.named(name).is_some_and(Run::is_starting));
         self.grandfathered = self.running.iter().chain(starting).map(Arc::clone).collect();
     }
 
-    /// Whether `run` may need a slot, as far as is known: it waits, or runs.
+    /// Whether `run`, as far as is known, may need a slot, because it waits or runs.
     pub fn is_alive(&self, run: &RunKey) -> bool {
         !self.over.contains_key(run) && self.run(run).is_some_and(|known| known.is_pending() || known.is_running())
     }
 
-    /// Notes whose slot each granted run was given, so that its start can tell how long the slot was idle.
+    /// Notes for each granted run since when its slot had been idle, so that its start can tell how long.
     pub(super) fn note_hand_offs(&mut self, plan: &Plan) {
         let mut idle_since: Vec<Instant> = plan.released.iter().filter_map(|run| self.over_since(run)).collect();
         idle_since.sort_unstable();
@@ -125,7 +125,7 @@ impl RepositoryState {
         shown.or_else(|| self.over.get(run).map(|over| over.since))
     }
 
-    /// Notes that `run` was started; says what came before, the first time.
+    /// Notes that `run` was started; returns what came before, the first time it is noted.
     pub fn acknowledge_start(&mut self, run: &RunKey, now: Instant) -> Option<Started> {
         self.on_run(run, |run| {
             let is_news = run.start != StartState::Acknowledged;

@@ -13,19 +13,19 @@ use tokio::time::Instant;
 use super::RepositoryState;
 use crate::index::run::Run;
 
-/// How long after a run is over PAC may start the next one for it: it reports the end to the Git provider first.
+/// How long after a run's end PAC may start the next one in its stead: PAC reports the end to the Git provider first.
 const NEXT_WITHIN: Duration = Duration::from_secs(30);
 
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct PacsQueue {
-    /// Runs that are shown, and have their order under PAC's own name.
+    /// Runs that the watch shows with an order under PAC's own name.
     runs: BTreeSet<Arc<str>>,
-    /// What those named that are shown no more, and until when that counts.
+    /// What such runs named that the watch shows no more, and until when that counts.
     past: Vec<(Named, Instant)>,
 }
 
-/// By what a run's order names others.
+/// By what one can tell that a run's order names another run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Named {
     /// The order.
@@ -50,8 +50,8 @@ impl PacsQueue {
 // === impl Named ===
 
 impl Named {
-    /// Whether an order names a run of which this is known. One with another order of its own is none of its; one without may have
-    /// lost it.
+    /// Whether this order names the run of which `other` is known. A run with another order of its own isn't named; a run without
+    /// any may have lost it, and is named if it is of the same event.
     fn covers(self, other: Self) -> bool {
         match other.list {
             Some(list) => self.list == Some(list),
@@ -63,7 +63,7 @@ impl Named {
 // === impl RepositoryState ===
 
 impl RepositoryState {
-    /// The runs that wait and are PAC's to start, at `now`.
+    /// The waiting runs that are PAC's to start, at `now`.
     pub fn open_to_pacs_queue(&self, now: Instant) -> Vec<&str> {
         if self.pacs_queue.is_empty() {
             return Vec::new();
@@ -81,7 +81,7 @@ impl RepositoryState {
         names
     }
 
-    /// Takes in that run `name` is no longer shown: what it named may still be started for it.
+    /// Notes that the watch shows run `name` no longer: PAC may still start a run that it named.
     pub(super) fn leave_pacs_queue(&mut self, name: &str) {
         let Some(run) = self.runs.named(name).filter(|_| self.pacs_queue.runs.contains(name)) else { return };
         let now = Instant::now();
@@ -91,7 +91,7 @@ impl RepositoryState {
         self.pacs_queue.past.push(left);
     }
 
-    /// When a run comes to be ours that is PAC's now.
+    /// When the next run that is PAC's now comes to be ours, by the clock alone.
     pub(super) fn pacs_queue_forgets_at(&self) -> Option<Instant> {
         let shown = self.pacs_queue.runs.iter().filter_map(|name| self.runs.named(name)).filter_map(next_until);
         let now = Instant::now();
@@ -104,7 +104,7 @@ impl RepositoryState {
     }
 }
 
-/// Until when PAC may start another one for this one, if it is over.
+/// Until when PAC may start another run in this one's stead, if this one is over.
 fn next_until(run: &Run) -> Option<Instant> {
     run.over_since.map(|since| since + NEXT_WITHIN)
 }

@@ -1,4 +1,4 @@
-//! Which place in the queue a run has, and whose place isn't final yet.
+//! The places of runs in the queue, and the runs whose place isn't final yet.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,45 +13,46 @@ use super::super::SETTLE_SECONDS;
 use super::RepositoryState;
 use crate::index::run::Run;
 
-/// How long a run that PAC has created, and not queued yet, is waited for by those of its event behind it. PAC's answer from
-/// the Git provider comes between the two.
+/// How long the runs behind it in its event wait for a run that PAC has created and not queued yet. PAC asks the Git provider
+/// between the two.
 const QUEUED_WITHIN: Duration = Duration::from_secs(10);
+
 /// The runs whose place isn't final yet, as far as they keep others waiting.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
-    /// Of runs of which nothing tells their event: they may be of any that began at this time, in seconds, or later.
+    /// The earliest time, in seconds since 1970, at which the event of a run may have begun that doesn't tell its event.
     since: Option<i64>,
-    /// Of others: the first of their events to have begun. Those that began later wait for it.
+    /// When the first of the events of the other runs began. Runs of later events wait for it.
     after: Option<i64>,
-    /// Their events, each with the place from which on it waits; none: all of it does.
+    /// The events of the other runs, each with the place from which on its runs wait; none if all of them do.
     events: HashMap<(u64, i64), Option<OrderKey>>,
 }
 
-/// What was worked out of the orders of events, each at most once a decision.
+/// Orders of events as they were worked out, each at most once a decision.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
-    /// The places of the runs of an event whose order PAC hasn't told, by the event and its beginning.
+    /// The places of the runs of each event whose order PAC hasn't told, by the event and its beginning.
     places: HashMap<(u64, i64), HashMap<Arc<str>, u32>>,
-    /// The creation of the oldest run of each event of which nothing but its order is known.
+    /// The creation time of the oldest run of each event that is known by its order alone.
     oldest: Option<HashMap<u64, i64>>,
 }
 
 // === impl Unsettled ===
 
 impl Unsettled {
-    /// Adds a run of which nothing tells its event.
+    /// Adds a run that doesn't tell its event.
     fn add_unknown(&mut self, created: i64) {
         let since = created - i64::from(SETTLE_SECONDS);
         self.since = Some(self.since.map_or(since, |before| before.min(since)));
     }
 
-    /// Adds a run of `event` that is at `from`, or of which that isn't known yet.
+    /// Adds a run of `event` that is at place `from`; none if its place isn't known yet.
     fn add_event(&mut self, event: (u64, i64), from: Option<OrderKey>) {
         self.after = Some(self.after.map_or(event.1, |before| before.min(event.1)));
         self.events.entry(event).and_modify(|before| *before = from.min(*before)).or_insert(from);
     }
 
-    /// Whether `entry`, of this event, is to wait for one of them.
+    /// Whether `entry`, of event `event`, is to wait for one of these runs.
     pub(super) fn holds(&self, entry: &Entry, event: Option<((u64, i64), Instant)>) -> bool {
         let began = entry.order.event_created;
         let of_its_own = event.and_then(|(event, _)| self.events.get(&event));
@@ -64,15 +65,14 @@ impl Unsettled {
 // === impl RepositoryState ===
 
 impl RepositoryState {
-    /// Whether a run that waits does so for us. Where there is no limit PAC makes nobody wait; what waits all the same, and was
-    /// never ordered by PAC, is held by somebody else, such as Kueue.
+    /// Whether a waiting run waits for this watcher. Where there is no limit, PAC makes no run wait; a run that waits all the
+    /// same, and that PAC never ordered, is held by somebody else, such as Kueue.
     pub(super) fn is_ours(&self, run: &Run) -> bool {
         let to_hand_over = matches!(run.view.hold, Hold::HandOver(_));
         run.stored.is_some() || run.view.place.is_some() || to_hand_over || self.limit.is_limited()
     }
 
-    /// Whether nobody has anything more to say of a pending run before it waits. Where there is no limit PAC never says that a run
-    /// is queued.
+    /// Whether a pending run is ready to be queued, because PAC has said that it is. Where there is no limit PAC never says so.
     pub(super) fn is_queued(&self, run: &Run) -> bool {
         match run.view.phase {
             Phase::Waiting => true,
@@ -81,13 +81,13 @@ impl RepositoryState {
         }
     }
 
-    /// Until when the place of a run that isn't stored is still to come, or that of another of its event before it.
+    /// Until when the place of a run that isn't stored, or of a run of its event before it, is still to come.
     pub(super) fn unsettled_until(&self, run: &Run) -> Option<Instant> {
         if !run.is_pending() || run.view.place.is_some() || run.stored.is_some() || !self.is_ours(run) {
             return None;
         }
         let Some(event) = run.view.event.and_then(|id| self.events.of(id, run.view.key.name())) else {
-            // Where no order comes nothing will ever tell more of it.
+            // Where no order comes, nothing will ever tell more of its place.
             if !self.orders_come {
                 return None;
             }
@@ -101,7 +101,7 @@ impl RepositoryState {
         Some(queued.map_or(all_created_at, |queued| queued.max(all_created_at)))
     }
 
-    /// Whose place isn't final yet.
+    /// The runs whose place isn't final yet.
     pub(super) fn unsettled(&self, now: Instant, orders: &mut Orders) -> Unsettled {
         let mut unsettled = Unsettled::default();
         for run in self.fresh.iter().filter_map(|name| self.runs.named(name)) {
@@ -119,7 +119,7 @@ impl RepositoryState {
         unsettled
     }
 
-    /// Which event a run is of, and when that is taken to have no more runs.
+    /// The event that a run is of, and when the event is taken to have no more runs.
     pub(super) fn event_of(&self, run: &RunKey) -> Option<((u64, i64), Instant)> {
         let id = self.run(run)?.view.event?;
         let event = self.events.of(id, run.name())?;
@@ -133,7 +133,7 @@ impl RepositoryState {
         self.in_place(settled, orders)
     }
 
-    /// Those that run, or that we are starting, or may have started.
+    /// The runs that run, that this watcher is starting, or that it may have started.
     pub(super) fn running_entries(&self, orders: &mut Orders) -> Vec<Entry> {
         let running = self.running.iter().filter_map(|name| self.runs.named(name));
         let attempted = self.attempted.iter().filter_map(|name| self.runs.named(name));
@@ -141,7 +141,7 @@ impl RepositoryState {
         self.in_place(running.chain(attempted.filter(|run| run.is_starting())).chain(outsiders), orders)
     }
 
-    /// Those whose place in the store is not the one that their event's order gives them.
+    /// The runs whose place in the store isn't the one that their event's order gives them.
     pub(super) fn moved_entries(&mut self, orders: &mut Orders) -> Vec<Entry> {
         let mut moved = Vec::new();
         for name in std::mem::take(&mut self.misplaced) {
@@ -159,7 +159,7 @@ impl RepositoryState {
         runs.map(|run| Entry::new(run.view.key.clone(), self.order(&run.view, orders))).collect()
     }
 
-    /// The run with its place by what the cluster shows now; none if it isn't shown.
+    /// The run with its place by what the cluster shows now; none if nothing is known of the run.
     pub fn entry(&self, run: &RunKey) -> Option<Entry> {
         let view = &self.run(run)?.view;
         Some(Entry::new(view.key.clone(), self.order(view, &mut Orders::default())))
@@ -179,12 +179,12 @@ impl RepositoryState {
             return OrderKey { event_created: event.began, position, created: view.created };
         }
         let Some(place) = &view.place else { return OrderKey::alone(view.created) };
-        // The event's first run must be of the event by its own word, lest a run names an old one to get before others.
+        // The first run must itself say that it is of the event. Otherwise a run could name an old one to get before others.
         let first = self.runs.named(&place.first).map(|run| &run.view);
         let first = first.filter(|first| first.place.as_ref().is_some_and(|other| other.event == place.event));
         let event_created = match first {
             Some(first) => first.created,
-            // It is done and gone: the oldest of those left stands for it.
+            // The first run is done and gone: the oldest of the runs left stands for it.
             None => {
                 let oldest = orders.oldest.get_or_insert_with(|| self.oldest_by_event());
                 *oldest.get(&place.event).unwrap_or(&view.created)

@@ -1,4 +1,4 @@
-//! What people are shown of a repository: each run as it is known, and how one ended.
+//! A repository as people are shown it: each run as it is known, and how a run ended.
 
 use std::fmt;
 
@@ -15,11 +15,11 @@ use crate::gate::Gate;
 /// A repository, for people.
 #[derive(Debug, Clone)]
 pub struct Shown {
-    /// What its Repository says.
+    /// What its Repository says of its limit.
     pub own_limit: OwnLimit,
-    /// What an operator says, whether it still lasts or not.
+    /// The pause that an operator wrote, whether it still lasts or not.
     pub pause: Option<Pause>,
-    /// How many of its runs are PAC's own queue's to start: it is held meanwhile.
+    /// The number of its runs that PAC's own queue is to start: the repository is held meanwhile.
     pub open_to_pacs_queue: usize,
     /// Every run the watch shows.
     pub runs: Vec<ShownRun>,
@@ -30,49 +30,49 @@ pub struct Shown {
 pub struct ShownRun {
     /// The run, with the place it has by what the cluster tells.
     pub entry: Entry,
-    /// Where it is in its life.
+    /// The run's state.
     pub state: RunState,
-    /// How it ended, if it did.
+    /// How the run ended, if it did.
     pub end: Option<End>,
-    /// Whether Pipelines-as-Code says that it is queued, or it is past that.
+    /// Whether Pipelines-as-Code has said that the run is queued.
     pub is_queued: bool,
-    /// When it was created, in seconds since 1970.
+    /// When the run was created, in seconds since 1970.
     pub created: i64,
-    /// When Tekton began with it, in seconds since 1970.
+    /// When Tekton began with the run, in seconds since 1970.
     pub begun: Option<i64>,
-    /// Until when it isn't started again after a refusal.
+    /// Until when the run isn't started again after a refusal.
     pub backs_off_until: Option<Instant>,
     /// What the API server said when it last refused a start.
     pub refusal: Option<String>,
-    /// Until when its place is still to come.
+    /// Until when the run's place is still to come.
     pub settles: Option<Instant>,
-    /// Until when the Secret it needs is waited for.
+    /// Until when the run waits for its Secret.
     pub awaits_secret_until: Option<Instant>,
-    /// Whether it waits for us: where there is no limit, somebody else may hold it.
+    /// Whether the run waits for this watcher: where there is no limit, somebody else may hold it.
     pub is_ours: bool,
-    /// Who else holds it, if that is said.
+    /// Why somebody else holds the run, if its object says so.
     pub held: Option<Box<str>>,
 }
 
-/// What is known of a run that is over for certain.
+/// The end of a run that is over for certain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Over {
-    /// Since when.
+    /// When this process learned of it.
     pub(super) since: Instant,
-    /// By what.
+    /// What told so.
     pub(super) by: OverBy,
-    /// Whether the watch has shown the same since: what it shows after that is news.
+    /// Whether the watch has shown the same since then: whatever it shows later is news.
     pub(super) was_shown: bool,
 }
 
 /// Why a run is known to be over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OverBy {
-    /// It was seen where it is never to run, or run again, in its life.
+    /// The run was seen in a phase from which it doesn't run, or run again.
     Phase(Phase),
-    /// It isn't there any more, or another run bears its name.
+    /// The run is deleted, or another run bears its name.
     Gone,
-    /// It is of another repository now.
+    /// The run is of another repository now.
     Elsewhere,
 }
 
@@ -83,8 +83,8 @@ impl Over {
         Self { since, by, was_shown: false }
     }
 
-    /// Takes in what the watch shows of the run; says whether it is over all the same. The watch may be behind a live read, but
-    /// what was only not to run may come to run by another's doing: then it counts (P1).
+    /// Takes in what the watch shows of the run; returns whether the run is over all the same. The watch may be behind a live
+    /// read. But a run that wasn't going to be started may be started by somebody else: then it counts (P1).
     pub(super) fn outlasts(&mut self, shown: Phase) -> bool {
         match self.by {
             OverBy::Phase(Phase::Withdrawn | Phase::Stopping) if shown == Phase::Running => false,
@@ -103,22 +103,22 @@ impl Over {
 /// Why a run that had a slot or a place has none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// It is done.
+    /// The run is done.
     Done(FinalState),
-    /// It was cancelled or deleted before it started.
+    /// The run was cancelled or deleted before it started.
     Withdrawn,
-    /// An operator released it, for this reason.
+    /// An operator released the run, for this reason.
     ByOperator(String),
-    /// It isn't there any more, or another run bears its name.
+    /// The run is deleted, or another run bears its name.
     Gone,
-    /// It runs, and there is no limit to count for.
+    /// The run runs, and there is no limit to count it for.
     Unlimited,
 }
 
 // === impl End ===
 
 impl End {
-    /// What it is called in metrics.
+    /// The end's name in metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Done(state) => state.as_state(),
@@ -146,15 +146,16 @@ impl fmt::Display for End {
 // === impl RepositoryState ===
 
 impl RepositoryState {
-    /// The limit to admit by at `now`, where the global Repository says `global`: while it is paused nobody is admitted, nor
-    /// while PAC's own queue has runs of it, or, where there is a limit, may get some because `gate` isn't known to hold.
+    /// The limit to admit by at `now`, where the global Repository says `global`. It is `Unknown`, so that no run is admitted,
+    /// while the repository is paused, while PAC's own queue has runs of it, and, where there is a limit, while `gate` isn't
+    /// known to hold.
     pub(crate) fn limit_at(&self, now: Timestamp, global: OwnLimit, gate: Option<&Gate>) -> Limit {
         let limit = self.own_limit.effective(global);
         let paused = || self.metadata.pause.as_ref().is_some_and(|pause| pause.lasts_at(now));
         let is_pacs = || !self.open_to_pacs_queue(Instant::now()).is_empty();
         let is_guarded = || gate.is_none_or(|gate| gate.lets_admit(Instant::now()));
         if limit.is_limited() && !is_guarded() {
-            // Nobody waits for a trial that nobody needs.
+            // A trial of the gate is asked for only if a run waits for it.
             if let (Some(gate), false) = (gate, self.runs_that_wait(1).is_empty()) {
                 gate.want_proof();
             }
@@ -163,7 +164,7 @@ impl RepositoryState {
         if paused() || is_pacs() { Limit::Unknown } else { limit }
     }
 
-    /// All of it at `now`, for people.
+    /// The whole repository at `now`, for people.
     pub fn shown(&self, now: Instant) -> Shown {
         let mut orders = Orders::default();
         let runs = self.runs.iter().map(|run| (run, self.state_of(&run.view.key, now))).map(|(run, state)| ShownRun {
@@ -191,7 +192,7 @@ impl RepositoryState {
         }
     }
 
-    /// Why `run`, which is over or about to be removed, is.
+    /// How `run` ended, which is over or about to be removed.
     pub(super) fn end_of(&self, run: &RunKey) -> End {
         let shown = self.runs.get(run);
         let over = self.over.get(run);
@@ -206,13 +207,13 @@ impl RepositoryState {
                 End::ByOperator(shown.and_then(|known| known.view.release_reason.clone()).unwrap_or_default())
             }
             (Some(Phase::Running), _) if over.is_none() => End::Unlimited,
-            // A live read knew more than the watch does yet.
+            // A live read knew more than the watch shows yet.
             (Some(Phase::Arriving | Phase::Waiting | Phase::Running) | None, _) => End::Gone,
         }
     }
 
-    /// The runs that are held back after a refusal and were just passed by `admitted`, with what was said; each once per
-    /// refusal.
+    /// Takes the runs that are held back after a refusal and that `admitted` has just passed, with what the API server said. A
+    /// run is taken once for each refusal.
     pub(super) fn take_passed_over(&mut self, admitted: &Entry, now: Instant) -> Vec<(RunKey, String)> {
         let names: Vec<_> = self.attempted.iter().cloned().collect();
         let mut passed = Vec::new();

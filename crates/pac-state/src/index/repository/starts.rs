@@ -1,4 +1,4 @@
-//! What became of our own starts, as their requests are answered.
+//! The starts that this watcher sends, and what becomes of them as their requests are answered.
 
 use pac_concurrency::RunKey;
 use pac_concurrency::protocol::UNSTARTED_STANDS;
@@ -11,9 +11,9 @@ use crate::index::run::{Run, StartState};
 // === impl RepositoryState ===
 
 impl RepositoryState {
-    /// Notes that a start of `run` is about to be sent; says no if one is under way, or must not be sent yet.
+    /// Notes that a start of `run` is about to be sent; returns no if one is under way already, or mustn't be sent yet.
     pub fn begin_start(&mut self, run: &RunKey, now: Instant) -> bool {
-        // A run nothing is known of is started all the same: the patch itself tells whether it may be.
+        // A run of which nothing is known is started all the same: the patch itself tests whether it may be.
         self.on_run(run, |run| {
             let may = match run.start {
                 StartState::Idle | StartState::Unstarted(_) => true,
@@ -28,7 +28,7 @@ impl RepositoryState {
         .unwrap_or(true)
     }
 
-    /// The LocalQueue of Kueue's to which `run` is to be handed over, if that is how it is started.
+    /// The LocalQueue of Kueue to which `run` is handed over, if it is started that way.
     pub fn hand_over_to(&self, run: &RunKey) -> Option<Box<str>> {
         match &self.run(run)?.view.hold {
             Hold::HandOver(queue) => Some(queue.clone()),
@@ -36,13 +36,13 @@ impl RepositoryState {
         }
     }
 
-    /// Notes that the start of `run` was refused; says when it may be admitted again.
+    /// Notes that the start of `run` was refused; returns when the run may be admitted again.
     pub fn refuse_start(&mut self, run: &RunKey, why: &str, now: Instant) -> Option<Instant> {
         self.on_run(run, |run| run.refuse(why, now))
     }
 
-    /// Notes that a live read found `run` pending, with no start of ours under way. That says nothing while another watcher's
-    /// may be: then it says when to look again.
+    /// Notes that a live read found `run` pending while this watcher had no start under way. That proves nothing while another
+    /// watcher's start may be: then this returns when to look again.
     pub fn note_unstarted(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
         let another_may_until = self.another_may_start_until(run, now);
         self.on_run(run, |run| {
@@ -53,22 +53,24 @@ impl RepositoryState {
         another_may_until
     }
 
-    /// Whether another watcher, whose slot was claimed, may still start `run`: until then no refusal of ours frees the slot (P1).
+    /// Whether another watcher, from which the slot was claimed, may still start `run`. As long as it may, a refusal of this
+    /// watcher's start doesn't free the slot (P1).
     pub fn may_be_started_by_another(&self, run: &RunKey, now: Instant) -> bool {
         self.another_may_start_until(run, now).is_some()
     }
 
-    /// Until when another watcher, whose slot was claimed, may still start `run`, whether or not the watch shows it.
+    /// Until when another watcher, from which the slot was claimed, may still start `run`, whether or not the watch shows the
+    /// run.
     fn another_may_start_until(&self, run: &RunKey, now: Instant) -> Option<Instant> {
         self.claimed.get(run).copied().filter(|until| *until > now)
     }
 
-    /// Notes that nobody knows what became of the start of `run`; says when to try again.
+    /// Notes that nobody knows what became of the start of `run`; returns when to try again.
     pub fn doubt_start(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
         self.on_run(run, |run| run.doubt(now))
     }
 
-    /// Has every start of unknown outcome tried again at once: the API server is back.
+    /// Lets every start of unknown outcome be tried again at once, because the API server is back.
     pub fn hurry_starts(&mut self, now: Instant) {
         let is_in_doubt = |run: &&Run| matches!(run.start, StartState::Unknown(_));
         let runs: Vec<RunKey> = self.runs.iter().filter(is_in_doubt).map(|run| run.view.key.clone()).collect();
@@ -77,7 +79,7 @@ impl RepositoryState {
         }
     }
 
-    /// Notes how a start of `run` was answered that may have taken effect all the same; whether that is news.
+    /// Notes the answer to a start of `run` that may have taken effect all the same; returns whether the answer is news.
     pub fn note_failed_start(&mut self, run: &RunKey, why: &str) -> bool {
         self.on_run(run, |run| run.note_failure(why)).unwrap_or(false)
     }

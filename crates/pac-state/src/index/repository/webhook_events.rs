@@ -1,7 +1,8 @@
-//! The webhook events of which a repository's runs are, by what Pipelines-as-Code writes onto each when it creates it.
+//! The webhook events of a repository's runs, told by what Pipelines-as-Code writes onto each run when it creates it.
 //!
-//! PAC creates the runs of one event one after the other, and tells their order, by name, only when it is done with all of
-//! them: seconds later in a burst. What is known at creation is enough to put them in the same order without waiting for that.
+//! PAC creates the runs of one event one after the other. It writes their order, which is by name, when it is done with all of
+//! them: in a burst, seconds later. What is known at creation is enough to put the runs in the same order without waiting for
+//! that.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,12 +12,12 @@ use pac_kube::convert::EVENT_LASTS_SECONDS;
 use pac_kube::execution_order::by_name;
 use tokio::time::Instant;
 
-/// How long after the last run of an event was seen to be created the event is taken to have no more. PAC creates the runs of
-/// one event at 50 a second.
+/// How long after the last run of an event came the event is taken to have no more runs. PAC creates the runs of one event at 50
+/// a second.
 pub(super) const ALL_CREATED_AFTER: Duration = Duration::from_secs(1);
-/// The same where PAC's order never comes, and after the first of them was queued: PAC's controller asks for all runs of an event at
-/// once, through one queue of requests, and queues one of them only when the Git provider has answered for it. So by then all were
-/// asked for, and what is missing is under way.
+/// The same where PAC's order never comes, and after the first of them was queued: PAC's controller asks for all runs of an event
+/// at once, through one queue of requests, and queues one of them only when the Git provider has answered for it. So by then all
+/// were asked for, and what is missing is under way.
 pub(super) const UNDER_WAY_FOR: Duration = Duration::from_millis(500);
 
 /// See the [module](self).
@@ -28,11 +29,11 @@ pub(super) struct WebhookEvents(HashMap<u64, Vec<WebhookEvent>>);
 pub(super) struct WebhookEvent {
     /// When its first run was created, in seconds since 1970.
     pub(super) began: i64,
-    /// When this process saw the last one come.
+    /// When this process saw the last run of the event come.
     last_came: Instant,
-    /// When this process first saw that PAC had queued one of them.
+    /// When this process first saw that PAC had queued a run of the event.
     first_queued: Option<Instant>,
-    /// Whether PAC has told the order: then it is done with all of them.
+    /// Whether PAC has written the order: then it has created all runs of the event.
     pub(super) is_ordered: bool,
     runs: HashSet<Arc<str>>,
 }
@@ -40,7 +41,7 @@ pub(super) struct WebhookEvent {
 // === impl WebhookEvents ===
 
 impl WebhookEvents {
-    /// Takes in that run `name` of event `id`, created at `created`, was seen for the first time at `now`.
+    /// Notes that run `name` of event `id`, created at `created`, was seen for the first time at `now`.
     pub(super) fn join(&mut self, id: u64, name: &Arc<str>, created: i64, now: Instant) {
         let events = self.0.entry(id).or_default();
         let distance = |event: &WebhookEvent| event.began.abs_diff(created);
@@ -64,7 +65,7 @@ impl WebhookEvents {
         }
     }
 
-    /// Takes in that run `name` of event `id` is no longer shown.
+    /// Notes that the watch shows run `name` of event `id` no longer.
     pub(super) fn leave(&mut self, id: u64, name: &str) {
         let Some(events) = self.0.get_mut(&id) else { return };
         events.iter_mut().for_each(|event| _ = event.runs.remove(name));
@@ -74,13 +75,13 @@ impl WebhookEvents {
         }
     }
 
-    /// Takes in that PAC has told the order of the event that run `name` is of.
+    /// Notes that PAC has written the order of the event that run `name` is of.
     pub(super) fn note_ordered(&mut self, id: u64, name: &str) {
         let events = self.0.get_mut(&id).into_iter().flatten();
         events.filter(|event| event.runs.contains(name)).for_each(|event| event.is_ordered = true);
     }
 
-    /// Takes in that PAC has queued run `name` of event `id`, or that it is past that.
+    /// Notes that PAC has queued run `name` of event `id`, or did so earlier.
     pub(super) fn note_queued(&mut self, id: u64, name: &str, now: Instant) {
         let events = self.0.get_mut(&id).into_iter().flatten();
         events.filter(|event| event.runs.contains(name)).for_each(|event| _ = event.first_queued.get_or_insert(now));
@@ -95,7 +96,8 @@ impl WebhookEvents {
 // === impl WebhookEvent ===
 
 impl WebhookEvent {
-    /// When it is taken to have no more runs than it has now, by what else tells that if no order is to come.
+    /// When the event is taken to have no more runs than it has now. Where no order is to come, the first queued run tells it,
+    /// too.
     pub(super) fn all_created_at(&self, orders_come: bool) -> Instant {
         match self.first_queued.filter(|_| !orders_come) {
             Some(queued) => queued.max(self.last_came) + UNDER_WAY_FOR,
@@ -103,7 +105,7 @@ impl WebhookEvent {
         }
     }
 
-    /// The place of each of its runs, from 0: sorted by name as PAC does.
+    /// The place of each run of the event, from 0, sorted by name as PAC does it.
     pub(super) fn places(&self) -> HashMap<Arc<str>, u32> {
         let mut names: Vec<_> = self.runs.iter().cloned().collect();
         names.sort_by(|one, other| by_name(one, other));
