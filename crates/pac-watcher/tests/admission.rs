@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::time::Duration;
+
+use pac_devcluster::{FaultAction, FaultRule};
 use serde_json::json;
 use support::World;
 
@@ -139,6 +142,18 @@ async fn twenty_runs_created_within_one_second_are_admitted_in_order() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     world.event("repo", &names).await;
     assert_eq!(world.drain(&names).await, names);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
+async fn a_start_that_an_api_server_short_of_time_answers_late_is_not_overtaken() {
+    let world = World::new().await;
+    world.repository("repo", Some(2)).await;
+    let late = FaultRule::new(FaultAction::Latency(Duration::from_millis(700))).verb("patch").resource("pipelineruns");
+    world.cluster.faults().add(late.name("a").times(1));
+    world.event("repo", &["a", "b"]).await;
+    world.running(&["a", "b"]).await;
+    assert_eq!(world.recorder.start_order(), ["a", "b"], "P3");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -238,8 +238,7 @@ async fn many_slow_starts_delay_no_other_repository() {
         let names: Vec<String> = (0..20).map(|run| format!("{repository}-{run}")).collect();
         world.event(&repository, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
-    faults.struck(slow, 30).await;
-    tokio::time::sleep(Duration::from_secs(4)).await; // one after the other: by then as many hang as ever will
+    faults.struck(slow, 8 * 8).await; // so many of each repository are under way at once
     world.repository("quick", Some(1)).await;
     world.event("quick", &["x", "y"]).await;
     let began = Instant::now();

@@ -17,15 +17,16 @@ use pac_kube::live_read::Confirmed;
 use pac_kube::patch::{self, StartBy, StartOutcome};
 use pac_metrics::{catalogue, per_repository};
 use pac_state::health::Part;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::Engine;
 
-/// How long the next run of a repository waits for the answer to the start before it. Starts are sent in queue order, one
-/// after the other, so that whoever watches the cluster sees them in that order (P3); but a slow one doesn't hold up the
-/// rest.
-const IN_ORDER_FOR: Duration = Duration::from_millis(250);
+/// How long the next run of a repository waits for the answer to the start before it, once that was sent. Starts are sent in queue
+/// order, one after the other, so that whoever watches the cluster sees them in that order (P3); but a start that hangs doesn't hold
+/// up the rest. An API server that is short of time answers within this, too.
+const IN_ORDER_FOR: Duration = Duration::from_secs(1);
 
 /// How long after it was last heard the same complaint is no news: longer than a start that fails waits for its next try.
 const COMPLAINT_STANDS: Duration = Duration::from_secs(300);
@@ -87,8 +88,10 @@ impl Engine {
     async fn send_starts(self: Arc<Self>, repository: RepositoryKey) {
         while let Some((run, proven)) = self.lanes.pop(&repository) {
             let (engine, repository) = (Arc::clone(&self), repository.clone());
+            let (sent, is_sent) = oneshot::channel();
             let sending = self.in_flight.spawn(async move {
                 let _permit = engine.requests.acquire(&repository).await;
+                let _ = sent.send(());
                 if proven.elapsed() > PROOF_LASTS {
                     count_failure(&repository, "late");
                     engine.index.with(&repository, |state| state.abandon_start(&run));
@@ -98,7 +101,8 @@ impl Engine {
                 }
                 engine.queue.add(repository.clone(), Scope::Head);
             });
-            // What it comes to is its own affair; here only the order counts.
+            // The outcome is the start's own affair; here only the order counts. The wait for a permit isn't the API server's.
+            let _ = is_sent.await;
             let _ = tokio::time::timeout(IN_ORDER_FOR, sending).await;
         }
     }
