@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use support::cluster::Cluster;
 use support::guard::Guard;
-use support::rules::Rules;
+use support::rules::{Permission, Rules};
 use support::{program, variant};
 
 const STATE: &str = "pipelinesascode.tekton.dev/state";
@@ -39,6 +39,30 @@ fn furnish(cluster: &Cluster) {
     create_run(cluster, "last", "1h");
 }
 
+/// Everything that shadow mode does: it follows Repositories and runs, and somebody asks about a run that is no more.
+#[test]
+fn shadow_needs_every_rule_and_no_other() {
+    let cluster = Cluster::start();
+    furnish(&cluster);
+    let (_folder, files) = support::rendered(&["--mode=shadow"]);
+    let rules = Rules::of(&files["roles.yaml"]);
+    let granted = rules.permissions.clone();
+    assert!(granted.iter().all(Permission::is_to_read), "{granted:#?}");
+    let guard = Guard::before(cluster.url.trim_start_matches("http://"), rules);
+    let admin = free_port().unwrap();
+    let mut watcher = start_watcher_with(&cluster, &guard, "shadow", "shadow", admin, &[]);
+    let explained = || {
+        let url = format!("http://127.0.0.1:{admin}");
+        let mut explain = Command::new(program("pac-watcher"));
+        explain.args(["queue", "explain", "ci/gone", "--admin-url", &url]).output().unwrap();
+        Ok(granted == guard.used())
+    };
+    wait_until("every rule was used", PATIENCE, explained)
+        .unwrap_or_else(|error| panic!("{error}: {:#?}", guard.used()));
+    assert!(watcher.stop().unwrap().success());
+    assert!(guard.refused().is_empty(), "missing: {:#?}", guard.refused());
+}
+
 fn create_run(cluster: &Cluster, name: &str, duration: &str) {
     let run = json!({
         "metadata": {
@@ -55,25 +79,28 @@ fn create_run(cluster: &Cluster, name: &str, duration: &str) {
     create(cluster, "/apis/tekton.dev/v1/namespaces/ci/pipelineruns", &run);
 }
 
-/// What keeps PAC's own queue out: until a watcher has closed it, it admits nobody.
-fn create_gate(cluster: &Cluster, manifest: &str) {
-    for object in support::typed::documents(manifest) {
-        let plural = if object["kind"] == "MutatingAdmissionPolicy" {
-            "mutatingadmissionpolicies"
-        } else {
-            "mutatingadmissionpolicybindings"
-        };
-        create(cluster, &format!("/apis/admissionregistration.k8s.io/v1/{plural}"), &object);
-    }
+fn start_watcher(cluster: &Cluster, guard: &Guard, mode: &str, gate: &[&str], identity: &str) -> Child {
+    let webhook = format!("--webhook-addr=127.0.0.1:{}", free_port().unwrap());
+    let more = [gate, &[&webhook]].concat();
+    start_watcher_with(cluster, guard, mode, identity, free_port().unwrap(), &more)
 }
 
-fn start_watcher(cluster: &Cluster, guard: &Guard, mode: &str, identity: &str) -> Child {
+fn start_watcher_with(
+    cluster: &Cluster,
+    guard: &Guard,
+    mode: &str,
+    identity: &str,
+    admin: u16,
+    more: &[&str],
+) -> Child {
     let kubeconfig = std::fs::read_to_string(cluster.kubeconfig()).unwrap().replace(&cluster.url, &guard.url);
     let kubeconfig = cluster.file("guarded", &kubeconfig);
     let mut command = Command::new(program("pac-watcher"));
-    command.args(["run", "--mode", mode, "--identity", identity, "--kubeconfig"]).arg(kubeconfig);
-    for flag in ["--metrics-addr", "--probe-addr", "--admin-addr"] {
-        command.arg(flag).arg(format!("127.0.0.1:{}", free_port().unwrap()));
+    command.args(["run", "--mode", mode, "--identity", identity, "--kubeconfig"]).arg(kubeconfig).args(more);
+    for (flag, port) in
+        [("--metrics-addr", free_port().unwrap()), ("--probe-addr", free_port().unwrap()), ("--admin-addr", admin)]
+    {
+        command.arg(flag).arg(format!("127.0.0.1:{port}"));
     }
     let log = File::create(cluster.folder.path().join(identity)).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -88,24 +115,25 @@ fn state(cluster: &Cluster, run: &str) -> String {
 
 /// Everything the watcher does: it starts a run, one that runs is deleted and looked for, the next is started, the last waits
 /// at another place then, and meanwhile settings are read, leadership is kept by one and awaited by another, and the API server is asked how it is.
-fn every_rule_is_used(mode: &str) {
+fn every_rule_is_used(mode: &str, gate: &[&str]) {
     let cluster = Cluster::start();
     furnish(&cluster);
-    let (_folder, files) = variant([mode, "memory"]);
-    if let Some(gate) = files.get("execution-order-policy.yaml") {
-        create_gate(&cluster, gate);
+    let (_folder, files) = support::rendered(&[&["--mode", mode, "--driver", "memory"], gate].concat());
+    // What keeps PAC's own queue out: until a watcher has closed it, it admits nobody.
+    if let Some((file, text)) = files.iter().find(|(file, _)| file.starts_with("execution-order-")) {
+        cluster.run(&["create", "--filename", cluster.file(file, text).to_str().unwrap()]);
     }
     let rules = Rules::of(&files["roles.yaml"]);
     let granted = rules.permissions.clone();
     let guard = Guard::before(cluster.url.trim_start_matches("http://"), rules);
-    let mut watcher = start_watcher(&cluster, &guard, mode, "first");
+    let mut watcher = start_watcher(&cluster, &guard, mode, gate, "first");
     let wait = |what: &str, run: &str, states: &[&str]| {
         wait_until(what, PATIENCE, || Ok(states.contains(&state(&cluster, run).as_str()))).unwrap_or_else(|error| {
             panic!("{error}; refused: {:?}", guard.refused());
         });
     };
     wait("the first run is started", "endless", &["started"]);
-    let mut standby = start_watcher(&cluster, &guard, mode, "second");
+    let mut standby = start_watcher(&cluster, &guard, mode, gate, "second");
     ureq::delete(format!("{}/apis/tekton.dev/v1/namespaces/ci/pipelineruns/endless", cluster.url)).call().unwrap();
     wait("the next run is started", "next", &["started"]);
     let unused = || granted.difference(&guard.used()).cloned().collect::<Vec<_>>();
@@ -117,12 +145,22 @@ fn every_rule_is_used(mode: &str) {
 
 #[test]
 fn standalone_needs_every_rule_and_no_other() {
-    every_rule_is_used("standalone");
+    every_rule_is_used("standalone", &[]);
 }
 
 #[test]
 fn companion_needs_every_rule_and_no_other() {
-    every_rule_is_used("companion");
+    every_rule_is_used("companion", &[]);
+}
+
+#[test]
+fn companion_with_a_webhook_needs_every_rule_and_no_other() {
+    every_rule_is_used("companion", &["--gate=webhook"]);
+}
+
+#[test]
+fn companion_with_the_gate_that_refuses_needs_every_rule_and_no_other() {
+    every_rule_is_used("companion", &["--gate=deny"]);
 }
 
 #[test]
@@ -132,7 +170,7 @@ fn a_rule_that_is_missing_is_noticed() {
     let (_folder, files) = variant(["standalone", "memory"]);
     let roles = files["roles.yaml"].replace("  - patch\n", "");
     let guard = Guard::before(cluster.url.trim_start_matches("http://"), Rules::of(&roles));
-    let _watcher = start_watcher(&cluster, &guard, "standalone", "test");
+    let _watcher = start_watcher(&cluster, &guard, "standalone", &[], "test");
     let is_patch = || guard.refused().iter().any(|asked| asked.verb == "patch" && asked.resource == "pipelineruns");
     wait_until("the start is refused", PATIENCE, || Ok(is_patch())).unwrap();
     assert_eq!(state(&cluster, "endless"), "queued");
@@ -140,7 +178,7 @@ fn a_rule_that_is_missing_is_noticed() {
 
 #[test]
 fn secrets_are_never_listed_and_every_name_that_is_known_is_named() {
-    for chosen in support::VARIANTS {
+    for chosen in support::VARIANTS.into_iter().filter(|chosen| !support::is_shadow(chosen)) {
         let (_folder, files) = support::rendered(chosen);
         let text = &files["roles.yaml"];
         let roles = support::typed::documents(text);

@@ -34,6 +34,12 @@ impl Choice {
         Self { values, namespace: "pipelines-as-code", arguments }
     }
 
+    /// Of which it is all the same what is said of the store and the gate.
+    fn shadow() -> Self {
+        let values = json!({"mode": "shadow", "driver": "etcd", "gate": "webhook", "monitoring": {"enabled": true}});
+        Self { values, namespace: "pipelines-as-code", arguments: vec!["--mode=shadow".to_owned()] }
+    }
+
     fn set(mut self, settings: &[(&str, Value)]) -> Self {
         for (key, value) in settings {
             self.values["settings"][*key] = value.clone();
@@ -80,7 +86,8 @@ fn in_every_mode_with_every_driver_and_gate_it_is_what_deploy_makes() {
     for driver in DRIVERS {
         choices.extend(["policy", "webhook", "deny"].map(|gate| Choice::new("companion", driver, Some(gate))));
     }
-    assert_eq!(choices.len(), 12);
+    choices.push(Choice::shadow());
+    assert_eq!(choices.len(), 13);
     compare(&choices);
 }
 
@@ -216,4 +223,16 @@ fn helm_installs_it_upgrades_it_and_leaves_nothing_behind() {
         let left = cluster.run(&["get", &format!("{kinds},{kind}"), "--output=name"]);
         assert!(!left.contains("pac"), "{version:?}: {left}");
     }
+}
+
+#[test]
+fn an_upgrade_leads_from_shadow_to_companion_mode() {
+    let cluster = Cluster::start();
+    let there = |name: &str| cluster.kubectl(&["get", "deployment", name]).status.success();
+    assert_eq!(live(&cluster, "install", &json!({"mode": "shadow"})), "deployed");
+    assert!(there("pac-concurrency-shadow") && !there("pac-concurrency-watcher"));
+    assert_eq!(live(&cluster, "upgrade", &json!({"mode": "companion"})), "deployed");
+    assert!(!there("pac-concurrency-shadow") && there("pac-concurrency-watcher"));
+    let roles = cluster.run(&["get", "clusterroles,clusterrolebindings", "--output=name"]);
+    assert!(!roles.contains("shadow"), "{roles}");
 }

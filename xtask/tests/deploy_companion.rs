@@ -156,10 +156,6 @@ fn removing_it_leaves_nothing_whatever_the_placement_and_the_gate() {
 
 /// Every object with our name, of every kind that we have.
 fn of_ours(cluster: &Cluster) -> String {
-    let kinds = "deployments,services,serviceaccounts,networkpolicies,poddisruptionbudgets,roles,rolebindings,leases,secrets,\
-                 configmaps,clusterroles,clusterrolebindings,priorityclasses,mutatingadmissionpolicies,\
-                 mutatingadmissionpolicybindings,validatingadmissionpolicies,validatingadmissionpolicybindings,\
-                 mutatingwebhookconfigurations,servicemonitors,prometheusrules";
-    let all = cluster.run(&["get", kinds, "--output=name"]);
+    let all = cluster.run(&["get", support::EVERY_KIND, "--output=name"]);
     all.lines().filter(|name| name.contains("pac-concurrency")).collect::<Vec<_>>().join("\n")
 }

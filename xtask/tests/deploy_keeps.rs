@@ -5,26 +5,13 @@
 
 mod support;
 
-use std::process::Output;
-
 use serde_json::{Value, json};
 
+use support::applied::{apply, deploy};
 use support::cluster::{Cluster, PACS_NAME, PACS_WATCHER};
 use support::error_of;
 
 const OURS: &str = "pac-concurrency-watcher";
-
-fn deploy(cluster: &Cluster, arguments: &[&str]) -> Output {
-    let mut command = support::deploy(arguments);
-    command.env("KUBECONFIG", cluster.kubeconfig()).env("HOME", cluster.folder.path()).output().unwrap()
-}
-
-/// What it says; it must succeed.
-fn applied(cluster: &Cluster, arguments: &[&str]) -> String {
-    let output = deploy(cluster, &[arguments, &["--apply"]].concat());
-    assert!(output.status.success(), "{arguments:?}: {}", error_of(&output));
-    error_of(&output)
-}
 
 fn settings(cluster: &Cluster) -> Value {
     cluster.get("configmap", "pac-concurrency")["data"].clone()
@@ -40,7 +27,7 @@ fn ports(cluster: &Cluster) -> Vec<i64> {
 #[test]
 fn a_second_apply_keeps_what_the_first_was_told() {
     let cluster = Cluster::start();
-    let said = applied(
+    let said = apply(
         &cluster,
         &[
             "--driver=postgresql",
@@ -60,13 +47,13 @@ fn a_second_apply_keeps_what_the_first_was_told() {
         assert!(said.contains(change), "{change:?} is not in:\n{said}");
     }
     let before = [settings(&cluster), cluster.get("deployment", OURS)["spec"].clone()];
-    let said = applied(&cluster, &[]);
+    let said = apply(&cluster, &[]);
     assert!(said.contains("no setting changes"), "{said}");
     assert_eq!([settings(&cluster), cluster.get("deployment", OURS)["spec"].clone()], before);
     assert_eq!(before[0]["concurrency-enabled"], "true");
 
     // What is said anew is all that changes.
-    let said = applied(&cluster, &["--set=postgresql-port=6432", "--image=registry.example.com/w:2"]);
+    let said = apply(&cluster, &["--set=postgresql-port=6432", "--image=registry.example.com/w:2"]);
     assert!(said.contains("settings that change:\n  postgresql-port: \"5432\" becomes \"6432\"\n"), "{said}");
     let mut expected = before[0].clone();
     expected["postgresql-port"] = json!("6432");
@@ -79,13 +66,13 @@ fn a_second_apply_keeps_what_the_first_was_told() {
 #[test]
 fn a_file_of_settings_is_applied_and_reached_while_the_old_store_is_left() {
     let cluster = Cluster::start();
-    applied(&cluster, &["--driver=etcd", "--set=etcd-endpoints=etcd.example.com:2390"]);
+    apply(&cluster, &["--driver=etcd", "--set=etcd-endpoints=etcd.example.com:2390"]);
     assert_eq!(ports(&cluster), [2390]);
     let file = cluster.file("settings.yaml", "concurrency-driver: postgresql\npostgresql-host: db.example.com\n");
-    let said = applied(&cluster, &["--settings", file.to_str().unwrap()]);
+    let said = apply(&cluster, &["--settings", file.to_str().unwrap()]);
     assert!(said.contains("concurrency-driver: \"etcd\" becomes \"postgresql\""), "{said}");
     assert_eq!(ports(&cluster), [2390, 5432], "until all has moved over");
-    applied(&cluster, &[]);
+    apply(&cluster, &[]);
     assert_eq!(ports(&cluster), [5432]);
     assert_eq!(settings(&cluster)["etcd-endpoints"], "etcd.example.com:2390");
 }
@@ -97,7 +84,7 @@ fn settings_in_pacs_config_map_are_taken_over_and_win_no_more() {
         "application-name": "My CI", "concurrency-enabled": "true", "concurrency-driver": "etcd", "etcd-password": "hunter2",
     }});
     cluster.api().create("/api/v1/namespaces/pipelines-as-code/configmaps", &pacs);
-    let said = applied(&cluster, &[]);
+    let said = apply(&cluster, &[]);
     assert!(said.contains("no setting changes"), "{said}");
     assert!(said.contains("ConfigMap pipelines-as-code has 2 settings, too, which don't count any more"), "{said}");
     let ours = settings(&cluster);
@@ -123,15 +110,15 @@ fn two_that_would_start_runs_side_by_side_are_refused() {
     assert!(output.status.success() && error_of(&output).contains("--apply would be refused"), "{}", error_of(&output));
 
     cluster.run(&["scale", "deployment", PACS_NAME, "--replicas=0"]);
-    applied(&cluster, &["--mode=standalone"]);
+    apply(&cluster, &["--mode=standalone"]);
     refused(&["--mode=companion", "--placement=pod"], "our watcher is at work in standalone mode");
 
     // The same Deployment takes on the other mode.
-    applied(&cluster, &["--mode=companion", "--gate=deny"]);
+    apply(&cluster, &["--mode=companion", "--gate=deny"]);
     cluster.run(&["scale", "deployment", PACS_NAME, "--replicas=1"]);
 
     // Without a mode, a gate and a placement they are those that are there.
-    let said = applied(&cluster, &["--image=registry.example.com/w:2"]);
+    let said = apply(&cluster, &["--image=registry.example.com/w:2"]);
     assert!(said.contains("gate: deny, since the cluster has it already"), "{said}");
     let container = cluster.get("deployment", OURS)["spec"]["template"]["spec"]["containers"][0].clone();
     assert_eq!(container["image"], "registry.example.com/w:2");
@@ -155,10 +142,10 @@ fn each_kubernetes_gets_the_best_gate_that_it_has() {
     ] {
         let cluster = Cluster::of_version(version);
         cluster.run(&["create", "--filename", cluster.file("pac.yaml", PACS_WATCHER).to_str().unwrap()]);
-        let said = applied(&cluster, &["--mode=companion"]);
+        let said = apply(&cluster, &["--mode=companion"]);
         assert!(said.contains(&format!("gate: {gate}, since the API server serves")), "{said}");
         assert_eq!(cluster.get(kind, "pac-concurrency-execution-order")["apiVersion"], served, "{version:?}");
-        let said = applied(&cluster, &[]);
+        let said = apply(&cluster, &[]);
         assert!(said.contains(&format!("gate: {gate}, since the cluster has it already")), "{said}");
     }
     let cluster = Cluster::of_version(&["--kubernetes=1.29"]);
@@ -170,4 +157,29 @@ fn each_kubernetes_gets_the_best_gate_that_it_has() {
         said.contains("nothing was applied, the cluster has no admissionregistration.k8s.io/v1 Validating"),
         "{said}"
     );
+}
+
+/// Somebody may lack the right to one kind of object: nothing is left half done.
+#[test]
+fn what_the_api_server_would_not_take_is_said_before_anything_is_applied() {
+    let cluster = Cluster::start();
+    cluster.run(&["create", "--filename", cluster.file("pac.yaml", PACS_WATCHER).to_str().unwrap()]);
+    let message =
+        "networkpolicies.networking.k8s.io is forbidden: User \"eve\" cannot patch resource \"networkpolicies\"";
+    let refused = json!({"error": {"status": 403, "reason": "Forbidden", "message": message}});
+    let rule = json!({"add": {"verb": "patch", "resource": "networkpolicies", "action": refused}});
+    cluster.api().create("/_dev/faults", &rule);
+    let output = deploy(&cluster, &["--mode=companion", "--apply"]);
+    let said = error_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(message) && said.contains("nothing was applied, the API server would not take all of it"),
+        "{said}"
+    );
+    let ours = cluster.run(&["get", support::EVERY_KIND, "--output=name"]);
+    assert!(!ours.contains("pac-concurrency"), "{ours}");
+    // Who insists gets what may be had, and is told what may not.
+    let output = deploy(&cluster, &["--mode=companion", "--apply", "--force"]);
+    assert!(!output.status.success() && error_of(&output).contains(message), "{}", error_of(&output));
+    cluster.get("deployment", OURS);
 }

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use support::cluster::{PACS_SETTINGS, PACS_WATCHER, kubectl};
+use support::pod_security::violations;
 use support::typed::{documents, object};
 use support::{VARIANTS, error_of, gate, in_pacs_pod, rendered, variant};
 
@@ -33,23 +34,51 @@ fn pods_file(chosen: &[&str]) -> &'static str {
 }
 
 #[test]
-fn pods_keep_to_the_restricted_profile() {
-    for chosen in VARIANTS {
+fn pods_keep_to_the_restricted_profile_and_to_openshifts_constraints() {
+    let with_csi =
+        ["--driver=postgresql", "--password-file=/etc/pac-concurrency/external/p", "--secret-provider-class=pac"];
+    for chosen in VARIANTS.into_iter().chain([&with_csi[..]]) {
         let pod = pod_of(chosen);
+        assert_eq!(violations(&serde_json::to_value(&pod).unwrap()), Vec::<String>::new(), "{chosen:?}");
         let [container] = &pod.containers[..] else { panic!("one container of ours") };
-        let security = container.security_context.clone().unwrap();
-        assert_eq!(security.run_as_non_root, Some(true));
-        assert_eq!(security.allow_privilege_escalation, Some(false));
-        assert_eq!(security.read_only_root_filesystem, Some(true));
-        assert_eq!(security.capabilities.unwrap().drop, Some(vec!["ALL".to_owned()]));
-        assert_eq!(security.seccomp_profile.unwrap().type_, "RuntimeDefault");
-        // Volumes that the profile allows, and no password in a variable.
-        assert!(
-            pod.volumes.unwrap_or_default().iter().all(|volume| volume.secret.is_some() || volume.csi.is_some()),
-            "{chosen:?}"
-        );
+        // Nowhere to write to, and what is mounted is there for any user.
+        assert_eq!(container.security_context.clone().unwrap().read_only_root_filesystem, Some(true));
+        for volume in pod.volumes.unwrap_or_default() {
+            let mode = volume.secret.as_ref().map(|secret| secret.default_mode);
+            assert!(mode == Some(Some(0o444)) || volume.csi.is_some(), "{chosen:?}: {volume:?}");
+        }
+        // No password in a variable.
         let variables = container.env.clone().unwrap_or_default();
         assert!(variables.iter().all(|variable| variable.name.ends_with("_PASSWORD_FILE")), "{variables:?}");
+        // An address of IPv4 would be none of a pod that has IPv6 alone.
+        let arguments = container.args.clone().unwrap();
+        let addresses = arguments.iter().filter_map(|argument| argument.split_once("-addr="));
+        let not_everywhere: Vec<_> = addresses.filter(|(_, address)| !address.starts_with("[::]:")).collect();
+        assert!(matches!(not_everywhere[..], [("--admin", _)]), "{not_everywhere:?}");
+    }
+}
+
+#[test]
+fn what_a_cluster_would_refuse_is_found() {
+    let pod = serde_json::to_value(pod_of(&["--driver=memory"])).unwrap();
+    let with = |path: &str, value: Value| {
+        let mut pod = pod.clone();
+        let (parent, field) = path.rsplit_once('/').unwrap();
+        pod.pointer_mut(parent).unwrap()[field] = value;
+        violations(&pod)
+    };
+    for (path, value, violation) in [
+        ("/hostNetwork", Value::from(true), "hostNetwork"),
+        ("/securityContext", serde_json::json!({"fsGroup": 65532}), "fsGroup"),
+        ("/volumes", serde_json::json!([{"name": "a", "hostPath": {"path": "/"}}]), "volume hostPath"),
+        ("/containers/0/securityContext/runAsNonRoot", Value::Null, "runAsNonRoot"),
+        ("/containers/0/securityContext/runAsUser", Value::from(65532), "runAsUser"),
+        ("/containers/0/securityContext/capabilities/drop", Value::Null, "capabilities"),
+        ("/containers/0/securityContext/seccompProfile", Value::Null, "seccompProfile"),
+        ("/containers/0/livenessProbe/httpGet/host", Value::from("a"), "host"),
+        ("/containers/0/ports/0/hostPort", Value::from(9090), "hostPort"),
+    ] {
+        assert_eq!(with(path, value), [violation], "{path}");
     }
 }
 

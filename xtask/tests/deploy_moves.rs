@@ -12,31 +12,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use support::api::Api;
+use support::applied::{apply, assert_settled};
 use support::beside::{assert_promises, furnish, push, until_done, until_logged, until_some_more_are_done};
 use support::cluster::{Cluster, PACS_NAME};
-use support::error_of;
 use support::node::Node;
 
 const OURS: &str = "pac-concurrency-watcher";
 const GATE: &str = "pac-concurrency-execution-order";
 const ON: [&str; 3] = ["--mode=companion", "--driver=memory", "--set=concurrency-enabled=true"];
-
-/// What it says; it must succeed.
-fn apply(cluster: &Cluster, arguments: &[&str]) -> String {
-    let mut command = support::deploy(&[arguments, &["--apply"]].concat());
-    let output = command.env("KUBECONFIG", cluster.kubeconfig()).env("HOME", cluster.folder.path()).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", error_of(&output));
-    error_of(&output)
-}
-
-/// Nothing would be changed by applying again.
-fn assert_settled(cluster: &Cluster) {
-    let mut command = support::deploy(&["--diff"]);
-    let output = command.env("KUBECONFIG", cluster.kubeconfig()).env("HOME", cluster.folder.path()).output().unwrap();
-    assert!(output.status.success(), "{}", error_of(&output));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-    assert!(!error_of(&output).contains("would remove"), "{}", error_of(&output));
-}
 
 fn names(list: &str) -> Vec<&str> {
     list.lines().filter_map(|line| line.split_once('.').map(|(kind, _)| kind)).collect()

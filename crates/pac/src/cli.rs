@@ -81,11 +81,11 @@ pub(crate) struct Place {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) place: Place,
-    /// Where Prometheus scrapes /metrics.
-    #[arg(long, env = "PAC_WATCHER_METRICS_ADDR", default_value = "0.0.0.0:9090", value_name = "ADDRESS")]
+    /// Where Prometheus scrapes /metrics. [::] is every address of the pod, those of IPv4 among them.
+    #[arg(long, env = "PAC_WATCHER_METRICS_ADDR", default_value = "[::]:9090", value_name = "ADDRESS")]
     pub(crate) metrics_addr: SocketAddr,
     /// Where the kubelet probes /live and /ready.
-    #[arg(long, env = "PAC_WATCHER_PROBE_ADDR", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "PAC_WATCHER_PROBE_ADDR", default_value = "[::]:8080", value_name = "ADDRESS")]
     pub(crate) probe_addr: SocketAddr,
     /// Where /debug/queue is; keep it on loopback, where kubectl port-forward reaches it.
     #[arg(long, env = "PAC_WATCHER_ADMIN_ADDR", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
@@ -100,7 +100,7 @@ pub(crate) struct Run {
     #[arg(long, env = "PAC_WATCHER_GATE", value_enum, default_value = "policy")]
     pub(crate) gate: Gate,
     /// Where the API server calls the webhook, with --gate webhook.
-    #[arg(long, env = "PAC_WATCHER_WEBHOOK_ADDR", default_value = "0.0.0.0:9443", value_name = "ADDRESS")]
+    #[arg(long, env = "PAC_WATCHER_WEBHOOK_ADDR", default_value = "[::]:9443", value_name = "ADDRESS")]
     pub(crate) webhook_addr: SocketAddr,
     /// Who this watcher is among others; no two may be the same [default: the pod's name].
     #[arg(long, env = "PAC_WATCHER_IDENTITY", value_name = "NAME")]

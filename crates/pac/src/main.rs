@@ -1,6 +1,7 @@
 //! `pac-watcher`: the binary that composes settings, drivers and watcher. It only composes: see `cli` for what it takes,
 //! `commands` for what it does, `driver` for the one place that knows all drivers.
 
+mod addresses;
 mod cli;
 mod commands;
 mod driver;

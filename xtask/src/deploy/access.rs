@@ -17,7 +17,7 @@ const ADMISSION: &str = "admissionregistration.k8s.io";
 /// The account of the pod; in PAC's pod it is PAC's.
 pub(super) fn service_account(variant: &Variant) -> Result<Manifest> {
     let account = ServiceAccount {
-        metadata: namespaced(WATCHER, &variant.namespace),
+        metadata: namespaced(variant.app(), &variant.namespace),
         // Only the pod that says so gets a token.
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
@@ -27,7 +27,7 @@ pub(super) fn service_account(variant: &Variant) -> Result<Manifest> {
     Ok(Manifest { file: "service-account.yaml", purpose: Purpose::Own, story, documents })
 }
 
-/// What the watcher may do.
+/// What the watcher may do; of shadow mode, see [`super::shadow`].
 pub(super) fn roles(variant: &Variant) -> Result<Manifest> {
     let everywhere =
         ClusterRole { metadata: cluster_wide(WATCHER), rules: Some(cluster_rules(variant)), ..ClusterRole::default() };

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use pac_config::Key;
 
 use super::cluster::Cluster;
-use super::kubectl::{kubectl, run, succeed};
+use super::kubectl::{kubectl, rehearse, run, succeed};
 use super::live::Live;
 use super::manifest::{Document, Manifest, Purpose};
 use super::names::{CONFIG_MAP, PAC_WATCHER, PACS_CONFIG_MAP, WATCHER};
@@ -24,12 +24,13 @@ const ROLLOUT: &str = "--timeout=5m";
 /// Applies everything; what PAC's Deployment gets comes last, and what goes after it.
 pub(super) fn apply(cluster: &Cluster, variant: &Variant, live: &Live, force: bool) -> Result<()> {
     let manifests = manifests(variant)?;
-    let chosen = stream(cluster.choose(&manifests)?.iter());
-    if variant.mode == Mode::Companion && live.pacs_watcher.is_none() {
+    let chosen = cluster.choose(&manifests)?;
+    if variant.mode != Mode::Standalone && live.pacs_watcher.is_none() {
         bail!(
-            "nothing was applied, there is no Deployment {PAC_WATCHER} in {}, beside which companion mode works; install \
+            "nothing was applied, there is no Deployment {PAC_WATCHER} in {}, beside which {} mode works; install \
              Pipelines-as-Code first, or name its namespace by --namespace",
-            variant.namespace
+            variant.namespace,
+            variant.mode.name()
         );
     }
     match live.conflict(variant.mode, variant.placement, &variant.namespace) {
@@ -38,13 +39,32 @@ pub(super) fn apply(cluster: &Cluster, variant: &Variant, live: &Live, force: bo
         None => {}
     }
     tell_choices(variant, live);
-    run(&[&["apply"], &ON_SERVER[..]].concat(), &chosen)?;
+    let deployment = ["patch", "deployment", PAC_WATCHER, "--namespace", &variant.namespace];
+    let patching = [&deployment[..], &["--field-manager", MANAGER, "--patch-file=/dev/stdin"]].concat();
+    if !force {
+        would_be_taken(&chosen, &patching, &manifests)?;
+    }
+    run(&[&["apply"], &ON_SERVER[..]].concat(), &stream(chosen.iter()))?;
     for patch in patches(&manifests) {
-        let deployment = ["patch", "deployment", PAC_WATCHER, "--namespace", &variant.namespace];
-        let from = ["--field-manager", MANAGER, "--patch-file=/dev/stdin"];
-        run(&[&deployment[..], &from].concat(), &patch.text)?;
+        run(&patching, &patch.text)?;
     }
     if variant.former.is_empty() { Ok(()) } else { settle(cluster, variant) }
+}
+
+/// An apply may fail in its midst, for a right that is missing, say. It is asked first, while there is nothing to take back.
+fn would_be_taken(chosen: &[Document], patching: &[&str], manifests: &[Manifest]) -> Result<()> {
+    // A binding to a role that isn't there yet is one that the API server refuses to many who may make both.
+    let without_bindings = chosen.iter().filter(|document| !document.kind.ends_with("RoleBinding"));
+    let mut is_taken = rehearse(&[&["apply"], &ON_SERVER[..]].concat(), &stream(without_bindings))?;
+    for patch in patches(manifests) {
+        is_taken &= rehearse(patching, &patch.text)?;
+    }
+    if !is_taken {
+        bail!(
+            "nothing was applied, the API server would not take all of it, as kubectl says above; --force applies what it takes"
+        );
+    }
+    Ok(())
 }
 
 /// Takes away what was there before, once all that is new is at work.
@@ -96,7 +116,17 @@ fn tell_choices(variant: &Variant, live: &Live) {
     if let Some(choice) = &variant.gate {
         eprintln!("gate: {}, since {}", choice.gate.name(), choice.why);
     }
-    tell_settings(variant, live);
+    if variant.former.has_shadow() {
+        eprintln!(
+            "shadow mode ends with this, and what it has measured is gone then: `pac-watcher shadow report` prints it until {} mode \
+             is at work",
+            variant.mode.name()
+        );
+    }
+    // Shadow mode has none.
+    if variant.mode != Mode::Shadow {
+        tell_settings(variant, live);
+    }
 }
 
 /// What becomes of the settings that count, those in PAC's ConfigMap among them.

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::kubectl::{ask, get};
 use super::live::{Live, Server};
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{CONFIG_MAP, GATE, PAC_WATCHER, PACS_CONFIG_MAP, WATCHER};
+use super::monitoring::MONITORING;
+use super::names::{CONFIG_MAP, GATE, PAC_WATCHER, PACS_CONFIG_MAP, SHADOW, WATCHER};
 use super::options::Gate;
 use super::set::objects;
 
@@ -45,12 +46,19 @@ impl Cluster {
             let there: Option<Value> = get(gate.switch().resource, GATE, namespace)?;
             gates.extend(there.map(|_| gate));
         }
+        let is_scraped = self.kinds.contains(&(MONITORING.to_owned(), "ServiceMonitor".to_owned()));
+        let monitor: Option<Value> = match is_scraped {
+            true => get("servicemonitor", SHADOW, namespace)?,
+            false => None,
+        };
         let mutates = self.admits_by(Gate::Policy.switch().kind);
         Ok(Live {
             own: get("configmap", CONFIG_MAP, namespace)?.unwrap_or_default(),
             pacs: get("configmap", PACS_CONFIG_MAP, namespace)?.unwrap_or_default(),
             our_watcher: get("deployment", WATCHER, namespace)?,
             pacs_watcher: get("deployment", PAC_WATCHER, namespace)?,
+            shadow: get("deployment", SHADOW, namespace)?,
+            shadow_is_scraped: monitor.is_some(),
             gates,
             server: Some(Server { version: self.version, mutates }),
         })

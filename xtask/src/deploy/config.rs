@@ -1,7 +1,7 @@
 //! `config/` and `charts/`: what is committed of all this, and whether it is still what would be generated.
 //!
 //! On top of `config/` are the two files of the deployment guide, with every key at its default, and the dashboard; below, a
-//! folder for each mode with each driver. `charts/` has the Helm chart.
+//! folder for each mode with each driver, and one for shadow mode, which has none. `charts/` has the Helm chart.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,9 +60,8 @@ fn files() -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for options in variants() {
         let (variant, _) = Variant::of(&options, &Live::default())?;
-        let driver = variant.settings.driver();
         for manifest in manifests(&variant)? {
-            files.insert(format!("config/{}-{driver}/{}", variant.mode.name(), manifest.file), manifest.text());
+            files.insert(format!("config/{}/{}", folder(&variant), manifest.file), manifest.text());
         }
     }
     let (plain, _) = Variant::of(&VariantOptions::default(), &Live::default())?;
@@ -74,7 +73,15 @@ fn files() -> Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-/// All there are: each mode with each driver.
+/// Where a variant's files are.
+fn folder(variant: &Variant) -> String {
+    match variant.mode {
+        Mode::Shadow => variant.mode.name().to_owned(),
+        Mode::Standalone | Mode::Companion => format!("{}-{}", variant.mode.name(), variant.settings.driver()),
+    }
+}
+
+/// All there are: each mode with each driver, where it has one.
 pub(super) fn variants() -> Vec<VariantOptions> {
     let modes = [Mode::Standalone, Mode::Companion].into_iter();
     let with_drivers = |mode| {
@@ -84,7 +91,8 @@ pub(super) fn variants() -> Vec<VariantOptions> {
             ..VariantOptions::default()
         })
     };
-    modes.flat_map(with_drivers).collect()
+    let shadow = VariantOptions { mode: Some(Mode::Shadow), ..VariantOptions::default() };
+    modes.flat_map(with_drivers).chain([shadow]).collect()
 }
 
 /// The files there are in the folders, by their paths from `root`.

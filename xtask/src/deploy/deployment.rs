@@ -9,7 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{WATCHER, labels, namespaced, pod_labels, selector};
+use super::names::{WATCHER, labels, namespaced, selector};
+use super::options::Mode;
 use super::pod::{container, volumes};
 use super::variant::Variant;
 
@@ -19,14 +20,14 @@ const GRACE_SECONDS: i64 = 30;
 /// The file.
 pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
     let deployment = Deployment {
-        metadata: namespaced(WATCHER, &variant.namespace),
+        metadata: namespaced(variant.app(), &variant.namespace),
         spec: Some(DeploymentSpec {
             replicas: Some(variant.replicas.into()),
-            selector: selector(pod_labels(false)),
+            selector: selector(variant.pod_labels()),
             strategy: Some(strategy(variant)),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels()),
+                    labels: Some(labels(variant.app())),
                     annotations: annotations(variant),
                     ..ObjectMeta::default()
                 }),
@@ -37,6 +38,9 @@ pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
         ..Deployment::default()
     };
     let story = match variant.in_memory() {
+        _ if variant.mode == Mode::Shadow => {
+            "The watcher in shadow mode. There is one, and what it has measured is in its memory: a restart begins anew."
+        }
         true => {
             "The watcher. One at a time, since nobody else can see into its memory: the old one ends before the new \
                  one begins."
@@ -62,13 +66,14 @@ fn strategy(variant: &Variant) -> DeploymentStrategy {
 
 fn pod(variant: &Variant) -> PodSpec {
     PodSpec {
-        service_account_name: Some(WATCHER.to_owned()),
-        priority_class_name: Some(WATCHER.to_owned()),
+        service_account_name: Some(variant.app().to_owned()),
+        // Nobody waits for one that only looks.
+        priority_class_name: (variant.mode != Mode::Shadow).then(|| WATCHER.to_owned()),
         automount_service_account_token: Some(true),
         // A Service called pac-something would put variables into the pod that look like settings.
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
-        topology_spread_constraints: (!variant.in_memory()).then(|| vec![spread()]),
+        topology_spread_constraints: (!variant.in_memory()).then(|| vec![spread(variant)]),
         containers: vec![container(variant)],
         volumes: volumes(variant),
         ..PodSpec::default()
@@ -76,12 +81,12 @@ fn pod(variant: &Variant) -> PodSpec {
 }
 
 /// On different nodes where there are any.
-fn spread() -> TopologySpreadConstraint {
+fn spread(variant: &Variant) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         max_skew: 1,
         topology_key: "kubernetes.io/hostname".to_owned(),
         when_unsatisfiable: "ScheduleAnyway".to_owned(),
-        label_selector: Some(selector(pod_labels(false))),
+        label_selector: Some(selector(variant.pod_labels())),
         ..TopologySpreadConstraint::default()
     }
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{WATCHER, namespaced, pod_labels, selector};
+use super::names::{WATCHER, namespaced, selector};
 use super::variant::Variant;
 
 /// The file.
@@ -13,7 +13,7 @@ pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
     let budget = PodDisruptionBudget {
         metadata: namespaced(WATCHER, &variant.namespace),
         spec: Some(PodDisruptionBudgetSpec {
-            selector: Some(selector(pod_labels(false))),
+            selector: Some(selector(variant.pod_labels())),
             max_unavailable: Some(IntOrString::Int(1)),
             // While the store is away no watcher is ready, and nodes can be drained all the same.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),

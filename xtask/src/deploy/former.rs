@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::folders::EXTERNAL;
 use super::live::Live;
-use super::names::{COMPANION_LABEL, GATE, PAC_WATCHER, SECRET, TLS_SECRET, WATCHER, WEBHOOK};
+use super::names::{COMPANION_LABEL, GATE, PAC_WATCHER, SECRET, SHADOW, TLS_SECRET, WATCHER, WEBHOOK};
 use super::options::{Gate, Placement};
 
 /// See the [module](self).
@@ -13,6 +13,8 @@ pub(super) struct Former {
     pub(super) gates: Vec<Gate>,
     /// Where the watcher is to go from.
     pub(super) placement: Option<Placement>,
+    /// The kinds of what shadow mode has in the namespace, if it is there.
+    shadow: Vec<&'static str>,
     /// The volumes of ours in PAC's pod.
     volumes: Vec<&'static str>,
 }
@@ -39,11 +41,21 @@ impl Former {
             false => in_pacs.then_some(Placement::Pod),
         };
         let volumes = [SECRET, TLS_SECRET, EXTERNAL].into_iter().filter(|name| live.pacs_pod_mounts(name)).collect();
-        Self { gates, placement, volumes }
+        let shadow = live.shadow.is_some().then(|| {
+            let scraped = live.shadow_is_scraped.then_some("servicemonitor");
+            // By the Deployment it is seen that there is something to remove, so that it goes last.
+            scraped.into_iter().chain(["service", "networkpolicy", "serviceaccount", "deployment"]).collect()
+        });
+        Self { gates, placement, shadow: shadow.unwrap_or_default(), volumes }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.gates.is_empty() && self.placement.is_none()
+        self.gates.is_empty() && self.placement.is_none() && !self.has_shadow()
+    }
+
+    /// Whether shadow mode ends, and its report with it.
+    pub(super) fn has_shadow(&self) -> bool {
+        !self.shadow.is_empty()
     }
 
     /// How it goes, step by step.
@@ -53,7 +65,15 @@ impl Former {
             Placement::Deployment => our_pods(namespace),
         });
         let gates = self.gates.iter().flat_map(|gate| removals_of(*gate, namespace));
-        watcher.into_iter().chain(gates).collect()
+        let shadow = self.has_shadow().then(|| self.end_shadow(namespace));
+        watcher.into_iter().chain(gates).chain(shadow.into_iter().flatten()).collect()
+    }
+
+    fn end_shadow(&self, namespace: &str) -> [Removal; 2] {
+        [
+            delete("the rights of shadow mode", &["clusterrolebinding,clusterrole", SHADOW]),
+            delete("shadow mode", &[&self.shadow.join(","), SHADOW, "--namespace", namespace]),
+        ]
     }
 
     /// Takes our container out of PAC's pod, with what came with it.

@@ -27,6 +27,17 @@ pub(super) fn succeed(what: &str, status: ExitStatus) -> Result<()> {
     if status.success() { Ok(()) } else { bail!("{what} failed ({status})") }
 }
 
+/// Whether the API server would take it, without a word where it would.
+pub(super) fn rehearse(arguments: &[&str], input: &str) -> Result<bool> {
+    let mut command = Command::new("kubectl");
+    command.args(arguments).arg("--dry-run=server").stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut process = command.spawn().context(INSTALL)?;
+    if let Some(mut stdin) = process.stdin.take() {
+        stdin.write_all(input.as_bytes()).context("kubectl ended before it had read everything")?;
+    }
+    Ok(process.wait()?.success())
+}
+
 /// What it prints, and how it ended.
 pub(super) fn ask(arguments: &[&str]) -> Result<(Vec<u8>, ExitStatus)> {
     let output = Command::new("kubectl").args(arguments).stderr(Stdio::inherit()).output().context(INSTALL)?;

@@ -7,11 +7,16 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Document, Manifest, Purpose};
+use super::options::Mode;
 use super::variant::Variant;
 
 const WHOLE: &str = "\
 For kustomize, or `kubectl apply --server-side -k`. The ConfigMap with the settings and the Secret are not among the resources: \
 they are yours. With the Prometheus operator in the cluster, add monitoring.yaml.
+";
+
+const OF_SHADOW: &str = "\
+For kustomize, or `kubectl apply --server-side -k`. With the Prometheus operator in the cluster, add monitoring.yaml.
 ";
 
 const COMPONENT: &str = "\
@@ -49,6 +54,7 @@ pub(super) fn manifest(variant: &Variant, others: &[Manifest]) -> Result<Manifes
     let patches = files(&[Purpose::Patch]).into_iter().map(|path| Patch { path });
     let (version, kind, story, patches) = match variant.in_pacs_pod() {
         true => ("v1alpha1", "Component", COMPONENT, patches.collect()),
+        false if variant.mode == Mode::Shadow => ("v1beta1", "Kustomization", OF_SHADOW, Vec::new()),
         false => ("v1beta1", "Kustomization", WHOLE, Vec::new()),
     };
     let kustomization = Kustomization {

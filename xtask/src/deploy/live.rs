@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, PodTemplateSpec};
 use pac_config::{Key, find_key};
 
 use super::folders::{EXTERNAL, SECRET_FOLDER};
-use super::names::{PAC_WATCHER, WATCHER};
+use super::names::{PAC_WATCHER, SHADOW, WATCHER};
 use super::options::{Gate, Mode, Placement};
 
 /// See the [module](self). The default is a cluster with nothing.
@@ -20,6 +20,10 @@ pub(super) struct Live {
     /// Our own Deployment.
     pub(super) our_watcher: Option<Deployment>,
     pub(super) pacs_watcher: Option<Deployment>,
+    /// The one of shadow mode.
+    pub(super) shadow: Option<Deployment>,
+    /// Whether the Prometheus operator scrapes that.
+    pub(super) shadow_is_scraped: bool,
     /// The gates that are there.
     pub(super) gates: Vec<Gate>,
     /// None where no cluster was asked.
@@ -61,7 +65,8 @@ impl Live {
             true => Mode::Companion,
             false => Mode::Standalone,
         });
-        mode.or_else(|| (!self.gates.is_empty()).then_some(Mode::Companion))
+        let mode = mode.or_else(|| (!self.gates.is_empty()).then_some(Mode::Companion));
+        mode.or_else(|| self.shadow.is_some().then_some(Mode::Shadow))
     }
 
     /// Where companion mode has its watcher, if it is there.
@@ -89,9 +94,10 @@ impl Live {
         self.deployment().and_then(named).or_else(|| self.gates.first().copied())
     }
 
-    /// Our container's image.
-    pub(super) fn image(&self) -> Option<String> {
-        container(self.deployment()?)?.image.clone()
+    /// Our container's image: of this mode, or what shadow mode had.
+    pub(super) fn image(&self, mode: Mode) -> Option<String> {
+        let deployment = self.deployment().filter(|_| mode != Mode::Shadow);
+        container(deployment.or(self.shadow.as_ref())?)?.image.clone()
     }
 
     pub(super) fn replicas(&self) -> Option<u16> {
@@ -112,16 +118,20 @@ impl Live {
         volume.csi.as_ref()?.volume_attributes.as_ref()?.get("secretProviderClass").cloned()
     }
 
-    /// Annotations of our own pods; those of PAC's pod stay by themselves.
-    pub(super) fn pod_annotations(&self) -> BTreeMap<String, String> {
-        let template = self.our_watcher.as_ref().and_then(template);
+    /// Annotations of our own pods, of this mode or what shadow mode had; those of PAC's pod stay by themselves.
+    pub(super) fn pod_annotations(&self, mode: Mode) -> BTreeMap<String, String> {
+        let ours = self.our_watcher.as_ref().filter(|_| mode != Mode::Shadow);
+        let template = ours.or(self.shadow.as_ref()).and_then(template);
         let annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.clone());
         let is_kubectls = |name: &str| name.starts_with("kubectl.kubernetes.io/");
         annotations.unwrap_or_default().into_iter().filter(|(name, _)| !is_kubectls(name)).collect()
     }
 
-    /// Why applying this would have two start PipelineRuns side by side, if it would.
+    /// Why applying this would have two start PipelineRuns side by side, or nothing to look at, if it would.
     pub(super) fn conflict(&self, mode: Mode, placement: Placement, namespace: &str) -> Option<String> {
+        if mode == Mode::Shadow {
+            return self.spoils_shadow(namespace);
+        }
         let beside_pacs = mode == Mode::Standalone && scale(self.pacs_watcher.as_ref()) > 0;
         let standalone = self.our_watcher.as_ref().filter(|ours| !is_companion(ours));
         let beside_ours = placement == Placement::Pod && scale(standalone) > 0;
@@ -141,7 +151,18 @@ impl Live {
         })
     }
 
-    /// The Deployment that we are in; of two, the one that has pods.
+    /// What there is of ours that keeps PAC's queue from being what is measured.
+    fn spoils_shadow(&self, namespace: &str) -> Option<String> {
+        let mode = self.mode().filter(|mode| *mode != Mode::Shadow)?;
+        Some(format!(
+            "{} mode is installed in {namespace}, and shadow mode measures what PAC's own queue does without it. Remove it first, as \
+             docs/{}.md has it",
+            mode.name(),
+            if mode == Mode::Companion { "companion" } else { "installation" }
+        ))
+    }
+
+    /// The Deployment that we are in; of two, the one that has pods. Shadow mode's is none of them.
     fn deployment(&self) -> Option<&Deployment> {
         match (self.our_watcher.as_ref(), self.in_pacs_pod()) {
             (Some(ours), Some(pacs)) if scale(Some(ours)) == 0 => Some(pacs),
@@ -158,7 +179,7 @@ impl Live {
 /// Our container.
 fn container(deployment: &Deployment) -> Option<&Container> {
     let containers = &template(deployment)?.spec.as_ref()?.containers;
-    containers.iter().find(|container| container.name == WATCHER)
+    containers.iter().find(|container| [WATCHER, SHADOW].contains(&container.name.as_str()))
 }
 
 /// What our container's command line says after `flag`.

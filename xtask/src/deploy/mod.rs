@@ -2,7 +2,7 @@
 //!
 //! Read `options` (what can be chosen), `live` (what the cluster has), `settings`, `gate_choice` and `variant` (what both come to, checked), `set`
 //! (which manifests there are, in which order), then the manifests themselves, a file each: `config_map`, `secret`, `access`, `pod` with
-//! `deployment` or `pacs_pod`, `gate`, `network`, `priority`, `disruption`, `monitoring` with `alerts`,
+//! `deployment` or `pacs_pod`, `shadow`, `gate`, `network`, `priority`, `disruption`, `monitoring` with `alerts`,
 //! `kustomization`; and `dashboard`, for Grafana. All are values of k8s-openapi's types; `manifest` makes YAML of them. `config` is what is
 //! committed; `apply` brings them to a `cluster` by `kubectl`, and takes away what was there before (`former`).
 
@@ -36,6 +36,7 @@ mod priority;
 mod secret;
 mod set;
 mod settings;
+mod shadow;
 mod variant;
 
 use std::path::Path;

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::alerts::{Alert, alerts};
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{WATCHER, namespaced, pod_labels, selector};
+use super::names::{WATCHER, name_label, namespaced, selector};
+use super::options::Mode;
 use super::pod::Ports;
 use super::variant::Variant;
 
-const MONITORING: &str = "monitoring.coreos.com/v1";
+/// The operator's objects.
+pub(super) const MONITORING: &str = "monitoring.coreos.com/v1";
 
 /// An object of the Prometheus operator, which k8s-openapi doesn't know.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -64,9 +66,9 @@ pub(super) fn service(variant: &Variant) -> Result<Manifest> {
         ..ServicePort::default()
     };
     let service = Service {
-        metadata: namespaced(WATCHER, &variant.namespace),
+        metadata: namespaced(variant.app(), &variant.namespace),
         spec: Some(ServiceSpec {
-            selector: Some(pod_labels(variant.in_pacs_pod())),
+            selector: Some(variant.pod_labels()),
             ports: Some(vec![port]),
             // A watcher that isn't ready is one whose metrics matter.
             publish_not_ready_addresses: Some(true),
@@ -79,7 +81,7 @@ pub(super) fn service(variant: &Variant) -> Result<Manifest> {
     Ok(Manifest { file: "service.yaml", purpose: Purpose::Own, story, documents })
 }
 
-/// For the Prometheus operator.
+/// For the Prometheus operator. Alerts are on our own queue, which shadow mode hasn't.
 pub(super) fn monitoring(variant: &Variant) -> Result<Manifest> {
     let endpoint = Endpoint {
         port: "metrics".to_owned(),
@@ -87,20 +89,25 @@ pub(super) fn monitoring(variant: &Variant) -> Result<Manifest> {
         // The label namespace of a metric is a Repository's, and stays what it is.
         honor_labels: true,
     };
-    let spec = ServiceMonitorSpec { selector: selector(pod_labels(false)), endpoints: vec![endpoint] };
-    let scrape = monitor("ServiceMonitor", &variant.namespace, spec);
+    let spec = ServiceMonitorSpec { selector: selector(name_label(variant.app())), endpoints: vec![endpoint] };
+    let mut documents = vec![Document::of(&monitor("ServiceMonitor", variant, spec))?];
+    if variant.mode == Mode::Shadow {
+        let story =
+            "For clusters with the Prometheus operator: who is scraped. There is nothing to alert on.".to_owned();
+        return Ok(Manifest { file: "monitoring.yaml", purpose: Purpose::Monitoring, story, documents });
+    }
     let rules = vec![RuleGroup { name: WATCHER.to_owned(), rules: alerts(variant.wait_target, &variant.runbook_url) }];
-    let alerting = monitor("PrometheusRule", &variant.namespace, RuleSpec { groups: rules });
+    let alerting = monitor("PrometheusRule", variant, RuleSpec { groups: rules });
     let story = "For clusters with the Prometheus operator: who is scraped, and what to alert on.".to_owned();
-    let documents = vec![Document::of(&scrape)?, Document::of(&alerting)?];
+    documents.push(Document::of(&alerting)?);
     Ok(Manifest { file: "monitoring.yaml", purpose: Purpose::Monitoring, story, documents })
 }
 
-fn monitor<S>(kind: &str, namespace: &str, spec: S) -> Monitor<S> {
+fn monitor<S>(kind: &str, variant: &Variant, spec: S) -> Monitor<S> {
     Monitor {
         api_version: MONITORING.to_owned(),
         kind: kind.to_owned(),
-        metadata: namespaced(WATCHER, namespace),
+        metadata: namespaced(variant.app(), &variant.namespace),
         spec,
     }
 }

@@ -6,6 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 /// Our Deployment, service account, roles, Service and Lease, and our container.
 pub(super) const WATCHER: &str = "pac-concurrency-watcher";
+/// The same of shadow mode, where `pac-watcher shadow report` looks for its pod by this name.
+pub(super) const SHADOW: &str = "pac-concurrency-shadow";
 /// PAC's own watcher: its Deployment, and its service account.
 pub(super) const PAC_WATCHER: &str = "pipelines-as-code-watcher";
 /// Our ConfigMap with the settings.
@@ -26,11 +28,9 @@ const NAME_LABEL: &str = "app.kubernetes.io/name";
 /// What marks PAC's pod as one that our container is in.
 pub(super) const COMPANION_LABEL: &str = "concurrency.pipelinesascode.tekton.dev/companion";
 
-/// What a pod of ours, and what belongs to it, is found by: labels that never change, since a Deployment's selector may not.
-/// PAC's pod has its own name, so that it needs another.
-pub(super) fn pod_labels(in_pacs_pod: bool) -> BTreeMap<String, String> {
-    let (label, value) = if in_pacs_pod { (COMPANION_LABEL, "true") } else { (NAME_LABEL, WATCHER) };
-    BTreeMap::from([(label.to_owned(), value.to_owned())])
+/// What objects of ours are found by: a label that never changes, since a Deployment's selector may not.
+pub(super) fn name_label(app: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(NAME_LABEL.to_owned(), app.to_owned())])
 }
 
 /// Selects these labels.
@@ -39,13 +39,13 @@ pub(super) fn selector(labels: BTreeMap<String, String>) -> LabelSelector {
 }
 
 /// Labels of every object of ours, as Kubernetes recommends them. The version changes with every release, so that nothing
-/// may be selected by all of them: [`pod_labels`] is for that.
-pub(super) fn labels() -> BTreeMap<String, String> {
+/// may be selected by all of them: [`name_label`] is for that.
+pub(super) fn labels(app: &str) -> BTreeMap<String, String> {
     let recommended = [
         ("component", "concurrency"),
-        ("instance", WATCHER),
+        ("instance", app),
         ("managed-by", "cargo-xtask-deploy"),
-        ("name", WATCHER),
+        ("name", app),
         ("part-of", "pipelines-as-code"),
         ("version", env!("CARGO_PKG_VERSION")),
     ];
@@ -57,7 +57,8 @@ pub(super) fn namespaced(name: &str, namespace: &str) -> ObjectMeta {
     ObjectMeta { namespace: Some(namespace.to_owned()), ..cluster_wide(name) }
 }
 
-/// Metadata of an object of ours that has no namespace.
+/// Metadata of an object of ours that has no namespace. Whatever isn't shadow mode's is the watcher's.
 pub(super) fn cluster_wide(name: &str) -> ObjectMeta {
-    ObjectMeta { name: Some(name.to_owned()), labels: Some(labels()), ..ObjectMeta::default() }
+    let app = if name == SHADOW { SHADOW } else { WATCHER };
+    ObjectMeta { name: Some(name.to_owned()), labels: Some(labels(app)), ..ObjectMeta::default() }
 }

@@ -10,8 +10,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::gate::WEBHOOK_PORT;
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{WATCHER, namespaced, pod_labels, selector};
-use super::options::Gate;
+use super::names::{namespaced, selector};
+use super::options::{Gate, Mode};
 use super::pod::Ports;
 use super::settings::Store;
 use super::variant::Variant;
@@ -20,6 +20,11 @@ use super::variant::Variant;
 const DNS: [u16; 2] = [53, 5353];
 /// The API server's Service, and the server behind it, which is what many networks look at.
 const API_SERVER: [u16; 2] = [443, 6443];
+
+const OF_SHADOW: &str = "\
+Out to DNS and the API server alone, in to the metrics; the kubelet's probes come from the node, and no policy keeps those out. It \
+goes by ports: where the API server is differs from cluster to cluster. Add `to` to the rules to narrow them.
+";
 
 const STORY: &str = "\
 Out to DNS, the API server and the chosen store alone, in to the metrics, and to the webhook where there is one; the kubelet's probes come from the node, and \
@@ -42,16 +47,17 @@ pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
     let served: Vec<u16> = [Ports::of(variant).metrics].into_iter().chain(webhook).collect();
     let served = NetworkPolicyIngressRule { ports: Some(tcp(&served)), from: None };
     let policy = NetworkPolicy {
-        metadata: namespaced(WATCHER, &variant.namespace),
+        metadata: namespaced(variant.app(), &variant.namespace),
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(selector(pod_labels(false))),
+            pod_selector: Some(selector(variant.pod_labels())),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![served]),
             egress: Some(egress),
         }),
     };
     let documents = vec![Document::of(&policy)?];
-    Ok(Manifest { file: "network-policy.yaml", purpose: Purpose::Own, story: STORY.to_owned(), documents })
+    let story = if variant.mode == Mode::Shadow { OF_SHADOW } else { STORY };
+    Ok(Manifest { file: "network-policy.yaml", purpose: Purpose::Own, story: story.to_owned(), documents })
 }
 
 fn out_to(ports: Vec<NetworkPolicyPort>) -> NetworkPolicyEgressRule {

@@ -16,7 +16,7 @@ pub(crate) struct DeployOptions {
 /// Which manifests. Without any of these: all there are in config/.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct VariantOptions {
-    /// Whether our watcher does all that PAC's did, or PAC's goes on beside it [default: what there is, or standalone].
+    /// What our watcher does, and what PAC's does beside it [default: what there is, or standalone].
     #[arg(long, value_enum)]
     pub(super) mode: Option<Mode>,
     /// Where the watcher runs in companion mode [default: where it is, or deployment].
@@ -35,7 +35,7 @@ pub(crate) struct VariantOptions {
     /// The watcher's image [default: pac-watcher, of this version].
     #[arg(long, value_parser = image)]
     pub(super) image: Option<String>,
-    /// How many watchers [default: 2, and 1 with the memory driver]; not in PAC's pod.
+    /// How many watchers [default: 2, and 1 with the memory driver]; not in PAC's pod, nor in shadow mode.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) replicas: Option<u16>,
     /// How many minutes a PipelineRun may wait before it is worth an alert [default: 30].
@@ -76,7 +76,7 @@ pub(crate) struct ActionOptions {
     /// Show what --apply would change there.
     #[arg(long, group = "action")]
     pub(super) diff: bool,
-    /// Apply them even where two would then start PipelineRuns side by side.
+    /// Apply them even where two would then start PipelineRuns side by side, or the API server won't take all of them.
     #[arg(long, requires = "apply")]
     pub(super) force: bool,
     /// Fail if config/ is not what would be generated now.
@@ -86,9 +86,13 @@ pub(crate) struct ActionOptions {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
+    /// Ours starts PipelineRuns and writes their final states; PAC's must not run.
     #[default]
     Standalone,
+    /// Ours starts PipelineRuns; PAC's goes on beside it and does the rest.
     Companion,
+    /// PAC's does all it did; ours measures that for a report, and writes nothing.
+    Shadow,
 }
 
 /// Where the watcher of companion mode runs.
@@ -129,6 +133,7 @@ impl Mode {
         match self {
             Self::Standalone => "standalone",
             Self::Companion => "companion",
+            Self::Shadow => "shadow",
         }
     }
 }

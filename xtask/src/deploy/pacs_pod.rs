@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{PAC_WATCHER, WATCHER, pod_labels};
+use super::names::{PAC_WATCHER, WATCHER};
 use super::pod::{container, volumes};
 use super::variant::Variant;
 
@@ -49,7 +49,7 @@ pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
     let template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
             annotations: Some(annotations),
-            labels: Some(pod_labels(true)),
+            labels: Some(variant.pod_labels()),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec { containers: vec![container(variant)], volumes: volumes(variant), ..PodSpec::default() }),

@@ -12,7 +12,7 @@ use pac_config::Key;
 
 use super::folders::{EXTERNAL, EXTERNAL_FOLDER, SECRET_FOLDER, TLS_FOLDER};
 use super::gate::WEBHOOK_PORT;
-use super::names::{SECRET, TLS_SECRET, WATCHER};
+use super::names::{SECRET, TLS_SECRET};
 use super::options::Gate;
 use super::variant::Variant;
 
@@ -51,7 +51,7 @@ pub(super) fn container(variant: &Variant) -> Container {
         ..ContainerPort::default()
     };
     Container {
-        name: WATCHER.to_owned(),
+        name: variant.app().to_owned(),
         image: Some(variant.image.clone()),
         args: Some(arguments(variant, ports)),
         env: variant.password().map(|key| vec![password_file(variant, key)]),
@@ -130,8 +130,8 @@ fn arguments(variant: &Variant, ports: Ports) -> Vec<String> {
     let mode = ["run".to_owned(), format!("--mode={}", variant.mode.name())].into_iter();
     let addresses = [
         format!("--namespace={}", variant.namespace),
-        format!("--metrics-addr=0.0.0.0:{}", ports.metrics),
-        format!("--probe-addr=0.0.0.0:{}", ports.probes),
+        format!("--metrics-addr=[::]:{}", ports.metrics),
+        format!("--probe-addr=[::]:{}", ports.probes),
         format!("--admin-addr=127.0.0.1:{}", ports.admin),
     ];
     mode.chain(gate).chain(addresses).collect()

@@ -3,11 +3,17 @@
 use anyhow::Result;
 
 use super::manifest::{Document, Manifest, Purpose};
+use super::options::Mode;
 use super::variant::Variant;
-use super::{access, config_map, deployment, disruption, kustomization, monitoring, network, pacs_pod, priority};
+use super::{
+    access, config_map, deployment, disruption, kustomization, monitoring, network, pacs_pod, priority, shadow,
+};
 
 /// See the [module](self).
 pub(super) fn manifests(variant: &Variant) -> Result<Vec<Manifest>> {
+    if variant.mode == Mode::Shadow {
+        return of_shadow(variant);
+    }
     let mut manifests = vec![config_map::manifest(variant)?];
     let (roles, bindings) = (access::roles(variant)?, access::bindings(variant)?);
     // Before the watcher that relies on it.
@@ -23,6 +29,20 @@ pub(super) fn manifests(variant: &Variant) -> Result<Vec<Manifest>> {
         }
     }
     manifests.extend([monitoring::service(variant)?, monitoring::monitoring(variant)?]);
+    manifests.push(kustomization::manifest(variant, &manifests)?);
+    Ok(manifests)
+}
+
+fn of_shadow(variant: &Variant) -> Result<Vec<Manifest>> {
+    let mut manifests = vec![
+        access::service_account(variant)?,
+        shadow::roles()?,
+        shadow::bindings(variant)?,
+        network::manifest(variant)?,
+        deployment::manifest(variant)?,
+        monitoring::service(variant)?,
+        monitoring::monitoring(variant)?,
+    ];
     manifests.push(kustomization::manifest(variant, &manifests)?);
     Ok(manifests)
 }

@@ -9,7 +9,7 @@ use super::folders::EXTERNAL_FOLDER;
 use super::former::Former;
 use super::gate_choice::GateChoice;
 use super::live::Live;
-use super::names::{PAC_WATCHER, WATCHER};
+use super::names::{COMPANION_LABEL, PAC_WATCHER, SHADOW, WATCHER, name_label};
 use super::options::{Gate, Mode, Placement, VariantOptions};
 use super::settings::{Chosen, Store, Unusable};
 
@@ -47,12 +47,13 @@ impl Variant {
     pub(super) fn of(options: &VariantOptions, live: &Live) -> Result<(Self, Vec<String>), Unusable> {
         let namespace = options.namespace().to_owned();
         let mode = options.mode.or_else(|| live.mode()).unwrap_or_default();
+        if mode == Mode::Shadow {
+            return Self::shadow(options, live).map(|variant| (variant, Vec::new()));
+        }
         let placement = match mode {
-            Mode::Standalone => Placement::Deployment,
+            Mode::Standalone | Mode::Shadow => Placement::Deployment,
             Mode::Companion => options.placement.or_else(|| live.placement()).unwrap_or_default(),
         };
-        let image = options.image.clone().or_else(|| live.image());
-        let image = image.unwrap_or_else(|| concat!("pac-watcher:", env!("CARGO_PKG_VERSION")).to_owned());
         let chosen = Chosen::of(options, &namespace, &live.settings());
         let store = chosen.as_ref().ok().map(|(chosen, _)| &chosen.store);
         let in_memory = store == Some(&Store::Memory);
@@ -71,8 +72,6 @@ impl Variant {
                 let wait_target = Duration::from_mins(options.wait_target.unwrap_or(30).into());
                 let runbook_url = options.runbook_url.clone().unwrap_or_else(|| RUNBOOK.to_owned());
                 let in_cluster = password.and_then(|key| live.password_file(key));
-                let mut pod_annotations = live.pod_annotations();
-                pod_annotations.extend(options.pod_annotation.iter().cloned());
                 let in_pacs_pod = placement == Placement::Pod;
                 let variant = Self {
                     mode,
@@ -80,7 +79,7 @@ impl Variant {
                     former: Former::of(live, gate.as_ref().map(|choice| choice.gate), in_pacs_pod),
                     gate,
                     namespace,
-                    image,
+                    image: image(options, live, mode),
                     replicas: if in_memory { 1 } else { several },
                     wait_target,
                     runbook_url,
@@ -90,7 +89,7 @@ impl Variant {
                         .secret_provider_class
                         .clone()
                         .or_else(|| live.secret_provider_class()),
-                    pod_annotations,
+                    pod_annotations: pod_annotations(options, live, mode),
                 };
                 Ok((variant, warnings))
             }
@@ -99,6 +98,37 @@ impl Variant {
                 found.append(&mut problems);
                 Err(Unusable(found))
             }
+        }
+    }
+
+    /// Shadow mode has what others have by default, and of the settings none counts.
+    fn shadow(options: &VariantOptions, live: &Live) -> Result<Self, Unusable> {
+        let problems = shadow_problems(options);
+        if !problems.is_empty() {
+            return Err(Unusable(problems));
+        }
+        let mode = Mode::Shadow;
+        let plain = VariantOptions { mode: Some(Mode::Standalone), ..VariantOptions::default() };
+        let (plain, _) = Self::of(&plain, &Live::default())?;
+        Ok(Self {
+            mode,
+            namespace: options.namespace().to_owned(),
+            image: image(options, live, mode),
+            pod_annotations: pod_annotations(options, live, mode),
+            ..plain
+        })
+    }
+
+    /// What our Deployment is called, and what belongs to it.
+    pub(super) fn app(&self) -> &'static str {
+        if self.mode == Mode::Shadow { SHADOW } else { WATCHER }
+    }
+
+    /// What a pod that our container is in is found by. PAC's pod has its own name, so that it needs another label.
+    pub(super) fn pod_labels(&self) -> BTreeMap<String, String> {
+        match self.placement {
+            Placement::Deployment => name_label(self.app()),
+            Placement::Pod => BTreeMap::from([(COMPANION_LABEL.to_owned(), "true".to_owned())]),
         }
     }
 
@@ -132,6 +162,41 @@ impl Variant {
     pub(super) fn in_memory(&self) -> bool {
         self.settings.store == Store::Memory
     }
+}
+
+fn image(options: &VariantOptions, live: &Live, mode: Mode) -> String {
+    let image = options.image.clone().or_else(|| live.image(mode));
+    image.unwrap_or_else(|| concat!("pac-watcher:", env!("CARGO_PKG_VERSION")).to_owned())
+}
+
+fn pod_annotations(options: &VariantOptions, live: &Live, mode: Mode) -> BTreeMap<String, String> {
+    let mut annotations = live.pod_annotations(mode);
+    annotations.extend(options.pod_annotation.iter().cloned());
+    annotations
+}
+
+/// What was chosen and has no place in shadow mode.
+fn shadow_problems(options: &VariantOptions) -> Vec<String> {
+    let given = [
+        ("--placement", options.placement.is_some()),
+        ("--gate", options.gate.is_some()),
+        ("--driver", options.driver.is_some()),
+        ("--replicas", options.replicas.is_some()),
+        ("--wait-target", options.wait_target.is_some()),
+        ("--runbook-url", options.runbook_url.is_some()),
+        ("--set", !options.set.is_empty()),
+        ("--settings", options.settings.is_some()),
+        ("--password-file", options.password_file.is_some()),
+        ("--secret-provider-class", options.secret_provider_class.is_some()),
+    ];
+    let given = given.into_iter().filter(|(_, is_given)| *is_given);
+    given
+        .map(|(flag, _)| {
+            format!(
+                "{flag}: is not for --mode shadow, where one watcher looks on, without settings, store, gate or alerts"
+            )
+        })
+        .collect()
 }
 
 fn mode_problems(options: &VariantOptions, mode: Mode) -> Vec<String> {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 pub(crate) mod api;
+pub(crate) mod applied;
 pub(crate) mod beside;
 pub(crate) mod cluster;
 pub(crate) mod guard;
@@ -11,6 +12,7 @@ pub(crate) mod helm;
 pub(crate) mod monitoring;
 pub(crate) mod node;
 pub(crate) mod page;
+pub(crate) mod pod_security;
 pub(crate) mod rules;
 pub(crate) mod typed;
 
@@ -21,8 +23,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// Every mode with every driver, and companion mode with every placement and gate.
-pub(crate) const VARIANTS: [&[&str]; 11] = [
+/// Every mode with every driver, companion mode with every gate in every placement, and shadow mode.
+pub(crate) const VARIANTS: [&[&str]; 13] = [
     &["--mode=standalone", "--driver=postgresql"],
     &["--mode=standalone", "--driver=etcd"],
     &["--mode=standalone", "--driver=memory"],
@@ -34,7 +36,20 @@ pub(crate) const VARIANTS: [&[&str]; 11] = [
     &["--mode=companion", "--driver=etcd", "--placement=pod", "--gate=deny"],
     &["--mode=companion", "--driver=memory", "--placement=pod"],
     &["--mode=companion", "--driver=memory", "--placement=pod", "--gate=webhook"],
+    &["--mode=companion", "--driver=etcd"],
+    &["--mode=shadow"],
 ];
+
+/// Whether nothing of ours starts anything.
+pub(crate) fn is_shadow(chosen: &[&str]) -> bool {
+    chosen.contains(&"--mode=shadow")
+}
+
+/// Every kind of which there are objects of ours.
+pub(crate) const EVERY_KIND: &str = "deployments,services,serviceaccounts,networkpolicies,poddisruptionbudgets,roles,rolebindings,leases,secrets,\
+                                     configmaps,clusterroles,clusterrolebindings,priorityclasses,mutatingadmissionpolicies,\
+                                     mutatingadmissionpolicybindings,validatingadmissionpolicies,validatingadmissionpolicybindings,\
+                                     mutatingwebhookconfigurations,servicemonitors,prometheusrules";
 
 /// Whether our container is in the pod of PAC's watcher.
 pub(crate) fn in_pacs_pod(chosen: &[&str]) -> bool {

@@ -21,9 +21,11 @@ use super::program;
 
 const NAMESPACE: &str = "/api/v1/namespaces/pipelines-as-code";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/pipelines-as-code/deployments";
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/pipelines-as-code/endpointslices";
 /// The file that says where the admin port of our youngest pod is; to it nothing forwards.
 const ADMIN: &str = "admin-url";
 const OURS: &str = "pac-concurrency-watcher";
+const SHADOW: &str = "pac-concurrency-shadow";
 
 /// See the [module](self).
 pub(crate) struct Node {
@@ -54,6 +56,10 @@ struct Pod {
 struct Watcher {
     process: Child,
     probes: u16,
+    /// Where it serves the gate's webhook, if it does.
+    webhook: Option<u16>,
+    /// Whether the Service of that leads to it.
+    is_listed: bool,
 }
 
 // === impl Node ===
@@ -63,7 +69,7 @@ impl Node {
         let log = cluster.folder.path().join("log");
         File::create(&log).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut players = [PACS_NAME, OURS].map(|deployment| Player {
+        let mut players = [PACS_NAME, OURS, SHADOW].map(|deployment| Player {
             deployment,
             api: cluster.api(),
             kubeconfig: cluster.kubeconfig(),
@@ -123,6 +129,7 @@ impl Player {
             self.begin_pod(template);
         }
         self.mount_secret();
+        self.list_those_that_are_ready();
         let ready = self.pods.iter().filter(|pod| pod.ours.as_ref().is_none_or(Watcher::is_ready)).count();
         let status = json!({
             "observedGeneration": deployment["metadata"]["generation"], "replicas": wanted,
@@ -138,34 +145,38 @@ impl Player {
         let name = format!("{}-{}", self.deployment, self.count);
         let metadata = json!({"name": name, "labels": template["metadata"]["labels"]});
         self.mount_secret();
-        let containers = template["spec"]["containers"].as_array().unwrap();
-        let ours = containers.iter().find(|container| container["name"] == OURS);
+        let mut spec = template["spec"].clone();
+        let mut containers = spec["containers"].as_array_mut().unwrap().iter_mut();
+        let ours = containers.find(|container| container["name"] == OURS || container["name"] == SHADOW);
         let ours = ours.map(|container| self.begin_ours(&name, container));
-        self.api.create(&format!("{NAMESPACE}/pods"), &json!({"metadata": metadata, "spec": template["spec"]}));
+        self.api.create(&format!("{NAMESPACE}/pods"), &json!({"metadata": metadata, "spec": spec}));
+        self.api.patch(&format!("{NAMESPACE}/pods/{name}/status"), &json!({"status": {"phase": "Running"}}));
         if self.deployment == PACS_NAME {
             self.api.run_pacs_watcher(true);
         }
         self.pods.push(Pod { name, template: template.clone(), ours });
     }
 
-    fn begin_ours(&self, pod: &str, container: &Value) -> Watcher {
+    /// The container's arguments are then those that it was begun with.
+    fn begin_ours(&self, pod: &str, container: &mut Value) -> Watcher {
         let mut command = Command::new(program("pac-watcher"));
         let probes = free_port().unwrap();
-        for argument in container["args"].as_array().unwrap() {
-            let argument = argument.as_str().unwrap();
-            match argument.split_once('=') {
-                // Each test has ports of its own; a pod has its own network.
-                Some(("--probe-addr", _)) => command.arg(format!("--probe-addr=127.0.0.1:{probes}")),
-                Some((flag, _)) if flag.ends_with("-addr") => {
-                    let address = format!("127.0.0.1:{}", free_port().unwrap());
-                    if flag == "--admin-addr" {
-                        fs::write(self.folder.join(ADMIN), format!("http://{address}")).unwrap();
-                    }
-                    command.arg(format!("{flag}={address}"))
+        for argument in container["args"].as_array_mut().unwrap() {
+            let flag = argument.as_str().unwrap().split_once('=').map(|(flag, _)| flag.to_owned());
+            // Each test has ports of its own; a pod has its own network.
+            if let Some(flag) = flag.filter(|flag| flag.ends_with("-addr")) {
+                let port = if flag == "--probe-addr" { probes } else { free_port().unwrap() };
+                let address = format!("127.0.0.1:{port}");
+                if flag == "--admin-addr" {
+                    fs::write(self.folder.join(ADMIN), format!("http://{address}")).unwrap();
                 }
-                _ => command.arg(argument),
-            };
+                *argument = format!("{flag}={address}").into();
+            }
+            command.arg(argument.as_str().unwrap());
         }
+        let serves = container["args"].as_array().unwrap().contains(&"--gate=webhook".into());
+        let webhook = serves.then(|| free_port().unwrap());
+        command.args(webhook.map(|port| format!("--webhook-addr=127.0.0.1:{port}")));
         for variable in container["env"].as_array().into_iter().flatten() {
             let file = variable["value"].as_str().unwrap();
             command.env(variable["name"].as_str().unwrap(), self.mounted(file));
@@ -173,7 +184,23 @@ impl Player {
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--identity", pod]);
         let log = File::options().append(true).open(&self.log).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Watcher { process: Child::spawn("the watcher", command).unwrap(), probes }
+        Watcher { process: Child::spawn("the watcher", command).unwrap(), probes, webhook, is_listed: false }
+    }
+
+    /// As Kubernetes does for a Service whose selector has them.
+    fn list_those_that_are_ready(&mut self) {
+        for pod in &mut self.pods {
+            let Some(ours) = pod.ours.as_mut().filter(|ours| !ours.is_listed && ours.is_ready()) else { continue };
+            let Some(port) = ours.webhook else { continue };
+            let labels = json!({"kubernetes.io/service-name": "pac-concurrency-webhook"});
+            let slice = json!({
+                "metadata": {"name": pod.name, "labels": labels}, "addressType": "IPv4",
+                "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": true}}],
+                "ports": [{"name": "webhook", "port": port, "protocol": "TCP"}],
+            });
+            self.api.create(SLICES, &slice);
+            ours.is_listed = true;
+        }
     }
 
     /// Ends the youngest until there are no more than so many.
@@ -184,6 +211,7 @@ impl Player {
                 self.api.run_pacs_watcher(false);
             }
             if let Some(mut ours) = pod.ours.take() {
+                self.api.delete(&format!("{SLICES}/{}", pod.name));
                 let ended = ours.process.stop().unwrap();
                 assert!(ended.success(), "{ended}");
             }

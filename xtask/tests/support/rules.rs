@@ -39,12 +39,15 @@ pub(crate) struct Rules {
 // === impl Rules ===
 
 impl Rules {
-    /// The rules of a file with one ClusterRole and one Role.
+    /// The rules of a file with one ClusterRole and perhaps one Role.
     pub(crate) fn of(roles: &str) -> Self {
-        let (everywhere, here): (ClusterRole, Role) = (object(roles, "ClusterRole"), object(roles, "Role"));
+        let everywhere: ClusterRole = object(roles, "ClusterRole");
         let everywhere = permissions(None, &everywhere.rules.unwrap());
-        let here = permissions(here.metadata.namespace.as_deref(), &here.rules.unwrap());
-        Self { permissions: everywhere.into_iter().chain(here).collect() }
+        let here = roles.contains("kind: Role\n").then(|| {
+            let here: Role = object(roles, "Role");
+            permissions(here.metadata.namespace.as_deref(), &here.rules.unwrap())
+        });
+        Self { permissions: everywhere.into_iter().chain(here.into_iter().flatten()).collect() }
     }
 
     /// What allows a request, if anything does.
@@ -56,6 +59,10 @@ impl Rules {
 // === impl Permission ===
 
 impl Permission {
+    pub(crate) fn is_to_read(&self) -> bool {
+        ["get", "list", "watch"].contains(&self.verb.as_str())
+    }
+
     fn covers(&self, asked: &Asked) -> bool {
         let what = asked.path.clone().unwrap_or_else(|| format!("{}/{}", asked.group, asked.resource));
         let here = self.namespace.as_ref().is_none_or(|namespace| *namespace == asked.namespace);

@@ -13,14 +13,15 @@ use pac_client::say;
 use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_watcher::{GateKind, SettingsPlace, WatcherOptions};
 
+use crate::addresses::everywhere;
 use crate::cli::{Gate, Mode, Place, Run};
 
 /// The watcher's options as the command line has them.
 fn watcher_options(run: Run) -> WatcherOptions {
     WatcherOptions {
-        metrics_addr: run.metrics_addr,
-        probe_addr: run.probe_addr,
-        admin_addr: run.admin_addr,
+        metrics_addr: everywhere(run.metrics_addr),
+        probe_addr: everywhere(run.probe_addr),
+        admin_addr: everywhere(run.admin_addr),
         place: settings_place(&run.place, REQUEST_DEADLINE),
         global_repository: run.global_repository,
         mode: match run.mode {
@@ -33,7 +34,7 @@ fn watcher_options(run: Run) -> WatcherOptions {
             Gate::Webhook => GateKind::Webhook,
             Gate::Deny => GateKind::Deny,
         },
-        webhook_addr: run.webhook_addr,
+        webhook_addr: everywhere(run.webhook_addr),
         identity: run.identity.unwrap_or_else(default_identity),
         leader_elect: run.leader_elect,
         leader_lease: Duration::from_secs(run.leader_lease.into()),

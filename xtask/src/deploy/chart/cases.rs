@@ -15,10 +15,10 @@ pub(super) struct Case([usize; 3]);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Cases(BTreeSet<Case>);
 
-/// An axis: what the template calls it, and its values. A standalone watcher has a gate here, which makes no difference, so that the axes
-/// have nothing to do with one another. An etcd where somebody logs in is another store than one where nobody does.
+/// An axis: what the template calls it, and its values. A standalone watcher has a gate here, and shadow mode a store, too, which makes no
+/// difference, so that the axes have nothing to do with one another. An etcd where somebody logs in is another store than one where nobody does.
 const AXES: [(&str, &[&str]); 3] = [
-    ("$mode", &["standalone", "companion"]),
+    ("$mode", &["standalone", "companion", "shadow"]),
     ("$store", &["postgresql", "etcd", "etcd-login", "memory"]),
     ("$gate", &["policy", "webhook", "deny"]),
 ];
@@ -26,17 +26,21 @@ const AXES: [(&str, &[&str]); 3] = [
 /// The options that make the manifests of a case. Namespace and image are marks, which the chart's values take the place of.
 pub(super) fn options(case: Case) -> VariantOptions {
     let Case([mode, store, gate]) = case;
-    let mode = if mode == 0 { Mode::Standalone } else { Mode::Companion };
+    let mode = [Mode::Standalone, Mode::Companion, Mode::Shadow][mode];
+    let has_store = mode != Mode::Shadow;
     let driver = [DriverKind::PostgreSql, DriverKind::Etcd, DriverKind::Etcd, DriverKind::Memory][store];
     let login = AXES[1].1[store] == "etcd-login";
     VariantOptions {
         mode: Some(mode),
-        driver: Some(driver),
+        driver: has_store.then_some(driver),
         gate: (mode == Mode::Companion).then(|| Gate::ALL[gate]),
         namespace: Some(super::holes::NAMESPACE.to_owned()),
         image: Some(super::holes::IMAGE.to_owned()),
-        runbook_url: Some(super::holes::RUNBOOK.to_owned()),
-        set: login.then(|| (keys::ETCD_USERNAME.name.to_owned(), "chart".to_owned())).into_iter().collect(),
+        runbook_url: has_store.then(|| super::holes::RUNBOOK.to_owned()),
+        set: (login && has_store)
+            .then(|| (keys::ETCD_USERNAME.name.to_owned(), "chart".to_owned()))
+            .into_iter()
+            .collect(),
         ..VariantOptions::default()
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::{Context, Result};
 use serde_yaml::Value;
 
-use crate::deploy::names::{SECRET, labels};
+use crate::deploy::names::{SECRET, WATCHER, labels};
 
 /// Stands for the release's namespace.
 pub(super) const NAMESPACE: &str = "the-namespace-of-the-release";
@@ -132,7 +132,7 @@ pub(super) fn filled(text: &str) -> String {
         };
         filled += &line_filled(&line);
     }
-    let managed = format!("managed-by: {}", labels()["app.kubernetes.io/managed-by"]);
+    let managed = format!("managed-by: {}", labels(WATCHER)["app.kubernetes.io/managed-by"]);
     let filled = filled.replace(&managed, "managed-by: {{ .Release.Service }}");
     let filled = filled.replace(RUNBOOK, "{{ .Values.monitoring.runbookUrl }}");
     let namespace = format!("namespace: {NAMESPACE}\n");

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{conditions, equivalent, fail, namespaces, owned, writes};
 use crate::deploy::manifest::{Document, Manifest, Purpose};
-use crate::deploy::names::{GATE, WEBHOOK, cluster_wide, namespaced, pod_labels};
+use crate::deploy::names::{GATE, WEBHOOK, cluster_wide, namespaced};
 use crate::deploy::variant::Variant;
 
 const STORY: &str = "\
@@ -47,7 +47,7 @@ fn service(variant: &Variant) -> Service {
     Service {
         metadata: namespaced(WEBHOOK, &variant.namespace),
         spec: Some(ServiceSpec {
-            selector: Some(pod_labels(variant.in_pacs_pod())),
+            selector: Some(variant.pod_labels()),
             ports: Some(vec![port]),
             // To those that are ready: a watcher that serves the webhook says so from when it can answer until it is told to stop,
             // whatever else is wrong. One that isn't there yet, or is about to go, would lose PAC's orders.
