@@ -126,19 +126,19 @@ fn straight(url: &str) -> Result<String, Failure> {
 
 async fn forwarded(cluster: &Cluster, reach: &Reach, label: Option<&str>) -> Result<Way, Failure> {
     let found = match (&reach.pod, label) {
-        (Some(name), _) => cluster.find(&reach.namespace, name).await?,
-        (None, Some(label)) => cluster.find_running_pod(&reach.namespace, label).await?,
+        (Some(name), _) => cluster.find(&reach.pac_namespace, name).await?,
+        (None, Some(label)) => cluster.find_running_pod(&reach.pac_namespace, label).await?,
         (None, None) => leading_pod(cluster, reach).await?,
     };
     let missing = || {
         let labelled = label.map(|label| format!("that runs and has the label {label}"));
         let name = reach.pod.clone().or(labelled).unwrap_or_else(|| "of the watcher that leads".to_owned());
-        Failure::Unreachable(format!("there is no pod {name} in namespace {}; try --admin-url", reach.namespace))
+        Failure::Unreachable(format!("there is no pod {name} in namespace {}; try --admin-url", reach.pac_namespace))
     };
     let pod = found.ok_or_else(missing)?;
     let port = reach.admin_port.or_else(|| admin_port(&pod)).unwrap_or(ADMIN_PORT);
     let pod = pod.metadata.name.ok_or_else(missing)?;
-    let pods = Box::new(cluster.api(&reach.namespace));
+    let pods = Box::new(cluster.api(&reach.pac_namespace));
     Ok(Way::Forwarded { pods, pod, port, server: cluster.server().to_owned() })
 }
 
@@ -150,7 +150,7 @@ async fn leading_pod(cluster: &Cluster, reach: &Reach) -> Result<Option<Pod>, Fa
         .filter(|(_, process)| process.bytes().all(|byte| byte.is_ascii_digit()))
         .map(|(name, _)| name);
     for name in [Some(identity.as_str()), without_process].into_iter().flatten() {
-        if let Some(pod) = cluster.find(&reach.namespace, name).await? {
+        if let Some(pod) = cluster.find(&reach.pac_namespace, name).await? {
             return Ok(Some(pod));
         }
     }
@@ -159,13 +159,13 @@ async fn leading_pod(cluster: &Cluster, reach: &Reach) -> Result<Option<Pod>, Fa
 
 /// Who leads, by the Lease.
 async fn leader(cluster: &Cluster, reach: &Reach) -> Result<String, Failure> {
-    let lease: Option<Lease> = cluster.find(&reach.namespace, LEASE_NAME).await?;
+    let lease: Option<Lease> = cluster.find(&reach.pac_namespace, LEASE_NAME).await?;
     let holder = lease.and_then(|lease| lease.spec?.holder_identity).filter(|holder| !holder.is_empty());
     holder.ok_or_else(|| {
         let why = format!(
             "no watcher leads: Lease {LEASE_NAME} in namespace {} is not there or has no holder; name PAC's namespace with \
-             --namespace, or a watcher with --pod or --admin-url",
-            reach.namespace
+             --pac-namespace (--namespace is the one that is asked about), or a watcher with --pod or --admin-url",
+            reach.pac_namespace
         );
         Failure::Unreachable(why)
     })

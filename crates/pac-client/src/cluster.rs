@@ -27,25 +27,9 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// The one the kubeconfig names. Nobody is asked yet.
     pub(crate) async fn of(reach: &Reach) -> Result<Self, Failure> {
-        let failed = |error: &(dyn std::error::Error + 'static)| {
-            let why = with_causes(error);
-            Failure::Local(format!(
-                "which cluster to ask can't be told: {why}; see --kubeconfig, --context, --admin-url"
-            ))
-        };
-        let chosen = KubeConfigOptions { context: reach.context.clone(), ..KubeConfigOptions::default() };
-        let config = match &reach.kubeconfig {
-            Some(path) => {
-                let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
-                Config::from_custom_kubeconfig(kubeconfig, &chosen).await.map_err(|error| failed(&error))?
-            }
-            None if reach.context.is_some() => {
-                Config::from_kubeconfig(&chosen).await.map_err(|error| failed(&error))?
-            }
-            None => Config::infer().await.map_err(|error| failed(&error))?,
-        };
+        let config = config(reach).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = Client::try_from(config).map_err(|error| failed(&error))?;
+        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
         Ok(Self { client, server, patience: reach.patience })
     }
 
@@ -104,4 +88,22 @@ impl Cluster {
         let whom = format!("the API server at {}, asked for {what},", self.server);
         self.patience.wait(whom, request).await.map_err(Failure::Unreachable)
     }
+}
+
+/// What the kubeconfig, or the pod's service account, says.
+pub(crate) async fn config(reach: &Reach) -> Result<Config, Failure> {
+    let chosen = KubeConfigOptions { context: reach.context.clone(), ..KubeConfigOptions::default() };
+    match &reach.kubeconfig {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
+            Config::from_custom_kubeconfig(kubeconfig, &chosen).await.map_err(|error| unusable(&error))
+        }
+        None if reach.context.is_some() => Config::from_kubeconfig(&chosen).await.map_err(|error| unusable(&error)),
+        None => Config::infer().await.map_err(|error| unusable(&error)),
+    }
+}
+
+fn unusable(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let why = with_causes(error);
+    Failure::Local(format!("which cluster to ask can't be told: {why}; see --kubeconfig, --context, --admin-url"))
 }

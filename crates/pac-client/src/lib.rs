@@ -1,30 +1,43 @@
 //! `pac-watcher queue`: asks the watcher's admin port and prints what it says; what changes anything goes through the API
 //! server, with the user's own rights.
 //!
-//! `switch` takes companion mode into use, and out of it; `shadow` prints what shadow mode has measured.
+//! `switch` takes companion mode into use, and out of it; `shadow` prints what shadow mode has measured. [`Command`] has all of them,
+//! [`program`] is what the program's file name makes of it, and `complete` what TAB offers.
 //!
-//! [`args`] is the command line, [`queue()`] does what it asks: `answer` and `table` show what the watcher said (`admin`), `operator`
-//! writes what an operator decides (`cluster`). [`patience`] bounds every request; [`say`] is how anything is printed.
+//! [`args`] is the command line, and `queue` does what it asks: `scope` is what is asked about, `answer` asks (`admin`) and takes what is
+//! wanted (`select`, `sort`), `pages`, `table` and `jsonpath` are how it looks (`output`); `operator` writes what an operator decides
+//! (`cluster`). [`patience`] bounds every request; [`say`] is how anything is printed.
 
 mod admin;
 mod answer;
 pub mod args;
 mod cluster;
+mod commands;
+mod complete;
+mod jsonpath;
 mod operator;
 mod output;
+mod pages;
 pub mod patience;
+pub mod program;
+mod progress;
 pub mod say;
+mod scope;
+mod select;
 mod shadow;
+mod sort;
 mod switch;
 mod table;
 mod times;
+mod wait;
 
 use std::process::ExitCode;
 
 use crate::args::{Queue, What};
 
-pub use shadow::shadow;
-pub use switch::switch;
+pub use commands::Command;
+use shadow::shadow;
+use switch::switch;
 
 /// Why a command was not carried out: with what exit code, and what is said.
 #[derive(Debug)]
@@ -39,6 +52,8 @@ pub(crate) enum Failure {
     Refused(String),
     /// The command line can't be used.
     Usage(String),
+    /// It took longer than somebody wanted to wait.
+    TimedOut(String),
 }
 
 // === impl Failure ===
@@ -50,14 +65,18 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Missing(_) => 3,
             Self::Refused(_) => 4,
+            Self::TimedOut(_) => 5,
         }
     }
 
     fn why(&self) -> &str {
         match self {
-            Self::Unreachable(why) | Self::Local(why) | Self::Missing(why) | Self::Refused(why) | Self::Usage(why) => {
-                why
-            }
+            Self::Unreachable(why)
+            | Self::Local(why)
+            | Self::Missing(why)
+            | Self::Refused(why)
+            | Self::Usage(why)
+            | Self::TimedOut(why) => why,
         }
     }
 
@@ -68,14 +87,19 @@ impl Failure {
 }
 
 /// Does what `queue` asks. See `pac-watcher queue --help` for the exit codes.
-pub async fn queue(queue: &Queue) -> ExitCode {
-    let done = match &queue.what {
+async fn queue(queue: &Queue) -> ExitCode {
+    ended(carry_out(queue).await)
+}
+
+async fn carry_out(queue: &Queue) -> Result<(), Failure> {
+    args::form::check(&queue.what, &queue.scope, &queue.form)?;
+    match &queue.what {
         What::List | What::Show { .. } | What::Explain { .. } => answer::answer(queue).await,
-        What::Pause { repository, reason, lasts } => operator::pause(&queue.reach, repository, reason, *lasts).await,
-        What::Resume { repository, reason } => operator::resume(&queue.reach, repository, reason.as_deref()).await,
-        What::Release { run, reason, force } => operator::release(&queue.reach, run, reason, *force).await,
-    };
-    ended(done)
+        What::Wait { run, goal, timeout } => wait::wait(queue, run, *goal, *timeout).await,
+        What::Pause { repository, reason, lasts } => operator::pause(queue, repository, reason, *lasts).await,
+        What::Resume { repository, reason } => operator::resume(queue, repository, reason.as_deref()).await,
+        What::Release { run, reason, force } => operator::release(queue, run, reason, *force).await,
+    }
 }
 
 /// The exit code of a command that came to this, after saying why if it was not carried out.

@@ -3,36 +3,84 @@
 //! So the API server says whether this user may, and keeps who did; it survives every watcher and every store; and the
 //! admin port, which anybody reaches who may port-forward, changes nothing.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
+use kube::core::NamespaceResourceScope;
 use pac_concurrency::RepositoryKey;
 use pac_kube::api::{PipelineRun, Readable, Repository};
 use pac_kube::convert::{self, Phase};
+use pac_kube::decision::Decision;
 use pac_kube::patch;
 use pac_kube::pause::Pause;
 use pac_queue::view::Overview;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::admin::Admin;
-use crate::args::{Reach, RunName};
+use crate::args::{DryRun, Name, Queue, Reach};
 use crate::cluster::Cluster;
-use crate::say;
+use crate::output::{Page, Printer, Shown};
+use crate::pages::qualified;
 use crate::times::time;
 
-pub(crate) async fn pause(
-    reach: &Reach,
-    repository: &RepositoryKey,
-    reason: &str,
-    lasts: Option<Duration>,
-) -> Result<(), Failure> {
-    let cluster = Cluster::of(reach).await?;
+/// What was written, or would have been.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Written {
+    /// What the object is now.
+    object: Value,
+    #[serde(skip)]
+    name: String,
+    /// What happened, and what follows, a line each.
+    #[serde(skip)]
+    text: String,
+}
+
+// === impl Written ===
+
+impl Written {
+    fn print<K: Resource<DynamicType = ()>>(queue: &Queue, metadata: &ObjectMeta, text: &str) -> Result<(), Failure> {
+        let object = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata});
+        let name = qualified::<K>(metadata.name.as_deref().unwrap_or_default());
+        let (first, more) = text.split_once('\n').map_or((text, None), |(first, more)| (first, Some(more)));
+        let dry = match queue.form.dry_run {
+            DryRun::None => "",
+            DryRun::Client => " (dry run)",
+            DryRun::Server => " (server dry run)",
+        };
+        let text = [Some(format!("{first}{dry}")), more.map(str::to_owned)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("\n");
+        Printer::new(&queue.form).answer(&Self { object, name, text }).map(drop)
+    }
+}
+
+impl Shown for Written {
+    fn write(&self, page: &mut Page) {
+        self.text.lines().for_each(|line| page.line(line));
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+}
+
+pub(crate) async fn pause(queue: &Queue, name: &Name, reason: &str, lasts: Option<Duration>) -> Result<(), Failure> {
+    let repository = &queue.scope.key(&queue.reach, name).await?;
+    let cluster = Cluster::of(&queue.reach).await?;
     let found = find_repository(&cluster, repository).await?;
-    let doubt = may_pause(reach, repository, &found).await?;
+    let doubt = may_pause(&queue.reach, repository, &found).await?;
     let now = Timestamp::now();
     let until = lasts.map(|lasts| now + lasts);
-    write_onto(&cluster, repository, patch::pause(cluster.client(), repository, reason, until)).await?;
+    let written = write_onto(&cluster, repository, Decision::Paused { reason, until }, queue.form.dry_run).await?;
     let mut text = format!("paused {repository} {}", end(until));
     match doubt {
         None => text += ": none of its runs is admitted, those that run go on",
@@ -43,17 +91,18 @@ pub(crate) async fn pause(
         let until = end(before.as_ref().and_then(Pause::until));
         text = format!("{text}\nthis takes the place of a pause {until}: {reason}");
     }
-    say::line(text).map_err(Failure::Local)
+    Written::print::<Repository>(queue, &written, &text)
 }
 
-pub(crate) async fn resume(reach: &Reach, repository: &RepositoryKey, reason: Option<&str>) -> Result<(), Failure> {
-    let cluster = Cluster::of(reach).await?;
+pub(crate) async fn resume(queue: &Queue, name: &Name, reason: Option<&str>) -> Result<(), Failure> {
+    let repository = &queue.scope.key(&queue.reach, name).await?;
+    let cluster = Cluster::of(&queue.reach).await?;
     let found = find_repository(&cluster, repository).await?;
     if convert::pause(found.meta()).is_none() {
         return Err(Failure::Refused(format!("{repository} is not paused")));
     }
-    write_onto(&cluster, repository, patch::resume(cluster.client(), repository, reason)).await?;
-    say::line(format!("resumed {repository}")).map_err(Failure::Local)
+    let written = write_onto(&cluster, repository, Decision::Resumed { reason }, queue.form.dry_run).await?;
+    Written::print::<Repository>(queue, &written, &format!("resumed {repository}"))
 }
 
 fn end(until: Option<Timestamp>) -> String {
@@ -104,10 +153,15 @@ async fn find_repository(cluster: &Cluster, repository: &RepositoryKey) -> Resul
 async fn write_onto(
     cluster: &Cluster,
     repository: &RepositoryKey,
-    patch: impl Future<Output = kube::Result<()>>,
-) -> Result<(), Failure> {
+    decision: Decision<'_>,
+    dry_run: DryRun,
+) -> Result<ObjectMeta, Failure> {
+    if dry_run == DryRun::Client {
+        return Ok(decision.onto(metadata::<Repository>(cluster, repository).await?));
+    }
+    let patch = patch::decide(cluster.client(), repository, &decision, dry_run == DryRun::Server);
     match cluster.ask(&format!("the patch of Repository {repository}"), patch).await? {
-        Ok(()) => Ok(()),
+        Ok(written) => Ok(written),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             Err(Failure::Missing(format!("there is no Repository {repository}")))
         }
@@ -115,27 +169,44 @@ async fn write_onto(
     }
 }
 
-pub(crate) async fn release(reach: &Reach, run: &RunName, reason: &str, force: bool) -> Result<(), Failure> {
-    let path = run.path();
-    let cluster = Cluster::of(reach).await?;
-    let found: Option<PipelineRun> = cluster.find(&run.namespace, &run.name).await?;
+/// All of an object's metadata: what is read elsewhere has only what matters there.
+async fn metadata<K>(cluster: &Cluster, key: &RepositoryKey) -> Result<ObjectMeta, Failure>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let what = format!("{} {key}", K::kind(&()));
+    let asked = cluster.api::<K>(key.namespace());
+    let found = cluster.ask(&what, asked.get_metadata(key.name())).await?;
+    found.map(|found| found.metadata).map_err(|error| cluster.explain(&error))
+}
+
+pub(crate) async fn release(queue: &Queue, name: &Name, reason: &str, force: bool) -> Result<(), Failure> {
+    let key = queue.scope.key(&queue.reach, name).await?;
+    let path = key.as_str();
+    let cluster = Cluster::of(&queue.reach).await?;
+    let found: Option<PipelineRun> = cluster.find(key.namespace(), key.name()).await?;
     let found = found.ok_or_else(|| {
         Failure::Missing(format!("there is no PipelineRun {path}: if it had a slot, that is freed without your help"))
     })?;
     let view = convert::run_view(&found, None).map_err(|error| Failure::Refused(format!("{path}: {error}")))?;
-    may_release(&path, view.phase, force)?;
-    let released = patch::release(cluster.client(), &view.key, reason);
-    match cluster.ask(&format!("the patch of PipelineRun {path}"), released).await? {
-        Ok(()) => {}
-        Err(kube::Error::Api(status)) if status.code == 422 => {
-            return Err(Failure::Refused(format!("{path} was changed meanwhile; look at it again")));
+    may_release(path, view.phase, force)?;
+    let dry_run = queue.form.dry_run;
+    let written = if dry_run == DryRun::Client {
+        Decision::Released { run: &view.key, reason }.onto(metadata::<PipelineRun>(&cluster, &key).await?)
+    } else {
+        let released = patch::release(cluster.client(), &view.key, reason, dry_run == DryRun::Server);
+        match cluster.ask(&format!("the patch of PipelineRun {path}"), released).await? {
+            Ok(written) => written,
+            Err(kube::Error::Api(status)) if status.code == 422 => {
+                return Err(Failure::Refused(format!("{path} was changed meanwhile; look at it again")));
+            }
+            Err(error) => return Err(cluster.explain(&error)),
         }
-        Err(error) => return Err(cluster.explain(&error)),
-    }
-    let told = format!(
+    };
+    let text = format!(
         "released {path}: it counts no more, and the next run is admitted in its place, though it may still run"
     );
-    say::line(told).map_err(Failure::Local)
+    Written::print::<PipelineRun>(queue, &written, &text)
 }
 
 /// Whether taking the slot of a run in this phase is what anybody wants.

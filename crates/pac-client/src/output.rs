@@ -1,4 +1,4 @@
-//! How answers are printed: as a table for people, as JSON or YAML for programs.
+//! How answers are printed: as a table for people, as names, JSON or YAML for programs.
 
 use std::io::IsTerminal;
 
@@ -17,10 +17,22 @@ const NARROWEST: usize = 40;
 /// What takes a terminal back to an empty one.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
+/// What can be answered.
+pub(crate) trait Shown: Serialize {
+    /// Writes it for people.
+    fn write(&self, page: &mut Page);
+
+    /// What `-o name` prints, a line each.
+    fn names(&self) -> Vec<String>;
+}
+
 /// Lines for people, with some of them marked, for a terminal of `width` columns; none is a pipe or a file, of any width.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) width: Option<usize>,
+    /// Whether there may be more columns than people mostly want.
+    pub(crate) wide: bool,
+    headers: bool,
     text: String,
 }
 
@@ -28,6 +40,7 @@ pub(crate) struct Page {
 pub(crate) struct Printer {
     form: Output,
     again: bool,
+    headers: bool,
     /// The last table, and when it was true.
     last: Option<(String, Timestamp)>,
     /// The trouble said last.
@@ -37,8 +50,13 @@ pub(crate) struct Printer {
 // === impl Page ===
 
 impl Page {
-    fn new(width: Option<usize>) -> Self {
-        Self { width, text: String::new() }
+    fn new(wide: bool, headers: bool) -> Self {
+        Self { width: width(), wide, headers, text: String::new() }
+    }
+
+    /// How many of `rows` rows are shown, of which people at a terminal mostly want `few`: where nobody looks, all are.
+    pub(crate) fn rows(&self, rows: usize, few: usize) -> usize {
+        if self.wide || self.width.is_none() { rows } else { rows.min(few) }
     }
 
     /// Text for people, broken into lines.
@@ -59,7 +77,7 @@ impl Page {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
-        for (number, line) in lines.into_iter().enumerate() {
+        for (number, line) in lines.into_iter().enumerate().skip(usize::from(!self.headers)) {
             let style = if number == 0 { Style::new().bold() } else { Style::new() };
             self.add(style, &line);
         }
@@ -81,7 +99,7 @@ impl Page {
 
 impl Printer {
     pub(crate) fn new(form: &Form) -> Self {
-        Self { form: form.output, again: form.watch, last: None, said: None }
+        Self { form: form.output.clone(), again: form.watch, headers: !form.no_headers, last: None, said: None }
     }
 
     /// Whether anything was answered yet.
@@ -89,14 +107,26 @@ impl Printer {
         self.last.is_some()
     }
 
+    /// Whether people read it at a terminal.
+    pub(crate) fn is_at_terminal(&self) -> bool {
+        self.form.is_table() && std::io::stdout().is_terminal()
+    }
+
     /// Prints `answer`; says whether anybody still reads.
-    pub(crate) fn answer<T: Serialize>(&mut self, answer: &T, write: impl Fn(&mut Page, &T)) -> Result<bool, Failure> {
-        let mut page = Page::new(width());
-        write(&mut page, answer);
+    pub(crate) fn answer(&mut self, answer: &impl Shown) -> Result<bool, Failure> {
+        let mut page = self.page();
+        answer.write(&mut page);
         self.said = None;
-        let text = match self.form {
-            Output::Table if self.redraws() => format!("{CLEAR}{}", page.text),
-            Output::Table => page.text.clone(),
+        let text = match &self.form {
+            Output::Table | Output::Wide if self.redraws() => format!("{CLEAR}{}", page.text),
+            Output::Table | Output::Wide => page.text.clone(),
+            Output::Name => answer.names().into_iter().map(|name| name + "\n").collect(),
+            Output::JsonPath(template) => {
+                let value = serde_json::to_value(answer).map_err(unprintable)?;
+                // Whoever watches gets a line each time, whatever the template ends with.
+                let line_end = if self.again { "\n" } else { "" };
+                template.print(&value) + line_end
+            }
             Output::Json if self.again => serde_json::to_string(answer).map_err(unprintable)? + "\n",
             Output::Json => serde_json::to_string_pretty(answer).map_err(unprintable)? + "\n",
             Output::Yaml => {
@@ -111,7 +141,7 @@ impl Printer {
     /// Says that there is no answer now, and that it is asked for again; whether anybody still reads.
     pub(crate) fn trouble(&mut self, why: &str) -> Result<bool, Failure> {
         if self.redraws() {
-            let mut page = Page::new(width());
+            let mut page = self.page();
             let since = self.last.as_ref().map(|(_, at)| format!(" What follows is of {}.", time(*at)));
             page.warning(format!("{why}; asked again every 2 s.{}", since.unwrap_or_default()));
             let last = self.last.as_ref().map_or("", |(text, _)| text);
@@ -124,8 +154,12 @@ impl Printer {
         Ok(true)
     }
 
+    fn page(&self) -> Page {
+        Page::new(self.form == Output::Wide, self.headers)
+    }
+
     fn redraws(&self) -> bool {
-        self.again && self.form == Output::Table && std::io::stdout().is_terminal()
+        self.again && self.is_at_terminal()
     }
 }
 

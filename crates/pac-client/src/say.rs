@@ -24,3 +24,8 @@ pub fn line(text: impl AsRef<str>) -> Result<(), String> {
 pub fn error(why: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr(), "error: {}", why.as_ref());
 }
+
+/// Says what somebody should know beside the answer.
+pub fn note(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stderr(), "note: {}", text.as_ref());
+}

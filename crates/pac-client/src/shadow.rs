@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use pac_queue::shadow::{DAYS_KEPT, Drift, DriftKind, RepositoryShadow, ShadowReport, ShadowTotals, Times};
 
 use crate::admin::Admin;
-use crate::args::{Form, Shadow, ShadowWhat};
-use crate::output::{Page, Printer};
+use crate::args::{DryRun, Form, Output, Shadow, ShadowWhat};
+use crate::output::{Page, Printer, Shown};
 use crate::table::{Set, table};
 use crate::times::{span, time};
 use crate::{Failure, ended};
@@ -21,16 +21,32 @@ const DRIFT_SHOWN: usize = 20;
 const RUNS_SHOWN: usize = 5;
 
 /// Does what `shadow` asks. See `pac-watcher shadow --help` for the exit codes.
-pub async fn shadow(shadow: &Shadow) -> ExitCode {
+pub(crate) async fn shadow(shadow: &Shadow) -> ExitCode {
     let ShadowWhat::Report = shadow.what;
     ended(ask(shadow).await)
 }
 
 async fn ask(shadow: &Shadow) -> Result<(), Failure> {
+    if shadow.output == Output::Name {
+        return Err(Failure::Usage("-o name: a report has no names".to_owned()));
+    }
     let admin = Admin::find_labelled(&shadow.reach, LABEL).await?;
     let report: ShadowReport = admin.get("/debug/shadow", &[]).await?;
-    let form = Form { output: shadow.output, watch: false };
-    Printer::new(&form).answer(&report, write).map(drop)
+    let output = shadow.output.clone();
+    let form = Form { output, sort_by: None, no_headers: false, watch: false, dry_run: DryRun::None };
+    Printer::new(&form).answer(&report).map(drop)
+}
+
+// === impl ShadowReport ===
+
+impl Shown for ShadowReport {
+    fn write(&self, page: &mut Page) {
+        write(page, self);
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 fn write(page: &mut Page, report: &ShadowReport) {
@@ -161,7 +177,7 @@ fn drift(page: &mut Page, report: &ShadowReport) {
         let lasts = if drift.until.is_none() { format!("{lasted}, still") } else { lasted };
         vec![time(drift.since), lasts, drift.repository.clone(), sentence(&drift.what)]
     };
-    let shown = &report.drift[report.drift.len().saturating_sub(DRIFT_SHOWN)..];
+    let shown = &report.drift[report.drift.len() - page.rows(report.drift.len(), DRIFT_SHOWN)..];
     let rows: Vec<_> = shown.iter().map(row).collect();
     page.table(table(&columns, &rows, page.width));
     let more = report.drift_left_out + (report.drift.len() - shown.len()) as u64;

@@ -142,6 +142,15 @@ fn middle_cut(text: &str, width: usize) -> String {
     front.chars().chain(['…']).chain(back.chars().rev()).collect()
 }
 
+/// The beginning of `text`, of one line and no wider than `width` columns.
+pub(crate) fn end_cut(text: &str, width: usize) -> String {
+    let text = plain(text);
+    if columns_of(&text) <= width {
+        return text;
+    }
+    taken(text.chars(), width.saturating_sub(1)) + "…"
+}
+
 /// As many characters as there is room for.
 fn taken(characters: impl Iterator<Item = char>, room: usize) -> String {
     let mut used = 0;

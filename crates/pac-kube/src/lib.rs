@@ -6,7 +6,8 @@
 //! [`cluster`] is the way to the API server, and how long its silence is borne; [`list_watch`] hears what happens there.
 //! [`api`] has the few fields that are read of a PipelineRun and a Repository, and [`convert`] turns those into the words of
 //! `pac_concurrency`. [`hold`] tells who else may hold a run. [`live_read`] asks the API server itself where the watch's word is
-//! not enough. [`patch`] is all that is ever written onto a PipelineRun or a Repository. [`gate`] is what keeps runs from the
+//! not enough. [`patch`] is all that is ever written onto a PipelineRun or a Repository, [`decision`] and [`pause`] what operators
+//! say by it. [`gate`] is what keeps runs from the
 //! queue that Pipelines-as-Code has of its own, and gives them to it again. [`leader`] is the election by a Lease.
 //!
 //! # What is not here
@@ -17,6 +18,7 @@ pub mod api;
 pub mod backoff;
 pub mod cluster;
 pub mod convert;
+pub mod decision;
 pub mod error;
 pub mod execution_order;
 pub mod gate;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Error};
@@ -18,12 +19,10 @@ use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_concurrency::{RepositoryKey, RunKey};
 use serde_json::{Value, json};
 
-use crate::api::labels::{
-    EXECUTION_ORDER, EXECUTION_ORDER_KEPT, HANDED_BACK, HANDED_OVER, PAUSED, PAUSED_UNTIL, QUEUE_NAME, RELEASED,
-    RELEASED_REASON, RESUMED, STARTED, STATE,
-};
+use crate::api::labels::{EXECUTION_ORDER, EXECUTION_ORDER_KEPT, HANDED_BACK, HANDED_OVER, QUEUE_NAME, STARTED, STATE};
 use crate::api::{PipelineRun, Repository};
 use crate::convert::FinalState;
+use crate::decision::Decision;
 use crate::error::{answered, with_causes};
 use crate::hold::WAITING_QUEUE;
 
@@ -117,37 +116,28 @@ pub async fn mark_done(client: &Client, run: &RunKey, state: FinalState) -> Resu
     }
 }
 
-/// Pauses `repository` in an operator's name: nobody of it is admitted until then, or until it is resumed.
-pub async fn pause(
+/// Writes what an operator decides onto `repository`; the metadata that it has then, or would have.
+pub async fn decide(
     client: &Client,
     repository: &RepositoryKey,
-    reason: &str,
-    until: Option<Timestamp>,
-) -> kube::Result<()> {
-    let until = until.map(|until| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    annotate(client, repository, json!({PAUSED: reason, PAUSED_UNTIL: until, RESUMED: null})).await
-}
-
-/// Ends the pause of `repository` in an operator's name.
-pub async fn resume(client: &Client, repository: &RepositoryKey, reason: Option<&str>) -> kube::Result<()> {
-    annotate(client, repository, json!({PAUSED: null, PAUSED_UNTIL: null, RESUMED: reason})).await
-}
-
-async fn annotate(client: &Client, repository: &RepositoryKey, annotations: Value) -> kube::Result<()> {
+    decision: &Decision<'_>,
+    dry_run: bool,
+) -> kube::Result<ObjectMeta> {
     let repositories: Api<Repository> = Api::namespaced(client.clone(), repository.namespace());
-    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
-    repositories.patch_metadata(repository.name(), &PatchParams::default(), &patch).await.map(drop)
+    let patch = Patch::Merge(json!({"metadata": {"annotations": decision.annotations()}}));
+    let parameters = PatchParams { dry_run, ..PatchParams::default() };
+    repositories.patch_metadata(repository.name(), &parameters, &patch).await.map(|written| written.metadata)
 }
 
 /// Has `run`, this very one and no other of its name, count no more, in an operator's name.
-pub async fn release(client: &Client, run: &RunKey, reason: &str) -> kube::Result<()> {
+pub async fn release(client: &Client, run: &RunKey, reason: &str, dry_run: bool) -> kube::Result<ObjectMeta> {
     let runs: Api<PipelineRun> = Api::namespaced(client.clone(), run.namespace());
-    let patch = Patch::Json::<()>(json_patch::Patch(vec![
-        test(&["metadata", "uid"], run.uid()),
-        add(&["metadata", "annotations", RELEASED], run.uid()),
-        add(&["metadata", "annotations", RELEASED_REASON], reason),
-    ]));
-    runs.patch_metadata(run.name(), &PatchParams::default(), &patch).await.map(drop)
+    let written = Decision::Released { run, reason }.annotations().into_iter();
+    let written = written.filter_map(|(name, text)| Some(add(&["metadata", "annotations", name], &text?)));
+    let patch = [test(&["metadata", "uid"], run.uid())].into_iter().chain(written).collect();
+    let parameters = PatchParams { dry_run, ..PatchParams::default() };
+    let patch = Patch::Json::<()>(json_patch::Patch(patch));
+    runs.patch_metadata(run.name(), &parameters, &patch).await.map(|written| written.metadata)
 }
 
 /// What the API server would make of Pipelines-as-Code's writing `order` onto `run`: the annotations the run would have then. A dry

@@ -10,7 +10,7 @@ use pac_config::DriverKind;
 
 /// Admits Tekton PipelineRuns of Pipelines-as-Code under their Repository's concurrency_limit.
 #[derive(Debug, Parser)]
-#[command(name = "pac-watcher", version, after_help = AFTER_HELP)]
+#[command(name = "pac-watcher", version = pac_client::program::VERSION, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -38,24 +38,15 @@ pub(crate) enum Command {
     /// servers' settings come from where the watcher's do. What an earlier version left on the old server is compared with
     /// the cluster and moved, too. The old server keeps all it has.
     Migrate(Migrate),
-    /// Look at the queues; pause a repository, take the slot of a run that will never end.
-    Queue(pac_client::args::Queue),
-    /// Switch companion mode on or off in a cluster where runs wait: step by step, with checks, and a way back at each.
-    Switch(pac_client::args::Switch),
-    /// What a watcher in shadow mode (run --mode shadow) has measured of PAC's own queue.
-    Shadow(pac_client::args::Shadow),
-    /// Print a script that completes commands and flags in a shell: source <(pac-watcher completions bash)
-    Completions {
-        /// Which shell.
-        shell: clap_complete::Shell,
-    },
+    #[command(flatten)]
+    Client(pac_client::Command),
 }
 
 /// Where settings and cluster are; the same for every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Place {
     /// PAC's namespace: of the ConfigMap, the Secret, the Lease and the global Repository.
-    #[arg(long, env = "PAC_WATCHER_NAMESPACE", default_value = "pipelines-as-code")]
+    #[arg(long, visible_alias = "pac-namespace", env = "PAC_WATCHER_NAMESPACE", default_value = "pipelines-as-code")]
     pub(crate) namespace: String,
     /// PAC's ConfigMap; settings in the ConfigMap pac-concurrency beside it win.
     #[arg(long, env = "PAC_WATCHER_CONFIGMAP", default_value = "pipelines-as-code")]

@@ -9,20 +9,20 @@ mod logging;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use cli::{Cli, Command};
 
+fn main() -> ExitCode {
+    pac_client::program::called_otherwise(Cli::command).unwrap_or_else(|| carry_out(Cli::parse()))
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    let cli = Cli::parse();
+async fn carry_out(cli: Cli) -> ExitCode {
     match cli.command {
         Command::CheckConfig(check) => commands::check_config::check_config(&check).await,
         Command::Migrate(migrate) => commands::migrate::migrate(&migrate).await,
-        Command::Queue(queue) => pac_client::queue(&queue).await,
-        Command::Shadow(shadow) => pac_client::shadow(&shadow).await,
-        Command::Switch(switch) => pac_client::switch(&switch).await,
-        Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Client(command) => command.carry_out(&Cli::command()).await,
         Command::Run(run) => commands::run::run(run).await,
     }
 }

@@ -17,24 +17,21 @@ const IDENTITY: &str = "pac-watcher-0";
 fn stuck() -> (World, Watcher) {
     let world = World::new(&json!({"concurrency-driver": "memory"}));
     let mut watcher = world.watcher(IDENTITY);
-    let argument = format!("--admin-addr=127.0.0.1:{}", watcher.admin_port);
-    let container = json!({"name": "watcher", "image": "x", "args": [argument]});
-    let pod = json!({"metadata": {"name": IDENTITY}, "spec": {"containers": [container]}});
-    world.cluster.store().create("pods", "pipelines-as-code", pod).unwrap();
+    world.pod(IDENTITY, &watcher);
     world.repository(0, 1);
     world.running(0, "stuck", std::time::Duration::from_secs(3600));
     world.more_work(0, 0..3);
     watcher.becomes_ready(true);
     // Before it leads there is nobody to be found.
-    eventually("the watcher leads", || run(&world, &["list"]).code == 0);
-    eventually("the run is counted", || json_of(&world, &["list"])["repositories"][0]["running"] == 1);
+    eventually("the watcher leads", || run(&world, &["list", "-A"]).code == 0);
+    eventually("the run is counted", || json_of(&world, &["list", "-A"])["repositories"][0]["running"] == 1);
     (world, watcher)
 }
 
 #[test]
 fn a_laptop_sees_the_queue_and_takes_the_slot_of_a_run_that_never_ends() {
     let (world, mut watcher) = stuck();
-    let list = run(&world, &["list"]);
+    let list = run(&world, &["list", "-A"]);
     assert!(list.out.starts_with("REPOSITORY     LIMIT  RUNNING  WAITING"), "{}", list.out);
     assert!(list.out.contains("team-0/repo-0      1        1        3"), "{}", list.out);
     let show = run(&world, &["show", "team-0/repo-0"]);
@@ -46,7 +43,7 @@ fn a_laptop_sees_the_queue_and_takes_the_slot_of_a_run_that_never_ends() {
     assert!(explain.out.contains("one of 1 slots, of which 1 are taken; one run is before it"), "{}", explain.out);
     assert!(explain.out.contains("Before it: team-0/run-000"), "{}", explain.out);
     assert!(!explain.out.contains('\u{1b}'), "a pipe gets no colours");
-    let coloured = said(queue(&world, &["list"]).env("CLICOLOR_FORCE", "1"));
+    let coloured = said(queue(&world, &["list", "-A"]).env("CLICOLOR_FORCE", "1"));
     assert!(coloured.out.contains("\u{1b}[1mREPOSITORY"), "{:?}", coloured.out);
 
     let release = ["release", "team-0/stuck", "--reason", "its node is gone"];
@@ -72,7 +69,7 @@ fn a_pause_holds_everybody_up_and_says_why() {
     let repository = "team-0/repo-0";
     let paused = run(&world, &["pause", repository, "--reason", "the registry moves", "--for", "2h"]);
     assert!(paused.code == 0 && paused.out.contains("until 20"), "{}{}", paused.out, paused.err);
-    eventually("it is shown", || run(&world, &["list"]).out.contains("the registry moves"));
+    eventually("it is shown", || run(&world, &["list", "-A"]).out.contains("the registry moves"));
     assert!(run(&world, &["show", repository]).out.contains("the registry moves"));
     let told = json_of(&world, &["explain", "team-0/run-000"]);
     assert_eq!(told["answer"], "paused");
@@ -89,7 +86,7 @@ fn a_pause_holds_everybody_up_and_says_why() {
 fn what_can_not_be_done_is_said_and_has_its_exit_code() {
     let (world, mut watcher) = stuck();
     let url = format!("http://127.0.0.1:{}", watcher.admin_port);
-    let straight = json_of(&world, &["list", "--admin-url", &url]);
+    let straight = json_of(&world, &["list", "-A", "--admin-url", &url]);
     assert_eq!(straight["watcher"]["identity"], IDENTITY);
     let cases: [(&[&str], i32, &str); 9] = [
         (&["show", "team-0/none"], 3, "nothing is known of Repository team-0/none"),
@@ -99,7 +96,7 @@ fn what_can_not_be_done_is_said_and_has_its_exit_code() {
         (&["list", "--admin-url", "http://127.0.0.1:1"], 1, "the watcher at 127.0.0.1:1 can't be asked"),
         (&["list", "--admin-url", "https://127.0.0.1:1"], 2, "plain HTTP"),
         (&["list", "--pod", "none"], 1, "there is no pod none"),
-        (&["explain", "run"], 2, "namespace/name"),
+        (&["explain", "a/b/c"], 2, "namespace/name"),
         (&["pause", "team-0/repo-0", "--reason", " "], 2, "say why"),
     ];
     for (arguments, code, part) in cases {
@@ -108,7 +105,7 @@ fn what_can_not_be_done_is_said_and_has_its_exit_code() {
         assert!(said.err.contains(part), "{arguments:?}: {}", said.err);
     }
     watcher.stop();
-    let nobody = run(&world, &["list"]);
+    let nobody = run(&world, &["list", "-A"]);
     assert!(nobody.code == 1 && nobody.err.contains("no watcher leads"), "{}", nobody.err);
 }
 

@@ -106,7 +106,7 @@ fn whoever_watches_hears_that_nobody_answers_and_then_goes_on_watching() {
     let network = Proxy::start(watcher.admin_port).unwrap();
     let url = format!("http://127.0.0.1:{}", network.port());
     network.set(Passage::Closed);
-    let mut watching = queue(&world, &["list", "--watch", "-o", "json", "--admin-url", &url]);
+    let mut watching = queue(&world, &["list", "-A", "--all", "--watch", "-o", "json", "--admin-url", &url]);
     watching.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut watching = Child::spawn("queue list --watch", watching).unwrap();
     let mut lines = BufReader::new(watching.output().unwrap()).lines();
@@ -140,7 +140,7 @@ fn whoever_reads_a_table_may_stop_at_any_time() {
     let mut watcher = world.watcher("watcher");
     watcher.becomes_ready(true);
     let url = format!("http://127.0.0.1:{}", watcher.admin_port);
-    let mut watching = queue(&world, &["list", "--watch", "--admin-url", &url]);
+    let mut watching = queue(&world, &["list", "-A", "--all", "--watch", "--admin-url", &url]);
     watching.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut watching = Child::spawn("queue list --watch", watching).unwrap();
     watching.output().unwrap().read_exact(&mut [0; 10]).unwrap();

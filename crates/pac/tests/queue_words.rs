@@ -23,7 +23,7 @@ fn a_pause_says_whether_it_holds_anybody_and_what_it_takes_the_place_of() {
     world.set_limit(1, None);
     let (mut watcher, url) = settled(&world);
     let limit_of = |number: usize| {
-        json_of(&world, &["list", "--admin-url", &url])["repositories"][number]["limit"]["text"].clone()
+        json_of(&world, &["list", "-A", "--all", "--admin-url", &url])["repositories"][number]["limit"]["text"].clone()
     };
     eventually("the limits are known", || limit_of(1) == "unlimited");
     let pause = |number: usize, more: &[&str]| {
@@ -47,7 +47,7 @@ fn a_pause_says_whether_it_holds_anybody_and_what_it_takes_the_place_of() {
     let resumed = run(&world, &["resume", "team-0/repo-0"]);
     assert!(resumed.code == 0, "{resumed:?}");
     eventually("it is resumed", || {
-        json_of(&world, &["list", "--admin-url", &url])["repositories"][1]["paused"].is_null()
+        json_of(&world, &["list", "-A", "--all", "--admin-url", &url])["repositories"][1]["paused"].is_null()
     });
 
     watcher.stop();
@@ -110,7 +110,7 @@ fn of_a_system_that_is_switched_off_nothing_is_made_up() {
     let asked = |what: &[&str]| run(&world, &[what, &["--admin-url", &url]].concat());
     let off = "The concurrency system is switched off (concurrency-enabled is false).\n";
     let counted = format!("{off}PipelineRuns that wait, and that nobody starts: 1.\n");
-    eventually("who waits is counted", || asked(&["list"]).out == counted);
+    eventually("who waits is counted", || asked(&["list", "-A"]).out == counted);
     let show = asked(&["show", "team-0/repo-0"]);
     assert!(show.code == 3 && show.err.contains("repo-0: the concurrency system is switched off"), "{show:?}");
     watcher.stop();

@@ -95,7 +95,7 @@ fn where_pacs_queue_keeps_track_nothing_is_called_drift_and_nothing_is_written()
     let hand_offs = scrape.value("pac_concurrency_shadow_hand_off_seconds_count", &of_repo);
     assert_eq!(hand_offs, Some(total.hand_offs.count as f64));
     // What else people ask is answered from what the cluster shows.
-    let list = json_of(&world, &["list", "--admin-url", &shadow.url]);
+    let list = json_of(&world, &["list", "-A", "--all", "--admin-url", &shadow.url]);
     assert_eq!(
         (&list["watcher"]["system"], &list["repositories"][0]["limit"]["text"]),
         (&json!("shadow"), &json!("2"))

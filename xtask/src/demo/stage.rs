@@ -209,7 +209,7 @@ impl Stage {
         );
         text += "  kubectl get pipelineruns --all-namespaces\n";
         if let Ok(watcher) = self.programs.find("pac-watcher") {
-            text += &format!("  {} queue list\n", watcher.display());
+            text += &format!("  {} queue list -A\n", watcher.display());
         }
         text += &format!("  curl http://127.0.0.1:{}/metrics\n", self.metrics_port);
         if let Some(look) = self.store.look() {

@@ -158,8 +158,8 @@ impl Limits {
 async fn limits(cluster: &Cluster, switch: &Switch) -> Result<Limits, Failure> {
     let repositories: Vec<Repository> = list(cluster, ListParams::default()).await?;
     let own: HashMap<_, _> = repositories.iter().filter_map(|one| repository_limit(one).ok()).collect();
-    let global = RepositoryKey::new(&switch.reach.namespace, &switch.global_repository)
-        .map_err(|error| Failure::Usage(format!("--namespace and --global-repository: {error}")))?;
+    let global = RepositoryKey::new(&switch.reach.pac_namespace, &switch.global_repository)
+        .map_err(|error| Failure::Usage(format!("--pac-namespace and --global-repository: {error}")))?;
     let global = own.get(&global).copied().flatten();
     Ok(Limits { own, global })
 }

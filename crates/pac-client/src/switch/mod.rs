@@ -24,7 +24,7 @@ use facts::Facts;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Does what `switch` asks. The exit codes are those of `queue`.
-pub async fn switch(switch: &Switch) -> ExitCode {
+pub(crate) async fn switch(switch: &Switch) -> ExitCode {
     crate::ended(match switch.direction {
         Direction::Status => status(switch).await,
         Direction::On => on::on(switch).await,

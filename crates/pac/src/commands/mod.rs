@@ -1,7 +1,6 @@
 //! What the subcommands do.
 
 pub(crate) mod check_config;
-pub(crate) mod completions;
 pub(crate) mod migrate;
 pub(crate) mod run;
 mod settings;

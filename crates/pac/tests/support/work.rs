@@ -156,6 +156,14 @@ impl World {
         Watcher::of(program, identity, &self.kubeconfig, self.folder.path(), arguments)
     }
 
+    /// A pod for the watcher of this name, by which `pac-watcher queue` finds its admin port.
+    pub(crate) fn pod(&self, identity: &str, watcher: &Watcher) {
+        let argument = format!("--admin-addr=127.0.0.1:{}", watcher.admin_port);
+        let container = json!({"name": "watcher", "image": "x", "args": [argument]});
+        let pod = json!({"metadata": {"name": identity}, "spec": {"containers": [container]}});
+        self.cluster.store().create("pods", SETTINGS, pod).unwrap();
+    }
+
     /// A watcher whose way to the API server is the proxy, and which rules of faults know by its identity.
     pub(crate) fn remote_watcher(&self, identity: &str, arguments: &[&str]) -> (Watcher, Proxy) {
         let port = self.cluster.url().rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
