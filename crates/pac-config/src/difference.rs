@@ -22,6 +22,7 @@ impl Settings {
         differing.compare(&keys::CONCURRENCY_PAUSED, &self.paused, &other.paused);
         differing.compare(&keys::CONCURRENCY_DRAINING, &self.draining, &other.draining);
         differing.compare(&keys::CONCURRENCY_REPOSITORY_LABELS, &self.repository_labels, &other.repository_labels);
+        differing.compare(&keys::CONCURRENCY_ANNOTATIONS, &self.annotations, &other.annotations);
         match (&self.driver, &other.driver) {
             (DriverSettings::PostgreSql(old), DriverSettings::PostgreSql(new)) => {
                 compare_postgresql(old, new, &mut differing)

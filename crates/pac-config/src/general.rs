@@ -13,6 +13,7 @@ pub(crate) struct General {
     pub(crate) paused: Option<bool>,
     pub(crate) draining: Option<bool>,
     pub(crate) repository_labels: Option<bool>,
+    pub(crate) annotations: Option<bool>,
     pub(crate) driver: Option<DriverKind>,
     /// Where the choice of the driver came from.
     pub(crate) driver_origin: Origin,
@@ -36,8 +37,9 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> General {
     let paused = reader.value(&keys::CONCURRENCY_PAUSED, boolean);
     let draining = reader.value(&keys::CONCURRENCY_DRAINING, boolean);
     let repository_labels = reader.value(&keys::CONCURRENCY_REPOSITORY_LABELS, boolean);
+    let annotations = reader.value(&keys::CONCURRENCY_ANNOTATIONS, boolean);
     let (driver, driver_origin) = choose(reader, enabled);
-    General { enabled, paused, draining, repository_labels, driver, driver_origin }
+    General { enabled, paused, draining, repository_labels, annotations, driver, driver_origin }
 }
 
 fn choose(reader: &mut Reader<'_>, enabled: Option<bool>) -> (Option<DriverKind>, Origin) {

@@ -53,6 +53,13 @@ table!(
                 "Whether metrics tell Repositories apart, by the labels `namespace` and `repository`. With false \
              they tell all together, which is for clusters with thousands of Repositories.",
             ),
+    CONCURRENCY_ANNOTATIONS = key("concurrency-annotations", Group::General, "true", SettingsImpact::Telling)
+        .allows("true, false, yes, no, 1, 0")
+        .means(
+            "Whether a PipelineRun that waits says so itself, by annotations under \
+             `concurrency.pipelinesascode.tekton.dev/`: its place, what it waits for (reason), and its expected-start. With \
+             false those that are there are taken away.",
+        ),
     POSTGRESQL_HOST = key("postgresql-host", Group::PostgreSql, "localhost", SettingsImpact::Driver)
         .allows("host names or IP addresses, comma-separated, without scheme and port")
         .means(

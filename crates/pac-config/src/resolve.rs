@@ -55,9 +55,10 @@ pub fn resolve(sources: &Sources, files: &dyn ReadFile) -> Result<Resolved, Prob
     let settings = read_drivers(&mut reader, &general, files);
     let settings = (|| {
         let (enabled, paused, draining) = (general.enabled?, general.paused?, general.draining?);
-        let repository_labels = general.repository_labels?;
+        let (repository_labels, annotations) = (general.repository_labels?, general.annotations?);
         let pac_makes_secrets = !sources.pac_says_no("secret-auto-create");
-        Some(Settings { enabled, paused, draining, repository_labels, pac_makes_secrets, driver: settings? })
+        let driver = settings?;
+        Some(Settings { enabled, paused, draining, repository_labels, annotations, pac_makes_secrets, driver })
     })();
 
     // Unknown keys and a broken file are nobody's, so they are never pardoned.

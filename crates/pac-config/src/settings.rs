@@ -20,6 +20,8 @@ pub struct Settings {
     pub draining: bool,
     /// Whether metrics tell Repositories apart (`concurrency-repository-labels`).
     pub repository_labels: bool,
+    /// Whether runs that wait say by annotations what they wait for (`concurrency-annotations`).
+    pub annotations: bool,
     /// Whether PAC's watcher makes the Secrets with which runs clone their Git repositories: PAC's own setting
     /// `secret-auto-create`, which is true unless its ConfigMap says otherwise.
     pub pac_makes_secrets: bool,

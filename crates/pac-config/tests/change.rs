@@ -110,12 +110,16 @@ fn the_greatest_change_counts() {
 
 #[test]
 fn what_is_told_changes_without_touching_the_store() {
-    let (old, new) = (settings("etcd", &[]), settings("etcd", &[("concurrency-repository-labels", "no")]));
-    assert!(old.repository_labels && !new.repository_labels);
-    assert_eq!(
-        (old.difference(&new), old.change_to(&new)),
-        (vec!["concurrency-repository-labels"], SettingsImpact::Telling)
-    );
+    let old = settings("etcd", &[]);
+    for key in ["concurrency-repository-labels", "concurrency-annotations"] {
+        let new = settings("etcd", &[(key, "no")]);
+        assert_ne!(
+            (old.repository_labels, old.annotations),
+            (new.repository_labels, new.annotations),
+            "both are true unless it is said otherwise"
+        );
+        assert_eq!((old.difference(&new), old.change_to(&new)), (vec![key], SettingsImpact::Telling));
+    }
 }
 
 #[test]

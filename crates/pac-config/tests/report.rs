@@ -22,6 +22,7 @@ concurrency-paused             false            default
 concurrency-draining           false            default
 concurrency-driver             postgresql       ConfigMap pipelines-as-code/pipelines-as-code
 concurrency-repository-labels  true             default
+concurrency-annotations        true             default
 postgresql-host                db.example.com   ConfigMap pipelines-as-code/pipelines-as-code
 postgresql-port                5432             default
 postgresql-database            pac_concurrency  default
@@ -52,6 +53,7 @@ concurrency-paused             false   default
 concurrency-draining           false   default
 concurrency-driver             memory  default
 concurrency-repository-labels  true    default
+concurrency-annotations        true    default
 memory-lease-ttl               30m     default
 ";
     assert_eq!(report(&from_config_map(&[]).unwrap()), expected);

@@ -14,6 +14,7 @@ use crate::api::labels::{
 use crate::api::{PipelineRun, Repository};
 use crate::execution_order::{self, EventPlace};
 use crate::hold::Hold;
+use crate::notice::NoticeMark;
 use crate::pause::Pause;
 
 /// How long after the first run of a webhook event others may be created that count as of it, in seconds. A commit may be built again
@@ -77,6 +78,8 @@ pub struct RunView {
     pub has_pacs_order: bool,
     /// Who is to start it, as long as it is pending.
     pub hold: Hold,
+    /// What it says of its wait. Nothing is decided by that.
+    pub notice: Option<NoticeMark>,
     /// What is wrong with it, though not enough to ignore it.
     pub complaint: Option<String>,
 }
@@ -158,6 +161,7 @@ pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunVi
         awaits_secret: annotations.get(SECRET_CREATED).is_some_and(|created| created == "false"),
         has_pacs_order: pacs.is_some() && hold != Hold::HandedOver,
         hold,
+        notice: NoticeMark::of(run),
         complaint,
     })
 }

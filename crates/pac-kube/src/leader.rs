@@ -19,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, PostParams, WatchEvent, WatchParams};
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
@@ -58,6 +59,14 @@ pub struct Candidate {
     fit: watch::Receiver<bool>,
     /// When it last could.
     last_fit: Instant,
+}
+
+/// Whether the Lease in `namespace` is nobody's: each watcher that could lead gave way. No answer is none.
+pub async fn is_vacant(client: &Client, namespace: &str) -> bool {
+    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let found = timeout(REQUEST_DEADLINE, api.get(LEASE_NAME)).await;
+    let holder = |lease: Lease| lease.spec.and_then(|spec| spec.holder_identity);
+    found.ok().and_then(Result::ok).is_some_and(|lease| holder(lease).is_none_or(|holder| holder.is_empty()))
 }
 
 // === impl LeaderOptions ===

@@ -3,11 +3,12 @@
 //!
 //! # What is where
 //!
-//! [`cluster`] is the way to the API server, and how long its silence is borne; [`list_watch`] hears what happens there.
+//! [`cluster`] is the way to the API server, and how long its silence is borne; [`list_watch`] hears what happens there, and
+//! [`list_all`] asks once.
 //! [`api`] has the few fields that are read of a PipelineRun and a Repository, and [`convert`] turns those into the words of
 //! `pac_concurrency`. [`hold`] tells who else may hold a run. [`live_read`] asks the API server itself where the watch's word is
 //! not enough. [`patch`] is all that is ever written onto a PipelineRun or a Repository, [`decision`] and [`pause`] what operators
-//! say by it. [`gate`] is what keeps runs from the
+//! say by it, [`notice`] what a run that waits says of its wait. [`gate`] is what keeps runs from the
 //! queue that Pipelines-as-Code has of its own, and gives them to it again. [`leader`] is the election by a Lease.
 //!
 //! # What is not here
@@ -24,7 +25,9 @@ pub mod execution_order;
 pub mod gate;
 pub mod hold;
 pub mod leader;
+pub mod list_all;
 pub mod list_watch;
 pub mod live_read;
+pub mod notice;
 pub mod patch;
 pub mod pause;

@@ -25,6 +25,7 @@ use crate::convert::FinalState;
 use crate::decision::Decision;
 use crate::error::{answered, with_causes};
 use crate::hold::WAITING_QUEUE;
+use crate::notice::{NOTICE, Notice};
 
 /// How long what nobody waits for, Events and final states, is kept back: when many slots become free in one moment, the API
 /// server has the starts to do first.
@@ -54,6 +55,19 @@ pub enum StartOutcome {
     Failed(String),
     /// There was no answer, for this reason; it may have been started, or not: look at it.
     Unknown(String),
+}
+
+/// What came of writing, or taking away, what a run says of its wait.
+#[derive(Debug)]
+pub enum NoticeOutcome {
+    /// It says so now.
+    Done,
+    /// It has been started, cancelled or deleted meanwhile: nothing was written.
+    Past,
+    /// The API server has no time for it, or said nothing.
+    Short(String),
+    /// The API server would not, or something it asks.
+    Refused(String),
 }
 
 /// Has `run` go in this way, if it is still there and pending.
@@ -86,6 +100,7 @@ pub async fn start(client: &Client, run: &RunKey, way: StartBy<'_>) -> StartOutc
             patch.push(add(&["metadata", "annotations", HANDED_OVER], run.uid()));
         }
     }
+    patch.extend(no_notice());
     let patch = json_patch::Patch(patch);
     match send(client, run, patch).await {
         Ok(()) => StartOutcome::Started,
@@ -102,17 +117,55 @@ pub async fn start(client: &Client, run: &RunKey, way: StartBy<'_>) -> StartOutc
 
 /// Writes onto a run that is done how it ended. Nothing depends on it: a failure is tried again by the next pass.
 pub async fn mark_done(client: &Client, run: &RunKey, state: FinalState) -> Result<(), String> {
-    let patch = json_patch::Patch(vec![
+    let mut patch = vec![
         test(&["metadata", "uid"], run.uid()),
         add(&["metadata", "labels", STATE], state.as_state()),
         add(&["metadata", "annotations", STATE], state.as_state()),
-    ]);
-    match send(client, run, patch).await {
+    ];
+    patch.extend(no_notice());
+    match send(client, run, json_patch::Patch(patch)).await {
         Ok(()) => Ok(()),
         // Gone, or another run by now.
         Err(Failure::Answer(status)) if matches!(status.code, 404 | 422) => Ok(()),
         Err(Failure::Answer(status)) => Err(answered(&status)),
         Err(Failure::NoAnswer(why)) => Err(why),
+    }
+}
+
+/// Has `run` say this of its wait, if it still waits. What else it says stays, and a start that was sent meanwhile goes before.
+pub async fn put_notice(client: &Client, run: &RunKey, notice: &Notice) -> NoticeOutcome {
+    let mut patch = vec![
+        test(&["metadata", "uid"], run.uid()),
+        test(&["metadata", "deletionTimestamp"], Value::Null),
+        test(&["spec", "status"], "PipelineRunPending"),
+        // Who was handed over stays pending until it is started, and waits for us no more.
+        test(&["metadata", "annotations", HANDED_OVER], Value::Null),
+    ];
+    for (annotation, value) in NOTICE.into_iter().zip(notice.values()) {
+        match value {
+            Some(value) => patch.push(add(&["metadata", "annotations", annotation], &value)),
+            None => patch.extend(without(annotation)),
+        }
+    }
+    notice_outcome(send(client, run, json_patch::Patch(patch)).await)
+}
+
+/// Has `run` say nothing of its wait any more, whatever became of it.
+pub async fn take_notice(client: &Client, run: &RunKey) -> NoticeOutcome {
+    let patch = std::iter::once(test(&["metadata", "uid"], run.uid())).chain(no_notice()).collect();
+    notice_outcome(send(client, run, json_patch::Patch(patch)).await)
+}
+
+fn notice_outcome(sent: Result<(), Failure>) -> NoticeOutcome {
+    match sent {
+        Ok(()) => NoticeOutcome::Done,
+        Err(Failure::NoAnswer(why)) => NoticeOutcome::Short(why),
+        Err(Failure::Answer(status)) => match status.code {
+            // 409: others wrote it just then.
+            404 | 409 | 422 => NoticeOutcome::Past,
+            408 | 429 | 503 | 504 => NoticeOutcome::Short(answered(&status)),
+            _ => NoticeOutcome::Refused(answered(&status)),
+        },
     }
 }
 
@@ -172,6 +225,7 @@ pub(crate) async fn hand_back(client: &Client, run: &RunKey, order: &str, kept: 
         operations.push(test(&path, kept));
         operations.push(PatchOperation::Remove(RemoveOperation { path: pointer(&path) }));
     }
+    operations.extend(no_notice());
     send(client, run, json_patch::Patch(operations)).await
 }
 
@@ -209,6 +263,18 @@ impl fmt::Display for Failure {
             Self::NoAnswer(why) => f.write_str(why),
         }
     }
+}
+
+/// Takes away what a run says of its wait.
+fn no_notice() -> impl Iterator<Item = PatchOperation> {
+    NOTICE.into_iter().flat_map(without)
+}
+
+/// Takes an annotation away that may be there or not: what isn't there can't be removed, so that it is put there first. Whoever knew
+/// whether it is there would be wrong whenever a write is on its way.
+fn without(annotation: &str) -> [PatchOperation; 2] {
+    let path = ["metadata", "annotations", annotation];
+    [add(&path, ""), PatchOperation::Remove(RemoveOperation { path: pointer(&path) })]
 }
 
 fn pointer(tokens: &[&str]) -> PointerBuf {

@@ -258,6 +258,14 @@ catalogue! {
              waited to be written.",
         )
         .labelled(&[closed("outcome", &["written", "retried", "failed", "superseded", "dropped"])]);
+    NOTICES = counter(Group::Watcher, "pac_concurrency_annotation_writes_total", "writes")
+        .says(
+            "Writes of what PipelineRuns that wait say of it themselves. written: place, reason and expected start; taken_away: the \
+             run waits no more, and no start took them away; past: the run was started, cancelled or deleted before it was \
+             written; failed: the API server would not, or had no time; put_off: not sent, because starts were under way, the \
+             API server is short of time, or as many as a second allows were sent.",
+        )
+        .labelled(&[closed("outcome", &["written", "taken_away", "past", "failed", "put_off"])]);
     CONFIG_RELOADS = counter(Group::Watcher, "pac_concurrency_config_reloads_total", "times")
         .says("Changes of the settings. applied: taken up; refused: they can't be used.")
         .labelled(&[closed("outcome", &["applied", "refused"])]);

@@ -2,7 +2,7 @@
 //!
 //! The [`index`] has what the cluster shows, by repository, and puts it into the words of `plan` for a decision. The [`work_queue`] has
 //! the repositories to look at next. The [`audit`] compares the store's slots with the index. [`health`] has what is wrong,
-//! [`active_store`] the store at work, and [`gate`] whether the queue of Pipelines-as-Code's own is kept out.
+//! [`start_traffic`] the starts under way, [`active_store`] the store at work, and [`gate`] whether the queue of Pipelines-as-Code's own is kept out.
 //!
 //! # What is not here
 //!
@@ -14,4 +14,5 @@ pub mod audit;
 pub mod gate;
 pub mod health;
 pub mod index;
+pub mod start_traffic;
 pub mod work_queue;

@@ -1,7 +1,8 @@
-//! What a watcher shows people: the answers to what they ask, Kubernetes Events, the ports and the page.
+//! What a watcher shows people: the answers to what they ask, Kubernetes Events, annotations of runs that wait, the ports and the
+//! page.
 //!
 //! [`queue`] makes the answers, which [`pac_queue`] defines, and records what happens in each repository's queue. [`events`] tells it
-//! on the objects it happened to. [`http`] serves the answers, with the page that draws them, the probes, and whatever text of
+//! on the objects it happened to, and [`notices`] keeps true what runs that wait say of it themselves. [`http`] serves the answers, with the page that draws them, the probes, and whatever text of
 //! metrics it is handed.
 //!
 //! # What is not here
@@ -11,4 +12,5 @@
 
 pub mod events;
 pub mod http;
+pub mod notices;
 pub mod queue;

@@ -46,4 +46,5 @@ pub use connect::Connect;
 pub use error::WatcherError;
 pub use options::{Mode, SettingsPlace, WatcherOptions};
 pub use pac_kube::gate::GateKind;
+pub use pac_view::notices::Pace;
 pub use run::run;

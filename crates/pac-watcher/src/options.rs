@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pac_concurrency::RepositoryKey;
 use pac_kube::gate::GateKind;
+use pac_view::notices::Pace;
 
 use crate::error::WatcherError;
 
@@ -62,6 +63,8 @@ pub struct WatcherOptions {
     pub leader_elect: bool,
     /// How long a leader that is gone is waited for.
     pub leader_lease: Duration,
+    /// How closely what runs say of their wait follows what is so.
+    pub pace: Pace,
 }
 
 // === impl WatcherOptions ===

@@ -14,6 +14,7 @@ use pac_state::health::{Health, Part};
 use pac_state::index::Index;
 use pac_view::events::{News, Places, Publisher};
 use pac_view::http::{AdminState, Answers, serve_admin, serve_metrics, serve_probes};
+use pac_view::notices::Notices;
 use pac_view::queue::Plot;
 use pac_view::queue::{HistoryRecorder, QueueQuery};
 use pac_webhook::Webhook;
@@ -101,7 +102,7 @@ pub async fn run(
         leading: leading.clone(),
         identity: options.identity.as_str().into(),
     };
-    let state = AdminState { health: Arc::clone(&health), query, shadow: None };
+    let state = AdminState { health: Arc::clone(&health), query: query.clone(), shadow: None };
     let answers = webhook::is_served(&options).then(|| {
         let webhook = Arc::clone(&served_webhook);
         let answers = move || webhook.get().is_some_and(|webhook| webhook.expires().is_some());
@@ -128,6 +129,11 @@ pub async fn run(
     let (sender, receiver) = watch::channel(Arc::new(settings));
     // Set once: this is where settings begin.
     let _ = settings_in_force.set(receiver.clone());
+    let annotating = receiver.clone();
+    let wanted = Arc::new(move || annotating.borrow().annotations);
+    let lease = options.leader_elect.then(|| options.place.namespace.clone());
+    let notices = Notices { query, wanted, pace: options.pace, lease };
+    tokio::spawn(serving.clone().run_until_cancelled_owned(notices.run()));
     // The first time before anybody could be admitted.
     admit_as_said(&receiver.borrow(), &index, &active_store);
     let admission = keep_admitting_as_said(receiver.clone(), Arc::clone(&index), Arc::clone(&active_store));

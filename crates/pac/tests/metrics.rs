@@ -88,6 +88,11 @@ fn a_queue_in_numbers_from_its_first_run_to_its_last() {
         assert_eq!(whole(&scrape, name, labels), value, "{name} {labels:?}");
     }
     seen.extend(scrape.checked());
+    // What waits says so, once it has waited for a moment; nothing more is written as long as nothing moves.
+    let scrape = until_whole(&watcher, "annotation_writes_total", &[("outcome", "written")], 2.0);
+    for outcome in ["taken_away", "past", "failed", "put_off"] {
+        assert_eq!(whole(&scrape, "annotation_writes_total", &[("outcome", outcome)]), 0.0, "{outcome}");
+    }
 
     // One succeeds, one fails; their slots go to those who wait.
     world.finish(0, "run-000", true);

@@ -7,7 +7,7 @@ use pac_metrics::Metric;
 use pac_metrics::catalogue::{
     ADMISSIONS, ADOPTIONS, ALL_PAUSED, BACKLOG, BUILD, CLAIMS, CONFIG_RELOADS, CONFLICTS, CONNECTION_WAITERS,
     CONNECTIONS, CONNECTIONS_MAX, DRAINING, DRIVER_CALL, ENABLED, EVENTS, EXCESS, GATE_HOLDS, GIVEN_BACK, HAND_OFF,
-    HEARS_CHANGES, HELD_SLOTS, LEADER, LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT, LIMIT_REACHED,
+    HEARS_CHANGES, HELD_SLOTS, LEADER, LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT, LIMIT_REACHED, NOTICES,
     OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, OVER_LIMIT_DRAINS, PASS, PAUSED,
     PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES, RUNNING,
     RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE, TROUBLE, WAIT, WAITING,
@@ -258,14 +258,15 @@ fn watcher() -> Vec<Panel> {
         graph("Passes", "Looks at a Repository, a second.", "ops")
             .query(format!("sum by (outcome) ({})", rate(&PASS, "_count", HERE)), "{{outcome}}"),
         graph("Time of a pass", "Looking, deciding and one commit at most.", "s").quantiles(&PASS, HERE),
-        graph("Watches, reloads, final states, Events", "Times a second.", "ops")
+        graph("Watches, reloads, final states, Events, annotations", "Times a second.", "ops")
             .query(format!("sum by (watch) ({})", rate(&WATCH_RESTARTS, "", HERE)), "watch of {{watch}} restarted")
             .query(format!("sum by (outcome) ({})", rate(&CONFIG_RELOADS, "", HERE)), "settings {{outcome}}")
             .query(
                 format!("sum by (state, outcome) ({})", rate(&RUNS_DONE, "", HERE)),
                 "{{state}} written: {{outcome}}",
             )
-            .query(format!("sum by (outcome) ({})", rate(&EVENTS, "", HERE)), "Events {{outcome}}"),
+            .query(format!("sum by (outcome) ({})", rate(&EVENTS, "", HERE)), "Events {{outcome}}")
+            .query(format!("sum by (outcome) ({})", rate(&NOTICES, "", HERE)), "annotations {{outcome}}"),
         graph("The gate's webhook", "Reviews a second; with --gate webhook.", "ops")
             .query(format!("sum by (result) ({})", rate(&WEBHOOK_REVIEWS, "", HERE)), "{{result}}"),
         graph("Time of a review", "From the head of a request to its answer.", "s").quantiles(&WEBHOOK_DURATION, HERE),

@@ -41,6 +41,13 @@ pub const KUEUE_QUEUE: &str = "concurrency.pipelinesascode.tekton.dev/kueue-queu
 /// uid.
 pub const HANDED_OVER: &str = "concurrency.pipelinesascode.tekton.dev/handed-over";
 
+/// Annotation on a run that waits: its place in the queue, from 1 on.
+pub const PLACE: &str = "concurrency.pipelinesascode.tekton.dev/place";
+/// Annotation on a run that waits: what it waits for, in a sentence.
+pub const REASON: &str = "concurrency.pipelinesascode.tekton.dev/reason";
+/// Annotation on a run that waits: when it is expected to start, as in RFC 3339.
+pub const EXPECTED_START: &str = "concurrency.pipelinesascode.tekton.dev/expected-start";
+
 /// The run waits for a slot.
 pub const QUEUED: &str = "queued";
 /// The run was started.

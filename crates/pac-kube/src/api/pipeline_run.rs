@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::Fields::{self, All, Only};
 use super::labels::{
-    EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, HANDED_OVER, KUEUE_QUEUE, QUEUE_NAME, RELEASED, RELEASED_REASON,
-    REPOSITORY, SECRET_CREATED, STATE,
+    EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, EXPECTED_START, HANDED_OVER, KUEUE_QUEUE, PLACE, QUEUE_NAME, REASON,
+    RELEASED, RELEASED_REASON, REPOSITORY, SECRET_CREATED, STATE,
 };
 use super::readable::Read;
 
@@ -84,6 +84,9 @@ impl Read for PipelineRun {
                         (EVENT[1], All),
                         (EVENT[2], All),
                         (SECRET_CREATED, All),
+                        (PLACE, All),
+                        (REASON, All),
+                        (EXPECTED_START, All),
                     ]),
                 ),
             ]),

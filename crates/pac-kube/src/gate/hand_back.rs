@@ -8,21 +8,17 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use kube::api::{Api, ListParams};
+use kube::api::ListParams;
 use kube::{Client, ResourceExt};
-use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_concurrency::{Limit, RepositoryKey, RunKey};
-use tokio::time::timeout;
 
 use crate::api::labels::{EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, QUEUED, SELECTOR, STARTED, STATE};
-use crate::api::{PipelineRun, Readable, Repository};
+use crate::api::{PipelineRun, Repository};
 use crate::convert::{EVENT_LASTS_SECONDS, Phase, repository_limit, run_view};
-use crate::error::with_causes;
 use crate::execution_order::by_name;
+use crate::list_all::list;
 use crate::patch::{self, Failure};
 
-/// Objects listed at once.
-const PAGE: u32 = 500;
 /// Runs written at once.
 const AT_ONCE: usize = 16;
 /// How long a queued run without an order is given for PAC to write one: in a burst of 120 runs it took 6 s.
@@ -165,26 +161,6 @@ async fn write(client: &Client, due: impl IntoIterator<Item = HandBack>) -> Hand
         }
     }
     handed_back
-}
-
-/// Every object of a kind that can be read, page by page.
-async fn list<K>(client: &Client, mut page: ListParams) -> Result<Vec<K>, String>
-where
-    Readable<K>: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-{
-    let api: Api<Readable<K>> = Api::all(client.clone());
-    page = page.limit(PAGE);
-    let mut all = Vec::new();
-    loop {
-        let listed = timeout(REQUEST_DEADLINE, api.list(&page)).await;
-        let listed = listed.map_err(|_| format!("no answer within {} s", REQUEST_DEADLINE.as_secs()))?;
-        let listed = listed.map_err(|error| with_causes(&error))?;
-        all.extend(listed.items.into_iter().filter_map(|object| object.0.ok()));
-        match listed.metadata.continue_.filter(|next| !next.is_empty()) {
-            Some(next) => page = page.continue_token(&next),
-            None => return Ok(all),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,13 +9,15 @@
 //! has a repository's in hand asks nothing of the [`Index`]. No lock leaves this module: [`Index::with`] and [`Index::decide`]
 //! lend a repository's state, and what is needed of the table is looked up before.
 
+mod admission;
 mod beside_pac;
+mod notices;
 mod repository;
 mod run;
 mod runs;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,12 +29,16 @@ use pac_metrics::{catalogue, per_repository};
 use tokio::time::Instant;
 
 use crate::gate::Gate;
+use crate::start_traffic::StartTraffic;
 
 pub use repository::{Effects, End, RepositoryState, Shown, ShownRun, Started, Tally};
 
 /// How long a run without an execution-order is given for one to be written, in seconds, before it is queued by its own
 /// creation time.
 pub(crate) const SETTLE_SECONDS: u32 = 3;
+
+/// So many runs are remembered at most that left while they said something of their wait.
+const LEFT_NOTICED: usize = 1000;
 
 /// What a Repository itself says of its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,7 @@ pub struct Index {
     paused: AtomicBool,
     // The setting `concurrency-draining`: a run that is admitted is handed to PAC's own queue, which starts it.
     draining: AtomicBool,
+    starts: StartTraffic,
 }
 
 #[derive(Debug)]
@@ -67,6 +74,8 @@ struct State {
     global_limit: OwnLimit,
     // Repositories with runs that PAC's own queue may start.
     open_to_pacs_queue: BTreeSet<RepositoryKey>,
+    // Runs that are no longer shown and, when they last were, said something of their wait; the latest first.
+    left_noticed: VecDeque<(RepositoryKey, RunKey)>,
     // Whether the index holds all of the first full lists.
     is_complete: bool,
     // Whether the order that PAC writes for an event's runs reaches the runs; the gate `deny` refuses it.
@@ -98,6 +107,7 @@ impl Index {
             state: Mutex::new(State::new(true)),
             paused: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            starts: StartTraffic::default(),
         }
     }
 
@@ -105,36 +115,14 @@ impl Index {
     /// gate holds.
     pub fn beside_pac(global: RepositoryKey, gate: Arc<Gate>) -> Self {
         let state = Mutex::new(State::new(gate.kind().keeps_orders()));
-        Self { global, gate: Some(gate), state, paused: AtomicBool::new(false), draining: AtomicBool::new(false) }
-    }
-
-    /// Whether the settings pause everything: then no run is admitted anywhere.
-    pub fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Acquire)
-    }
-
-    /// Pauses everything, or ends that pause; returns whether everything was paused before.
-    pub fn set_paused(&self, paused: bool) -> bool {
-        self.paused.swap(paused, Ordering::AcqRel)
-    }
-
-    /// Whether the settings have admitted runs handed to PAC's own queue, which then starts them.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
-    }
-
-    /// Has admitted runs handed to PAC's own queue from now on, or started by this watcher; returns whether that is a change.
-    /// Where no watcher of PAC's is at work, it stays with starting: nobody would start a run that is handed over.
-    pub fn set_draining(&self, draining: bool) -> bool {
-        let draining = draining && self.gate.is_some();
-        self.draining.swap(draining, Ordering::AcqRel) != draining
+        Self { gate: Some(gate), state, ..Self::new(global) }
     }
 
     /// Takes in a version of a run; returns the repositories to look at: none if nothing that matters has changed.
-    pub fn apply_run(&self, view: RunView) -> Vec<RepositoryKey> {
+    pub fn apply_run(&self, mut view: RunView) -> Vec<RepositoryKey> {
         let mut state = self.state();
         let repository = view.repository.clone();
-        if state.repositories.get(&repository).is_some_and(|one| locked(one).shows(&view)) {
+        if state.repositories.get(&repository).is_some_and(|one| locked(one).shows(&mut view)) {
             return Vec::new();
         }
         let before = state.homes.insert(view.key.path().into(), repository.clone());
@@ -161,7 +149,10 @@ impl Index {
     pub fn remove_run(&self, path: &str) -> Option<RepositoryKey> {
         let mut state = self.state();
         let repository = state.homes.remove(path)?;
-        state.remove_run(&repository, path);
+        if let Some(run) = state.remove_run(&repository, path) {
+            state.left_noticed.truncate(LEFT_NOTICED - 1);
+            state.left_noticed.push_front((repository.clone(), run));
+        }
         Some(repository)
     }
 
@@ -335,14 +326,16 @@ impl State {
             homes: HashMap::new(),
             global_limit: OwnLimit::Missing,
             open_to_pacs_queue: BTreeSet::new(),
+            left_noticed: VecDeque::new(),
             is_complete: false,
             orders_come,
         }
     }
 
-    fn remove_run(&mut self, repository: &RepositoryKey, path: &str) {
-        self.locked(repository).remove_run(path);
+    fn remove_run(&mut self, repository: &RepositoryKey, path: &str) -> Option<RunKey> {
+        let noticed = self.locked(repository).remove_run(path);
         self.note_pacs_queue(repository);
+        noticed
     }
 
     /// Brings up to date whether PAC's own queue may start runs of `repository`.

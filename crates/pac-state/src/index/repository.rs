@@ -107,9 +107,14 @@ impl RepositoryState {
         }
     }
 
-    /// Whether the watch has shown just this version of the run already.
-    pub(super) fn shows(&self, view: &RunView) -> bool {
-        self.runs.named(view.key.name()).is_some_and(|run| run.view == *view)
+    /// Whether the watch has shown just this version of the run already, but for what it says of its wait, which is taken in.
+    pub(super) fn shows(&mut self, view: &mut RunView) -> bool {
+        let Some(run) = self.runs.named_mut(view.key.name()) else { return false };
+        let notice = std::mem::replace(&mut view.notice, run.view.notice);
+        let same = run.view == *view;
+        let newest = if same { &mut run.view } else { view };
+        newest.notice = notice;
+        same
     }
 
     /// The uid of the run of that name, if the watch shows one.
@@ -171,22 +176,24 @@ impl RepositoryState {
         self.sort_in(&name);
     }
 
-    pub(super) fn remove_run(&mut self, path: &str) {
-        let Some((_, name)) = path.split_once('/') else { return };
+    /// Takes in that a run is no longer shown; says which, if it said something of its wait to the last.
+    pub(super) fn remove_run(&mut self, path: &str) -> Option<RunKey> {
+        let (_, name) = path.split_once('/')?;
         self.leave_pacs_queue(name);
-        if let Some(run) = self.runs.remove(name) {
-            let sets = [&mut self.running, &mut self.fresh, &mut self.attempted, &mut self.unmarked, &mut self.timed];
-            let more = [&mut self.misplaced, &mut self.grandfathered];
-            sets.into_iter().chain(more).for_each(|set| _ = set.remove(name));
-            if let Some(event) = run.view.event {
-                self.events.leave(event, name);
-            }
-            if matches!(run.view.phase, Phase::Done(_)) {
-                let since = run.over_since.unwrap_or_else(Instant::now);
-                self.note_over(run.view.key.clone(), since, OverBy::Phase(run.view.phase));
-            }
-            self.leave(run.view.key, run.stored.is_some());
+        let run = self.runs.remove(name)?;
+        let noticed = run.view.notice.map(|_| run.view.key.clone());
+        let sets = [&mut self.running, &mut self.fresh, &mut self.attempted, &mut self.unmarked, &mut self.timed];
+        let more = [&mut self.misplaced, &mut self.grandfathered];
+        sets.into_iter().chain(more).for_each(|set| _ = set.remove(name));
+        if let Some(event) = run.view.event {
+            self.events.leave(event, name);
         }
+        if matches!(run.view.phase, Phase::Done(_)) {
+            let since = run.over_since.unwrap_or_else(Instant::now);
+            self.note_over(run.view.key.clone(), since, OverBy::Phase(run.view.phase));
+        }
+        self.leave(run.view.key, run.stored.is_some());
+        noticed
     }
 
     fn leave(&mut self, run: RunKey, stored: bool) {

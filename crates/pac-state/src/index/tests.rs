@@ -3,6 +3,7 @@
 use pac_concurrency::{Scope, SlotOwnership, Snapshot};
 use pac_kube::convert::Phase;
 use pac_kube::hold::Hold;
+use pac_kube::notice::NoticeMark;
 
 use super::*;
 
@@ -19,6 +20,7 @@ pub(super) fn view(phase: Phase) -> RunView {
         awaits_secret: false,
         has_pacs_order: false,
         hold: Hold::None,
+        notice: None,
         complaint: None,
     }
 }
@@ -37,6 +39,41 @@ async fn what_is_shown_again_is_no_reason_to_look() {
     assert_eq!(index.apply_run(again()), [key("other")], "another run of that name");
     index.remove_run("ns/run");
     assert_eq!(index.apply_run(again()), [key("other")], "it was gone meanwhile");
+}
+
+#[tokio::test]
+async fn what_a_run_says_of_its_wait_is_known_and_no_reason_to_look() {
+    let key = |name| RepositoryKey::new("ns", name).unwrap();
+    let index = Index::new(key("global"));
+    let saying = |place: u32, phase| {
+        let notice = NoticeMark { place: Some(place), reason: 1, expected_start: None };
+        RunView { notice: Some(notice), ..view(phase) }
+    };
+    let said = || index.shown(&key("repo")).unwrap().runs[0].notice.and_then(|notice| notice.place);
+    index.apply_run(view(Phase::Waiting));
+    assert_eq!((index.with_notices(), said()), (vec![key("repo")], None));
+    assert_eq!((index.apply_run(saying(7, Phase::Waiting)), said()), (vec![], Some(7)), "our own write comes back");
+    assert_eq!((index.apply_run(saying(6, Phase::Running)), said()), (vec![key("repo")], Some(6)));
+    assert_eq!(index.with_notices(), [key("repo")], "it is to be taken away");
+    assert_eq!(index.take_left_noticed(), []);
+    index.remove_run("ns/run");
+    assert_eq!(index.take_left_noticed(), [(key("repo"), view(Phase::Waiting).key)]);
+    assert_eq!(index.take_left_noticed(), []);
+}
+
+#[tokio::test]
+async fn a_run_that_is_being_started_is_not_to_be_noticed() {
+    let repository = RepositoryKey::new("ns", "repo").unwrap();
+    let index = Index::new(repository.clone());
+    let run = view(Phase::Waiting).key;
+    index.apply_run(view(Phase::Waiting));
+    assert!(index.may_be_noticed(&repository, &run));
+    assert!(index.with(&repository, |state| state.begin_start(&run, Instant::now())));
+    assert!(!index.may_be_noticed(&repository, &run));
+    index.with(&repository, |state| state.doubt_start(&run, Instant::now()));
+    assert!(index.may_be_noticed(&repository, &run), "it says what came of that start");
+    index.apply_run(view(Phase::Running));
+    assert!(!index.may_be_noticed(&repository, &run));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use pac_kube::api::{PipelineRun, Readable};
 use pac_kube::convert::{self, ConvertError, FinalState, Phase};
 use pac_kube::error::with_causes;
 use pac_queue::history::watcher;
-use pac_queue::view::{Answer, Explanation, RepositoryQueue};
+use pac_queue::view::{Answer, Explanation, RepositoryQueue, SlotView};
 use pac_state::active_store::System;
 use pac_state::gate::drain;
 use pac_state::health::Part;
@@ -18,8 +18,26 @@ use tokio::time::Instant;
 
 use super::query::{QueueQuery, lasting};
 
-/// An answer, in a word and in a sentence.
-type Verdict = (Answer, String);
+/// Why a run is where it is.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// In a word.
+    pub(super) answer: Answer,
+    /// In a sentence or two, for operators.
+    because: String,
+    /// Likewise for whoever may read the run: what holds for as long as the answer does, and tells nothing of servers. None if the
+    /// run itself is to say nothing.
+    pub(super) notice: Option<String>,
+}
+
+/// Who has a slot, and who goes before a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    /// Those that have a slot.
+    pub(super) holders: &'a [SlotView],
+    /// How many go before the run.
+    pub(super) ahead: usize,
+}
 
 // === impl QueueQuery ===
 
@@ -41,7 +59,8 @@ impl QueueQuery {
             history: Vec::new(),
         };
         let Some((key, shown, run)) = self.find(&path) else {
-            (told.answer, told.because) = self.explain_unseen(namespace, name, &mut told).await;
+            let verdict = self.explain_unseen(namespace, name, &mut told).await;
+            (told.answer, told.because) = (verdict.answer, verdict.because);
             return told;
         };
         let queue = self.queue(&key).await;
@@ -49,7 +68,9 @@ impl QueueQuery {
         if let Some(queue) = &queue {
             told.fill_in(queue, run.entry.run.uid());
         }
-        (told.answer, told.because) = self.judge(&key, &shown, &run, &told, queue.as_ref());
+        let line = Line { holders: &told.holders, ahead: told.ahead.len() };
+        let verdict = self.judge(&key, &shown, &run, line, queue.as_ref());
+        (told.answer, told.because) = (verdict.answer, verdict.because);
         if told.answer != Answer::Waiting {
             told.estimate = None;
         }
@@ -69,67 +90,76 @@ impl QueueQuery {
         let run = match tokio::time::timeout(REQUEST_DEADLINE, runs.get_opt(name)).await {
             Ok(Ok(Some(run))) => run,
             Ok(Ok(None)) => {
-                return (Answer::Unknown, format!("there is no PipelineRun {name} in namespace {namespace}"));
+                let why = format!("there is no PipelineRun {name} in namespace {namespace}");
+                return Verdict::silent(Answer::Unknown, why);
             }
             Ok(Err(error)) => return api_server_unreachable(&with_causes(&error)),
             Err(_) => return api_server_unreachable("no answer in time"),
         };
         let run = match run.0 {
             Ok(run) => run,
-            Err(unreadable) => return (Answer::Foreign, format!("it can't be read: {unreadable}")),
+            Err(unreadable) => return Verdict::silent(Answer::Foreign, format!("it can't be read: {unreadable}")),
         };
         let view = match convert::run_view(&run, None) {
             Ok(view) => view,
             Err(error @ ConvertError::NoRepository) => {
-                return (Answer::Foreign, format!("it is no run of Pipelines-as-Code's: {error}"));
+                return Verdict::silent(Answer::Foreign, format!("it is no run of Pipelines-as-Code's: {error}"));
             }
-            Err(error) => return (Answer::Foreign, format!("it can't be worked with: {error}")),
+            Err(error) => return Verdict::silent(Answer::Foreign, format!("it can't be worked with: {error}")),
         };
         told.repository = Some(view.repository.to_string());
         told.history = self.history(&view.repository).await.of(view.key.uid()).cloned().collect();
         match (view.phase, self.active_store.system()) {
-            (Phase::Done(state), _) => (Answer::Done, done(state)),
-            (_, System::Off) => switched_off(),
-            (_, System::Starting) => (Answer::NotReady, "the watcher is not at work yet".to_owned()),
+            (Phase::Done(state), _) => Verdict::silent(Answer::Done, done(state)),
+            (_, System::Off) => {
+                let why = "the concurrency system is switched off (concurrency-enabled is false): nobody is admitted";
+                Verdict::silent(Answer::SwitchedOff, why)
+            }
+            (_, System::Starting) => Verdict::silent(Answer::NotReady, "the watcher is not at work yet"),
             (_, System::On(_) | System::Shadow) => {
                 let why = format!("its labels don't match what the watcher follows: {SELECTOR}");
-                (Answer::Foreign, why)
+                Verdict::silent(Answer::Foreign, why)
             }
         }
     }
 
-    fn judge(
+    pub(super) fn judge(
         &self,
         key: &RepositoryKey,
         shown: &Shown,
         run: &ShownRun,
-        told: &Explanation,
+        line: Line<'_>,
         queue: Option<&RepositoryQueue>,
     ) -> Verdict {
         if let Some(held) = &run.held {
-            return (Answer::Foreign, held.to_string());
+            // Where there is no limit this system has no part in what others hold.
+            let notice = self.index.limit(key).is_limited().then(|| held.to_string());
+            return Verdict { answer: Answer::Foreign, because: held.to_string(), notice };
         }
         match (run.state, &run.end) {
-            (_, Some(End::Done(state))) => return (Answer::Done, done(*state)),
-            (_, Some(End::ByOperator(reason))) => return released(reason),
+            (_, Some(End::Done(state))) => return Verdict::silent(Answer::Done, done(*state)),
+            (_, Some(End::ByOperator(reason))) => {
+                let why = format!("it runs, but counts no more: an operator released it ({reason})");
+                return Verdict::silent(Answer::Released, why);
+            }
             (_, Some(End::Gone | End::Unlimited)) => {
-                return (Answer::Unknown, "it is gone: deleted, or made again under its name".to_owned());
+                return Verdict::silent(Answer::Unknown, "it is gone: deleted, or made again under its name");
             }
             (RunState::Cancelled | RunState::Stopping, _) | (_, Some(End::Withdrawn)) => {
                 let why = "it was cancelled or is being deleted, and is not going to be started";
-                return (Answer::Withdrawn, why.to_owned());
+                return Verdict::silent(Answer::Withdrawn, why);
             }
-            (RunState::Running, None) => return running(told),
+            (RunState::Running, None) => return running(run, line),
             (_, None) => {}
         }
         if matches!(self.active_store.system(), System::Shadow) {
             let why = "Pipelines-as-Code's own queue starts it; the watcher is in shadow mode, and starts nothing";
-            return (Answer::PacsQueue, why.to_owned());
+            return Verdict::silent(Answer::PacsQueue, why);
         }
         if let Some(verdict) = self.judge_repository(key, shown, queue) {
             return verdict;
         }
-        judge_waiting(run, told, self.index.limit(key))
+        judge_waiting(run, line, self.index.limit(key))
     }
 
     /// What keeps every run of the repository waiting.
@@ -140,22 +170,23 @@ impl QueueQuery {
                 pac_state::index::OwnLimit::Missing => Answer::RepositoryMissing,
                 _ => Answer::LimitUnreadable,
             };
-            return Some((answer, format!("{why}; none of its runs is admitted until that is mended")));
+            return Some(Verdict::plain(answer, format!("{why}; none of its runs is admitted until that is mended")));
         }
         if self.index.awaits_gate(key) {
-            let trying = || {
-                "Pipelines-as-Code's own queue must be kept out first, and it is being tried whether the gate holds"
-                    .to_owned()
-            };
-            return Some((Answer::Gate, self.health.trouble_of(Part::Gate).unwrap_or_else(trying)));
+            let notice = "Pipelines-as-Code's own queue must be kept out first";
+            let trying = || format!("{notice}, and it is being tried whether the gate holds");
+            let why = self.health.trouble_of(Part::Gate).unwrap_or_else(trying);
+            return Some(Verdict::told_apart(Answer::Gate, why, notice));
         }
         if shown.open_to_pacs_queue > 0 {
-            return Some((Answer::PacsQueue, drain(shown.open_to_pacs_queue, key)));
+            let notice = "Pipelines-as-Code's own queue still has runs of its Repository to start, and no other is admitted \
+                          until it has";
+            return Some(Verdict::told_apart(Answer::PacsQueue, drain(shown.open_to_pacs_queue, key), notice));
         }
         if self.index.is_paused() {
             let why =
                 "everything is paused: concurrency-paused is true in the settings, and nobody is admitted anywhere";
-            return Some((Answer::Paused, why.to_owned()));
+            return Some(Verdict::plain(Answer::Paused, why));
         }
         if let Some(pause) = lasting(shown.pause.as_ref(), Timestamp::now()) {
             let until = match (pause.until, pause.complaint) {
@@ -163,11 +194,12 @@ impl QueueQuery {
                 (None, Some(complaint)) => complaint,
                 (None, None) => "until it is resumed".to_owned(),
             };
-            return Some((Answer::Paused, format!("Repository {key} is paused {until}: {}", pause.reason)));
+            let why = format!("Repository {key} is paused {until}: {}", pause.reason);
+            return Some(Verdict::plain(Answer::Paused, why));
         }
         if let Some(why) = self.health.trouble_of(Part::Store).or_else(|| queue?.store_trouble.clone()) {
-            let why = format!("the store of slots and queues can't be reached, so nobody is admitted: {why}");
-            return Some((Answer::StoreUnreachable, why));
+            let notice = "the store of slots and queues can't be reached, so nobody is admitted";
+            return Some(Verdict::told_apart(Answer::StoreUnreachable, format!("{notice}: {why}"), notice));
         }
         let troubled = [Part::ApiServer, Part::RunWatch, Part::RepositoryWatch];
         troubled.into_iter().find_map(|part| self.health.trouble_of(part)).map(|why| api_server_unreachable(&why))
@@ -175,76 +207,93 @@ impl QueueQuery {
 }
 
 /// What keeps this run waiting, of a repository that admits.
-fn judge_waiting(run: &ShownRun, told: &Explanation, limit: Limit) -> Verdict {
+fn judge_waiting(run: &ShownRun, line: Line<'_>, limit: Limit) -> Verdict {
     let now = Instant::now();
     if let (RunState::BackingOff, Some(until)) = (run.state, run.backs_off_until) {
         let seconds = until.saturating_duration_since(now).as_secs() + 1;
         let why = run.refusal.as_deref().unwrap_or("it gave no reason");
-        let told = format!(
-            "the API server, or a webhook it asks, refused to start it, and others may pass it meanwhile; tried again in \
-             {seconds} s. It said: {why}"
-        );
-        return (Answer::Refused, told);
+        let refused = "the API server, or a webhook it asks, refused to start it, and others may pass it meanwhile";
+        let because = format!("{refused}; tried again in {seconds} s. It said: {why}");
+        return Verdict::told_apart(Answer::Refused, because, format!("{refused}. It said: {why}"));
     }
-    if told.holders.iter().any(|slot| slot.uid == run.entry.run.uid()) {
+    if line.holders.iter().any(|slot| slot.uid == run.entry.run.uid()) {
+        let starting = "it has a slot, and is being started";
         let failed = run.refusal.as_ref().filter(|_| run.backs_off_until.is_none());
-        let failed = failed.map(|why| format!("; the last try came to nothing: {why}")).unwrap_or_default();
-        return (Answer::Starting, format!("it has a slot, and is being started{failed}"));
+        return match failed {
+            Some(why) => Verdict::plain(Answer::Starting, format!("{starting}; the last try came to nothing: {why}")),
+            None => Verdict::silent(Answer::Starting, starting),
+        };
     }
     if !run.is_ours {
         let why = "its Repository has no limit and Pipelines-as-Code gave it no order (annotation \
                    pipelinesascode.tekton.dev/execution-order): somebody else made it wait, such as Kueue, and is to start it";
-        return (Answer::Foreign, why.to_owned());
+        return Verdict::silent(Answer::Foreign, why);
     }
     if !run.is_queued {
         let why = "Pipelines-as-Code has not said yet that it is queued (annotation pipelinesascode.tekton.dev/state)";
-        return (Answer::Arriving, why.to_owned());
+        return Verdict::plain(Answer::Arriving, why);
     }
     if run.settles.is_some_and(|settles| settles > now) {
         let why = "its place among the runs of its event is still to come (annotation \
                    pipelinesascode.tekton.dev/execution-order); without one it is queued by what is known in a few seconds";
-        return (Answer::PlaceToCome, why.to_owned());
+        return Verdict::plain(Answer::PlaceToCome, why);
     }
-    if run.awaits_secret_until.is_some_and(|until| until > now) && told.ahead.is_empty() {
+    if run.awaits_secret_until.is_some_and(|until| until > now) && line.ahead == 0 {
         let why = "it is next, and Pipelines-as-Code is still to make the Secret with which it clones its Git repository \
                    (annotation pipelinesascode.tekton.dev/secret-created); without it, it is started a few seconds later";
-        return (Answer::Waiting, why.to_owned());
+        return Verdict::plain(Answer::Waiting, why);
     }
-    let ahead = match told.ahead.len() {
+    let ahead = match line.ahead {
         0 => "it is next".to_owned(),
         1 => "one run is before it".to_owned(),
         many => format!("{many} runs are before it"),
     };
-    let taken = told.holders.len();
-    (Answer::Waiting, format!("it waits for one of {limit} slots, of which {taken} are taken; {ahead}"))
+    let (taken, waits) = (line.holders.len(), format!("it waits for one of {limit} slots"));
+    let notice = match limit {
+        Limit::AtMost(most) if most.get() == 1 => "it waits for the one slot of its Repository".to_owned(),
+        _ => format!("{waits} of its Repository"),
+    };
+    Verdict::told_apart(Answer::Waiting, format!("{waits}, of which {taken} are taken; {ahead}"), notice)
 }
 
-fn running(told: &Explanation) -> Verdict {
-    let slot = told.holders.iter().find(|slot| slot.run == told.run);
+fn running(run: &ShownRun, line: Line<'_>) -> Verdict {
+    let slot = line.holders.iter().find(|slot| slot.run == run.entry.run.path());
     let why = match slot.map(|slot| (&slot.holder, slot.since)) {
         Some((Some(holder), Some(since))) => format!("it runs; {} gave it its slot at {since}", watcher(holder)),
         Some((Some(holder), None)) => format!("it runs, in a slot of {}", watcher(holder)),
         _ => "it runs, without a slot".to_owned(),
     };
-    (Answer::Running, why)
+    Verdict::silent(Answer::Running, why)
 }
 
-fn released(reason: &str) -> Verdict {
-    (Answer::Released, format!("it runs, but counts no more: an operator released it ({reason})"))
-}
-
-fn done(state: FinalState) -> String {
+fn done(state: FinalState) -> &'static str {
     match state {
-        FinalState::Completed => "it is done and succeeded".to_owned(),
-        FinalState::Failed => "it is done; it failed or was cancelled".to_owned(),
+        FinalState::Completed => "it is done and succeeded",
+        FinalState::Failed => "it is done; it failed or was cancelled",
     }
 }
 
-fn switched_off() -> Verdict {
-    let why = "the concurrency system is switched off (concurrency-enabled is false): nobody is admitted";
-    (Answer::SwitchedOff, why.to_owned())
+fn api_server_unreachable(why: &str) -> Verdict {
+    let why = format!("the API server can't be reached, so nobody is started: {why}");
+    Verdict::silent(Answer::ApiServerUnreachable, why)
 }
 
-fn api_server_unreachable(why: &str) -> Verdict {
-    (Answer::ApiServerUnreachable, format!("the API server can't be reached, so nobody is started: {why}"))
+// === impl Verdict ===
+
+impl Verdict {
+    /// One that is the same for everybody.
+    fn plain(answer: Answer, because: impl Into<String>) -> Self {
+        let because = because.into();
+        Self { answer, notice: Some(because.clone()), because }
+    }
+
+    /// One of which a run itself says less.
+    fn told_apart(answer: Answer, because: String, notice: impl Into<String>) -> Self {
+        Self { answer, because, notice: Some(notice.into()) }
+    }
+
+    /// One of which a run itself says nothing.
+    fn silent(answer: Answer, because: impl Into<String>) -> Self {
+        Self { answer, because: because.into(), notice: None }
+    }
 }

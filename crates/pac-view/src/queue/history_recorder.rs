@@ -29,6 +29,8 @@ struct Kept {
     changed: bool,
     /// Whether the store refused the last write.
     refused: bool,
+    /// How often something happened.
+    moves: u64,
     /// Since when each run has had its slot.
     slots: HashMap<RunKey, Timestamp>,
     /// Limit and pause as last looked at.
@@ -124,6 +126,11 @@ impl HistoryRecorder {
         self.kept().get(repository).map(|kept| kept.history.clone()).unwrap_or_default()
     }
 
+    /// How often something has happened in `repository`: as long as that is the same, nothing has.
+    pub(crate) fn moves(&self, repository: &RepositoryKey) -> u64 {
+        self.kept().get(repository).map_or(0, |kept| kept.moves)
+    }
+
     /// Since when `run` has had its slot, if that is known here.
     pub(crate) fn slot_since(&self, repository: &RepositoryKey, run: &RunKey) -> Option<Timestamp> {
         self.kept().get(repository)?.slot_since(run)
@@ -192,6 +199,7 @@ impl HistoryRecorder {
         self.news.tell(repository, &record);
         kept.history.add(record);
         kept.changed = true;
+        kept.moves += 1;
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<RepositoryKey, Kept>> {

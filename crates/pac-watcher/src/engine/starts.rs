@@ -90,6 +90,7 @@ impl Engine {
             let (engine, repository) = (Arc::clone(&self), repository.clone());
             let (sent, is_sent) = oneshot::channel();
             let sending = self.in_flight.spawn(async move {
+                let _under_way = engine.index.starts().begin(Instant::now());
                 let _permit = engine.requests.acquire(&repository).await;
                 let _ = sent.send(());
                 if proven.elapsed() > PROOF_LASTS {

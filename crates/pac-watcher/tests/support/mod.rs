@@ -31,7 +31,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use pac_devcluster::{FaultId, Options};
 use pac_devservers::proxy::Proxy;
-use pac_watcher::GateKind;
+use pac_watcher::{GateKind, Pace};
 use serde_json::{Value, json};
 
 pub use cluster::{Cluster, pending_only};
@@ -99,7 +99,7 @@ impl World {
         self.watcher = Some(Watcher::start_beside_pac(self.cluster.kubeconfig_file(), gate));
     }
 
-    async fn of(cluster: Cluster, namespace: String) -> Self {
+    pub async fn of(cluster: Cluster, namespace: String) -> Self {
         let client = cluster.client().await;
         let recorder = Recorder::start(client.clone(), &namespace);
         let world = Self { cluster, client, namespace, recorder, watcher: None };
@@ -145,6 +145,12 @@ impl World {
     pub fn start_watcher(&mut self) {
         assert!(self.watcher.is_none());
         self.watcher = Some(Watcher::start(self.cluster.kubeconfig_file()));
+    }
+
+    /// Starts the watcher, which keeps what runs say of their wait at this pace.
+    pub fn start_watcher_at(&mut self, pace: Pace) {
+        assert!(self.watcher.is_none());
+        self.watcher = Some(Watcher::start_at_pace(self.cluster.kubeconfig_file(), "watcher-0", pace));
     }
 
     /// Starts the watcher, whose way to the cluster is the proxy.

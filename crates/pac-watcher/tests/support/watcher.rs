@@ -13,7 +13,7 @@ use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Fault};
 use pac_config::{DriverSettings, EtcdMode};
 use pac_driver_mem::MemDriver;
 use pac_kube::error::with_causes;
-use pac_watcher::{Connect, GateKind, Mode, SettingsPlace, WatcherError, WatcherOptions};
+use pac_watcher::{Connect, GateKind, Mode, Pace, SettingsPlace, WatcherError, WatcherOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -89,7 +89,12 @@ impl Watcher {
     }
 
     pub fn start_as(kubeconfig: &Path, identity: &str) -> Self {
-        Self::start_with(kubeconfig, identity, Mode::Standalone, GateKind::default(), true)
+        Self::start_at_pace(kubeconfig, identity, Pace::default())
+    }
+
+    /// One that keeps what runs say of their wait at this pace.
+    pub fn start_at_pace(kubeconfig: &Path, identity: &str, pace: Pace) -> Self {
+        Self::start_with(kubeconfig, identity, Mode::Standalone, GateKind::default(), true, pace)
     }
 
     /// One beside PAC's own, whose queue this gate keeps out.
@@ -98,15 +103,22 @@ impl Watcher {
     }
 
     pub fn start_beside_pac_as(kubeconfig: &Path, gate: GateKind, identity: &str) -> Self {
-        Self::start_with(kubeconfig, identity, Mode::Companion, gate, true)
+        Self::start_with(kubeconfig, identity, Mode::Companion, gate, true, Pace::default())
     }
 
     /// One of several that all lead.
     pub fn start_without_election(kubeconfig: &Path, identity: &str) -> Self {
-        Self::start_with(kubeconfig, identity, Mode::Standalone, GateKind::default(), false)
+        Self::start_with(kubeconfig, identity, Mode::Standalone, GateKind::default(), false, Pace::default())
     }
 
-    fn start_with(kubeconfig: &Path, identity: &str, mode: Mode, gate: GateKind, leader_elect: bool) -> Self {
+    fn start_with(
+        kubeconfig: &Path,
+        identity: &str,
+        mode: Mode,
+        gate: GateKind,
+        leader_elect: bool,
+        pace: Pace,
+    ) -> Self {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -142,6 +154,7 @@ impl Watcher {
             identity: identity.to_owned(),
             leader_elect,
             leader_lease: Duration::from_secs(15),
+            pace,
         };
         let (probe_addr, admin_addr, metrics_addr) = (options.probe_addr, options.admin_addr, options.metrics_addr);
         let store = Arc::new(Switches::default());

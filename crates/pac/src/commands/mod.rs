@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pac_client::say;
 use pac_concurrency::protocol::REQUEST_DEADLINE;
-use pac_watcher::{GateKind, SettingsPlace, WatcherOptions};
+use pac_watcher::{GateKind, Pace, SettingsPlace, WatcherOptions};
 
 use crate::addresses::everywhere;
 use crate::cli::{Gate, Mode, Place, Run};
@@ -37,6 +37,7 @@ fn watcher_options(run: Run) -> WatcherOptions {
         identity: run.identity.unwrap_or_else(default_identity),
         leader_elect: run.leader_elect,
         leader_lease: Duration::from_secs(run.leader_lease.into()),
+        pace: Pace::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use pac_concurrency::{LegacyRun, RunKey};
 
 use super::{Orders, OwnLimit, Phase, RepositoryState};
-use crate::index::run::Run;
+use crate::index::run::{Run, StartState};
 
 // === impl RepositoryState ===
 
@@ -26,6 +26,18 @@ impl RepositoryState {
             self.runs.iter().filter(|run| run.is_pending() && !self.over.contains_key(&run.view.key)).collect();
         waiting.sort_by_key(|run| run.view.has_pacs_order);
         waiting.into_iter().take(most).map(|run| run.view.key.clone()).collect()
+    }
+
+    /// Whether one of its runs is pending, or says something of its wait.
+    pub(crate) fn may_have_notices(&self) -> bool {
+        self.runs.iter().any(|run| run.is_pending() || run.view.phase == Phase::Held || run.view.notice.is_some())
+    }
+
+    /// Whether `run` is pending still, and no start of it is under way.
+    pub(crate) fn may_be_noticed(&self, run: &RunKey) -> bool {
+        let is_there = |known: &Run| known.is_pending() || known.view.phase == Phase::Held;
+        let waits = |known: &Run| is_there(known) && known.start != StartState::UnderWay;
+        self.runs.get(run).is_some_and(waits) && !self.over.contains_key(run)
     }
 
     /// Whether nothing is known of the repository.

@@ -164,6 +164,7 @@ mod tests {
             awaits_secret: false,
             has_pacs_order: false,
             hold: Hold::None,
+            notice: None,
             complaint: None,
         }
     }

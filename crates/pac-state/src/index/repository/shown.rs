@@ -6,6 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Entry, Limit, RunKey, RunState};
 use pac_kube::convert::FinalState;
 use pac_kube::hold::Hold;
+use pac_kube::notice::NoticeMark;
 use pac_kube::pause::Pause;
 use tokio::time::Instant;
 
@@ -50,8 +51,12 @@ pub struct ShownRun {
     pub awaits_secret_until: Option<Instant>,
     /// Whether the run waits for this watcher: where there is no limit, somebody else may hold it.
     pub is_ours: bool,
+    /// Whether it is in the queue of PAC's own.
+    pub is_pacs: bool,
     /// Why somebody else holds the run, if its object says so.
     pub held: Option<Box<str>>,
+    /// What it says of its wait.
+    pub notice: Option<NoticeMark>,
 }
 
 /// The end of a run that is over for certain.
@@ -179,10 +184,12 @@ impl RepositoryState {
             settles: self.unsettled_until(run),
             awaits_secret_until: run.unready_until(),
             is_ours: self.is_ours(run),
+            is_pacs: run.view.has_pacs_order,
             held: match (&run.view.hold, run.view.phase) {
                 (Hold::Others(why), Phase::Held) => Some(why.clone()),
                 _ => None,
             },
+            notice: run.view.notice,
         });
         Shown {
             own_limit: self.own_limit,
