@@ -24,15 +24,12 @@ pub struct Notice {
     pub expected_start: Option<i64>,
 }
 
-/// A notice as it is remembered of every run there is: of the reason only a hash.
+/// A notice as it is remembered of every run there is, in little room: of the reason only a hash, and 0 for what isn't there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoticeMark {
-    /// The place; none, too, if what stands there is no number.
-    pub place: Option<u32>,
-    /// Tells the reason from others; 0 if there is none.
-    pub reason: u64,
-    /// When the run is expected to start, in seconds since 1970; none, too, if what stands there is no time.
-    pub expected_start: Option<i64>,
+    place: u32,
+    reason: u32,
+    expected_start: i64,
 }
 
 // === impl Notice ===
@@ -47,32 +44,47 @@ impl Notice {
 
     /// It, as it is remembered.
     pub fn mark(&self) -> NoticeMark {
-        NoticeMark { place: self.place, reason: hash(&self.reason), expected_start: self.expected_start }
+        NoticeMark::new(self.place, hash(&self.reason), self.expected_start)
     }
 }
 
 // === impl NoticeMark ===
 
 impl NoticeMark {
+    /// One of these parts; 0 tells that there is no reason.
+    pub fn new(place: Option<u32>, reason: u32, expected_start: Option<i64>) -> Self {
+        Self { place: place.unwrap_or_default(), reason, expected_start: expected_start.unwrap_or_default() }
+    }
+
+    /// The place; none, too, if what stands there is no number.
+    pub fn place(self) -> Option<u32> {
+        Some(self.place).filter(|place| *place != 0)
+    }
+
+    /// Tells the reason from others.
+    pub fn reason(self) -> u32 {
+        self.reason
+    }
+
+    /// When the run is expected to start, in seconds since 1970; none, too, if what stands there is no time.
+    pub fn expected_start(self) -> Option<i64> {
+        Some(self.expected_start).filter(|at| *at != 0)
+    }
+
     /// What is to be read on `run`; none if nothing is.
     pub(crate) fn of(run: &PipelineRun) -> Option<Self> {
         let [place, reason, expected_start] = NOTICE.map(|annotation| run.annotations().get(annotation));
-        if place.or(reason).or(expected_start).is_none() {
-            return None;
-        }
+        place.or(reason).or(expected_start)?;
         let time = expected_start.and_then(|at| at.parse::<Timestamp>().ok());
-        Some(Self {
-            place: place.and_then(|place| place.parse().ok()),
-            reason: reason.map_or(0, |reason| hash(reason)),
-            expected_start: time.map(Timestamp::as_second),
-        })
+        let place = place.and_then(|place| place.parse().ok());
+        Some(Self::new(place, reason.map_or(0, |reason| hash(reason)), time.map(Timestamp::as_second)))
     }
 }
 
-fn hash(reason: &str) -> u64 {
+fn hash(reason: &str) -> u32 {
     let mut hasher = DefaultHasher::new();
     reason.hash(&mut hasher);
-    hasher.finish().max(1)
+    (hasher.finish() as u32).max(1)
 }
 
 #[cfg(test)]
@@ -98,6 +110,6 @@ mod tests {
     fn what_somebody_else_wrote_is_a_notice_that_differs() {
         assert_eq!(NoticeMark::of(&run(json!({}))), None);
         let theirs = run(json!({"metadata": {"annotations": {PLACE: "first", EXPECTED_START: "soon"}}}));
-        assert_eq!(NoticeMark::of(&theirs), Some(NoticeMark { place: None, reason: 0, expected_start: None }));
+        assert_eq!(NoticeMark::of(&theirs), Some(NoticeMark::new(None, 0, None)));
     }
 }

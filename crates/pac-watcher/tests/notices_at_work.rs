@@ -75,7 +75,7 @@ fn says(run: &Value) -> Option<NoticeMark> {
     let start = start.map(|start| start.parse::<Timestamp>().unwrap().as_second());
     reason.map(|reason| {
         assert_eq!(reason, "it waits for one of 2 slots of its Repository");
-        NoticeMark { place: place.map(|place| place.parse().unwrap()), reason: 1, expected_start: start }
+        NoticeMark::new(place.map(|place| place.parse().unwrap()), 1, start)
     })
 }
 
@@ -129,8 +129,8 @@ async fn look_while_slots_turn_over(repositories: usize) {
         wrong.retain(|name, _| waiting.iter().any(|(other, ..)| other == name));
         for (name, place, says) in waiting {
             // The true start isn't known; one that is past is none.
-            let start = says.and_then(|says| says.expected_start).map(|start| start.max(seconds - 1));
-            let is = Some(NoticeMark { place: Some(place), reason: 1, expected_start: start });
+            let start = says.and_then(NoticeMark::expected_start).map(|start| start.max(seconds - 1));
+            let is = Some(NoticeMark::new(Some(place), 1, start));
             seen += 1;
             if PACE.differs(says, is, seconds) {
                 let since = *wrong.entry(name).or_insert(now);

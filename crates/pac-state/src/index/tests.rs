@@ -46,10 +46,10 @@ async fn what_a_run_says_of_its_wait_is_known_and_no_reason_to_look() {
     let key = |name| RepositoryKey::new("ns", name).unwrap();
     let index = Index::new(key("global"));
     let saying = |place: u32, phase| {
-        let notice = NoticeMark { place: Some(place), reason: 1, expected_start: None };
+        let notice = NoticeMark::new(Some(place), 1, None);
         RunView { notice: Some(notice), ..view(phase) }
     };
-    let said = || index.shown(&key("repo")).unwrap().runs[0].notice.and_then(|notice| notice.place);
+    let said = || index.shown(&key("repo")).unwrap().runs[0].notice.and_then(NoticeMark::place);
     index.apply_run(view(Phase::Waiting));
     assert_eq!((index.with_notices(), said()), (vec![key("repo")], None));
     assert_eq!((index.apply_run(saying(7, Phase::Waiting)), said()), (vec![], Some(7)), "our own write comes back");

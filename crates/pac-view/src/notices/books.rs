@@ -58,7 +58,7 @@ impl Book {
             } else if let Some(since) = turn {
                 let late = now.saturating_duration_since(since).as_secs_f64() + 1.0;
                 let need = match mark {
-                    Some(mark) => late / f64::from(mark.place.unwrap_or(1).saturating_add(10)),
+                    Some(mark) => late / f64::from(mark.place().unwrap_or(1).saturating_add(10)),
                     None => f64::INFINITY,
                 };
                 due.push(Due { run: run.clone(), notice, need });

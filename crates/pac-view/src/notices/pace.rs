@@ -52,9 +52,9 @@ impl Pace {
     /// Whether what a run says differs so much from what is so at `now`, in seconds since 1970, that it matters to a person.
     pub fn differs(&self, says: Option<NoticeMark>, is: Option<NoticeMark>, now: i64) -> bool {
         let (Some(says), Some(is)) = (says, is) else { return says != is };
-        says.reason != is.reason
-            || place_differs(says.place, is.place)
-            || self.start_differs(says.expected_start, is.expected_start, now)
+        says.reason() != is.reason()
+            || place_differs(says.place(), is.place())
+            || self.start_differs(says.expected_start(), is.expected_start(), now)
     }
 
     /// By a tenth of what is left to wait.
@@ -97,7 +97,7 @@ mod tests {
     const PACE: fn() -> Pace = Pace::default;
 
     fn says(place: u32, expected_start: Option<i64>) -> Option<NoticeMark> {
-        Some(NoticeMark { place: Some(place), reason: 1, expected_start })
+        Some(NoticeMark::new(Some(place), 1, expected_start))
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn another_reason_matters_and_so_does_what_is_to_go() {
-        let other = Some(NoticeMark { place: Some(1), reason: 2, expected_start: None });
+        let other = Some(NoticeMark::new(Some(1), 2, None));
         assert!(PACE().differs(says(1, None), other, 0) && !PACE().differs(other, other, 0));
         assert!(PACE().differs(other, None, 0) && PACE().differs(None, other, 0) && !PACE().differs(None, None, 0));
     }
