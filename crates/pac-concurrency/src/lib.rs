@@ -60,6 +60,7 @@ pub mod relocate;
 pub mod run_state;
 pub mod slot;
 pub mod snapshot;
+mod sync;
 
 pub use condition::{Condition, News};
 pub use connected::ConnectedStore;

@@ -18,8 +18,9 @@
 //!
 //! 1. **Granted.** A commit against the version it was planned for gives the slot to one holder. Of two watchers that plan on
 //!    one version one commits; the other loads and plans again.
-//! 2. **Proven.** The commit proves the slot to be its holder's at that moment. A start is sent within [`PROOF_LASTS`] of the
-//!    proof or not at all; a later pass proves the slot anew, by loading it.
+//! 2. **Proven.** The commit proves the slot to be its holder's at that moment. How late the answer came nobody can tell, so the
+//!    proof is as old as the request. A start is sent within [`PROOF_LASTS`] of the proof or not at all; a later pass proves the
+//!    slot anew, by loading it.
 //! 3. **Sent.** The start is one request, given up after [`REQUEST_DEADLINE`]. By then, [`START_LASTS`] after its proof, it has
 //!    taken effect or never will.
 //! 4. **Answered.** Acknowledged, the run is running. Refused, the run is read first: an earlier start may have taken effect. No
@@ -43,6 +44,8 @@
 //! proofs above rely on. None of them is a setting.
 
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How old the proof of a slot may be when its run's start is sent.
 pub const PROOF_LASTS: Duration = Duration::from_secs(4);
@@ -92,6 +95,11 @@ const _: () = assert!(is_longer(STOPPING_LASTS, FORMER_START_LASTS));
 const _: () = assert!(is_longer(LIVE_READ_STANDS, REQUEST_DEADLINE));
 // A holder stops trusting its lease before another may take its slots over (P1); one renewal may fail before it does (P8).
 const _: () = assert!(LEASE_TRUSTED < 100 && 2 * LEASE_RENEWED < LEASE_TRUSTED);
+
+/// Whether a start may be sent at `now` whose slot was proven ours at `proven`.
+pub fn is_proven(proven: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(proven) <= PROOF_LASTS
+}
 
 const fn is_longer(one: Duration, other: Duration) -> bool {
     one.as_millis() > other.as_millis()

@@ -20,12 +20,13 @@ use pac_driver_mem::MemDriver;
 
 const LEASE: Duration = Duration::from_secs(60);
 
-/// A store whose next commit takes effect and whose answer is lost, and that answers renewals late. It counts what is loaded.
+/// A store whose next commit takes effect and whose answer is lost, and that answers late. It counts what is loaded.
 #[derive(Debug)]
 struct Lossy {
     store: MemDriver,
     loses_next: AtomicBool,
     renews_in: Duration,
+    answers_in: Duration,
     loads: AtomicU32,
 }
 
@@ -35,6 +36,7 @@ impl Lossy {
             store: store.peer(),
             loses_next: AtomicBool::new(false),
             renews_in: Duration::ZERO,
+            answers_in: Duration::ZERO,
             loads: AtomicU32::new(0),
         }
     }
@@ -56,7 +58,10 @@ impl Driver for Lossy {
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
         self.loads.fetch_add(1, Ordering::Relaxed);
-        self.store.load(repository, window).await
+        let loaded = self.store.load(repository, window).await;
+        // As a store that is slow, on a clock that is paused.
+        tokio::time::sleep(self.answers_in).await;
+        loaded
     }
 
     async fn commit(
@@ -67,6 +72,8 @@ impl Driver for Lossy {
         delta: &Delta,
     ) -> Result<Version, DriverError> {
         let committed = self.store.commit(repository, expected, holder, delta).await;
+        // As a store that is slow, on a clock that is paused.
+        tokio::time::sleep(self.answers_in).await;
         if self.loses_next.swap(false, Ordering::Relaxed) {
             return Err(DriverError::Indeterminate(Fault::new("the connection was cut")));
         }
@@ -212,6 +219,22 @@ async fn a_lease_is_trusted_from_when_its_renewal_was_asked_for() {
     assert!(pass(&manager).await.is_ok());
     tokio::time::advance(LEASE / 4).await;
     assert!(pass(&manager).await.is_err(), "P7: the store may have begun to count when it was asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_is_proven_from_when_it_was_asked_for() {
+    let store = MemDriver::new(LEASE);
+    let late = Duration::from_secs(9);
+    let slow = Lossy { answers_in: late, ..Lossy::new(&store) };
+    let manager = Manager::new(Arc::new(slow), ManagerOptions::new("watcher"));
+    manager.keep_term().await.unwrap();
+    for asks in [2, 1] {
+        let began = tokio::time::Instant::now();
+        let passed = pass(&manager).await.unwrap();
+        assert_eq!((passed.start, began.elapsed()), (vec![entry(1).run], late * asks));
+        assert_eq!(passed.proven, began + late * (asks - 1), "P1: another may have claimed it since");
+        manager.invalidate(&repository());
+    }
 }
 
 #[tokio::test]

@@ -70,8 +70,8 @@ pub enum NoticeOutcome {
     Refused(String),
 }
 
-/// Has `run` go in this way, if it is still there and pending.
-pub async fn start(client: &Client, run: &RunKey, way: StartBy<'_>) -> StartOutcome {
+/// The patch that has `run` go in this way, if it is still there and pending.
+pub fn start_patch(run: &RunKey, way: StartBy<'_>) -> json_patch::Patch {
     let mut patch = vec![
         test(&["metadata", "uid"], run.uid()),
         // A path that isn't there equals null to the API server. Without this a start on its way would reach a run that is
@@ -101,7 +101,12 @@ pub async fn start(client: &Client, run: &RunKey, way: StartBy<'_>) -> StartOutc
         }
     }
     patch.extend(no_notice());
-    let patch = json_patch::Patch(patch);
+    json_patch::Patch(patch)
+}
+
+/// Has `run` go in this way, if it is still there and pending.
+pub async fn start(client: &Client, run: &RunKey, way: StartBy<'_>) -> StartOutcome {
+    let patch = start_patch(run, way);
     match send(client, run, patch).await {
         Ok(()) => StartOutcome::Started,
         Err(Failure::Answer(status)) => match status.code {

@@ -15,4 +15,5 @@ pub mod gate;
 pub mod health;
 pub mod index;
 pub mod start_traffic;
+mod sync;
 pub mod work_queue;

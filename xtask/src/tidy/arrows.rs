@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pac-client", &["pac-concurrency", "pac-config", "pac-kube", "pac-queue"]),
     ("pac-state", &["pac-concurrency", "pac-kube", "pac-metrics"]),
     ("pac-shadow", &["pac-concurrency", "pac-metrics", "pac-queue"]),
+    ("pac-threads", &["pac-concurrency", "pac-driver-mem"]),
     ("pac-webhook", &["pac-kube", "pac-metrics", "pac-tls"]),
     ("pac-view", &["pac-concurrency", "pac-kube", "pac-metrics", "pac-queue", "pac-state"]),
     (

@@ -13,6 +13,7 @@ const MAY_CALL: &[(&str, &str)] = &[
     ("crates/pac-driver-pg/", "implements them"),
     ("crates/pac-driver-etcd/", "implements them"),
     ("crates/pac-bench/", "measures a driver beside what its server can do alone"),
+    ("crates/pac-threads/", "has the manager's own files in it"),
 ];
 
 /// What gives a file the methods of a driver: the traits, and whatever may stand for them.

@@ -20,6 +20,7 @@
 //! counted since *this* process saw the slot (P9). Then it is claimed by a commit of its own, which the old holder can't have
 //! missed when it next acts. Only the holder gives a slot back. The whole protocol: [`crate::protocol`].
 
+mod pass;
 mod snapshot_cache;
 mod store_access;
 mod term;
@@ -44,10 +45,11 @@ use crate::protocol::{LEASE_RENEWED, STALL_AFTER};
 use crate::snapshot::{Snapshot, Version, Window};
 use crate::{Condition, Connections, Holder};
 
-pub use snapshot_cache::OwnershipView;
-use snapshot_cache::{CachedRepository, SnapshotCache};
+pub use pass::{Pass, Step};
+use snapshot_cache::SnapshotCache;
+pub use snapshot_cache::{CachedRepository, OwnershipView, Remembered, Viewpoint};
 use term::Term;
-pub use term::TermEvent;
+pub use term::{TermEvent, Trust};
 
 /// How the manager goes about it.
 #[derive(Debug, Clone)]
@@ -76,6 +78,8 @@ pub struct ReconcileOutcome {
     pub plan: Plan,
     /// Runs to start now, in this order: their slots are provably ours. Those that had one before come first (P3).
     pub start: Vec<RunKey>,
+    /// Since when, at least, the slots of these were ours: from before the request was sent whose answer proved it.
+    pub proven: Instant,
     /// How many wait in the store, by its own count or an estimate.
     pub waiting_count: usize,
     /// The runs that joined the queue, each with its place in it, from 1 on. Behind the remembered head of a long queue
@@ -205,88 +209,31 @@ impl Manager {
     async fn attempt(
         &self,
         repository: &RepositoryKey,
-        mut scope: Scope,
+        scope: Scope,
         decide: Decide<'_>,
         holder: &Holder,
         known: &mut CachedRepository,
     ) -> Result<ReconcileOutcome, DriverError> {
-        let mut window = if scope == Scope::Whole { Window::Whole } else { Window::First(self.options.window) };
-        let mut attempts = 0;
-        let mut fresh = false;
-        let mut asked = false;
-        if scope == Scope::Whole {
-            known.snapshot = None;
-        }
-        loop {
-            let mut snapshot = match known.snapshot.take() {
-                Some(snapshot) => snapshot,
-                None => {
-                    (fresh, asked) = (true, true);
-                    let loaded = self.load(repository, window).await?;
-                    // Others were here, or the store lost its last commits, as after a fail-over: then what was committed may
-                    // have to be once more.
-                    if known.version.replace(loaded.version).is_some_and(|before| before != loaded.version)
-                        && scope == Scope::Head
-                    {
-                        scope = Scope::Whole;
-                        if !loaded.whole {
-                            window = Window::Whole;
-                            continue;
-                        }
+        let mut pass = Pass::new(scope, self.options.window, known, Instant::now());
+        let outcome = loop {
+            let now = Instant::now();
+            let view = Viewpoint { holder, now, takes_over: self.known.is_taking_over(now) };
+            match pass.next(known, view, decide) {
+                Step::Load(window) => pass.loaded(known, self.load(repository, window).await?),
+                Step::Commit(expected, delta) => {
+                    let committed = self.commit(repository, expected, holder, &delta).await;
+                    if let Some(outcome) = pass.committed(known, holder, committed, self.options.attempts)? {
+                        metrics::committed(repository, &outcome.plan);
+                        log_committed(repository, &outcome.plan);
+                        break outcome;
                     }
-                    loaded
+                    debug!(%repository, "the commit did not take effect, or may not have; planning again");
                 }
-            };
-            let ownership = known.ownership(&snapshot, holder, &self.known);
-            let plan = decide(&snapshot, scope, &ownership);
-            if plan.window_too_small && !snapshot.whole {
-                window = Window::First(snapshot.waiting.len().max(self.options.window).saturating_mul(8));
-                continue;
+                Step::Done(outcome) => break outcome,
             }
-            if !fresh && !plan.resume.is_empty() {
-                continue;
-            }
-            if plan.commits_nothing() {
-                return Ok(ReconcileOutcome {
-                    store_answered: asked,
-                    ..self.passed(repository, plan, snapshot, known)
-                });
-            }
-            let delta = plan.delta();
-            attempts += 1;
-            match self.commit(repository, snapshot.version, holder, &delta).await {
-                Ok(version) => {
-                    known.version = Some(version);
-                    snapshot.advance(version, holder, &delta);
-                    metrics::committed(repository, &plan);
-                    log_committed(repository, &plan);
-                    return Ok(self.passed(repository, plan, snapshot, known));
-                }
-                Err(error) if error.is_settled_by_loading() && attempts < self.options.attempts => {
-                    debug!(%repository, %error, "the commit did not take effect, or may not have; planning again");
-                    fresh = false;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn passed(
-        &self,
-        repository: &RepositoryKey,
-        plan: Plan,
-        mut snapshot: Snapshot,
-        known: &mut CachedRepository,
-    ) -> ReconcileOutcome {
-        known.log_limit_reached(repository, plan.at_limit);
-        let start = plan.resume.iter().chain(plan.granted.iter().map(|entry| &entry.run)).cloned().collect();
-        let waiting_count = snapshot.waiting_count;
-        let joined = plan.joined(&snapshot);
-        let is_unknown = snapshot.version == Version::NONE;
-        let is_blank = !is_unknown && snapshot.slots.is_empty() && waiting_count == 0;
-        snapshot.shrink(self.options.window);
-        known.snapshot = Some(snapshot);
-        ReconcileOutcome { plan, start, waiting_count, joined, is_blank, is_unknown, store_answered: true }
+        };
+        known.log_limit_reached(repository, outcome.plan.at_limit);
+        Ok(*outcome)
     }
 
     async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {

@@ -2,7 +2,6 @@
 //! whether the limit was reached. Losing any of it costs a load, never a promise.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use tracing::info;
@@ -13,14 +12,28 @@ use crate::metrics;
 use crate::protocol::STALL_AFTER;
 use crate::slot::{Slot, SlotOwnership};
 use crate::snapshot::{Snapshot, Version};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
-#[derive(Debug, Default)]
-pub(super) struct CachedRepository {
-    pub(super) snapshot: Option<Snapshot>,
+/// What a watcher remembers of one repository in the store, for its next pass.
+#[derive(Debug, Clone, Default)]
+pub struct CachedRepository {
+    /// What the store had, as far as this watcher knows.
+    pub snapshot: Option<Snapshot>,
     /// The version this watcher last saw or made.
-    pub(super) version: Option<Version>,
+    pub version: Option<Version>,
     foreign_since: HashMap<RunKey, (Holder, Instant)>,
     at_limit: bool,
+}
+
+/// Who makes a pass, and when a step of it is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewpoint<'a> {
+    /// This watcher, for its term.
+    pub holder: &'a Holder,
+    /// Now.
+    pub now: Instant,
+    /// Whether what others have in hand is taken over without waiting for them.
+    pub takes_over: bool,
 }
 
 /// Tells what a slot of one snapshot is to this watcher.
@@ -43,9 +56,10 @@ struct State {
 }
 
 /// One repository's, while no pass has it in hand.
-#[derive(Debug, Default)]
-struct Remembered {
-    known: CachedRepository,
+#[derive(Debug, Clone, Default)]
+pub struct Remembered {
+    /// It.
+    pub known: CachedRepository,
     /// A pass has it in hand.
     under_way: bool,
     /// Others changed it: what is remembered, or put back by the pass under way, is stale.
@@ -57,26 +71,27 @@ struct Remembered {
 // === impl CachedRepository ===
 
 impl CachedRepository {
-    pub(super) fn ownership<'a>(
-        &'a mut self,
-        snapshot: &Snapshot,
-        holder: &'a Holder,
-        all: &SnapshotCache,
-    ) -> OwnershipView<'a> {
+    pub(super) fn ownership<'a>(&'a mut self, snapshot: &Snapshot, view: Viewpoint<'a>) -> OwnershipView<'a> {
+        let Viewpoint { holder, now, takes_over } = view;
         let foreign = |slot: &Slot| slot.holder != *holder;
         // Mostly there is no other watcher, and nothing to be timed.
         if self.foreign_since.is_empty() && !snapshot.slots.values().any(foreign) {
             return OwnershipView { holder, foreign_since: &self.foreign_since, stalled_before: None };
         }
-        let now = Instant::now();
         self.foreign_since.retain(|run, (since_holder, _)| {
             snapshot.slots.get(run).is_some_and(|slot| foreign(slot) && slot.holder == *since_holder)
         });
         for (run, slot) in snapshot.slots.iter().filter(|(_, slot)| foreign(slot)) {
             self.foreign_since.entry(run.clone()).or_insert_with(|| (slot.holder.clone(), now));
         }
-        let stalled_before = if all.is_taking_over(now) { Some(now) } else { now.checked_sub(STALL_AFTER) };
+        let stalled_before = if takes_over { Some(now) } else { now.checked_sub(STALL_AFTER) };
         OwnershipView { holder, foreign_since: &self.foreign_since, stalled_before }
+    }
+
+    /// Since when others' slots have been seen, by run.
+    #[cfg(feature = "model")]
+    pub fn foreign_since(&self) -> std::collections::BTreeMap<&RunKey, (&Holder, Instant)> {
+        self.foreign_since.iter().map(|(run, (holder, since))| (run, (holder, *since))).collect()
     }
 
     /// Says so when a repository comes to have someone waiting for its limit: once per change, not once per pass.
@@ -112,27 +127,11 @@ impl OwnershipView<'_> {
 
 impl SnapshotCache {
     pub(super) fn take(&self, repository: &RepositoryKey) -> CachedRepository {
-        let mut state = self.state();
-        let remembered = state.remembered(repository);
-        remembered.under_way = true;
-        let mut known = std::mem::take(&mut remembered.known);
-        if std::mem::take(&mut remembered.invalid) {
-            known.snapshot = None;
-        }
-        known
+        self.state().remembered(repository).take()
     }
 
-    pub(super) fn put_back(&self, repository: &RepositoryKey, mut known: CachedRepository) {
-        let mut state = self.state();
-        let remembered = state.remembered(repository);
-        remembered.under_way = false;
-        if let Some(snapshot) = &known.snapshot {
-            remembered.held = Some(snapshot.slots.len());
-        }
-        if std::mem::take(&mut remembered.invalid) {
-            known.snapshot = None;
-        }
-        remembered.known = known;
+    pub(super) fn put_back(&self, repository: &RepositoryKey, known: CachedRepository) {
+        self.state().remembered(repository).put_back(known);
     }
 
     pub(super) fn held_slots(&self) -> HashMap<RepositoryKey, usize> {
@@ -153,15 +152,12 @@ impl SnapshotCache {
     pub(super) fn invalidate(&self, repository: &RepositoryKey) {
         // What is not remembered can't be stale.
         if let Some(remembered) = self.state().repositories.get_mut(repository) {
-            remembered.invalid = true;
+            remembered.invalidate();
         }
     }
 
     pub(super) fn invalidate_all(&self) {
-        for remembered in self.state().repositories.values_mut() {
-            remembered.known.snapshot = None;
-            remembered.invalid |= remembered.under_way;
-        }
+        self.state().repositories.values_mut().for_each(Remembered::invalidate);
     }
 
     pub(super) fn remove(&self, repository: &RepositoryKey) {
@@ -176,12 +172,50 @@ impl SnapshotCache {
         self.state().taking_over_until = None;
     }
 
-    fn is_taking_over(&self, now: Instant) -> bool {
+    pub(super) fn is_taking_over(&self, now: Instant) -> bool {
         self.state().taking_over_until.is_some_and(|until| now < until)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Remembered ===
+
+impl Remembered {
+    /// Hands it to a pass.
+    pub fn take(&mut self) -> CachedRepository {
+        self.under_way = true;
+        let mut known = std::mem::take(&mut self.known);
+        if std::mem::take(&mut self.invalid) {
+            known.snapshot = None;
+        }
+        known
+    }
+
+    /// Takes it back from the pass.
+    pub fn put_back(&mut self, mut known: CachedRepository) {
+        self.under_way = false;
+        if let Some(snapshot) = &known.snapshot {
+            self.held = Some(snapshot.slots.len());
+        }
+        if std::mem::take(&mut self.invalid) {
+            known.snapshot = None;
+        }
+        self.known = known;
+    }
+
+    /// Whether what the pass under way puts back is stale.
+    #[cfg(feature = "model")]
+    pub fn is_stale(&self) -> bool {
+        self.invalid
+    }
+
+    /// Notes that others changed it.
+    pub fn invalidate(&mut self) {
+        self.known.snapshot = None;
+        self.invalid |= self.under_way;
     }
 }
 

@@ -3,7 +3,6 @@
 //! Trust ends before the store's patience does: it is counted from before the renewal was sent, and for less than the
 //! lease lasts. A watcher that can't renew stops admitting before another may take its slots over.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +14,7 @@ use crate::error::DriverError;
 use crate::lease::{Holder, Renewal};
 use crate::metrics;
 use crate::protocol::LEASE_TRUSTED;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What came of keeping the term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +28,20 @@ pub enum TermEvent {
 #[derive(Debug)]
 pub(super) struct Term {
     identity: String,
-    trusted_for: Duration,
+    lease_ttl: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     holder: Holder,
-    trusted_until: Option<Instant>,
+    trust: Trust,
+}
+
+/// How far a watcher relies on its lease.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Trust {
+    until: Option<Instant>,
     ended: bool,
 }
 
@@ -43,8 +49,8 @@ struct State {
 
 impl Term {
     pub(super) fn new(identity: &str, lease_ttl: Duration) -> Self {
-        let state = State { holder: Holder::new(identity), trusted_until: None, ended: false };
-        Self { identity: identity.to_owned(), trusted_for: lease_ttl * LEASE_TRUSTED / 100, state: Mutex::new(state) }
+        let state = State { holder: Holder::new(identity), trust: Trust::default() };
+        Self { identity: identity.to_owned(), lease_ttl, state: Mutex::new(state) }
     }
 
     pub(super) fn holder(&self) -> Holder {
@@ -54,17 +60,14 @@ impl Term {
     /// The holder, if its lease can be relied on now.
     pub(super) fn trusted(&self) -> Result<Holder, DriverError> {
         let state = self.state();
-        match state.trusted_until {
-            Some(until) if Instant::now() < until && !state.ended => Ok(state.holder.clone()),
-            _ => Err(untrusted()),
-        }
+        if state.trust.lasts_at(Instant::now()) { Ok(state.holder.clone()) } else { Err(untrusted()) }
     }
 
     pub(super) async fn keep(&self, driver: &dyn Driver) -> Result<TermEvent, DriverError> {
         let asked = Instant::now();
         let (mut holder, began) = {
             let state = self.state();
-            (state.holder.clone(), state.trusted_until.is_some())
+            (state.holder.clone(), state.trust.until.is_some())
         };
         if began {
             match timed(driver, "renew", driver.renew(&holder)).await? {
@@ -88,17 +91,37 @@ impl Term {
     /// Stops trusting the lease for good, and says whose it was.
     pub(super) fn end(&self) -> Holder {
         let mut state = self.state();
-        state.ended = true;
+        state.trust.ended = true;
         state.holder.clone()
     }
 
     fn trust(&self, holder: Holder, asked: Instant) {
         let mut state = self.state();
         state.holder = holder;
-        state.trusted_until = Some(asked + self.trusted_for);
+        state.trust.renew(asked, self.lease_ttl);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Trust ===
+
+impl Trust {
+    /// Takes in that the store granted or renewed a lease of this length, asked for at `asked`.
+    pub fn renew(&mut self, asked: Instant, lease_ttl: Duration) {
+        self.until = Some(asked + lease_ttl * LEASE_TRUSTED / 100);
+    }
+
+    /// For how long it can be relied on from `now` on.
+    #[cfg(feature = "model")]
+    pub fn left_at(&self, now: Instant) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(now))
+    }
+
+    /// Whether the lease can be relied on at `now`.
+    pub fn lasts_at(&self, now: Instant) -> bool {
+        !self.ended && self.until.is_some_and(|until| now < until)
     }
 }

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use crate::gate::Gate;
 use crate::start_traffic::StartTraffic;
 
-pub use repository::{Effects, End, RepositoryState, Shown, ShownRun, Started, Tally};
+pub use repository::{Effects, End, FollowUp, RepositoryState, Shown, ShownRun, StartEnd, Started, Tally};
 
 /// How long a run without an execution-order is given for one to be written, in seconds, before it is queued by its own
 /// creation time.

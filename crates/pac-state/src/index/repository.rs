@@ -1,5 +1,8 @@
 //! One repository as the watches and live reads have shown it.
 
+#[cfg(feature = "model")]
+mod digest;
+mod follow_up;
 mod live_reads;
 mod lookups;
 mod marks;
@@ -21,18 +24,20 @@ use pac_concurrency::{
 use pac_kube::convert::{Phase, RepositoryMetadata, RunView};
 use tokio::time::Instant;
 
+pub use self::follow_up::FollowUp;
 pub use self::measured::{Started, Tally};
 use self::pacs_queue::PacsQueue;
 use self::places::Orders;
 pub use self::shown::{End, Shown, ShownRun};
 use self::shown::{Over, OverBy};
+pub use self::starts::StartEnd;
 use self::webhook_events::WebhookEvents;
 use super::OwnLimit;
 use super::run::{Mark, Run, StartState};
 use super::runs::Runs;
 
 /// One repository's runs, and what its next pass needs to know of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RepositoryState {
     // Whether the order that PAC writes for an event's runs reaches the runs; the gate `deny` refuses it.
     orders_come: bool,
@@ -123,7 +128,7 @@ impl RepositoryState {
     }
 
     /// Takes in a version of a run that, where it is new, has been there for `age`.
-    pub(super) fn apply_run(&mut self, view: RunView, now: Instant, age: Duration) {
+    pub fn apply_run(&mut self, view: RunView, now: Instant, age: Duration) {
         let name: Arc<str> = view.key.name().into();
         self.outsiders.remove(&view.key);
         if self.over.get_mut(&view.key).is_some_and(|over| !over.outlasts(view.phase)) {
@@ -177,7 +182,7 @@ impl RepositoryState {
     }
 
     /// Takes in that a run is no longer shown; says which, if it said something of its wait to the last.
-    pub(super) fn remove_run(&mut self, path: &str) -> Option<RunKey> {
+    pub fn remove_run(&mut self, path: &str) -> Option<RunKey> {
         let (_, name) = path.split_once('/')?;
         self.leave_pacs_queue(name);
         let run = self.runs.remove(name)?;

@@ -50,7 +50,7 @@ pub(super) enum Mark {
     Written,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Run {
     pub(super) view: RunView,
     /// Since when this process has seen it.
@@ -152,6 +152,12 @@ impl Run {
                 _ => RunState::Pending,
             },
         }
+    }
+
+    /// How often in a row its start failed.
+    #[cfg(feature = "model")]
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// Until when the run isn't started again after a refusal.

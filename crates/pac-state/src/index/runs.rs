@@ -10,7 +10,7 @@ use super::run::Run;
 
 /// See the [module](self). The hash is a quick one, because each pass looks up every run that waits. The runs are boxed, because
 /// a table has room for many more entries than are in it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Runs(HashMap<Arc<str>, Box<Run>, RandomState>);
 
 // === impl Runs ===

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use pac_concurrency::protocol::FOREIGN_LOOK;
 use pac_concurrency::{DriverError, OwnershipView, ReconcileOutcome, RepositoryKey, RunKey, Scope, Snapshot};
 use pac_kube::convert::FinalState;
 use pac_kube::error::with_causes;
@@ -65,32 +64,29 @@ impl Engine {
         let effects = self.index.with(repository, |state| state.apply(&passed.plan, now));
         self.note(repository, &passed, effects);
         for run in passed.start {
-            self.start(repository, run, now);
+            self.start(repository, run, passed.proven);
         }
-        for run in passed.plan.confirm {
-            self.confirm(repository, run);
+        for run in &passed.plan.confirm {
+            self.confirm(repository, run.clone());
         }
-        for run in passed.plan.over_limit_unconfirmed {
-            self.find_over_limit(repository, run);
+        for run in &passed.plan.over_limit_unconfirmed {
+            self.find_over_limit(repository, run.clone());
         }
         if self.options.mode == Mode::Standalone {
             for (run, state) in self.index.with(repository, |state| state.take_done_runs(now)) {
                 self.mark_done(repository, run, state);
             }
         }
-        if let Some(when) = self.index.with(repository, |state| state.next_look()) {
+        let follow_up = self.index.with(repository, |state| state.follow_up(&passed.plan, now));
+        if let Some(when) = follow_up.at {
             self.queue.add_later(repository.clone(), Scope::Head, when);
+        }
+        if follow_up.at_once {
+            self.queue.add(repository.clone(), Scope::Head);
         }
         if let Some(until) = self.index.pause_now(repository).and_then(|pause| pause.until()) {
             let rest = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
             self.queue.add_later(repository.clone(), Scope::Head, now + rest.min(LONGEST_NAP));
-        }
-        if !passed.plan.claimed.is_empty() {
-            // Provably ours by the next pass, which nothing else may bring: news of one's own commits is optional.
-            self.queue.add(repository.clone(), Scope::Head);
-        }
-        if passed.plan.foreign_pending {
-            self.queue.add_later(repository.clone(), Scope::Head, now + FOREIGN_LOOK);
         }
         let unknown_to_cluster = self.index.drop_if_blank(repository);
         if passed.is_unknown && unknown_to_cluster {
@@ -137,18 +133,15 @@ impl Engine {
 
     /// Reads `run` from the API server, and looks again with what that says.
     pub(super) fn confirm(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
-        self.read(Purpose::Confirm, repository, run, |engine, repository, _, confirmed| {
+        self.read(Purpose::Confirm, repository, run, |engine, repository, confirmed| {
             engine.take_in(repository, confirmed);
         });
     }
 
     /// Finds out whether `run`, which no longer fits, was started: if not, the next pass gives its slot back.
     fn find_over_limit(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
-        self.read(Purpose::OverLimit, repository, run, |engine, repository, run, confirmed| {
-            if !matches!(&confirmed, Confirmed::Is(view) if view.is_pending()) {
-                return engine.take_in(repository, confirmed);
-            }
-            match engine.index.with(repository, |state| state.note_unstarted(run, Instant::now())) {
+        self.read(Purpose::OverLimit, repository, run, |engine, repository, confirmed| {
+            match engine.index.with(repository, |state| state.take_in_over_limit(confirmed, Instant::now())) {
                 Some(when) => engine.queue.add_later(repository.clone(), Scope::Head, when),
                 None => engine.queue.add(repository.clone(), Scope::Head),
             }
@@ -161,7 +154,7 @@ impl Engine {
         purpose: Purpose,
         repository: &RepositoryKey,
         run: RunKey,
-        then: impl FnOnce(&Self, &RepositoryKey, &RunKey, Confirmed) + Send + 'static,
+        then: impl FnOnce(&Self, &RepositoryKey, Confirmed) + Send + 'static,
     ) {
         match self.reads.plan(purpose, &run, Instant::now()) {
             Planned::Now => {}
@@ -180,7 +173,7 @@ impl Engine {
                 Ok(confirmed) => {
                     read.told();
                     engine.health.fine_of_one(Part::ApiServer);
-                    then(&engine, &repository, &run, confirmed);
+                    then(&engine, &repository, confirmed);
                 }
                 Err(why) => {
                     let failed = read.failed(Instant::now());

@@ -9,14 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use pac_concurrency::protocol::PROOF_LASTS;
+use pac_concurrency::protocol;
 use pac_concurrency::{RepositoryKey, RunKey, Scope};
-use pac_kube::convert::Phase;
 use pac_kube::live_read;
-use pac_kube::live_read::Confirmed;
 use pac_kube::patch::{self, StartBy, StartOutcome};
 use pac_metrics::{catalogue, per_repository};
 use pac_state::health::Part;
+use pac_state::index::StartEnd;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -77,7 +76,7 @@ impl Lanes {
 impl Engine {
     /// Starts `run`, whose slot was proven ours at `proven`, after those of its repository asked for before.
     pub(super) fn start(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey, proven: Instant) {
-        if !self.index.with(repository, |state| state.begin_start(&run, proven)) {
+        if !self.index.with(repository, |state| state.begin_start(&run, Instant::now())) {
             return;
         }
         if self.lanes.push(repository, (run, proven)) {
@@ -93,7 +92,7 @@ impl Engine {
                 let _under_way = engine.index.starts().begin(Instant::now());
                 let _permit = engine.requests.acquire(&repository).await;
                 let _ = sent.send(());
-                if proven.elapsed() > PROOF_LASTS {
+                if !protocol::is_proven(proven, Instant::now()) {
                     count_failure(&repository, "late");
                     engine.index.with(&repository, |state| state.abandon_start(&run));
                 } else if AssertUnwindSafe(engine.try_start(&repository, &run, proven)).catch_unwind().await.is_err() {
@@ -156,31 +155,27 @@ impl Engine {
     }
 
     /// Reads the run after a start that was `refused`, or may have taken effect.
-    ///
-    /// A refusal alone frees no slot: an earlier start, whose answer was lost, may have taken effect, and who isn't allowed
-    /// to change a run is told so whatever state it is in.
     async fn look_again(&self, repository: &RepositoryKey, run: &RunKey, refused: Option<&str>) {
         let began = Instant::now();
-        match live_read::confirm(&self.client, repository, run).await {
-            Ok(Confirmed::Is(view)) if view.is_pending() => match refused {
-                Some(why) if !self.may_be_started_by_another(repository, run) => self.refused(repository, run, why),
-                _ => self.doubt(repository, run),
-            },
-            Ok(Confirmed::Is(view)) if view.phase == Phase::Running => self.started(repository, run),
-            Ok(confirmed) => {
+        let found = live_read::confirm(&self.client, repository, run).await;
+        let end = self
+            .index
+            .with(repository, |state| state.end_of_start(run, found.as_ref().ok(), refused.is_some(), Instant::now()));
+        match (end, found) {
+            (StartEnd::Started, _) => self.started(repository, run),
+            (StartEnd::Refused, _) => self.refused(repository, run, refused.unwrap_or_default()),
+            (StartEnd::Over, Ok(confirmed)) => {
                 debug!(%repository, %run, "not started: it is over or was cancelled meanwhile");
                 count_failure(repository, "withdrawn");
                 self.take_in(repository, confirmed);
             }
-            Err(why) => {
-                self.could_not_read(run, &why, began, true);
+            (StartEnd::InDoubt | StartEnd::Over, found) => {
+                if let Err(why) = found {
+                    self.could_not_read(run, &why, began, true);
+                }
                 self.doubt(repository, run);
             }
         }
-    }
-
-    fn may_be_started_by_another(&self, repository: &RepositoryKey, run: &RunKey) -> bool {
-        self.index.with(repository, |state| state.may_be_started_by_another(run, Instant::now()))
     }
 
     fn started(&self, repository: &RepositoryKey, run: &RunKey) {

@@ -17,7 +17,7 @@ use crate::index::run::Run;
 const NEXT_WITHIN: Duration = Duration::from_secs(30);
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PacsQueue {
     /// Runs that the watch shows with an order under PAC's own name.
     runs: BTreeSet<Arc<str>>,

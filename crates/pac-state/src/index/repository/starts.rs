@@ -3,10 +3,24 @@
 use pac_concurrency::RunKey;
 use pac_concurrency::protocol::UNSTARTED_STANDS;
 use pac_kube::hold::Hold;
+use pac_kube::live_read::Confirmed;
 use tokio::time::Instant;
 
-use super::RepositoryState;
+use super::{Phase, RepositoryState};
 use crate::index::run::{Run, StartState};
+
+/// What a start came to, by what a read of the run shows since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartEnd {
+    /// The run runs.
+    Started,
+    /// It is pending, and no start of it is under way: its slot may go to another.
+    Refused,
+    /// It is pending or can't be read, and a start of it may be under way: it keeps its slot, and is tried again.
+    InDoubt,
+    /// It is over, or never to start.
+    Over,
+}
 
 // === impl RepositoryState ===
 
@@ -41,9 +55,37 @@ impl RepositoryState {
         self.on_run(run, |run| run.refuse(why, now))
     }
 
+    /// What a start of `run` came to, which was not acknowledged: by what was `found` since, if anything, and by whether it was
+    /// `refused`.
+    ///
+    /// A refusal alone frees no slot: an earlier start, whose answer was lost, may have taken effect, and who isn't allowed
+    /// to change a run is told so whatever state it is in.
+    pub fn end_of_start(&self, run: &RunKey, found: Option<&Confirmed>, refused: bool, now: Instant) -> StartEnd {
+        match found {
+            Some(Confirmed::Is(view)) if view.is_pending() => {
+                let is_certain = refused && !self.may_be_started_by_another(run, now);
+                if is_certain { StartEnd::Refused } else { StartEnd::InDoubt }
+            }
+            Some(Confirmed::Is(view)) if view.phase == Phase::Running => StartEnd::Started,
+            Some(_) => StartEnd::Over,
+            None => StartEnd::InDoubt,
+        }
+    }
+
+    /// Takes in what a live read found of a run whose slot may no longer fit; says when to look again, if not at once.
+    pub fn take_in_over_limit(&mut self, found: Confirmed, now: Instant) -> Option<Instant> {
+        match &found {
+            Confirmed::Is(view) if view.is_pending() => self.note_unstarted(&view.key, now),
+            _ => {
+                self.confirm(found, now);
+                None
+            }
+        }
+    }
+
     /// Notes that a live read found `run` pending while this watcher had no start under way. That proves nothing while another
     /// watcher's start may be: then this returns when to look again.
-    pub fn note_unstarted(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
+    fn note_unstarted(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
         let another_may_until = self.another_may_start_until(run, now);
         self.on_run(run, |run| {
             if another_may_until.is_none() && run.start != StartState::UnderWay {

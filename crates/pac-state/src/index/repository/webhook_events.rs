@@ -21,11 +21,11 @@ pub(super) const ALL_CREATED_AFTER: Duration = Duration::from_secs(1);
 pub(super) const UNDER_WAY_FOR: Duration = Duration::from_millis(500);
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct WebhookEvents(HashMap<u64, Vec<WebhookEvent>>);
 
 /// One event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WebhookEvent {
     /// When its first run was created, in seconds since 1970.
     pub(super) began: i64,

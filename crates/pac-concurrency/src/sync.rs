@@ -1,0 +1,3 @@
+//! Locks of what threads share: pac-threads puts others in their place, with which it tries every order of turns.
+
+pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};

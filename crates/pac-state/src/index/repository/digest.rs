@@ -1,0 +1,54 @@
+//! A repository's state as the model checker tells states apart: what a decision can depend on, and times as they lie from now.
+//!
+//! What is measured alone is left out, and so is what the model doesn't make use of: order of webhook events, Secrets, PAC's own queue.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::mem::discriminant;
+use std::time::Duration;
+
+use pac_concurrency::RunKey;
+use tokio::time::Instant;
+
+use super::RepositoryState;
+use crate::index::run::{Run, StartState};
+
+// === impl RepositoryState ===
+
+impl RepositoryState {
+    /// Feeds `digest` with it, as it is at `now`. Times are told apart by `grain`; those that are past are all alike.
+    pub fn digest(&self, now: Instant, grain: Duration, digest: &mut impl Hasher) {
+        let ahead = |at: Instant| at.saturating_duration_since(now).as_nanos().div_ceil(grain.as_nanos());
+        let feed = |run: &Run, digest: &mut dyn Hasher| {
+            let mut digest = digest;
+            run.view.key.uid().hash(&mut digest);
+            format!("{:?}", run.view.phase).hash(&mut digest);
+            run.stored.hash(&mut digest);
+            discriminant(&run.start).hash(&mut digest);
+            if let StartState::Unknown(until) | StartState::Unstarted(until) | StartState::Refused(until) = run.start {
+                ahead(until).hash(&mut digest);
+            }
+            run.failures().hash(&mut digest);
+        };
+        let runs: BTreeMap<_, _> = self.runs.iter().map(|run| (run.view.key.uid(), run)).collect();
+        for run in runs.into_values() {
+            feed(run, digest);
+        }
+        for set in [&self.running, &self.fresh, &self.attempted, &self.misplaced] {
+            set.len().hash(digest);
+            set.iter().for_each(|name| name.hash(digest));
+        }
+        let mut departed: Vec<&RunKey> = self.departed.iter().collect();
+        departed.sort();
+        departed.hash(digest);
+        let over: BTreeMap<_, _> = self.over.iter().map(|(run, over)| (run, format!("{:?}", over.by))).collect();
+        over.hash(digest);
+        let outsiders: BTreeMap<_, _> = self.outsiders.iter().filter(|(_, (_, until))| *until > now).collect();
+        for (run, until) in outsiders.into_values() {
+            feed(run, digest);
+            ahead(*until).hash(digest);
+        }
+        let claimed: BTreeMap<_, _> = self.claimed.iter().map(|(run, until)| (run, ahead(*until))).collect();
+        claimed.into_iter().filter(|(_, until)| *until > 0).for_each(|claimed| claimed.hash(digest));
+    }
+}
