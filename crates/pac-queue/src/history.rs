@@ -8,6 +8,8 @@ use std::fmt;
 use k8s_openapi::jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
+use crate::week::Week;
+
 /// So many of the latest records are kept of each repository.
 pub(crate) const RECORDS: usize = 100;
 /// And of these so many in a store.
@@ -116,6 +118,9 @@ pub struct History {
     /// How long slots were held by runs that came to their end, in seconds.
     #[serde(default)]
     pub held_for: VecDeque<f64>,
+    /// The times of the last week's runs.
+    #[serde(default, skip_serializing_if = "Week::is_empty", deserialize_with = "Week::read")]
+    pub week: Week,
 }
 
 // === impl History ===
@@ -130,7 +135,8 @@ impl History {
     pub fn text(&self) -> String {
         let skipped = self.records.len().saturating_sub(RECORDS_STORED);
         let records = self.records.iter().skip(skipped).cloned().collect();
-        serde_json::to_string(&Self { records, held_for: self.held_for.clone() }).unwrap_or_default()
+        serde_json::to_string(&Self { records, held_for: self.held_for.clone(), week: self.week.clone() })
+            .unwrap_or_default()
     }
 
     /// Writes `what` down, and forgets what is too old to be kept.
@@ -151,6 +157,9 @@ impl History {
         before.records.extend(self.records.drain(..));
         before.records.make_contiguous().sort_by_key(|record| record.at);
         before.held_for.extend(self.held_for.drain(..));
+        let mut week = std::mem::take(&mut self.week);
+        week.continue_from(std::mem::take(&mut before.week));
+        before.week = week;
         *self = before;
         self.trim();
     }

@@ -11,4 +11,6 @@
 pub mod estimate;
 pub mod history;
 pub mod shadow;
+pub mod times;
 pub mod view;
+pub mod week;

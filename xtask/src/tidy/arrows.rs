@@ -13,8 +13,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pac-driver-etcd", &["pac-concurrency", "pac-config", "pac-tls"]),
     ("pac-kube", &["pac-concurrency"]),
     ("pac-queue", &[]),
+    ("pac-advice", &["pac-concurrency", "pac-queue"]),
     // Of pac-config it takes how durations are written.
-    ("pac-client", &["pac-concurrency", "pac-config", "pac-kube", "pac-queue"]),
+    ("pac-client", &["pac-advice", "pac-concurrency", "pac-config", "pac-kube", "pac-queue"]),
     ("pac-state", &["pac-concurrency", "pac-kube", "pac-metrics"]),
     ("pac-shadow", &["pac-concurrency", "pac-metrics", "pac-queue"]),
     ("pac-threads", &["pac-concurrency", "pac-driver-mem"]),
@@ -75,6 +76,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pac-driver-etcd", &["kube", "k8s-openapi", "tokio-postgres", "axum"]),
     ("pac-kube", &["pac-config", "pac-metrics", "tokio-postgres", "etcd-client", "axum", "moka"]),
     ("pac-queue", &["kube", "tokio", "tokio-postgres", "etcd-client", "axum"]),
+    ("pac-advice", &["kube", "pac-config", "tokio", "tokio-postgres", "etcd-client", "axum"]),
     ("pac-client", &["pac-watcher", "tokio-postgres", "etcd-client", "axum", "json-patch"]),
     ("pac-shadow", &["kube", "pac-config", "tokio", "tokio-postgres", "etcd-client", "axum"]),
     ("pac-state", &["kube", "pac-config", "tokio-postgres", "etcd-client", "axum"]),

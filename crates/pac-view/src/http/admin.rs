@@ -24,6 +24,11 @@ struct WhichRepository {
 }
 
 #[derive(Deserialize)]
+struct OneRepository {
+    repository: String,
+}
+
+#[derive(Deserialize)]
 struct WhichRun {
     run: String,
 }
@@ -37,6 +42,7 @@ pub(super) fn routes(query: QueueQuery, shadow: Option<Arc<dyn Fn() -> ShadowRep
         .route("/debug/shadow", get(report))
         .route("/debug/queue", get(queue))
         .route("/debug/queue/plot", get(plot))
+        .route("/debug/queue/times", get(times))
         .route("/debug/queue/summary", get(|State(query): State<QueueQuery>| async move { Json(query.overview()) }))
         .route("/debug/queue/explain", get(explain))
         .with_state(query)
@@ -57,6 +63,17 @@ async fn queue(State(query): State<QueueQuery>, Query(which): Query<WhichReposit
     };
     match query.queue(&key).await {
         Some(queue) => Json(Queues { watcher: query.watcher(), repositories: vec![queue] }).into_response(),
+        None => (StatusCode::NOT_FOUND, format!("{}\n", unknown(&key, &query.watcher()))).into_response(),
+    }
+}
+
+async fn times(State(query): State<QueueQuery>, Query(which): Query<OneRepository>) -> Response {
+    let key: RepositoryKey = match which.repository.parse() {
+        Ok(key) => key,
+        Err(error) => return unusable(&error),
+    };
+    match query.times(&key).await {
+        Some(times) => Json(times).into_response(),
         None => (StatusCode::NOT_FOUND, format!("{}\n", unknown(&key, &query.watcher()))).into_response(),
     }
 }

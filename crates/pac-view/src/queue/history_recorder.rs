@@ -7,8 +7,10 @@ use k8s_openapi::jiff::Timestamp;
 use pac_concurrency::{Holder, Limit, ReconcileOutcome, RepositoryKey, RunKey};
 use pac_kube::pause::Pause;
 use pac_queue::history::{Happened, History, Record, now, shortened};
+use pac_queue::week::{RUNS, RUNS_OF_ALL, Rule, Week, fair_share, tenths};
 use pac_state::index::End;
 
+use super::arrivals::Arrivals;
 use crate::events::News;
 
 /// The past of every repository. Whoever acts has a record made here, in passing, and waits for nothing.
@@ -33,6 +35,8 @@ struct Kept {
     moves: u64,
     /// Since when each run has had its slot.
     slots: HashMap<RunKey, Timestamp>,
+    /// Who waits since when.
+    arrivals: Arrivals,
     /// Limit and pause as last looked at.
     rule: Option<(Limit, Option<Pause>)>,
 }
@@ -62,11 +66,15 @@ impl HistoryRecorder {
         let mut all = self.kept();
         let kept = all.entry(repository.clone()).or_default();
         let add = |kept: &mut Kept, run: &RunKey, what| self.write(repository, kept, now, Some(run), what);
+        for entry in &plan.enqueued {
+            kept.arrivals.joined(entry, now);
+        }
         for (run, position) in &passed.joined {
             add(kept, run, Happened::Queued { position: *position });
         }
         for entry in &plan.adopted {
             kept.slots.insert(entry.run.clone(), now);
+            kept.arrivals.adopted(&mut kept.history.week, entry, now);
             add(kept, &entry.run, Happened::Adopted { holder: holder() });
         }
         for entry in &plan.claimed {
@@ -74,6 +82,7 @@ impl HistoryRecorder {
         }
         for run in &plan.given_back {
             kept.slots.remove(run);
+            kept.arrivals.given_back(&mut kept.history.week, run);
             add(kept, run, Happened::GivenBack);
         }
         for (run, end) in ends {
@@ -82,6 +91,7 @@ impl HistoryRecorder {
         }
         for entry in &plan.granted {
             kept.slots.insert(entry.run.clone(), now);
+            kept.arrivals.granted(&mut kept.history.week, entry, now);
             add(kept, &entry.run, Happened::Admitted { holder: holder() });
         }
     }
@@ -109,6 +119,12 @@ impl HistoryRecorder {
     pub fn ruled(&self, repository: &RepositoryKey, limit: Limit, pause: Option<Pause>, resumed: Option<String>) {
         let mut all = self.kept();
         let kept = all.entry(repository.clone()).or_default();
+        let allowed = match limit {
+            Limit::AtMost(most) if pause.is_none() => Some(most.get()),
+            Limit::Unlimited if pause.is_none() => None,
+            _ => Some(0),
+        };
+        kept.history.week.ruled(Rule { at: tenths(now()), limit: allowed });
         let Some((limit_before, pause_before)) = kept.rule.replace((limit, pause.clone())) else { return };
         let mut tell = |what| self.write(repository, kept, now(), None, what);
         if limit_before != limit {
@@ -121,9 +137,19 @@ impl HistoryRecorder {
         }
     }
 
-    /// The past of `repository`, as far as it is known here.
+    /// The past of `repository`, as far as it is known here, but for its week.
     pub(crate) fn history(&self, repository: &RepositoryKey) -> History {
-        self.kept().get(repository).map(|kept| kept.history.clone()).unwrap_or_default()
+        let but_its_week = |History { records, held_for, .. }: &History| History {
+            records: records.clone(),
+            held_for: held_for.clone(),
+            week: Week::default(),
+        };
+        self.kept().get(repository).map(|kept| but_its_week(&kept.history)).unwrap_or_default()
+    }
+
+    /// The last week of `repository`, as far as it is known here.
+    pub(crate) fn week(&self, repository: &RepositoryKey) -> Week {
+        self.kept().get(repository).map(|kept| kept.history.week.clone()).unwrap_or_default()
     }
 
     /// How often something has happened in `repository`: as long as that is the same, nothing has.
@@ -146,6 +172,7 @@ impl HistoryRecorder {
         self.news.begin();
         for kept in self.kept().values_mut() {
             kept.slots.clear();
+            kept.arrivals.clear();
             let former = std::mem::take(&mut kept.former);
             kept.history.continue_from(former);
             kept.former = std::mem::take(&mut kept.history);
@@ -168,9 +195,13 @@ impl HistoryRecorder {
         kept.taken_up = true;
     }
 
-    /// The histories that are yet to be written to the store.
+    /// The histories that are yet to be written to the store, all of them together being within their bounds.
     pub fn unwritten(&self) -> Vec<(RepositoryKey, History)> {
-        let all = self.kept();
+        let mut all = self.kept();
+        let most = fair_share(all.values().map(|kept| kept.history.week.runs().len()), RUNS_OF_ALL);
+        if most < RUNS {
+            all.values_mut().for_each(|kept| kept.history.week.keep(most));
+        }
         let unwritten = all.iter().filter(|(_, kept)| kept.taken_up && kept.changed);
         unwritten.map(|(key, kept)| (key.clone(), kept.history.clone())).collect()
     }
@@ -222,6 +253,7 @@ impl Kept {
         if let (Some(seconds), End::Done(_)) = (held_for, end) {
             self.history.add_time(seconds);
         }
+        self.arrivals.ended(&mut self.history.week, run, end, now);
         let by_operator = matches!(end, End::ByOperator(_));
         Happened::Released { why: shortened(&end.to_string()), by_operator, held_for }
     }

@@ -6,6 +6,7 @@
 //!
 //! None of it decides anything, and whoever decides waits for none of it.
 
+mod arrivals;
 mod explain;
 mod history_recorder;
 mod notices;

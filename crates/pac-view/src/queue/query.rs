@@ -12,6 +12,7 @@ use pac_kube::error::with_causes;
 use pac_kube::pause::{Pause, PauseEnd};
 use pac_queue::estimate;
 use pac_queue::history::{History, now};
+use pac_queue::times::{QueueTimes, RuleView, RunTimesView};
 use pac_state::active_store::{ActiveStore, System};
 use pac_state::health::{Health, Part};
 use pac_state::index::{Index, OwnLimit, Shown, ShownRun};
@@ -132,13 +133,38 @@ impl QueueQuery {
 
     /// What happened lately. A watcher that doesn't lead reads it from the store, as far as the leader has written it.
     pub(super) async fn history(&self, key: &RepositoryKey) -> History {
-        let known = self.history.history(key);
-        let Ok(manager) = self.store() else { return known };
-        if *self.leading.borrow() {
-            return known;
-        }
+        self.stored_history(key).await.unwrap_or_else(|| self.history.history(key))
+    }
+
+    /// What the store has of it, if it is another watcher's to write it.
+    async fn stored_history(&self, key: &RepositoryKey) -> Option<History> {
+        let manager = self.store().ok().filter(|_| !*self.leading.borrow())?;
         let stored = timeout(PATIENCE, manager.past(key)).await;
-        stored.ok().and_then(Result::ok).flatten().as_deref().and_then(History::parse).unwrap_or(known)
+        stored.ok().and_then(Result::ok).flatten().as_deref().and_then(History::parse)
+    }
+
+    /// The last week of one repository; none if nothing is known of it.
+    pub(crate) async fn times(&self, key: &RepositoryKey) -> Option<QueueTimes> {
+        let shown = self.index.shown(key)?;
+        let stored = self.stored_history(key).await;
+        let week = stored.map_or_else(|| self.history.week(key), |history| history.week);
+        let (watcher, now) = (self.watcher(), now());
+        let has_no_slot = |run: &&ShownRun| run.is_ours && run.state.is_waiting() && run.state != RunState::Starting;
+        let created = shown.runs.iter().filter(has_no_slot).map(|run| run.entry.order.created);
+        let waiting = created.filter_map(|created| Timestamp::from_second(created).ok());
+        let has_slot =
+            |run: &&ShownRun| matches!(run.state, RunState::Running | RunState::Starting | RunState::Stopping);
+        let uids: BTreeSet<&str> = shown.runs.iter().filter(has_slot).map(|run| run.entry.run.uid()).collect();
+        let mut runs = RunTimesView::of_week(&week, now, |uid| uids.contains(uid));
+        runs.extend(waiting.map(|arrived| RunTimesView::waiting(arrived, now)));
+        Some(QueueTimes {
+            watcher,
+            repository: key.to_string(),
+            limit: self.limit(key, shown.own_limit),
+            paused: lasting(shown.pause.as_ref(), now),
+            rules: RuleView::of_week(&week),
+            runs,
+        })
     }
 
     /// What the store has, or why it can't be told.

@@ -16,6 +16,9 @@ use super::Engine;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what happened is written: rarely enough for the stores that keep every version for a while.
 const WRITE_EVERY: Duration = Duration::from_secs(120);
+/// So many bytes a second are written at most, on average: etcd keeps them all until it compacts, and a week of many busy
+/// repositories is some megabytes.
+const BYTES_A_SECOND: usize = 64 * 1024;
 /// How long the end of this watcher is held up by it.
 const AT_THE_END: Duration = Duration::from_secs(2);
 
@@ -24,13 +27,13 @@ const AT_THE_END: Duration = Duration::from_secs(2);
 impl Engine {
     /// Takes up and writes, for ever.
     pub(super) async fn keep_pasts(self: Arc<Self>) {
-        let mut written = Instant::now();
+        let mut next = Instant::now() + WRITE_EVERY;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             self.take_up_pasts().await;
-            if written.elapsed() >= WRITE_EVERY {
-                self.write_pasts().await;
-                written = Instant::now();
+            if Instant::now() >= next {
+                let bytes = self.write_pasts().await;
+                next = Instant::now() + pause_after(bytes);
             }
         }
     }
@@ -57,12 +60,17 @@ impl Engine {
         }
     }
 
-    async fn write_pasts(&self) {
+    /// Says how many bytes the store was given.
+    async fn write_pasts(&self) -> usize {
+        let mut bytes = 0;
         for (repository, past) in self.history.unwritten() {
-            match self.manager.keep_past(&repository, &past.text()).await {
+            let text = past.text();
+            bytes += text.len();
+            match self.manager.keep_past(&repository, &text).await {
                 Ok(()) => self.history.written(&repository, &past),
                 Err(error @ (DriverError::Unavailable(_) | DriverError::Indeterminate(_))) => {
-                    return debug!(%repository, error = with_causes(&error), "could not write what happened");
+                    debug!(%repository, error = with_causes(&error), "could not write what happened");
+                    break;
                 }
                 // One that the store won't have keeps no other from being written.
                 Err(error) if self.history.refused_by_store(&repository) => {
@@ -72,5 +80,22 @@ impl Engine {
                 Err(_) => {}
             }
         }
+        bytes
+    }
+}
+
+/// How long nothing is written after so many bytes were.
+fn pause_after(bytes: usize) -> Duration {
+    WRITE_EVERY.max(Duration::from_secs((bytes / BYTES_A_SECOND) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_is_written_less_often() {
+        assert_eq!(pause_after(1_000_000), WRITE_EVERY);
+        assert_eq!(pause_after(640 * 1024 * 1024), Duration::from_secs(10_240));
     }
 }
