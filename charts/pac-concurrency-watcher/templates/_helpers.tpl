@@ -66,6 +66,29 @@ matchExpressions:
 {{- end }}
 {{- end }}
 
+{{- /* What the pod has for the port for tenants, and then what the values say. */ -}}
+{{- define "pac-concurrency.extraEnv" -}}
+{{- $own := list -}}
+{{- if and (.Values.tenants).enabled (ne .Values.mode "shadow") }}
+{{- $own = list (dict "name" "PAC_WATCHER_TENANTS_ADDR" "value" "[::]:8443") (dict "name" "PAC_WATCHER_TENANTS_TLS_CERT" "value" "/etc/pac-concurrency/tenants/tls.crt") (dict "name" "PAC_WATCHER_TENANTS_TLS_KEY" "value" "/etc/pac-concurrency/tenants/tls.key") }}
+{{- end }}
+{{- concat $own (.Values.extraEnv | default list) | toYaml }}
+{{- end }}
+{{- define "pac-concurrency.extraVolumes" -}}
+{{- $own := list -}}
+{{- if and (.Values.tenants).enabled (ne .Values.mode "shadow") }}
+{{- $own = list (dict "name" "pac-concurrency-tenants" "secret" (dict "secretName" .Values.tenants.tlsSecret "defaultMode" 292 "optional" true)) }}
+{{- end }}
+{{- concat $own (.Values.extraVolumes | default list) | toYaml }}
+{{- end }}
+{{- define "pac-concurrency.extraVolumeMounts" -}}
+{{- $own := list -}}
+{{- if and (.Values.tenants).enabled (ne .Values.mode "shadow") }}
+{{- $own = list (dict "name" "pac-concurrency-tenants" "mountPath" "/etc/pac-concurrency/tenants" "readOnly" true) }}
+{{- end }}
+{{- concat $own (.Values.extraVolumeMounts | default list) | toYaml }}
+{{- end }}
+
 {{- /* A Secret by another name is to be said. */ -}}
 {{- define "pac-concurrency.extraArgs" -}}
 {{- if ne .Values.existingSecret.name "pac-concurrency-secret" -}}

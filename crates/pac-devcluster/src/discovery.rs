@@ -121,9 +121,11 @@ fn list_entries(resource: &ResourceType) -> Vec<Value> {
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": VERBS,
-        "storageVersionHash": storage_hash(resource),
+        "verbs": verbs(resource),
     });
+    if !resource.review {
+        entry["storageVersionHash"] = json!(storage_hash(resource));
+    }
     add_names(&mut entry, resource);
     let mut entries = vec![entry];
     if resource.status {
@@ -146,7 +148,22 @@ fn list_entries(resource: &ResourceType) -> Vec<Value> {
             "verbs": STATUS_VERBS,
         }));
     }
+    if resource.has_token() {
+        entries.push(json!({
+            "name": format!("{}/token", resource.plural),
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "group": "authentication.k8s.io",
+            "version": "v1",
+            "kind": "TokenRequest",
+            "verbs": ["create"],
+        }));
+    }
     entries
+}
+
+fn verbs(resource: &ResourceType) -> &'static [&'static str] {
+    if resource.review { &["create"] } else { &VERBS }
 }
 
 fn add_names(entry: &mut Value, resource: &ResourceType) {
@@ -190,7 +207,7 @@ fn aggregate_resource(resource: &'static ResourceType) -> Value {
         "singularResource": resource.singular,
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "responseKind": kind,
-        "verbs": VERBS,
+        "verbs": verbs(resource),
     });
     add_names(&mut entry, resource);
     let mut subresources = Vec::new();
@@ -200,6 +217,10 @@ fn aggregate_resource(resource: &'static ResourceType) -> Value {
     if resource.has_scale() {
         let kind = json!({ "group": "autoscaling", "version": "v1", "kind": "Scale" });
         subresources.push(json!({ "subresource": "scale", "responseKind": kind, "verbs": STATUS_VERBS }));
+    }
+    if resource.has_token() {
+        let kind = json!({ "group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest" });
+        subresources.push(json!({ "subresource": "token", "responseKind": kind, "verbs": ["create"] }));
     }
     if !subresources.is_empty() {
         entry["subresources"] = json!(subresources);

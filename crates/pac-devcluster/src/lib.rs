@@ -3,8 +3,9 @@
 //! Where there is no cluster, the watcher, the real kube client and kubectl talk to this server over real HTTP. It
 //! answers as a kube-apiserver does, failures included: `tests/recordings` holds what a real one said, and
 //! `tests/replay.rs` asks the same again. It's no Kubernetes: built-in kinds are checked by their types and custom ones
-//! hardly, admission knows no deletions, Deployments make no pods but for PAC's watcher, and there is no
-//! authentication (and so it's on loopback only), and nothing that outlives the process.
+//! hardly, admission knows no deletions, Deployments make no pods but for PAC's watcher, and everybody may do everything (and
+//! so it's on loopback only), though it says of others who they are and what they might do ([`Access`]); and nothing outlives
+//! the process.
 //!
 //! # The story of one request
 //!
@@ -42,6 +43,7 @@
 //! # }
 //! ```
 
+mod access;
 mod admission;
 mod condition;
 mod conversion;
@@ -87,6 +89,7 @@ use self::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use self::{
+    access::Access,
     error::ApiError,
     faults::{FaultAction, FaultCommand, FaultId, FaultRule, Faults},
     history::{Change, HistoryLimit, Version},
@@ -184,7 +187,7 @@ impl DevCluster {
         for namespace in &options.namespaces {
             store.ensure_namespace(namespace);
         }
-        let faults = Faults::new(store.clone());
+        let (faults, access) = (Faults::new(store.clone()), Access::new(store.clone()));
         let writer = Writer::new(store.clone());
         let mut tasks = Vec::new();
         if let (Some(settings), Some(runs)) = (options.tekton.clone(), resource::by_plural("pipelineruns")) {
@@ -192,7 +195,8 @@ impl DevCluster {
             tasks.push(tokio::spawn(player.play(faults.control())));
         }
         let pac = options.pac.clone().map(|settings| Pac::start(settings, store.clone(), writer.clone()));
-        let server = http::Server { address, options, store, faults, pac, applied: Default::default(), writer };
+        let applied = Default::default();
+        let server = http::Server { address, options, store, access, faults, pac, applied, writer };
         let server = Arc::new(server);
         tasks.push(tokio::spawn(http::serve(listener, Arc::clone(&server))));
         Ok(Self { server, tasks })
@@ -233,6 +237,11 @@ impl DevCluster {
     /// Pipelines-as-Code, where it is played.
     pub fn pac(&self) -> Option<&Pac> {
         self.server.pac.as_ref()
+    }
+
+    /// Who has a token.
+    pub fn access(&self) -> &Access {
+        &self.server.access
     }
 
     /// The switchboard for faults.

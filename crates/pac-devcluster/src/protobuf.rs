@@ -53,6 +53,25 @@ const DELETE_OPTIONS: &[Field] = &[
     (4, "propagationPolicy", Kind::Text),
     (5, "dryRun", Kind::Texts),
 ];
+const TOKEN_REQUEST: &[Field] = &[
+    (1, "metadata", Kind::Message(METADATA)),
+    (2, "spec", Kind::Message(&[(1, "audiences", Kind::Texts), (4, "expirationSeconds", Kind::Number)])),
+    (3, "status", Kind::Message(&[(1, "token", Kind::Text), (2, "expirationTimestamp", Kind::Time)])),
+];
+const ACCESS_REVIEW: &[Field] = &[
+    (1, "metadata", Kind::Message(METADATA)),
+    (2, "spec", Kind::Message(&[(1, "resourceAttributes", Kind::Message(RESOURCE_ATTRIBUTES))])),
+    (3, "status", Kind::Message(&[(1, "allowed", Kind::Flag)])),
+];
+const RESOURCE_ATTRIBUTES: &[Field] = &[
+    (1, "namespace", Kind::Text),
+    (2, "verb", Kind::Text),
+    (3, "group", Kind::Text),
+    (4, "version", Kind::Text),
+    (5, "resource", Kind::Text),
+    (6, "subresource", Kind::Text),
+    (7, "name", Kind::Text),
+];
 /// The envelope: `runtime.Unknown`.
 const ENVELOPE: &[Field] = &[(1, "type", Kind::Message(&[(1, "apiVersion", Kind::Text), (2, "kind", Kind::Text)]))];
 
@@ -66,6 +85,8 @@ pub(crate) fn object(body: &[u8]) -> Option<Value> {
         "ConfigMap" => CONFIG_MAP,
         "Secret" => SECRET,
         "DeleteOptions" => DELETE_OPTIONS,
+        "TokenRequest" => TOKEN_REQUEST,
+        "SelfSubjectAccessReview" => ACCESS_REVIEW,
         _ => return None,
     };
     let raw = Reader(body).find_map(|(number, wire)| match wire {

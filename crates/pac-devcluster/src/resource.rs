@@ -26,6 +26,8 @@ pub(crate) struct ResourceType {
     pub(crate) status: bool,
     /// Whether a PUT may come without a resourceVersion.
     pub(crate) unconditional_update: bool,
+    /// A question, which is answered and not stored: it can only be created.
+    pub(crate) review: bool,
     /// Whether a PUT may create.
     pub(crate) create_on_update: bool,
     pub(crate) columns: &'static [Column],
@@ -52,6 +54,7 @@ impl ResourceType {
             custom: false,
             status: false,
             unconditional_update: true,
+            review: false,
             create_on_update: false,
             columns: &[],
         }
@@ -102,6 +105,10 @@ impl ResourceType {
         Self { namespaced, ..Self::builtin("rbac.authorization.k8s.io", plural, singular, kind, &[]) }
     }
 
+    const fn review(group: &'static str, plural: &'static str, singular: &'static str, kind: &'static str) -> Self {
+        Self { namespaced: false, review: true, ..Self::builtin(group, plural, singular, kind, &[]) }
+    }
+
     const fn admission(
         plural: &'static str,
         singular: &'static str,
@@ -131,6 +138,11 @@ impl ResourceType {
     /// Whether it has a scale subresource.
     pub(crate) fn has_scale(&self) -> bool {
         self.plural == "deployments"
+    }
+
+    /// Whether tokens are issued of it.
+    pub(crate) fn has_token(&self) -> bool {
+        self.plural == "serviceaccounts"
     }
 
     /// Whether `metadata.generation` is kept: core objects and roles have none.
@@ -246,6 +258,14 @@ pub(crate) static RESOURCES: &[ResourceType] = &[
     ResourceType::rbac("clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding", false),
     ResourceType::rbac("roles", "role", "Role", true),
     ResourceType::rbac("rolebindings", "rolebinding", "RoleBinding", true),
+    ResourceType::review("authentication.k8s.io", "tokenreviews", "tokenreview", "TokenReview"),
+    ResourceType::review(
+        "authorization.k8s.io",
+        "selfsubjectaccessreviews",
+        "selfsubjectaccessreview",
+        "SelfSubjectAccessReview",
+    ),
+    ResourceType::review("authorization.k8s.io", "subjectaccessreviews", "subjectaccessreview", "SubjectAccessReview"),
     ResourceType::builtin("networking.k8s.io", "networkpolicies", "networkpolicy", "NetworkPolicy", &["netpol"]),
     ResourceType {
         status: true,

@@ -269,6 +269,18 @@ catalogue! {
     CONFIG_RELOADS = counter(Group::Watcher, "pac_concurrency_config_reloads_total", "times")
         .says("Changes of the settings. applied: taken up; refused: they can't be used.")
         .labelled(&[closed("outcome", &["applied", "refused"])]);
+    TENANT_REQUESTS = counter(Group::Watcher, "pac_concurrency_tenant_requests_total", "requests")
+        .says(
+            "Requests at the port for tenants, by the code of the answer. 401: no token, or one that is nobody's; 403: a namespace \
+             that isn't theirs to see; 429: too often; 503: the API server can't be asked, or this watcher is starting.",
+        )
+        .labelled(&[closed("code", &["200", "400", "401", "403", "404", "405", "429", "503"])]);
+    TENANT_REVIEWS = counter(Group::Watcher, "pac_concurrency_tenant_reviews_total", "reviews")
+        .says(
+            "Questions to the API server in a tenant's name: token: who it is, access: whether they may see that. yes or no: its \
+             answer, which is remembered for 10 s; failed: it gave none.",
+        )
+        .labelled(&[closed("about", &["token", "access"]), closed("answer", &["yes", "no", "failed"])]);
     BUILD = gauge(Group::Watcher, "pac_concurrency_build_info", "1")
         .says("The watcher's version.")
         .labelled(&[open("version", "version of pac-watcher")]);

@@ -127,6 +127,13 @@ pub struct SlotView {
     pub lapsed: bool,
 }
 
+/// What a run may wait for besides a slot, by itself: without a name, and without a word of anybody else's.
+pub const NOT_QUEUED: &str = "Pipelines-as-Code has not queued it yet";
+/// Likewise.
+pub const PLACE_TO_COME: &str = "its place among the runs of its event is still to come";
+/// Likewise.
+pub const NOT_SHOWN: &str = "the cluster doesn't show it; it is about to be looked for";
+
 /// A run that waits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WaitingView {

@@ -18,4 +18,7 @@ pub enum WatcherError {
     /// The webhook can't be served.
     #[error(transparent)]
     Webhook(#[from] pac_webhook::NoPort),
+    /// Tenants can't be served.
+    #[error(transparent)]
+    Tenants(#[from] pac_tenants::NoPort),
 }

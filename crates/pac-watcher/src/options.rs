@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pac_concurrency::RepositoryKey;
 use pac_kube::gate::GateKind;
+use pac_tenants::TenantsOptions;
 use pac_view::notices::Pace;
 
 use crate::error::WatcherError;
@@ -57,6 +58,8 @@ pub struct WatcherOptions {
     pub gate: GateKind,
     /// Where the API server calls the webhook, where that is the gate.
     pub webhook_addr: SocketAddr,
+    /// The port for tenants, where it is served.
+    pub tenants: Option<TenantsOptions>,
     /// Who this watcher is: the pod's name.
     pub identity: String,
     /// Whether one of several watchers leads, by a Kubernetes Lease.

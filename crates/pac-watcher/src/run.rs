@@ -109,6 +109,9 @@ pub async fn run(
         Arc::new(answers) as Answers
     });
     serve_probes(options.probe_addr, state.clone(), answers, serving.clone()).await?;
+    if let Some(tenants) = options.tenants.clone() {
+        pac_tenants::serve(&client, tenants, state.query.clone(), serving.clone()).await?;
+    }
     serve_admin(options.admin_addr, state, serving.clone()).await?;
 
     // Long before it leads: what the API server asks any replica has to be answered.

@@ -37,6 +37,11 @@ pub(crate) async fn run(
     counted: PrometheusHandle,
     stop: CancellationToken,
 ) -> Result<(), WatcherError> {
+    if options.tenants.is_some() {
+        return Err(WatcherError::Settings(
+            "--tenants-addr: not in shadow mode, which asks the API server nothing of anybody".to_owned(),
+        ));
+    }
     let client = cluster::client(options.place.kubeconfig.as_deref()).await?;
     let health = Arc::new(Health::default());
     health.trouble(Part::Start, START_LISTS);

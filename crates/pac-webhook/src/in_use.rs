@@ -4,12 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kube::Client;
-use parking_lot::RwLock;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use pac_tls::Served;
 use tracing::{info, warn};
 
 use crate::secret::{Contents, Secrets};
@@ -19,18 +14,16 @@ const READ_EVERY: Duration = Duration::from_secs(10);
 /// How often, while there is no certificate in it yet.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What this replica shows to whom connects; connections that are open keep what they were shown.
+/// What this replica shows to whom connects.
 #[derive(Debug, Default)]
-pub(crate) struct InUse(RwLock<Option<Arc<CertifiedKey>>>);
+pub(crate) struct InUse(pub(crate) Arc<Served>);
 
 // === impl InUse ===
 
 impl InUse {
     /// When the certificate expires, if there is one.
     pub(crate) fn expires(&self) -> Option<SystemTime> {
-        let held = self.0.read();
-        let certificate = held.as_ref()?.cert.first()?;
-        pac_tls::validity(certificate).map(|validity| validity.not_after)
+        self.0.expires()
     }
 
     /// Follows the Secret for as long as anybody waits for it.
@@ -47,38 +40,17 @@ impl InUse {
                 warn!("the webhook has no certificate to take up: {why}");
             }
             problem = found.err();
-            let pause = if self.0.read().is_some() { READ_EVERY } else { LOOK_EVERY };
+            let pause = if self.0.is_there() { READ_EVERY } else { LOOK_EVERY };
             tokio::time::sleep(pause).await;
         }
     }
 
     /// Uses what the Secret has from now on, if it is another one and can be used.
     fn take_up(&self, contents: &Contents) -> Result<(), String> {
-        let key = certified_key(contents)?;
-        if self.0.read().as_ref().is_some_and(|held| held.cert == key.cert) {
-            return Ok(());
+        let taken = self.0.take_up(&contents.certificate, &contents.key);
+        if taken.map_err(|why| format!("in its Secret {why}"))? {
+            info!("the webhook has taken up a certificate");
         }
-        *self.0.write() = Some(Arc::new(key));
-        info!("the webhook has taken up a certificate");
         Ok(())
     }
-}
-
-impl ResolvesServerCert for InUse {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.read().clone()
-    }
-}
-
-/// Certificate and key, if they belong together.
-pub(crate) fn certified_key(contents: &Contents) -> Result<CertifiedKey, String> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&contents.certificate).collect();
-    let chain = chain.map_err(|error| format!("tls.crt can't be read: {error}"))?;
-    if chain.is_empty() {
-        return Err("the Secret has no certificate yet (tls.crt)".to_owned());
-    }
-    let key =
-        PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| format!("tls.key can't be read: {error}"))?;
-    CertifiedKey::from_der(chain, key, &ring::default_provider())
-        .map_err(|error| format!("tls.crt and tls.key can't be used together: {error}"))
 }

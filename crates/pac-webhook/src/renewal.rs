@@ -15,7 +15,6 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::in_use::certified_key;
 use crate::secret::Contents;
 
 /// How long certificates are valid. Each is renewed when two thirds of it are over.
@@ -156,7 +155,7 @@ fn leaf(kept: &Contents) -> Option<CertificateDer<'static>> {
 /// Whether certificate and key belong together, and one of the authorities vouches for it and for the host, now.
 fn is_vouched_for(kept: &Contents, authorities: &[CertificateDer<'static>], terms: &Terms) -> bool {
     let verified = || {
-        let chain = certified_key(kept).ok()?.cert;
+        let chain = pac_tls::certified_key(&kept.certificate, &kept.key).ok()?.cert;
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(authorities.iter().cloned());
         let provider = Arc::new(ring::default_provider());

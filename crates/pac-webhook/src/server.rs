@@ -15,8 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kube::Client;
 use pac_metrics::catalogue;
-use rustls::ServerConfig;
-use rustls::crypto::ring;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -90,11 +88,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<Webhook, NoPort> {
     let in_use = Arc::new(InUse::default());
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(&in_use) as _);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config = in_use.0.config()?;
     let listen = |source| NoPort::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;

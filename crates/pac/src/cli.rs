@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pac_client::patience::Patience;
 use pac_config::DriverKind;
 
+use crate::tenants::Tenants;
+
 /// Admits Tekton PipelineRuns of Pipelines-as-Code under their Repository's concurrency_limit.
 #[derive(Debug, Parser)]
 #[command(name = "pac-watcher", version = pac_client::program::VERSION, after_help = AFTER_HELP)]
@@ -29,7 +31,7 @@ Try it without a cluster: cargo xtask demo";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Watch the cluster and admit PipelineRuns, until stopped.
-    Run(Run),
+    Run(Box<Run>),
     /// Show the effective settings and where each came from, or all that is wrong with them (exit code 2).
     CheckConfig(CheckConfig),
     /// Copy slots and queues from one server to another while no watcher works on either.
@@ -116,6 +118,8 @@ pub(crate) struct Run {
         value_name = "SECONDS"
     )]
     pub(crate) leader_lease: u32,
+    #[command(flatten)]
+    pub(crate) tenants: Tenants,
 }
 
 #[derive(Debug, Clone, Args)]

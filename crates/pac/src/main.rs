@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod driver;
 mod logging;
+mod tenants;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,6 @@ async fn carry_out(cli: Cli) -> ExitCode {
         Command::CheckConfig(check) => commands::check_config::check_config(&check).await,
         Command::Migrate(migrate) => commands::migrate::migrate(&migrate).await,
         Command::Client(command) => command.carry_out(&Cli::command()).await,
-        Command::Run(run) => commands::run::run(run).await,
+        Command::Run(run) => commands::run::run(*run).await,
     }
 }

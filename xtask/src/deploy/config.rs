@@ -1,7 +1,7 @@
 //! `config/` and `charts/`: what is committed of all this, and whether it is still what would be generated.
 //!
-//! On top of `config/` are the two files of the deployment guide, with every key at its default, and the dashboard; below, a
-//! folder for each mode with each driver, and one for shadow mode, which has none. `charts/` has the Helm chart.
+//! On top of `config/` are the two files of the deployment guide, with every key at its default, those of the port for tenants, and the
+//! dashboard; below, a folder for each mode with each driver, and one for shadow mode, which has none. `charts/` has the Helm chart.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use super::live::Live;
 use super::options::{Mode, VariantOptions};
 use super::set::manifests;
 use super::variant::Variant;
-use super::{chart, config_map, dashboard, secret};
+use super::{chart, config_map, dashboard, secret, tenants};
 use crate::root;
 
 const FOLDERS: [&str; 2] = ["config", "charts"];
@@ -65,7 +65,8 @@ fn files() -> Result<BTreeMap<String, String>> {
         }
     }
     let (plain, _) = Variant::of(&VariantOptions::default(), &Live::default())?;
-    for manifest in [config_map::manifest(&plain)?, secret::manifest(&plain)?] {
+    let beside = [tenants::manifest(&plain)?, tenants::patch(&plain)?];
+    for manifest in [config_map::manifest(&plain)?, secret::manifest(&plain)?].into_iter().chain(beside) {
         files.insert(format!("config/{}", manifest.file), manifest.text());
     }
     files.insert(format!("config/{}", dashboard::FILE), dashboard::text());

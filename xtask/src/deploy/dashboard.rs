@@ -10,8 +10,9 @@ use pac_metrics::catalogue::{
     HEARS_CHANGES, HELD_SLOTS, LEADER, LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT, LIMIT_REACHED, NOTICES,
     OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, OVER_LIMIT_DRAINS, PASS, PAUSED,
     PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES, RUNNING,
-    RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE, TROUBLE, WAIT, WAITING,
-    WATCH_RESTARTS, WEBHOOK_CERTIFICATE_REMAINING, WEBHOOK_DURATION, WEBHOOK_REVIEWS, WORK_QUEUE,
+    RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE, TENANT_REQUESTS, TENANT_REVIEWS,
+    TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WEBHOOK_CERTIFICATE_REMAINING, WEBHOOK_DURATION, WEBHOOK_REVIEWS,
+    WORK_QUEUE,
 };
 use serde_json::{Value, json};
 
@@ -272,6 +273,9 @@ fn watcher() -> Vec<Panel> {
         graph("Time of a review", "From the head of a request to its answer.", "s").quantiles(&WEBHOOK_DURATION, HERE),
         graph("The webhook's certificate", "For how long it still is valid.", "s")
             .query(format!("min({})", of(&WEBHOOK_CERTIFICATE_REMAINING, HERE)), "remaining"),
+        graph("Tenants", "Requests at their port, and questions to the API server in their name, a second.", "ops")
+            .query(format!("sum by (code) ({})", rate(&TENANT_REQUESTS, "", HERE)), "answered {{code}}")
+            .query(format!("sum by (about, answer) ({})", rate(&TENANT_REVIEWS, "", HERE)), "{{about}}: {{answer}}"),
         graph("Versions", "How many watchers are of which version.", "short")
             .query(format!("count by (version) ({})", of(&BUILD, HERE)), "{{version}}"),
     ]

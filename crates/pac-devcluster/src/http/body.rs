@@ -26,7 +26,8 @@ pub(super) fn yaml(bytes: &[u8]) -> Result<Value, ApiError> {
     serde_yaml::from_slice(bytes).map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
 }
 
-fn parse(call: &Call, resource: &ResourceType) -> Result<Value, ApiError> {
+/// The body as it is, whatever object it is.
+pub(super) fn parse(call: &Call, resource: &ResourceType) -> Result<Value, ApiError> {
     if call.content_type.contains("yaml") {
         return yaml(&call.body);
     }

@@ -5,6 +5,7 @@ mod dev;
 mod port_forward;
 mod read;
 mod respond;
+mod review;
 mod scale;
 mod target;
 mod write;
@@ -26,7 +27,9 @@ use self::{
     target::{Query, Target},
 };
 use crate::{
-    Options, discovery,
+    Options,
+    access::Access,
+    discovery,
     error::ApiError,
     faults::{FaultAction, Faults, Struck},
     openapi,
@@ -41,6 +44,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) options: Options,
     pub(crate) store: Store,
+    pub(crate) access: Access,
     pub(crate) faults: Faults,
     pub(crate) pac: Option<Pac>,
     pub(crate) applied: write::Applied,
@@ -196,6 +200,9 @@ impl Server {
     async fn dispatch(&self, call: &Call, target: &Target, verb: &str) -> Result<Reply, ApiError> {
         match verb {
             verb if target.scale => self.scale(call, target, verb),
+            "create" if target.token => self.token(call, target),
+            "create" if target.resource.review => self.review(call, target),
+            _ if target.token || target.resource.review => Err(ApiError::method_not_allowed()),
             "get" => self.get(call, target),
             "list" => self.list(call, target),
             "watch" => self.watch(call, target),

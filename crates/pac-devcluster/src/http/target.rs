@@ -13,6 +13,8 @@ pub(super) struct Target {
     pub(super) name: Option<String>,
     pub(super) status: bool,
     pub(super) scale: bool,
+    /// `kubectl create token`.
+    pub(super) token: bool,
 }
 
 /// Query parameters.
@@ -51,15 +53,23 @@ impl Target {
     }
 
     fn below(resource: &'static ResourceType, namespace: Option<&str>, rest: &[&str]) -> Option<Self> {
-        let (name, status, scale) = match rest {
-            [] => (None, false, false),
-            [name] => (Some(*name), false, false),
-            [name, "status"] if resource.status => (Some(*name), true, false),
-            [name, "scale"] if resource.has_scale() => (Some(*name), false, true),
+        let (name, below) = match rest {
+            [] => (None, ""),
+            [name] => (Some(*name), ""),
+            [name, "status"] if resource.status => (Some(*name), "status"),
+            [name, "scale"] if resource.has_scale() => (Some(*name), "scale"),
+            [name, "token"] if resource.has_token() => (Some(*name), "token"),
             _ => return None,
         };
         let owned = |text: &str| text.to_owned();
-        Some(Self { resource, namespace: namespace.map(owned), name: name.map(owned), status, scale })
+        Some(Self {
+            resource,
+            namespace: namespace.map(owned),
+            name: name.map(owned),
+            status: below == "status",
+            scale: below == "scale",
+            token: below == "token",
+        })
     }
 }
 

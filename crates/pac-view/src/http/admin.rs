@@ -43,7 +43,10 @@ pub(super) fn routes(query: QueueQuery, shadow: Option<Arc<dyn Fn() -> ShadowRep
         .route("/debug/queue", get(queue))
         .route("/debug/queue/plot", get(plot))
         .route("/debug/queue/times", get(times))
-        .route("/debug/queue/summary", get(|State(query): State<QueueQuery>| async move { Json(query.overview()) }))
+        .route(
+            "/debug/queue/summary",
+            get(|State(query): State<QueueQuery>| async move { Json(query.overview(|_| true)) }),
+        )
         .route("/debug/queue/explain", get(explain))
         .with_state(query)
 }
@@ -56,7 +59,7 @@ async fn plot(State(query): State<QueueQuery>, Query(which): Query<WhichReposito
 }
 
 async fn queue(State(query): State<QueueQuery>, Query(which): Query<WhichRepository>) -> Response {
-    let Some(repository) = which.repository else { return Json(query.queues().await).into_response() };
+    let Some(repository) = which.repository else { return Json(query.queues(|_| true).await).into_response() };
     let key: RepositoryKey = match repository.parse() {
         Ok(key) => key,
         Err(error) => return unusable(&error),

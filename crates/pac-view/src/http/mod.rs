@@ -1,7 +1,7 @@
 //! The three ports: metrics for Prometheus, probes for the kubelet, and the admin port for people.
 
 mod admin;
-mod page;
+pub mod page;
 mod probes;
 
 use std::net::SocketAddr;

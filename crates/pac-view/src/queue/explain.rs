@@ -43,7 +43,7 @@ pub(super) struct Line<'a> {
 
 impl QueueQuery {
     /// Why run `name` of `namespace` is where it is.
-    pub(crate) async fn explain(&self, namespace: &str, name: &str) -> Explanation {
+    pub async fn explain(&self, namespace: &str, name: &str) -> Explanation {
         let path = format!("{namespace}/{name}");
         let mut told = Explanation {
             watcher: self.watcher(),

@@ -15,5 +15,5 @@ mod query;
 
 pub use history_recorder::HistoryRecorder;
 pub(crate) use notices::Wanted;
-pub use plot::Plot;
+pub use plot::{Plot, PlotView};
 pub use query::QueueQuery;

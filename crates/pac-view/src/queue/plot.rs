@@ -33,7 +33,7 @@ struct Sample {
 
 /// The answer of `/debug/queue/plot`: what is drawn, the latest last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PlotView {
+pub struct PlotView {
     /// Seconds from one sample to the next.
     pub every_seconds: u64,
     /// Runs that ran.
@@ -70,7 +70,7 @@ impl Plot {
     }
 
     /// The samples of `repository`, or of all.
-    pub(crate) fn view(&self, repository: Option<&RepositoryKey>) -> PlotView {
+    pub fn view(&self, repository: Option<&RepositoryKey>) -> PlotView {
         let kept = self.kept();
         let samples = match repository {
             Some(key) => kept.of.get(key).cloned().unwrap_or_default(),
@@ -80,6 +80,23 @@ impl Plot {
             every_seconds: EVERY.as_secs(),
             running: samples.iter().map(|sample| sample.running).collect(),
             waiting: samples.iter().map(|sample| sample.waiting).collect(),
+        }
+    }
+
+    /// The samples of those repositories that `is_asked` says yes to, added up.
+    pub fn sum(&self, is_asked: impl Fn(&RepositoryKey) -> bool) -> PlotView {
+        let kept = self.kept();
+        let asked: Vec<_> = kept.of.iter().filter(|(key, _)| is_asked(key)).map(|(_, samples)| samples).collect();
+        let longest = asked.iter().map(|samples| samples.len()).max().unwrap_or_default();
+        // Of a repository that came later there are fewer: the latest are of the same moment.
+        let at = |back: usize, of: fn(&Sample) -> u32| {
+            let samples = asked.iter().filter_map(|samples| samples.get(samples.len().checked_sub(back)?));
+            samples.map(of).fold(0, u32::saturating_add)
+        };
+        PlotView {
+            every_seconds: EVERY.as_secs(),
+            running: (1..=longest).rev().map(|back| at(back, |sample| sample.running)).collect(),
+            waiting: (1..=longest).rev().map(|back| at(back, |sample| sample.waiting)).collect(),
         }
     }
 

@@ -22,7 +22,8 @@ use tokio::time::{Instant, timeout};
 use super::HistoryRecorder;
 use super::plot::Plot;
 use pac_queue::view::{
-    EstimateView, LimitView, Overview, PauseView, Queues, RepositoryQueue, SlotView, Summary, WaitingView, WatcherView,
+    EstimateView, LimitView, NOT_QUEUED, NOT_SHOWN, Overview, PLACE_TO_COME, PauseView, Queues, RepositoryQueue,
+    SlotView, Summary, WaitingView, WatcherView,
 };
 
 /// Repositories loaded from the store at once when somebody asks for all: the store has other work.
@@ -56,7 +57,7 @@ pub struct QueueQuery {
 
 impl QueueQuery {
     /// The watcher itself.
-    pub(crate) fn watcher(&self) -> WatcherView {
+    pub fn watcher(&self) -> WatcherView {
         let (system, driver) = match self.active_store.system() {
             System::Off => ("off", None),
             System::Starting => ("starting", None),
@@ -76,11 +77,10 @@ impl QueueQuery {
         }
     }
 
-    /// Every repository in numbers, from the index alone.
-    pub(crate) fn overview(&self) -> Overview {
+    /// Those repositories that `is_asked` says yes to, in numbers, from the index alone.
+    pub fn overview(&self, is_asked: impl Fn(&RepositoryKey) -> bool) -> Overview {
         let watcher = self.watcher();
-        let mut keys = self.index.repositories();
-        keys.sort();
+        let keys = self.keys(is_asked);
         let summary = |key: &RepositoryKey| {
             let shown = self.index.shown(key)?;
             let pending = shown.runs.iter().filter(|run| run.state.is_waiting());
@@ -97,17 +97,23 @@ impl QueueQuery {
         Overview { repositories: keys.iter().filter_map(summary).collect(), watcher }
     }
 
-    /// Every repository in full.
-    pub(crate) async fn queues(&self) -> Queues {
-        let mut keys = self.index.repositories();
-        keys.sort();
-        let repositories = stream::iter(keys).map(|key| async move { self.queue(&key).await }).buffered(LOADS);
+    /// Those repositories that `is_asked` says yes to, in full.
+    pub async fn queues(&self, is_asked: impl Fn(&RepositoryKey) -> bool) -> Queues {
+        let repositories =
+            stream::iter(self.keys(is_asked)).map(|key| async move { self.queue(&key).await }).buffered(LOADS);
         let repositories = repositories.filter_map(std::future::ready).collect().await;
         Queues { watcher: self.watcher(), repositories }
     }
 
+    fn keys(&self, is_asked: impl Fn(&RepositoryKey) -> bool) -> Vec<RepositoryKey> {
+        let mut keys = self.index.repositories();
+        keys.retain(is_asked);
+        keys.sort();
+        keys
+    }
+
     /// One repository in full; none if nothing is known of it.
-    pub(crate) async fn queue(&self, key: &RepositoryKey) -> Option<RepositoryQueue> {
+    pub async fn queue(&self, key: &RepositoryKey) -> Option<RepositoryQueue> {
         let (snapshot, store_trouble) = self.snapshot(key).await;
         let shown = self.index.shown(key)?;
         let history = self.history(key).await;
@@ -241,7 +247,7 @@ impl QueueQuery {
             since: Timestamp::from_second(entry.order.created).ok(),
             note: match runs.get(&entry.run) {
                 Some(run) => note(run, now),
-                None => Some("the cluster doesn't show it; it is about to be looked for".to_owned()),
+                None => Some(NOT_SHOWN.to_owned()),
             },
             estimate: None,
         };
@@ -297,10 +303,8 @@ fn note(run: &ShownRun, now: Instant) -> Option<String> {
         return Some(format!("its start was refused, tried again in {seconds} s: {why}"));
     }
     match run.is_queued {
-        false => Some("Pipelines-as-Code has not queued it yet".to_owned()),
-        _ if run.settles.is_some_and(|settles| settles > now) => {
-            Some("its place among the runs of its event is still to come".to_owned())
-        }
+        false => Some(NOT_QUEUED.to_owned()),
+        _ if run.settles.is_some_and(|settles| settles > now) => Some(PLACE_TO_COME.to_owned()),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{SinkExt, StreamExt};
 use pac_devservers::find;
 use pac_devservers::process::Child;
@@ -84,6 +85,13 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", size).await;
         let colours = json!({"features": [{"name": "prefers-color-scheme", "value": colours}]});
         self.call("Emulation.setEmulatedMedia", colours).await;
+    }
+
+    /// Keeps what it looks like, for people.
+    pub async fn picture(&mut self, file: &Path) {
+        let shot = self.call("Page.captureScreenshot", json!({"format": "png"})).await;
+        let image = STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
+        std::fs::write(file, image).unwrap();
     }
 
     /// Loads a page anew.

@@ -19,6 +19,7 @@ mod gate;
 pub mod kueue;
 pub mod readable;
 mod recorder;
+pub mod tenants;
 mod treacherous;
 mod watcher;
 
@@ -109,7 +110,7 @@ impl World {
         world
     }
 
-    async fn create_namespace(&self, name: &str) {
+    pub async fn create_namespace(&self, name: &str) {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
         match api.create(&PostParams::default(), &namespace).await {
@@ -151,6 +152,11 @@ impl World {
     pub fn start_watcher_at(&mut self, pace: Pace) {
         assert!(self.watcher.is_none());
         self.watcher = Some(Watcher::start_at_pace(self.cluster.kubeconfig_file(), "watcher-0", pace));
+    }
+
+    pub fn start_watcher_as(&mut self, identity: &str) {
+        assert!(self.watcher.is_none());
+        self.watcher = Some(Watcher::start_as(self.cluster.kubeconfig_file(), identity));
     }
 
     /// Starts the watcher, whose way to the cluster is the proxy.
@@ -237,10 +243,16 @@ impl World {
 
     /// A queued run, with a merge patch applied to it first.
     pub async fn run_with(&self, repository: &str, name: &str, patch: Value) {
-        let mut object = json!({
+        let mut object = self.queued(&self.namespace, repository, name);
+        json_patch::merge(&mut object, &patch);
+        self.runs().create(&PostParams::default(), &object_of(object)).await.unwrap();
+    }
+
+    fn queued(&self, namespace: &str, repository: &str, name: &str) -> Value {
+        json!({
             "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
             "metadata": {
-                "name": name, "namespace": self.namespace,
+                "name": name, "namespace": namespace,
                 "labels": {STATE: "queued", REPOSITORY: repository.chars().take(63).collect::<String>()},
                 "annotations": {STATE: "queued", REPOSITORY: repository},
             },
@@ -250,9 +262,13 @@ impl World {
                     {"name": "s", "image": "busybox", "script": "true"},
                 ]}}]},
             },
-        });
-        json_patch::merge(&mut object, &patch);
-        self.runs().create(&PostParams::default(), &object_of(object)).await.unwrap();
+        })
+    }
+
+    /// A queued run of another namespace.
+    pub async fn run_in(&self, namespace: &str, repository: &str, name: &str) {
+        let run = self.queued(namespace, repository, name);
+        self.runs_in(namespace).create(&PostParams::default(), &object_of(run)).await.unwrap();
     }
 
     pub async fn patch_run(&self, name: &str, patch: Value) {
@@ -290,7 +306,11 @@ impl World {
     }
 
     pub fn runs(&self) -> Api<DynamicObject> {
-        self.api(&self.namespace, "tekton.dev", "v1", "PipelineRun", "pipelineruns")
+        self.runs_in(&self.namespace)
+    }
+
+    fn runs_in(&self, namespace: &str) -> Api<DynamicObject> {
+        self.api(namespace, "tekton.dev", "v1", "PipelineRun", "pipelineruns")
     }
 
     fn api(&self, namespace: &str, group: &str, version: &str, kind: &str, plural: &str) -> Api<DynamicObject> {

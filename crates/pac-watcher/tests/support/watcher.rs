@@ -13,7 +13,9 @@ use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Fault};
 use pac_config::{DriverSettings, EtcdMode};
 use pac_driver_mem::MemDriver;
 use pac_kube::error::with_causes;
-use pac_watcher::{Connect, GateKind, Mode, Pace, SettingsPlace, WatcherError, WatcherOptions};
+use pac_watcher::{
+    AUDIENCE, Connect, GateKind, Mode, Pace, SettingsPlace, TenantsOptions, WatcherError, WatcherOptions,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -30,6 +32,7 @@ pub struct Watcher {
     pub probe_addr: SocketAddr,
     pub admin_addr: SocketAddr,
     pub metrics_addr: SocketAddr,
+    pub tenants_addr: SocketAddr,
     /// What its store does.
     pub store: Arc<Switches>,
     log: Log,
@@ -135,6 +138,7 @@ impl Watcher {
             .build()
             .unwrap();
         let stop = CancellationToken::new();
+        let tenants_addr = free_port();
         let options = WatcherOptions {
             metrics_addr: free_port(),
             probe_addr: free_port(),
@@ -151,6 +155,12 @@ impl Watcher {
             mode,
             gate,
             webhook_addr: free_port(),
+            tenants: Some(TenantsOptions {
+                address: tenants_addr,
+                tls: None,
+                audiences: vec![AUDIENCE.to_owned()],
+                holds: Duration::from_millis(500),
+            }),
             identity: identity.to_owned(),
             leader_elect,
             leader_lease: Duration::from_secs(15),
@@ -163,7 +173,17 @@ impl Watcher {
         // A watcher that can't run would otherwise only show as something waited for in vain.
         let running =
             runtime.spawn(watching.inspect_err(|error| eprintln!("the watcher ended: {}", with_causes(error))));
-        Self { runtime: Some(runtime), running: Some(running), stop, probe_addr, admin_addr, metrics_addr, store, log }
+        Self {
+            runtime: Some(runtime),
+            running: Some(running),
+            stop,
+            probe_addr,
+            admin_addr,
+            metrics_addr,
+            tenants_addr,
+            store,
+            log,
+        }
     }
 
     /// Waits until the log has this text.

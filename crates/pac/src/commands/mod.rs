@@ -16,8 +16,8 @@ use crate::addresses::everywhere;
 use crate::cli::{Gate, Mode, Place, Run};
 
 /// The watcher's options as the command line has them.
-fn watcher_options(run: Run) -> WatcherOptions {
-    WatcherOptions {
+fn watcher_options(run: Run) -> Result<WatcherOptions, String> {
+    Ok(WatcherOptions {
         metrics_addr: everywhere(run.metrics_addr),
         probe_addr: everywhere(run.probe_addr),
         admin_addr: everywhere(run.admin_addr),
@@ -34,11 +34,12 @@ fn watcher_options(run: Run) -> WatcherOptions {
             Gate::Deny => GateKind::Deny,
         },
         webhook_addr: everywhere(run.webhook_addr),
+        tenants: run.tenants.options()?,
         identity: run.identity.unwrap_or_else(default_identity),
         leader_elect: run.leader_elect,
         leader_lease: Duration::from_secs(run.leader_lease.into()),
         pace: Pace::default(),
-    }
+    })
 }
 
 fn settings_place(place: &Place, request_timeout: Duration) -> SettingsPlace {

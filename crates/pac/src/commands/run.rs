@@ -21,6 +21,13 @@ pub(crate) async fn run(run: Run) -> ExitCode {
         say::error(why);
         return ExitCode::from(2);
     }
+    let options = match watcher_options(run) {
+        Ok(options) => options,
+        Err(why) => {
+            error!("{why}");
+            return ExitCode::from(2);
+        }
+    };
     let counted = match pac_watcher::telemetry::install_metrics() {
         Ok(counted) => counted,
         Err(error) => {
@@ -34,7 +41,7 @@ pub(crate) async fn run(run: Run) -> ExitCode {
         (Ok(terminate), Ok(interrupt)) => drop(tokio::spawn(stop_on_signal(terminate, interrupt, stop.clone()))),
         _ => error!("can't hear signals; stop this process with SIGKILL"),
     }
-    match pac_watcher::run(watcher_options(run), Arc::new(Drivers), counted, stop).await {
+    match pac_watcher::run(options, Arc::new(Drivers), counted, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(WatcherError::Settings(problems)) => {
             error!("the settings can't be used:\n{problems}");

@@ -31,9 +31,9 @@ const BLOCKS: [(&str, &str); 3] = [
 /// A mark as an item of a list, or as the key of a map: what is said goes beside the others, if anything is.
 const MORE: [(&str, &str); 5] = [
     ("extraArgs", r#"include "pac-concurrency.extraArgs" . | fromYamlArray"#),
-    ("extraEnv", ".Values.extraEnv"),
-    ("extraVolumeMounts", ".Values.extraVolumeMounts"),
-    ("extraVolumes", ".Values.extraVolumes"),
+    ("extraEnv", r#"include "pac-concurrency.extraEnv" . | fromYamlArray"#),
+    ("extraVolumeMounts", r#"include "pac-concurrency.extraVolumeMounts" . | fromYamlArray"#),
+    ("extraVolumes", r#"include "pac-concurrency.extraVolumes" . | fromYamlArray"#),
     ("monitoringLabels", ".Values.monitoring.labels"),
 ];
 /// Fields of the pod that only the values have.

@@ -19,6 +19,7 @@ use cases::{Case, Cases};
 use super::live::Live;
 use super::manifest::{Manifest, Purpose};
 use super::set::manifests;
+use super::tenants;
 use super::variant::Variant;
 
 /// Where it is, below the folder of the charts.
@@ -45,6 +46,14 @@ pub(super) fn files() -> Result<BTreeMap<String, String>> {
         };
     }
     let (plain, _) = Variant::of(&cases::options(Case::plain()), &Live::default())?;
+    let tenants = tenants::manifest(&plain)?;
+    let documents = tenants.documents.iter().map(|document| Ok(format!("---\n{}", holes::filled(&document.text))));
+    let documents = documents.collect::<Result<String>>()?;
+    let text = format!(
+        "{}{{{{- if and (.Values.tenants).enabled (ne $mode \"shadow\") }}}}\n{documents}{{{{- end }}}}\n",
+        values::HEAD
+    );
+    files.insert(format!("{NAME}/templates/{}", tenants.file), text);
     files.extend(values::files(&plain)?.into_iter().map(|(file, text)| (format!("{NAME}/{file}"), text)));
     Ok(files)
 }

@@ -7,6 +7,7 @@ use super::NAME;
 use crate::deploy::live::Live;
 use crate::deploy::names::{CONFIG_MAP, SECRET, WATCHER};
 use crate::deploy::options::{Gate, Mode, VariantOptions};
+use crate::deploy::tenants::{self, FOLDER, TENANTS};
 use crate::deploy::variant::Variant;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -47,6 +48,12 @@ monitoring:
   labels: {}
   # Where alerts send whoever they wake: docs/operations.md as your organisation has it.
   runbookUrl: RUNBOOK
+
+# The port for tenants: whoever may read the PipelineRuns of a namespace sees its queues there, over TLS with the certificate of this
+# Secret (tls.crt, tls.key), which is yours to make (docs/operations.md).
+tenants:
+  enabled: false
+  tlsSecret: TENANTS
 
 # Ports that the network policy lets the watcher reach, if they aren't those of the settings: a store that it moves away from, say.
 storePorts: []
@@ -129,6 +136,29 @@ matchExpressions:
 {{- end }}
 {{- end }}
 
+{{- /* What the pod has for the port for tenants, and then what the values say. */ -}}
+{{- define "pac-concurrency.extraEnv" -}}
+{{- $own := list -}}
+{{- if and (.Values.tenants).enabled (ne .Values.mode "shadow") }}
+{{- $own = list VARIABLES }}
+{{- end }}
+{{- concat $own (.Values.extraEnv | default list) | toYaml }}
+{{- end }}
+{{- define "pac-concurrency.extraVolumes" -}}
+{{- $own := list -}}
+{{- if and (.Values.tenants).enabled (ne .Values.mode "shadow") }}
+{{- $own = list (dict "name" "TENANTS" "secret" (dict "secretName" .Values.tenants.tlsSecret "defaultMode" 292 "optional" true)) }}
+{{- end }}
+{{- concat $own (.Values.extraVolumes | default list) | toYaml }}
+{{- end }}
+{{- define "pac-concurrency.extraVolumeMounts" -}}
+{{- $own := list -}}
+{{- if and (.Values.tenants).enabled (ne .Values.mode "shadow") }}
+{{- $own = list (dict "name" "TENANTS" "mountPath" "FOLDER" "readOnly" true) }}
+{{- end }}
+{{- concat $own (.Values.extraVolumeMounts | default list) | toYaml }}
+{{- end }}
+
 {{- /* A Secret by another name is to be said. */ -}}
 {{- define "pac-concurrency.extraArgs" -}}
 {{- if ne .Values.existingSecret.name "SECRET" -}}
@@ -176,10 +206,15 @@ pub(super) fn files(variant: &Variant) -> Result<Vec<(&'static str, String)>> {
     let values = VALUES.replace("IMAGE", concat!("pac-watcher:", env!("CARGO_PKG_VERSION")));
     let values = values.replace("RUNBOOK", &Variant::of(&VariantOptions::default(), &Live::default())?.0.runbook_url);
     let settings = IN_HELPERS.iter().fold(HELPERS.to_owned(), |text, (mark, key)| text.replace(mark, &setting(key)));
-    let helpers = settings.replace("SECRET", SECRET);
+    let variables = tenants::variables().map(|(name, value)| format!(r#"(dict "name" "{name}" "value" "{value}")"#));
+    let helpers = settings.replace("SECRET", SECRET).replace("VARIABLES", &variables.join(" "));
+    let helpers = helpers.replace("TENANTS\"", &format!("{TENANTS}\"")).replace("FOLDER", FOLDER);
     Ok(vec![
         ("Chart.yaml", chart()),
-        ("values.yaml", values.replace("RESOURCES\n", &format!("{resources}\n"))),
+        (
+            "values.yaml",
+            values.replace("RESOURCES\n", &format!("{resources}\n")).replace(": TENANTS\n", &format!(": {TENANTS}\n")),
+        ),
         ("values.schema.json", schema()?),
         ("templates/_helpers.tpl", helpers),
         ("templates/302-pac-configmap.yaml", config_map(variant)),
@@ -220,6 +255,11 @@ fn schema() -> Result<String> {
             "placement": one_of(&["deployment"]),
             "image": { "type": "string", "minLength": 1 },
             "replicas": { "type": "integer", "minimum": 1 },
+            "tenants": {
+                "type": "object",
+                "properties": { "enabled": { "type": "boolean" }, "tlsSecret": { "type": "string", "minLength": 1 } },
+                "additionalProperties": false,
+            },
             "settings": { "type": ["object", "null"], "properties": settings, "additionalProperties": false },
         },
     });

@@ -2,7 +2,7 @@
 
 import { element, show } from "./dom.js";
 import { plot } from "./plot.js";
-import { isSortable, overview, queue, run, sortsDown, unknown, warning } from "./views.js";
+import { isSortable, overview, queue, refused, run, sortsDown, unknown, warning } from "./views.js";
 import { count, span } from "./words.js";
 
 /** How often to ask, and how often where nobody looks. */
@@ -12,7 +12,9 @@ const PATIENCE_MS = 5000;
 const NAME = "Queues of PipelineRuns";
 
 const at = id => document.getElementById(id);
-const choice = { filter: "", hideIdle: false, sorted: { by: "oldest", down: true } };
+/** Below which address the answers are, and whether they are those of the namespaces that the reader may see. */
+const { answers: base, tenants } = document.documentElement.dataset;
+const choice = { namespace: "", filter: "", hideIdle: false, sorted: { by: "oldest", down: true } };
 
 /** When the watcher answered last, and why it didn't since; which question is the newest, and when the next is asked; what is shown. */
 let answered = null, failure = "", asked = 0, next, subject = "";
@@ -33,9 +35,12 @@ function decoded(part) {
 
 function readChoice() {
   const query = new URLSearchParams(location.search), by = query.get("sort") || "oldest";
+  choice.namespace = tenants === undefined ? "" : query.get("namespace") || "";
   choice.filter = query.get("name") || "";
   choice.hideIdle = query.get("idle") === "hide";
   if (isSortable(by)) choice.sorted = { by, down: sortsDown(by) !== (query.get("order") === "reversed") };
+  at("of-namespace").hidden = tenants === undefined;
+  at("namespace").value = choice.namespace;
   at("filter").value = choice.filter;
   at("hide-idle").checked = choice.hideIdle;
 }
@@ -43,6 +48,7 @@ function readChoice() {
 /** What is chosen is kept in the address, so that it can be sent to somebody and survives a reload. */
 function keepChoice() {
   const query = new URLSearchParams(), { by, down } = choice.sorted;
+  if (choice.namespace) query.set("namespace", choice.namespace);
   if (choice.filter) query.set("name", choice.filter);
   if (choice.hideIdle) query.set("idle", "hide");
   if (by !== "oldest") query.set("sort", by);
@@ -85,17 +91,17 @@ function tellAge() {
 async function get(path, parameters) {
   const query = new URLSearchParams(parameters).toString();
   const answer = await fetch(path + (query ? "?" + query : ""), { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
-  if ([400, 404].includes(answer.status)) return { complaint: (await answer.text()).trim() };
+  if ([400, 403, 404].includes(answer.status)) return { complaint: (await answer.text()).trim() };
   if (!answer.ok) throw new Error((await answer.text()).trim());
   return answer.json();
 }
 
 async function answers({ repository, run }) {
-  const only = repository ? { repository } : {}, what = run ? "explain" : repository ? "" : "summary";
-  const asked = get("debug/queue" + (what && "/" + what), run ? { run } : only);
-  const [told, samples] = await Promise.all([asked, run ? null : get("debug/queue/plot", only)]);
-  // Of who answers a complaint says nothing.
-  return [told.complaint ? { ...await get("debug/queue/summary"), ...told } : told, samples];
+  const only = repository ? { repository } : choice.namespace ? { namespace: choice.namespace } : {}, what = run ? "explain" : repository ? "" : "summary";
+  const asked = get(base + (what && "/" + what), run ? { run } : only);
+  const [told, samples] = await Promise.all([asked, run ? null : get(base + "/plot", only)]);
+  // Of who answers a complaint says nothing, and to some nobody does.
+  return [told.complaint ? { ...await get(base + "/summary"), ...told } : told, samples];
 }
 
 async function ask() {
@@ -109,7 +115,8 @@ async function ask() {
     failure = told.name === "TimeoutError" ? "nothing for " + PATIENCE_MS / 1000 + " s" : told.message.replace(/\.$/, "");
   } else {
     [answered, failure] = [new Date(), ""];
-    tell(told.watcher);
+    if (told.watcher) tell(told.watcher);
+    else show(at("watcher"), []);
     draw(here, told, samples);
   }
   tellAge();
@@ -118,7 +125,9 @@ async function ask() {
 function draw(here, told, samples) {
   const sum = of => told.repositories.reduce((sum, one) => sum + one[of], 0);
   let parts, limit = null;
-  if (told.complaint) {
+  if (told.complaint && !here.repository) {
+    [parts, subject, samples] = [refused(choice.namespace, told.complaint), "", null];
+  } else if (told.complaint) {
     [parts, subject, samples] = [unknown(here.run || here.repository, told.complaint), here.run || here.repository, null];
   } else if (here.run) {
     [parts, subject] = [run(told, here.repository), told.run];
@@ -136,7 +145,16 @@ function draw(here, told, samples) {
 
 // === what the reader does
 
-at("choice").addEventListener("submit", event => event.preventDefault());
+/** Once it is written: each is asked for in the reader's name. */
+function chooseNamespace() {
+  const namespace = at("namespace").value.trim();
+  if (namespace === choice.namespace) return;
+  choice.namespace = namespace;
+  keepChoice();
+}
+
+at("choice").addEventListener("submit", event => { event.preventDefault(); chooseNamespace(); });
+at("namespace").addEventListener("change", chooseNamespace);
 at("filter").addEventListener("input", event => { choice.filter = event.target.value; keepChoice(); });
 at("hide-idle").addEventListener("change", event => { choice.hideIdle = event.target.checked; keepChoice(); });
 at("view").addEventListener("click", event => {

@@ -40,7 +40,7 @@ const isIdle = one => one.running === 0 && one.waiting === 0 && !note(one);
 
 export function overview(told, choice) {
   const all = told.repositories, total = of => all.reduce((sum, one) => sum + one[of], 0);
-  if (!all.length) return [soft(emptiness(told.watcher))];
+  if (!all.length) return [soft(emptiness(told.watcher, choice.namespace))];
   const part = choice.filter.trim().toLowerCase();
   const named = all.filter(one => one.repository.toLowerCase().includes(part));
   const chosen = named.filter(one => !choice.hideIdle || !isIdle(one));
@@ -64,10 +64,10 @@ export function overview(told, choice) {
   return parts;
 }
 
-function emptiness(watcher) {
+function emptiness(watcher, namespace) {
   if (watcher.system === "off") return "While the system is switched off nothing is watched, so no Repository is known.";
   if (watcher.system === "starting") return "The watcher has not read the Repositories yet.";
-  return "There is no Repository of Pipelines-as-Code in this cluster.";
+  return "There is no Repository of Pipelines-as-Code in " + (namespace ? "namespace " + namespace : "this cluster") + ".";
 }
 
 // === one Repository
@@ -119,6 +119,9 @@ function history(records, now, repository) {
 /** Of what is asked for in vain; `complaint` is what the watcher says of it. */
 export const unknown = (name, complaint) => [heading(2, name + " is not known"), element("p", {}, sentence(complaint)),
   element("p", {}, element("a", { href: "#" }, "All Repositories"))];
+
+/** Where the reader may not see what is asked for. */
+export const refused = (namespace, complaint) => [heading(2, namespace || "Which namespace?"), element("p", {}, sentence(complaint))];
 
 // === one run
 
