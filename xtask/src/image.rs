@@ -98,6 +98,7 @@ impl Engine {
         arguments.push(label("version", env!("CARGO_PKG_VERSION")));
         arguments.push(label("licenses", env!("CARGO_PKG_LICENSE")));
         arguments.extend(revision.map(|revision| label("revision", revision)));
+        arguments.extend(revision.map(|revision| format!("--build-arg=COMMIT={revision}")));
         arguments.extend(["--file=Containerfile", "."].map(str::to_owned));
         arguments
     }

@@ -13,6 +13,7 @@ mod docs;
 mod http;
 mod image;
 mod interrupt;
+mod krew;
 mod programs;
 mod sabotage;
 mod say;
@@ -58,6 +59,8 @@ enum Command {
     Deploy(deploy::DeployOptions),
     /// Build the container image, by podman, buildah or docker; --print shows the command instead.
     Image(image::ImageOptions),
+    /// Write the manifest by which krew installs the client of a release.
+    Krew(krew::KrewOptions),
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask tools)".
     Tools,
 }
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Docs => docs::docs(),
         Command::Deploy(options) => deploy::deploy(&options),
         Command::Image(options) => image::image(&options),
+        Command::Krew(options) => krew::krew(&options),
         Command::Tools => tools::print_tools(),
     };
     match outcome {

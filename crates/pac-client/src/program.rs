@@ -16,13 +16,13 @@ use crate::args::Queue;
 use crate::{complete, say};
 
 /// The version, and the commit it was built from, where that is known.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const VERSION: &str = env!("PAC_VERSION");
 /// The variable by which a shell asks for what TAB offers.
 const ASKED_BY_SHELL: &str = "COMPLETE";
 /// What Cobra's programs say last: that files are no candidates.
 const NO_FILES: &str = ":4";
 
-/// `queue`, as a command of its own.
+/// Look at the queues of PipelineRuns that wait for a slot of their Repository, and do what only a person can decide.
 #[derive(Debug, Parser)]
 #[command(version = VERSION)]
 struct Plugin {
