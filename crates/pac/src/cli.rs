@@ -65,7 +65,8 @@ pub(crate) struct Place {
     /// How the log looks [default: text on a terminal, json elsewhere].
     #[arg(long, env = "PAC_WATCHER_LOG_FORMAT", value_enum)]
     pub(crate) log_format: Option<LogFormat>,
-    /// What is logged: error, warn, info, debug, trace, or a filter such as pac_watcher=debug.
+    /// What is logged: error, warn, info, debug, trace, or a filter such as pac=debug, which is for all parts of
+    /// this program and for none of the libraries.
     #[arg(long, env = "PAC_WATCHER_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
     pub(crate) log_level: String,
 }
