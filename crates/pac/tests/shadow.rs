@@ -7,9 +7,11 @@ mod support;
 use std::time::Duration;
 
 use pac_devcluster::{FaultAction, FaultId, FaultRule, PacEvent};
+use pac_devservers::free_port;
 use pac_devservers::proxy::Proxy;
 use pac_queue::shadow::{DriftKind, ShadowReport};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use support::{Scrape, Watcher, World, command, event, eventually, json_of, run, said};
 
@@ -155,6 +157,48 @@ fn the_report_names_exactly_what_pacs_queue_lost_track_of() {
     println!("{}", said.out);
     let explained = run(&world, &["explain", "team-1/lost", "--admin-url", &shadow.url]);
     assert!(explained.out.contains("the watcher is in shadow mode, and starts nothing"), "{explained:?}");
+    shadow.stop(&world);
+}
+
+/// The pod that the Deployment of the manifests makes, with this admin port.
+fn pod_of_the_manifests(admin_port: u16) -> Value {
+    let deployment = serde_yaml::Deserializer::from_str(include_str!("../../../config/shadow/deployment.yaml"));
+    let mut deployment = deployment.map(|document| Value::deserialize(document).unwrap()).next().unwrap();
+    let mut pod = deployment["spec"]["template"].take();
+    let arguments = pod["spec"]["containers"][0]["args"].as_array_mut().unwrap();
+    let admin = arguments.iter_mut().find(|argument| argument.as_str().unwrap().starts_with("--admin-addr=")).unwrap();
+    *admin = format!("--admin-addr=127.0.0.1:{admin_port}").into();
+    pod
+}
+
+#[test]
+fn its_pod_is_found_by_the_label_that_the_manifests_give_it() {
+    let world = World::with_pacs_queue();
+    let shadow = Shadow::of(&world);
+    let report = || said(&mut command(&world, &["shadow", "report"]));
+    let none = report();
+    assert_eq!(none.code, 1, "{none:?}");
+    assert!(
+        none.err.contains("no pod that runs and has the label app.kubernetes.io/name=pac-concurrency-shadow"),
+        "{none:?}"
+    );
+    // One that is over stays there for a while, and others have nothing to do with it.
+    let gone = free_port().unwrap();
+    let pods =
+        [("a-former", gone, "Succeeded"), ("now", shadow.watcher.admin_port, "Running"), ("other", gone, "Running")];
+    for (name, admin_port, phase) in pods {
+        let mut pod = pod_of_the_manifests(admin_port);
+        pod["metadata"]["name"] = name.into();
+        if name == "other" {
+            pod["metadata"]["labels"] = json!({"app.kubernetes.io/name": "pac-concurrency-watcher"});
+        }
+        let store = world.cluster.store();
+        store.create("pods", "pipelines-as-code", pod).unwrap();
+        store.patch_status("pods", "pipelines-as-code", name, &json!({"status": {"phase": phase}})).unwrap();
+    }
+    let found = report();
+    assert_eq!(found.code, 0, "{found:?}");
+    assert!(found.out.contains("as shadow saw it"), "{found:?}");
     shadow.stop(&world);
 }
 
