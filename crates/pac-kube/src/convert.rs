@@ -73,8 +73,8 @@ pub struct RunView {
     pub place: Option<EventPlace>,
     /// Whether the Secret with which it clones its Git repository is still to be made.
     pub awaits_secret: bool,
-    /// Whether it has its order under PAC's own name: where PAC's own watcher runs, it takes the run into its queue by that, and starts
-    /// it from there.
+    /// Whether it has an order under PAC's own name that names it: where PAC's own watcher runs, it takes the run into its queue by that,
+    /// and starts it from there.
     pub has_pacs_order: bool,
     /// Who is to start it, as long as it is pending.
     pub hold: Hold,
@@ -159,7 +159,8 @@ pub fn run_view(run: &PipelineRun, home: Option<&RepositoryKey>) -> Result<RunVi
         event: event(run),
         place,
         awaits_secret: annotations.get(SECRET_CREATED).is_some_and(|created| created == "false"),
-        has_pacs_order: pacs.is_some() && hold != Hold::HandedOver,
+        has_pacs_order: hold != Hold::HandedOver
+            && pacs.is_some_and(|order| execution_order::names(order, namespace, name)),
         hold,
         notice: NoticeMark::of(run),
         complaint,
@@ -350,6 +351,10 @@ pub(crate) mod tests {
         let has = |change: Value| run_view(&run(change), None).unwrap().has_pacs_order;
         assert!(has(json!({"metadata": {"annotations": {EXECUTION_ORDER: "ns/a"}}})));
         assert!(!has(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/a"}}})));
+        assert!(has(json!({"metadata": {"annotations": {EXECUTION_ORDER: "ns/b,ns/a,x"}}})));
+        for nobodys in ["", "x", "ns/b", "ns/b, ns/a", "other/a"] {
+            assert!(!has(json!({"metadata": {"annotations": {EXECUTION_ORDER: nobodys}}})), "{nobodys:?}");
+        }
     }
 
     #[test]

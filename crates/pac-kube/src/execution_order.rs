@@ -65,6 +65,12 @@ pub fn place(annotation: &str, namespace: &str, name: &str) -> Result<Option<Eve
     Ok(Some(EventPlace { event: hasher.finish(), first: first.into(), position }))
 }
 
+/// Whether Pipelines-as-Code finds run `name` in `annotation`: it takes entries as they are written, and starts none but those that
+/// are named.
+pub(crate) fn names(annotation: &str, namespace: &str, name: &str) -> bool {
+    annotation.split(',').any(|entry| entry.split_once('/') == Some((namespace, name)))
+}
+
 /// Compares names of runs as Pipelines-as-Code sorts those of an event: with the numbers in them taken for what they are, `run-9`
 /// before `run-10`.
 pub fn by_name(one: &str, other: &str) -> Ordering {

@@ -164,6 +164,17 @@ async fn a_repository_of_which_pacs_queue_may_start_runs_is_held() {
     assert_eq!(watcher.log_count(why), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_does_not_name_its_own_run_leaves_the_run_to_us_and_holds_nobody() {
+    let world = World::beside_pac(pending_only()).await;
+    world.repository("repo", Some(1)).await;
+    for (name, order) in [("a", "nonsense"), ("b", "")] {
+        world.run_with("repo", name, annotated(EXECUTION_ORDER, order)).await;
+    }
+    world.run_with("repo", "c", annotated(EXECUTION_ORDER_KEPT, &world.order(&["c"]))).await;
+    world.drain(&["a", "b", "c"]).await;
+}
+
 /// As PAC's controller does it, at so few requests a second that the order comes seconds after the runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_burst_runs_start_in_order_with_their_secrets_and_no_slot_stays_idle() {

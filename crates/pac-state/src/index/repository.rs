@@ -151,8 +151,12 @@ impl RepositoryState {
                 self.events.note_queued(event, &name, now);
             }
         }
+        let is_pacs = || self.is_known_to_pacs_queue(&name, now);
+        let is_started_by_pac = view.phase == Phase::Running && is_pacs();
         match self.runs.named_mut(&name) {
             Some(run) if run.view.key == view.key => {
+                // Of its Repository ours starts nobody meanwhile.
+                run.started_by_pac |= is_started_by_pac;
                 if !matches!(view.phase, Phase::Arriving | Phase::Waiting) {
                     run.start = StartState::Idle;
                 }
@@ -226,7 +230,7 @@ impl RepositoryState {
         put(&mut self.attempted, name, current && run.is_pending() && run.start != StartState::Idle);
         put(&mut self.unmarked, name, matches!(run.view.phase, Phase::Done(_)) && run.mark == Mark::None);
         put(&mut self.timed, name, current && (run.stopping_since.is_some() || run.unready_until().is_some()));
-        self.pacs_queue.note(name, run.view.has_pacs_order);
+        self.pacs_queue.note(name, run.view.has_pacs_order || run.started_by_pac);
         let over = matches!(
             run.view.phase,
             Phase::Done(_) | Phase::Withdrawn | Phase::Held | Phase::Stopping | Phase::ForceReleased

@@ -66,6 +66,8 @@ pub(super) struct Run {
     /// When the watch or a live read first showed the run stopping before it was started.
     pub(super) stopping_since: Option<Instant>,
     pub(super) start: StartState,
+    /// Whether PAC's own queue started it, which knew it by the order of another one.
+    pub(super) started_by_pac: bool,
     pub(super) mark: Mark,
     /// How often the final state couldn't be written, and when to try again.
     unmarked: Option<(u32, Instant)>,
@@ -92,6 +94,7 @@ impl Run {
             stored: None,
             stopping_since,
             start: StartState::Idle,
+            started_by_pac: false,
             mark: Mark::None,
             unmarked: None,
             refusal: None,

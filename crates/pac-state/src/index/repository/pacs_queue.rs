@@ -1,7 +1,8 @@
 //! Which runs the queue of Pipelines-as-Code's own has, as far as the cluster tells: those are PAC's to start.
 //!
 //! A run whose order is under PAC's own name gets into that queue, and with it every queued run that its order names. PAC starts
-//! the next one when it has written the final state of one before it, and no version of any run tells of that beforehand.
+//! the next one when it has written the final state of one before it, and no version of any run tells of that beforehand. Whom it
+//! starts so stands for those that are left, as the one did by whose order it knows them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,13 +14,16 @@ use tokio::time::Instant;
 use super::RepositoryState;
 use crate::index::run::Run;
 
-/// How long after a run's end PAC may start the next one in its stead: PAC reports the end to the Git provider first.
+/// How long after it wrote a run's final state PAC may start the next one in its stead.
 const NEXT_WITHIN: Duration = Duration::from_secs(30);
+/// How long after a run is over its final state is waited for. PAC reports the end to the Git provider first, and may have a model
+/// explain a failure; where it comes to nothing it never writes one, and starts nobody.
+const REPORTED_WITHIN: Duration = Duration::from_secs(600);
 
 /// See the [module](self).
 #[derive(Debug, Clone, Default)]
 pub(super) struct PacsQueue {
-    /// Runs that the watch shows with an order under PAC's own name.
+    /// Runs that the watch shows with an order under PAC's own name, or that PAC started because such an order named them.
     runs: BTreeSet<Arc<str>>,
     /// What such runs named that the watch shows no more, and until when that counts.
     past: Vec<(Named, Instant)>,
@@ -37,9 +41,9 @@ struct Named {
 // === impl PacsQueue ===
 
 impl PacsQueue {
-    /// Takes in whether run `name` has its order under PAC's own name.
-    pub(super) fn note(&mut self, name: &Arc<str>, has_pacs_order: bool) {
-        super::put(&mut self.runs, name, has_pacs_order);
+    /// Takes in whether PAC's queue may know others by run `name`.
+    pub(super) fn note(&mut self, name: &Arc<str>, names_others: bool) {
+        super::put(&mut self.runs, name, names_others);
     }
 
     fn is_empty(&self) -> bool {
@@ -81,11 +85,17 @@ impl RepositoryState {
         names
     }
 
-    /// Notes that the watch shows run `name` no longer: PAC may still start a run that it named.
+    /// Whether PAC's queue knows run `name`, which waits.
+    pub(super) fn is_known_to_pacs_queue(&self, name: &str, now: Instant) -> bool {
+        self.open_to_pacs_queue(now).contains(&name)
+    }
+
+    /// Notes that the watch shows run `name` no longer, since PAC wrote its final state or it was deleted: PAC may still start a run that
+    /// it named.
     pub(super) fn leave_pacs_queue(&mut self, name: &str) {
         let Some(run) = self.runs.named(name).filter(|_| self.pacs_queue.runs.contains(name)) else { return };
         let now = Instant::now();
-        let left = (self.named_by(run), next_until(run).unwrap_or(now + NEXT_WITHIN));
+        let left = (self.named_by(run), now + NEXT_WITHIN);
         self.pacs_queue.runs.remove(name);
         self.pacs_queue.past.retain(|(named, until)| *until > now && *named != left.0);
         self.pacs_queue.past.push(left);
@@ -104,9 +114,9 @@ impl RepositoryState {
     }
 }
 
-/// Until when PAC may start another run in this one's stead, if this one is over.
+/// Until when PAC's final state of this one is waited for, and with it the start of another one in its stead, if it is over.
 fn next_until(run: &Run) -> Option<Instant> {
-    run.over_since.map(|since| since + NEXT_WITHIN)
+    run.over_since.map(|since| since + REPORTED_WITHIN)
 }
 
 #[cfg(test)]
@@ -146,10 +156,49 @@ mod tests {
         );
         state.apply_run(run("a", Some(1), true, Phase::Done(FinalState::Completed)), now, Duration::ZERO);
         assert_eq!(state.open_to_pacs_queue(now), ["b", "lost"], "PAC starts the next one only now");
+        // A Git provider may take its time to be told of the end.
+        tokio::time::advance(NEXT_WITHIN * 2).await;
+        let now = Instant::now();
+        assert_eq!(state.open_to_pacs_queue(now), ["b", "lost"]);
         state.remove_run("ns/a");
         assert_eq!(state.open_to_pacs_queue(now), ["b", "lost"]);
         assert_eq!(state.next_look(), Some(now + NEXT_WITHIN), "P4");
         assert_eq!(state.open_to_pacs_queue(now + NEXT_WITHIN), [""; 0], "it forgot them");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_final_state_that_never_comes_holds_nobody_for_ever() {
+        let (mut state, now) =
+            state([run("a", Some(1), true, Phase::Running), run("b", Some(1), false, Phase::Waiting)]);
+        state.apply_run(run("a", Some(1), true, Phase::Done(FinalState::Failed)), now, Duration::ZERO);
+        assert_eq!(state.next_look(), Some(now + REPORTED_WITHIN), "P4");
+        assert_eq!(state.open_to_pacs_queue(now + REPORTED_WITHIN), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whom_pac_starts_because_an_order_named_it_stands_for_those_that_are_left() {
+        let waiting = |name| run(name, Some(1), false, Phase::Waiting);
+        let (mut state, now) =
+            state([run("a", Some(1), true, Phase::Running), waiting("b"), waiting("c"), waiting("other")]);
+        state.apply_run(run("other", Some(2), false, Phase::Waiting), now, Duration::ZERO);
+        state.apply_run(run("a", Some(1), true, Phase::Done(FinalState::Completed)), now, Duration::ZERO);
+        state.remove_run("ns/a");
+        state.apply_run(run("b", Some(1), false, Phase::Running), now, Duration::ZERO);
+        tokio::time::advance(NEXT_WITHIN * 2).await;
+        let now = Instant::now();
+        assert_eq!(state.open_to_pacs_queue(now), ["c"], "PAC starts it when b is over");
+        state.apply_run(run("b", Some(1), false, Phase::Done(FinalState::Completed)), now, Duration::ZERO);
+        state.remove_run("ns/b");
+        assert_eq!(state.open_to_pacs_queue(now), ["c"]);
+        assert_eq!(state.open_to_pacs_queue(now + NEXT_WITHIN), [""; 0], "PAC forgot it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whom_ours_starts_stands_for_nobody() {
+        let waiting = |name| run(name, None, false, Phase::Waiting);
+        let (mut state, now) = state([waiting("a"), waiting("b")]);
+        state.apply_run(run("a", None, false, Phase::Running), now, Duration::ZERO);
+        assert_eq!(state.open_to_pacs_queue(now), [""; 0]);
     }
 
     #[test]
