@@ -13,6 +13,7 @@ use pac_devcluster::{DevCluster, Options};
 use pac_kube::api::labels::{EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, HANDED_BACK, QUEUED, REPOSITORY, STATE};
 use pac_kube::gate::{GateKind, GateState, HandedBack, NAME, Proof, close, hand_back_all, open, prove, read};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 struct World {
     cluster: DevCluster,
@@ -113,7 +114,7 @@ impl World {
 
     async fn hand_back(&self, lost_after: Option<Duration>) -> HandedBack {
         let global = RepositoryKey::new("pipelines-as-code", "pipelines-as-code").unwrap();
-        hand_back_all(&self.client, &global, lost_after).await.unwrap()
+        hand_back_all(&self.client, &global, lost_after, &CancellationToken::new()).await.unwrap()
     }
 }
 

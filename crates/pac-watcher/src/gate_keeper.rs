@@ -15,7 +15,8 @@ use pac_state::gate::{Gate, drain};
 use pac_state::health::{Health, Part};
 use pac_state::index::Index;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 /// How often it is looked at, and tried while somebody waits.
@@ -229,11 +230,16 @@ impl GateKeeper {
             return LOOK_EVERY;
         }
         let lost_after = (*left == HandBack::All).then_some(ORDER_WITHIN);
-        let mut settings = self.settings.clone();
+        let (mut settings, stop) = (self.settings.clone(), CancellationToken::new());
+        let mut handing_back = Box::pin(gate::hand_back_all(&self.client, &self.global, lost_after, &stop));
         let handed_back = tokio::select! {
-            handed_back = gate::hand_back_all(&self.client, &self.global, lost_after) => handed_back,
+            handed_back = handing_back.as_mut() => handed_back,
             // They may have switched the system on again.
-            _ = settings.changed() => return Duration::ZERO,
+            _ = settings.changed() => {
+                stop.cancel();
+                let _ = handing_back.await;
+                return Duration::ZERO;
+            }
         };
         match handed_back {
             Ok(handed_back) => {

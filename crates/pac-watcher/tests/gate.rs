@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use pac_devcluster::verdict::VerdictOptions;
-use pac_devcluster::{PacEvent, PacRun, RunDuration, TektonPlayer};
+use pac_devcluster::{FaultAction, FaultRule, PacEvent, PacRun, RunDuration, TektonPlayer};
 use pac_watcher::GateKind;
 use serde_json::json;
 use support::{Watcher, World, pending_only, with_pacs_queue};
@@ -78,7 +78,7 @@ async fn without_a_gate_nobody_is_admitted_until_it_is_there() {
     watcher.shows(watcher.admin_addr, &explain, "\"answer\":\"gate\"", true).await;
     watcher.shows(watcher.admin_addr, &explain, why, true).await;
     assert!(world.recorder.now()["a"].is_pending(), "P1");
-    world.put_gate().await;
+    world.put_gate(GateKind::Policy);
     world.running(&["a", "x"]).await;
     watcher.ready(true).await;
     watcher.metrics_have("pac_concurrency_gate_holds 1\n", true).await;
@@ -89,17 +89,17 @@ async fn where_nobody_waits_the_gates_own_word_counts() {
     let world = World::beside_pac(pending_only()).await;
     world.watcher().ready(true).await;
     world.watcher().metrics_have("pac_concurrency_gate_holds 1\n", true).await;
-    world.remove_gate().await;
+    world.remove_gate(GateKind::Policy);
     world.watcher().ready(false).await;
-    world.put_gate().await;
+    world.put_gate(GateKind::Policy);
     world.watcher().ready(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_that_nobody_can_try_is_not_relied_on_from_the_beginning() {
     let mut world = World::beside_pac_without_gate(pending_only(), json!({})).await;
-    world.put_gate().await;
-    world.refuse_trials().await;
+    world.put_gate(GateKind::Policy);
+    world.refuse_trials();
     world.repository("repo", Some(1)).await;
     world.run("repo", "a").await;
     world.start_watcher_beside_pac(GateKind::Policy);
@@ -107,7 +107,7 @@ async fn a_gate_that_nobody_can_try_is_not_relied_on_from_the_beginning() {
     watcher.shows(watcher.probe_addr, "/ready", "gate: nobody can tell whether it holds", true).await;
     watcher.shows(watcher.probe_addr, "/ready", "no trials here", true).await;
     assert!(world.recorder.now()["a"].is_pending());
-    world.allow_trials().await;
+    world.allow_trials();
     world.running(&["a"]).await;
     watcher.ready(true).await;
 }
@@ -120,7 +120,7 @@ async fn a_trial_that_comes_to_nothing_stops_nobody_for_a_while() {
         world.run("repo", run).await;
     }
     world.running(&["a"]).await;
-    world.refuse_trials().await;
+    world.refuse_trials();
     // The next trial is due within seconds.
     world.watcher().log_says("could not try whether the gate holds").await;
     world.finish("a").await;
@@ -151,7 +151,7 @@ async fn a_gate_taken_away_at_work_stops_admission_and_what_both_start_is_counte
     world.watcher().log_says("closed the gate").await;
     world.push("repo", "ours", 3);
     world.running(&["ours-0", "ours-1"]).await;
-    world.remove_gate().await;
+    world.remove_gate(GateKind::Policy);
     world.push("repo", "pacs", 3);
     world.running(&["ours-0", "ours-1", "pacs-0", "pacs-1"]).await;
     let watcher = world.watcher();
@@ -162,7 +162,7 @@ async fn a_gate_taken_away_at_work_stops_admission_and_what_both_start_is_counte
     // Nobody of ours goes on while PAC's queue has one.
     world.finish("ours-0").await;
     world.finish("ours-1").await;
-    world.put_gate().await;
+    world.put_gate(GateKind::Policy);
     watcher.ready(true).await;
     world.finish("pacs-0").await;
     world.running(&["pacs-1", "pacs-2"]).await;
@@ -175,7 +175,7 @@ async fn a_gate_taken_away_at_work_stops_admission_and_what_both_start_is_counte
 async fn switched_on_while_pacs_queue_is_full_nobody_is_over_the_limit() {
     let mut world = World::beside_pac_without_gate(with_pacs_queue(short_runs()), json!({})).await;
     world.switch(false).await;
-    world.put_gate().await;
+    world.put_gate(GateKind::Policy);
     world.start_watcher_beside_pac(GateKind::Policy);
     world.repository("repo", Some(2)).await;
     world.repository("other", Some(1)).await;
@@ -189,7 +189,7 @@ async fn switched_on_while_pacs_queue_is_full_nobody_is_over_the_limit() {
     world.all_done(22).await;
     assert_eq!(world.broken(), [""; 0]);
     assert!(world.watcher().log_count("acquired concurrency slot for") >= 4, "ours did their part");
-    assert!(!world.gate_is_open().await);
+    assert!(!world.gate_is_open());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,7 +210,7 @@ async fn switched_off_what_waits_and_what_runs_is_handed_back() {
         assert_eq!(world.annotation(run, EXECUTION_ORDER), Some(order.clone()));
         assert!(world.annotation(run, HANDED_BACK).is_some());
     }
-    assert!(world.gate_is_open().await);
+    assert!(world.gate_is_open());
     pac.start_watcher();
     world.finish("run-0").await;
     world.running(&["run-1", "run-2"]).await;
@@ -225,11 +225,29 @@ async fn switched_off_what_waits_and_what_runs_is_handed_back() {
     assert_eq!(world.annotation("new-0", EXECUTION_ORDER), None);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn switched_on_again_while_a_run_is_handed_back_it_is_pacs_before_the_gate_is_closed() {
+    let world =
+        World::beside_pac(with_pacs_queue(TektonPlayer { pending_only: true, ..TektonPlayer::default() })).await;
+    world.repository("repo", Some(1)).await;
+    world.watcher().log_says("closed the gate").await;
+    world.push("repo", "run", 3);
+    world.running(&["run-0"]).await;
+    world.recorder.until("all are queued", |runs| runs.values().filter(|run| run.state == "queued").count() == 2).await;
+    let slow = FaultRule::new(FaultAction::Latency(Duration::from_secs(2))).verb("patch").name("run-2");
+    let slow = world.cluster.faults().add(slow);
+    world.switch(false).await;
+    world.struck(slow).await;
+    world.switch(true).await;
+    world.watcher().log_says_times("closed the gate", 2).await;
+    assert_eq!(world.annotation("run-2", EXECUTION_ORDER), Some(world.order(&["run-0", "run-1", "run-2"])));
+}
+
 /// Beside PAC's queue and behind a closed gate that refuses, a Repository with a limit of 1.
 async fn where_orders_are_refused() -> World {
     let tekton = TektonPlayer { pending_only: true, ..TektonPlayer::default() };
     let mut world = World::beside_pac_without_gate(with_pacs_queue(tekton), json!({})).await;
-    world.put_denying_gate().await;
+    world.put_gate(GateKind::Deny);
     world.start_watcher_beside_pac(GateKind::Deny);
     world.watcher().log_says("closed the gate").await;
     world.repository("repo", Some(1)).await;

@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 use kube::api::ListParams;
 use kube::{Client, ResourceExt};
 use pac_concurrency::{Limit, RepositoryKey, RunKey};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::labels::{EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, QUEUED, SELECTOR, STARTED, STATE};
 use crate::api::{PipelineRun, Repository};
@@ -114,6 +115,9 @@ fn event_lists(runs: &[PipelineRun]) -> HashMap<String, String> {
 /// A run without any order is left alone, since PAC may be about to write one; with `lost_after`, mostly [`ORDER_WITHIN`], those that
 /// still have none after so long get one, too.
 ///
+/// Once it is told to `stop`, no more runs are written, and those under way are waited for: one whose writing was given up might still
+/// come to be PAC's, at a time when nobody reckons with it.
+///
 /// # Errors
 ///
 /// If runs or Repositories can't be listed.
@@ -121,6 +125,7 @@ pub async fn hand_back_all(
     client: &Client,
     global: &RepositoryKey,
     lost_after: Option<Duration>,
+    stop: &CancellationToken,
 ) -> Result<HandedBack, String> {
     let repositories: Vec<Repository> = list(client, ListParams::default()).await?;
     let limits: HashMap<RepositoryKey, Option<i64>> =
@@ -132,12 +137,15 @@ pub async fn hand_back_all(
     let runs = || list::<PipelineRun>(client, ListParams::default().labels(SELECTOR));
     let (ordered, without): (Vec<_>, Vec<_>) =
         due(&runs().await?, is_limited).into_iter().partition(HandBack::has_order);
-    let mut handed_back = write(client, ordered).await;
+    let mut handed_back = write(client, ordered, stop).await;
     if let Some(patience) = lost_after.filter(|_| !without.is_empty()) {
-        tokio::time::sleep(patience).await;
+        if stop.run_until_cancelled(tokio::time::sleep(patience)).await.is_none() {
+            return Ok(handed_back);
+        }
         let before: HashSet<RunKey> = without.into_iter().map(|one| one.run).collect();
         let again = due(&runs().await?, is_limited);
-        let also = write(client, again.into_iter().filter(|one| one.has_order() || before.contains(&one.run))).await;
+        let again = again.into_iter().filter(|one| one.has_order() || before.contains(&one.run));
+        let also = write(client, again, stop).await;
         handed_back.runs += also.runs;
         // What failed before is among those tried again.
         handed_back.failed = also.failed;
@@ -145,8 +153,9 @@ pub async fn hand_back_all(
     Ok(handed_back)
 }
 
-async fn write(client: &Client, due: impl IntoIterator<Item = HandBack>) -> HandedBack {
+async fn write(client: &Client, due: impl IntoIterator<Item = HandBack>, stop: &CancellationToken) -> HandedBack {
     let mut handed_back = HandedBack::default();
+    let due = due.into_iter().take_while(|_| !stop.is_cancelled());
     let writing = stream::iter(due).map(|one| async move {
         let written = patch::hand_back(client, &one.run, &one.order, one.kept.as_deref()).await;
         (one.run, written)

@@ -36,7 +36,7 @@ use pac_watcher::{GateKind, Pace};
 use serde_json::{Value, json};
 
 pub use cluster::{Cluster, pending_only};
-pub use gate::with_pacs_queue;
+pub use gate::{GATE, with_pacs_queue};
 pub use recorder::{Recorder, Run};
 pub use treacherous::{BROKEN, RESYNCING, TREACHEROUS};
 pub use watcher::{SILENT_PORT, Watcher};
@@ -82,7 +82,7 @@ impl World {
     /// Likewise, with these in the ConfigMap, too.
     pub async fn beside_pac_with(options: Options, settings: Value) -> Self {
         let mut world = Self::beside_pac_without_gate(options, settings).await;
-        world.put_gate().await;
+        world.put_gate(GateKind::Policy);
         world.start_watcher_beside_pac(GateKind::Policy);
         world
     }

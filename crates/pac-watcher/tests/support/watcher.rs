@@ -33,6 +33,7 @@ pub struct Watcher {
     pub admin_addr: SocketAddr,
     pub metrics_addr: SocketAddr,
     pub tenants_addr: SocketAddr,
+    pub webhook_addr: SocketAddr,
     /// What its store does.
     pub store: Arc<Switches>,
     log: Log,
@@ -166,24 +167,16 @@ impl Watcher {
             leader_lease: Duration::from_secs(15),
             pace,
         };
-        let (probe_addr, admin_addr, metrics_addr) = (options.probe_addr, options.admin_addr, options.metrics_addr);
+        let (probe_addr, admin_addr) = (options.probe_addr, options.admin_addr);
+        let (metrics_addr, webhook_addr) = (options.metrics_addr, options.webhook_addr);
         let store = Arc::new(Switches::default());
         let counted = PrometheusBuilder::new().build_recorder().handle();
         let watching = pac_watcher::run(options, Arc::new(Memory(Arc::clone(&store))), counted, stop.clone());
         // A watcher that can't run would otherwise only show as something waited for in vain.
         let running =
             runtime.spawn(watching.inspect_err(|error| eprintln!("the watcher ended: {}", with_causes(error))));
-        Self {
-            runtime: Some(runtime),
-            running: Some(running),
-            stop,
-            probe_addr,
-            admin_addr,
-            metrics_addr,
-            tenants_addr,
-            store,
-            log,
-        }
+        let (runtime, running) = (Some(runtime), Some(running));
+        Self { runtime, running, stop, probe_addr, admin_addr, metrics_addr, tenants_addr, webhook_addr, store, log }
     }
 
     /// Waits until the log has this text.
