@@ -15,8 +15,60 @@ use serde_json::json;
 
 use support::{PATIENCE, Watcher, World, command, event, eventually, said};
 
+const NAMESPACE: &str = "pipelines-as-code";
 const REPOSITORIES: usize = 2;
 const LIMIT: u32 = 2;
+
+/// A watcher in a pod, which a kubelet starts again, and by which the command finds it.
+struct Pod<'a> {
+    world: &'a World,
+    identity: &'static str,
+    watcher: Watcher,
+}
+
+// === impl Pod ===
+
+impl<'a> Pod<'a> {
+    fn start(world: &'a World, identity: &'static str) -> Self {
+        let watcher = world.watcher_with(identity, &["--mode", "companion", "--leader-lease", "5"]);
+        let argument = format!("--admin-addr=127.0.0.1:{}", watcher.admin_port);
+        let container = json!({"name": "watcher", "image": "x", "args": [argument]});
+        let pod = json!({"metadata": {"name": identity}, "spec": {"containers": [container]}});
+        // The one of the process before it, whose port was another.
+        let _ = world.cluster.store().delete("pods", NAMESPACE, identity);
+        world.cluster.store().create("pods", NAMESPACE, pod).unwrap();
+        Self { world, identity, watcher }
+    }
+
+    fn kill(&mut self) {
+        self.watcher.kill();
+    }
+
+    fn starts_again(&mut self) {
+        *self = Self::start(self.world, self.identity);
+    }
+
+    fn leads(&self) -> bool {
+        let lease = self.world.cluster.store().get("leases", NAMESPACE, "pac-concurrency-watcher");
+        lease.is_some_and(|lease| lease["spec"]["holderIdentity"] == self.identity)
+    }
+}
+
+/// Switches in this direction, and has `at_step` disturb the pods at each step that the command says it is at; it must come to its end
+/// all the same.
+fn completes_though(world: &World, direction: &str, pods: &mut [Pod<'_>], at_step: fn(&str, &mut [Pod<'_>])) {
+    let mut command = command(world, &["switch", direction, "--step-timeout", "2m"]);
+    command.stdout(Stdio::piped());
+    let mut process = Child::spawn("pac-watcher switch", command).unwrap();
+    let mut told = Vec::new();
+    for line in BufReader::new(process.output().unwrap()).lines().map_while(Result::ok) {
+        if let Some((step, _)) = line.split_once("/3 ") {
+            at_step(step, pods);
+        }
+        told.push(line);
+    }
+    assert_eq!(told.last().map(|line| line.starts_with(&format!("switched {direction}"))), Some(true), "{told:#?}");
+}
 
 fn switch(world: &World, watcher: &Watcher, arguments: &[&str]) -> Command {
     let url = format!("http://127.0.0.1:{}", watcher.admin_port);
@@ -97,7 +149,41 @@ fn switched_on_and_off_under_pushes_and_broken_off_at_every_step_nothing_is_lost
         assert!(status.out.contains("gate        policy: closed"), "{status:?}");
         completes(&world, &watcher, "off");
     });
-    let runs = pushed.load(Ordering::Relaxed);
+    nothing_is_lost_twice_or_over(&world, pushed.load(Ordering::Relaxed));
+    watcher.stop();
+}
+
+#[test]
+fn switched_on_and_off_under_pushes_while_the_leader_or_every_watcher_is_killed_at_every_step_nothing_is_lost() {
+    let world = World::with_pac(&json!({"concurrency-driver": "memory", "concurrency-enabled": "false"}));
+    world.other_settings("pac-concurrency", &json!({"concurrency-enabled": "false"}));
+    let mut pods = ["one", "two"].map(|identity| Pod::start(&world, identity));
+    pods.iter_mut().for_each(|pod| pod.watcher.becomes_ready(true));
+    (0..REPOSITORIES).for_each(|repository| world.repository(repository, LIMIT));
+    let (stop, pushed) = (AtomicBool::new(false), AtomicUsize::new(0));
+    // By turns the one that leads, for the other one to follow it, and all of them at once.
+    let disturb: fn(&str, &mut [Pod<'_>]) = |step, pods| {
+        let is_alone = step != "2";
+        let (killed, _): (Vec<_>, Vec<_>) = pods.iter_mut().partition(|pod| pod.leads() || !is_alone);
+        let mut killed = killed;
+        killed.iter_mut().for_each(|pod| pod.kill());
+        killed.iter_mut().for_each(|pod| pod.starts_again());
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| push(&world, &stop, &pushed));
+        let _until_here = Stop(&stop);
+        goes_on(&world);
+        completes_though(&world, "on", &mut pods, disturb);
+        goes_on(&world);
+        completes_though(&world, "off", &mut pods, disturb);
+        goes_on(&world);
+    });
+    nothing_is_lost_twice_or_over(&world, pushed.load(Ordering::Relaxed));
+    pods.iter_mut().for_each(|pod| pod.watcher.stop());
+}
+
+/// All that was pushed is done, and what the API server saw of everybody's starts kept the promises that don't depend on who is asked first.
+fn nothing_is_lost_twice_or_over(world: &World, runs: usize) {
     let until = Instant::now() + PATIENCE;
     while world.done() < runs {
         assert!(Instant::now() < until, "{} of {runs} are done\n{}", world.done(), world.story("team-0"));
@@ -108,7 +194,6 @@ fn switched_on_and_off_under_pushes_and_broken_off_at_every_step_nothing_is_lost
         assert!(promise.held, "{promise:#?}");
     }
     assert_eq!((verdict.started, verdict.done), (runs, runs), "{verdict:#?}");
-    watcher.stop();
 }
 
 #[test]

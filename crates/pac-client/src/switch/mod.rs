@@ -47,15 +47,29 @@ async fn wait_until<F>(switch: &Switch, mut look: impl FnMut() -> F) -> Result<(
 where
     F: Future<Output = Result<Option<String>, Failure>>,
 {
+    wait_for(switch, || {
+        let looking = Box::pin(look());
+        async { Ok(looking.await?.map_or(Ok(()), Err)) }
+    })
+    .await
+}
+
+/// The same where what is waited for is an answer.
+async fn wait_for<T, F>(switch: &Switch, mut look: impl FnMut() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<Result<T, String>, Failure>>,
+{
     let began = Instant::now();
     let mut told: Option<String> = None;
     loop {
         // Whoever can't be asked now may be in a moment: a pod that is replaced, say.
-        let missing = match look().await {
-            Err(failure) if failure.may_pass(false) => Some(failure.why().to_owned()),
-            looked => looked?,
+        let missing = match Box::pin(look()).await {
+            Err(failure) if failure.may_pass(false) => failure.why().to_owned(),
+            looked => match looked? {
+                Ok(answer) => return Ok(answer),
+                Err(missing) => missing,
+            },
         };
-        let Some(missing) = missing else { return Ok(()) };
         if began.elapsed() > switch.step_timeout {
             return Err(Failure::Unreachable(format!(
                 "given up after {:?} (--step-timeout): {missing}. Nothing is lost; call it again to go on, or `switch {}` to go back",

@@ -8,14 +8,14 @@ use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_config::keys;
 
 use super::facts::{Facts, in_words, installed_gate, watcher};
-use super::{settings, tell, wait_until};
+use super::{settings, tell, wait_for, wait_until};
 use crate::Failure;
 use crate::args::Switch;
 use crate::cluster::Cluster;
 
 pub(super) async fn off(switch: &Switch) -> Result<(), Failure> {
     let (cluster, reach) = (Cluster::of(&switch.reach).await?, &switch.reach);
-    if watcher(reach).await?.system != "off" {
+    if wait_for(switch, || async { watcher(reach).await.map(Ok) }).await?.system != "off" {
         let key = &keys::CONCURRENCY_DRAINING;
         tell(format!("1/3 draining: whoever gets a slot is handed to PAC's own queue ({key} true)"))?;
         let draining = [(&keys::CONCURRENCY_ENABLED, true), (&keys::CONCURRENCY_DRAINING, true)];

@@ -7,7 +7,7 @@ use pac_config::keys;
 use pac_kube::gate::GateState;
 
 use super::facts::{Facts, in_words, installed_gate, watcher};
-use super::{settings, tell, wait_until};
+use super::{settings, tell, wait_for, wait_until};
 use crate::Failure;
 use crate::args::Switch;
 use crate::cluster::Cluster;
@@ -22,7 +22,7 @@ pub(super) async fn on(switch: &Switch) -> Result<(), Failure> {
                 .to_owned(),
         ));
     };
-    watcher(reach).await?;
+    wait_for(switch, || async { watcher(reach).await.map(Ok) }).await?;
 
     tell(format!("2/3 switching on: {} true, and the gate closed by the watcher", keys::CONCURRENCY_ENABLED))?;
     settings::write(&cluster, reach, &[(&keys::CONCURRENCY_ENABLED, true)]).await?;
@@ -51,7 +51,7 @@ pub(super) async fn on(switch: &Switch) -> Result<(), Failure> {
         }))
     })
     .await?;
-    let view = watcher(reach).await?;
+    let view = wait_for(switch, || async { watcher(reach).await.map(Ok) }).await?;
     view.trouble.iter().try_for_each(|trouble| tell(format!("  {} says: {trouble}", view.identity)))?;
     tell("switched on: our watcher admits every PipelineRun")
 }
