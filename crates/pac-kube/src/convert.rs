@@ -341,9 +341,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_kept_order_counts_like_pacs_own() {
-        let view =
-            run_view(&run(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/b,ns/a"}}})), None).unwrap();
-        assert_eq!(view.place.unwrap().position, 1);
+        let kept = run(json!({"metadata": {"annotations": {EXECUTION_ORDER_KEPT: "ns/b,ns/a"}}}));
+        assert_eq!(run_view(&kept, None).unwrap().place.unwrap().position, 1);
     }
 
     #[test]

@@ -158,6 +158,12 @@ catalogue! {
             "1 while the gate keeps runs from PAC's own queue, 0 while it doesn't, or nobody can tell: then none of a Repository with a \
              limit is admitted. No value in standalone mode, and while the system is switched off.",
         );
+    GATE_LOSES_ORDERS = gauge(Group::Audit, "pac_concurrency_gate_loses_orders", "1 or 0")
+        .says(
+            "1 while the API server can't ask the gate, a webhook that nobody serves for one, and so refuses PAC's word on the order of an \
+             event's runs: they are admitted in the order of their names. No value with a gate of kind deny, in standalone mode, and while the \
+             system is switched off.",
+        );
 
     SHADOW_WAIT = seconds(Group::Audit, "pac_concurrency_shadow_wait_seconds", PATIENCE)
         .says("Shadow mode: how long runs waited in PAC's own queue, from its word that they are queued until they were started.")

@@ -6,6 +6,9 @@
 //!
 //! A trial that comes to nothing, because the API server is slow or away, changes nothing for so long: what would be started
 //! needs the same API server. One that shows that the gate doesn't hold counts at once.
+//!
+//! A gate that can't be asked, such as a webhook that nobody serves, holds as well: the API server refuses the write. But PAC's word on
+//! the order of an event's runs is lost with it, which people are told.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +22,10 @@ use tokio::time::Instant;
 /// that six trials, made every 10 s while somebody waits, must come to nothing before that; short enough that a gate of which nothing
 /// can be told isn't relied on.
 pub const PROOF_STANDS: Duration = Duration::from_secs(60);
+
+/// How long a trial speaks that came to a refusal, if none followed because nobody waited. Long enough for an alert on it to ring where
+/// runs wait for seconds alone; short enough that one on what is mended doesn't ring for the rest of the night.
+const REFUSAL_STANDS: Duration = Duration::from_secs(600);
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -34,6 +41,8 @@ struct Known {
     proven: Option<Instant>,
     /// Whether it is taken to hold, for people; none while nothing is known.
     holds: Option<bool>,
+    /// When the API server last refused what it couldn't ask the gate about, if no trial came to something else since; and its words.
+    refused: Option<(Instant, String)>,
 }
 
 // === impl Gate ===
@@ -59,7 +68,7 @@ impl Gate {
         self.known().holds
     }
 
-    /// Has a trial made soon: somebody waits for one.
+    /// Has a trial made soon: somebody waits for one, or there is a sign that it isn't as the last one found it.
     pub fn want_proof(&self) {
         self.wanted.notify_one();
     }
@@ -69,11 +78,19 @@ impl Gate {
         self.wanted.notified().await;
     }
 
-    /// Takes in that a trial that began at `began` showed that it holds; says whether that lets somebody be admitted who was not.
-    pub fn prove(&self, began: Instant) -> bool {
+    /// Takes in that a trial that began at `began` showed that it holds, by a refusal if the API server couldn't ask it; says whether that
+    /// lets somebody be admitted who was not.
+    pub fn prove(&self, began: Instant, refusal: Option<&str>) -> bool {
         let is_news = !self.lets_admit(began);
-        *self.known() = Known { proven: Some(began), holds: Some(true) };
+        let refused = refusal.map(|why| (began, why.to_owned()));
+        *self.known() = Known { proven: Some(began), holds: Some(true), refused };
         is_news
+    }
+
+    /// Why PAC's word on the order of an event's runs is lost at `now`, if it is though this gate is one that keeps it.
+    pub fn loses_orders(&self, now: Instant) -> Option<String> {
+        let stands = |at: Instant| now.saturating_duration_since(at) < REFUSAL_STANDS;
+        self.known().refused.as_ref().filter(|(at, _)| stands(*at)).map(|(_, why)| why.clone())
     }
 
     /// Takes in that it is as it should be by its own word, without a trial.
@@ -83,7 +100,7 @@ impl Gate {
 
     /// Takes in that it doesn't hold.
     pub fn disprove(&self) {
-        *self.known() = Known { proven: None, holds: Some(false) };
+        *self.known() = Known { holds: Some(false), ..Known::default() };
     }
 
     /// Takes in that nobody knows whether it holds, and that no trial speaks for it any more.
@@ -109,6 +126,13 @@ pub fn drain(runs: usize, repository: &RepositoryKey) -> String {
     )
 }
 
+/// What is told of orders that are lost, for this reason.
+pub fn lost_orders(why: &str) -> String {
+    format!(
+        "PAC's word on the order of an event's runs is lost, because the API server can't ask the gate and refuses the write; runs of one event are admitted in the order of their names: {why}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,11 +143,27 @@ mod tests {
         assert_eq!((gate.lets_admit(began), gate.holds()), (false, None));
         gate.looks_right();
         assert_eq!((gate.lets_admit(began), gate.holds()), (false, Some(true)), "its own word is not enough");
-        assert!(gate.prove(began) && !gate.prove(began));
+        assert!(gate.prove(began, None) && !gate.prove(began, None));
         let last = began + PROOF_STANDS - Duration::from_millis(1);
         assert!(gate.lets_admit(last) && !gate.lets_admit(began + PROOF_STANDS));
         gate.disprove();
         assert_eq!((gate.lets_admit(began), gate.holds()), (false, Some(false)));
-        assert!(gate.prove(began), "which is news again");
+        assert!(gate.prove(began, None), "which is news again");
+    }
+
+    #[test]
+    fn a_refusal_is_a_proof_and_loses_orders_until_another_trial_or_for_a_while() {
+        let (gate, began) = (Gate::new(GateKind::Webhook), Instant::now());
+        assert!(gate.prove(began, Some("nobody serves it")));
+        assert_eq!((gate.lets_admit(began), gate.holds()), (true, Some(true)));
+        gate.looks_right();
+        let last = began + REFUSAL_STANDS - Duration::from_millis(1);
+        assert_eq!(gate.loses_orders(last).as_deref(), Some("nobody serves it"), "nobody has tried it since");
+        assert_eq!(gate.loses_orders(began + REFUSAL_STANDS), None);
+        gate.prove(began, None);
+        assert_eq!(gate.loses_orders(began), None);
+        gate.prove(began, Some("away"));
+        gate.disprove();
+        assert_eq!(gate.loses_orders(began), None, "PAC's queue has them");
     }
 }

@@ -60,6 +60,8 @@ struct State {
     not_in_force: BTreeMap<NotInForce, Problem>,
     /// The runs that PAC's own queue still has to start, if any, in words.
     drain: Option<String>,
+    /// That PAC's word on the order of an event's runs is lost, and why.
+    lost_orders: Option<String>,
     /// When each part was last seen to work.
     worked: BTreeMap<Part, Instant>,
     /// The number of troubles of each part that are over.
@@ -286,6 +288,20 @@ impl Health {
         self.state().drain.clone()
     }
 
+    /// Notes that PAC's word on the order of an event's runs is lost, and why; nobody waits because of it.
+    pub fn note_lost_orders(&self, lost: Option<String>) {
+        let mut state = self.state();
+        match (&state.lost_orders, &lost) {
+            (None, Some(what)) => warn!(part = Part::Gate.name(), "gate: {what}"),
+            (Some(_), None) => {
+                info!(part = Part::Gate.name(), "gate: PAC's word on the order of an event's runs is kept again")
+            }
+            // The API server names another port of its own each time.
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        state.lost_orders = lost;
+    }
+
     /// Whether `part` is in trouble.
     pub fn is_troubled(&self, part: Part) -> bool {
         self.state().problems.contains_key(&part)
@@ -324,7 +340,8 @@ impl Health {
         }
         let settings = state.not_in_force.values().map(|problem| format!("settings: {}", problem.why));
         let causes = causes.into_iter().map(|(parts, why)| format!("{parts}: {why}"));
-        causes.chain(settings).chain(state.drain.clone()).collect()
+        let lost_orders = state.lost_orders.iter().map(|what| format!("{}: {what}", Part::Gate.name()));
+        causes.chain(settings).chain(state.drain.clone()).chain(lost_orders).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -11,7 +11,7 @@ use pac_concurrency::{RepositoryKey, Scope};
 use pac_config::Settings;
 use pac_kube::gate::{self, GateError, GateKind, GateState, ORDER_WITHIN, Proof};
 use pac_state::active_store::{ActiveStore, System};
-use pac_state::gate::{Gate, drain};
+use pac_state::gate::{Gate, drain, lost_orders};
 use pac_state::health::{Health, Part};
 use pac_state::index::Index;
 use tokio::sync::watch;
@@ -23,6 +23,10 @@ use tracing::{debug, info, warn};
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How often while it is to hold and doesn't, or nobody knows.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// How often while it can't be asked: a webhook that is away may take the API server seconds.
+const ASK_AGAIN_EVERY: Duration = Duration::from_secs(3);
+/// How soon after a trial that let somebody be admitted another one is made because of what is seen: each run that comes may be a sign.
+const ANOTHER_AFTER: Duration = Duration::from_secs(1);
 /// How long after it was closed it is tried: several API servers hear of that in their own time.
 const IN_EFFECT_AFTER: Duration = Duration::from_secs(1);
 /// How long to wait for the engine to finish when the system is switched off.
@@ -81,11 +85,15 @@ impl GateKeeper {
                 }
                 self.keep_open(leads, &mut left, &mut complaint).await
             };
-            let is_proven = self.gate.lets_admit(Instant::now());
+            let (is_proven, looked) = (self.gate.lets_admit(Instant::now()), Instant::now());
             tokio::select! {
                 () = sleep(wait) => {}
                 // One that came to nothing is made again in a moment anyway.
-                () = self.gate.proof_wanted(), if enabled && (is_proven || wait > RETRY_EVERY) => {}
+                () = self.gate.proof_wanted(), if enabled && (is_proven || wait > RETRY_EVERY) => {
+                    if is_proven {
+                        sleep_until(looked + ANOTHER_AFTER).await;
+                    }
+                }
                 changed = self.settings.changed() => if changed.is_err() { return },
                 // Its sender may end before the watcher does: then nobody leads.
                 Ok(()) = self.leading.changed() => {}
@@ -113,12 +121,10 @@ impl GateKeeper {
                 sleep(IN_EFFECT_AFTER).await;
             }
         }
-        let holds = match self.try_it().await {
-            Some(Proof::Holds) => true,
-            Some(Proof::Refuses(why)) => {
-                debug!(why, "the gate holds, but runs lose their order");
-                true
-            }
+        let mut again = LOOK_EVERY;
+        match self.try_it().await {
+            Some(Proof::Holds) => {}
+            Some(Proof::Refuses(_)) => again = ASK_AGAIN_EVERY,
             Some(Proof::DoesNotHold(why)) => return self.note_trouble(&format!("{why}{}", also(&state)), leads),
             // No trial told: what was known stands for a while.
             Some(Proof::Unknown(why)) => {
@@ -133,10 +139,7 @@ impl GateKeeper {
                 return RETRY_EVERY;
             }
             None => match state {
-                Ok(GateState::Closed) => {
-                    self.gate.looks_right();
-                    true
-                }
+                Ok(GateState::Closed) => self.gate.looks_right(),
                 // The watcher that leads is about to close it, and whoever comes to wait has it tried.
                 Ok(GateState::Open) if !leads => return LOOK_EVERY,
                 Ok(state) => return self.note_trouble(&words(kind, &state), leads),
@@ -146,12 +149,10 @@ impl GateKeeper {
                     return LOOK_EVERY;
                 }
             },
-        };
-        if holds {
-            self.health.fine(Part::Gate);
         }
-        self.tell_of_pacs_queue();
-        LOOK_EVERY
+        self.health.fine(Part::Gate);
+        self.tell();
+        again
     }
 
     /// Tries it on a run that waits; none if there is no such run.
@@ -162,7 +163,7 @@ impl GateKeeper {
             let proof = gate::prove(&self.client, self.gate.kind(), &run).await;
             match proof.keeps_out() {
                 Some(true) => {
-                    if self.gate.prove(began) {
+                    if self.gate.prove(began, proof.refusal()) {
                         info!(
                             gate = self.gate.kind().label(),
                             "the gate holds: runs are kept from Pipelines-as-Code's own queue"
@@ -190,13 +191,15 @@ impl GateKeeper {
             "Pipelines-as-Code's own queue isn't kept out, so none of a Repository with a limit is admitted: {why}; apply the manifests again, and see docs/companion.md"
         );
         self.health.trouble(Part::Gate, what);
-        self.tell_of_pacs_queue();
+        self.tell();
         if leads { RETRY_EVERY } else { RETRY_EVERY * 2 }
     }
 
-    fn tell_of_pacs_queue(&self) {
+    /// Says what is so without being in anybody's way.
+    fn tell(&self) {
         let drain = self.index.open_to_pacs_queue().map(|(runs, repository)| drain(runs, &repository));
         self.health.note_drain(drain);
+        self.health.note_lost_orders(self.gate.loses_orders(Instant::now()).as_deref().map(lost_orders));
     }
 
     /// Opens it, if this watcher leads, and hands back what is left; says when to look again.
@@ -204,6 +207,7 @@ impl GateKeeper {
         self.gate.forget();
         self.health.fine(Part::Gate);
         self.health.note_drain(None);
+        self.health.note_lost_orders(None);
         if !leads {
             return LOOK_EVERY;
         }

@@ -134,6 +134,9 @@ impl Measured {
         exposition.whole(&catalogue::BACKLOG, backlog);
         let holds = self.index.gate().and_then(Gate::holds);
         exposition.whole(&catalogue::GATE_HOLDS, holds.map(|holds| (Vec::new(), yes(holds))));
+        let keeps_orders = self.index.gate().filter(|gate| gate.kind().keeps_orders() && gate.holds().is_some());
+        let loses_orders = keeps_orders.map(|gate| (Vec::new(), yes(gate.loses_orders(Instant::now()).is_some())));
+        exposition.whole(&catalogue::GATE_LOSES_ORDERS, loses_orders);
         exposition.whole(&catalogue::LEADER, [(Vec::new(), yes(*self.leading.borrow()))]);
         let parts = Part::ALL.map(|part| (vec![part.label()], yes(self.health.is_troubled(part))));
         exposition.whole(&catalogue::TROUBLE, parts);

@@ -181,6 +181,7 @@ fn everything_was_seen(seen: &BTreeSet<&'static str>) {
         "pac_concurrency_waiting_while_off_runs",
         "pac_concurrency_open_to_pacs_queue_runs",
         "pac_concurrency_gate_holds",
+        "pac_concurrency_gate_loses_orders",
         // Take a gate that asks the watcher: webhook.rs.
         "pac_concurrency_webhook_certificate_remaining_seconds",
         "pac_concurrency_webhook_reviews_total",
@@ -283,6 +284,11 @@ fn beside_pac_it_tells_what_pacs_queue_may_start() {
     (0..4).for_each(|number| world.hide_order(0, &format!("run-{number:03}")));
     let scrape = until_repo(&watcher, "starts_total", &[], 2.0);
     assert_eq!(scrape.value("pac_concurrency_open_to_pacs_queue_runs", &NAMED), None);
+    assert_eq!(whole(&scrape, "gate_loses_orders", &[]), 0.0);
+    world.break_gate();
+    let scrape = until_whole(&watcher, "gate_loses_orders", &[], 1.0);
+    assert!(scrape.checked().contains("pac_concurrency_gate_loses_orders"));
+    assert_eq!(whole(&scrape, "gate_holds", &[]), 1.0);
 }
 
 #[test]

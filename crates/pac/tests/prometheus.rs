@@ -12,13 +12,14 @@ use support::prometheus::{Scraper, dashboard_queries};
 use support::{Store, Watcher, World, eventually};
 
 /// Metrics that are there only while something is wrong.
-const OF_WHAT_IS_WRONG: [&str; 7] = [
+const OF_WHAT_IS_WRONG: [&str; 8] = [
     "pac_concurrency_leaked_slot_info",
     "pac_concurrency_waiting_while_off_runs",
     "pac_concurrency_paused_without_end_repositories",
     "pac_concurrency_open_to_pacs_queue_runs",
     // And in companion mode, the last two with the webhook as its gate; tests/webhook.rs has them.
     "pac_concurrency_gate_holds",
+    "pac_concurrency_gate_loses_orders",
     "pac_concurrency_webhook_seconds",
     "pac_concurrency_webhook_certificate_remaining_seconds",
 ];
@@ -55,7 +56,7 @@ fn every_query_is_answered_and_nothing_rings_under_load() {
     assert!(running.contains(&2.0) && running.iter().all(|running| *running <= 2.0), "P1: {running:?}");
 
     let rules = scraper.judged_rules();
-    assert_eq!(rules.len(), 14);
+    assert_eq!(rules.len(), 16);
     for rule in rules {
         assert_eq!((&rule["health"], rule.get("lastError")), (&json!("ok"), None), "{rule}");
     }
@@ -73,6 +74,11 @@ fn alerts_on_how_it_is_run_ring_when_the_thing_itself_happens() {
     scraper.rings("OffWhileRunsWait", false);
     world.put_gate();
     scraper.rings("GateDoesNotHold", false);
+    world.break_gate();
+    scraper.rings("GateLosesOrders", true);
+    scraper.rings("GateDoesNotHold", false);
+    world.mend_gate();
+    scraper.rings("GateLosesOrders", false);
     // With the order under our name they wait for nobody but us.
     (0..3).for_each(|number| world.hide_order(0, &format!("run-{number:03}")));
     world.settings(&json!({"concurrency-enabled": "false"}));

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pac_metrics::catalogue::{
-    BACKLOG, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX, EXCESS, GATE_HOLDS, HEARS_CHANGES, LEADER, LEAKED_SLOT,
-    LEAKED_SLOTS, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, PAUSED_WITHOUT_END, SETTINGS_NOT_IN_FORCE, STARTABLE,
-    TROUBLE, WAIT, WAITING,
+    BACKLOG, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX, EXCESS, GATE_HOLDS, GATE_LOSES_ORDERS, HEARS_CHANGES,
+    LEADER, LEAKED_SLOT, LEAKED_SLOTS, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, PAUSED_WITHOUT_END,
+    SETTINGS_NOT_IN_FORCE, STARTABLE, TROUBLE, WAIT, WAITING, WEBHOOK_CERTIFICATE_REMAINING,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,9 @@ enum Severity {
 
 /// How many seconds a transaction may be open. A dump of a database that is the watchers' alone takes less.
 const OLD_TRANSACTION: u64 = 1800;
+
+/// How many seconds before its end a webhook's certificate should have been renewed. Ours are when 30 days are left.
+const CERTIFICATE_DUE: u64 = 7 * 24 * 3600;
 
 /// The Repository an alert is about. Its labels may be left out of the metrics.
 const WHOSE: &str =
@@ -105,6 +108,28 @@ fn of_all() -> Vec<Rule> {
             summary: "Pipelines-as-Code's own queue isn't kept out, and nobody is admitted where there is a limit.".to_owned(),
             description: "The gate (pac-concurrency-execution-order) is missing, has no effect, or nobody can tell: PAC's own queue \
                           starts PipelineRuns by itself. The watcher's /ready and log say what is wrong with it."
+                .to_owned(),
+        },
+        Rule {
+            name: "GateLosesOrders",
+            expr: format!("max({}) == 1", GATE_LOSES_ORDERS.name),
+            lasts: "2m",
+            severity: Severity::Warning,
+            summary: "The API server can't ask the gate, and runs of one push are admitted in the order of their names.".to_owned(),
+            description: "The limit holds and nobody waits for it, but the execution-order that Pipelines-as-Code writes is lost. Mostly \
+                          nobody answers the gate's webhook; the watcher's /ready and log have the API server's words."
+                .to_owned(),
+        },
+        Rule {
+            name: "WebhookCertificateExpires",
+            expr: format!("min({}) < {CERTIFICATE_DUE}", WEBHOOK_CERTIFICATE_REMAINING.name),
+            lasts: "10m",
+            severity: Severity::Warning,
+            summary: "The certificate of the gate's webhook is valid for another {{ $value | humanizeDuration }}, and wasn't renewed."
+                .to_owned(),
+            description: "Once it has expired, the API server can't ask the webhook: runs of one push are admitted in the order of their \
+                          names. The log of the watcher that leads says why it can't renew it, unless somebody else keeps the Secret \
+                          pac-concurrency-webhook."
                 .to_owned(),
         },
         Rule {

@@ -6,13 +6,13 @@
 use pac_metrics::Metric;
 use pac_metrics::catalogue::{
     ADMISSIONS, ADOPTIONS, ALL_PAUSED, BACKLOG, BUILD, CLAIMS, CONFIG_RELOADS, CONFLICTS, CONNECTION_WAITERS,
-    CONNECTIONS, CONNECTIONS_MAX, DRAINING, DRIVER_CALL, ENABLED, EVENTS, EXCESS, GATE_HOLDS, GIVEN_BACK, HAND_OFF,
-    HEARS_CHANGES, HELD_SLOTS, LEADER, LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT, LIMIT_REACHED, NOTICES,
-    OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, OVER_LIMIT_DRAINS, PASS, PAUSED,
-    PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES, RUNNING,
-    RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE, TENANT_REQUESTS, TENANT_REVIEWS,
-    TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WEBHOOK_CERTIFICATE_REMAINING, WEBHOOK_DURATION, WEBHOOK_REVIEWS,
-    WORK_QUEUE,
+    CONNECTIONS, CONNECTIONS_MAX, DRAINING, DRIVER_CALL, ENABLED, EVENTS, EXCESS, GATE_HOLDS, GATE_LOSES_ORDERS,
+    GIVEN_BACK, HAND_OFF, HEARS_CHANGES, HELD_SLOTS, LEADER, LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT,
+    LIMIT_REACHED, NOTICES, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, OVER_LIMIT_DRAINS, PASS,
+    PAUSED, PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES,
+    RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE, TENANT_REQUESTS,
+    TENANT_REVIEWS, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WEBHOOK_CERTIFICATE_REMAINING, WEBHOOK_DURATION,
+    WEBHOOK_REVIEWS, WORK_QUEUE,
 };
 use serde_json::{Value, json};
 
@@ -251,9 +251,14 @@ fn watcher() -> Vec<Panel> {
         graph("Trouble", "1 for each part that is in trouble.", "short")
             .query(format!("max by (part) ({})", of(&TROUBLE, HERE)), "{{part}}")
             .query(format!("max by (reason) ({})", of(&SETTINGS_NOT_IN_FORCE, HERE)), "settings {{reason}}"),
-        graph("Gate and pause", "1 while the gate holds, and while everything is paused.", "short")
-            .query(format!("min({})", of(&GATE_HOLDS, HERE)), "the gate holds")
-            .query(format!("max({})", of(&ALL_PAUSED, HERE)), "all is paused"),
+        graph(
+            "Gate and pause",
+            "1 while the gate holds, while it loses orders, and while everything is paused.",
+            "short",
+        )
+        .query(format!("min({})", of(&GATE_HOLDS, HERE)), "the gate holds")
+        .query(format!("max({})", of(&GATE_LOSES_ORDERS, HERE)), "orders are lost")
+        .query(format!("max({})", of(&ALL_PAUSED, HERE)), "all is paused"),
         graph("Work to do", "Repositories to be looked at.", "short")
             .query(format!("max({})", of(&WORK_QUEUE, HERE)), "queued"),
         graph("Passes", "Looks at a Repository, a second.", "ops")

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+pub(crate) mod alert_cases;
 pub(crate) mod api;
 pub(crate) mod applied;
 pub(crate) mod beside;

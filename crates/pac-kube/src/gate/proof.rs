@@ -48,6 +48,14 @@ impl Proof {
             Self::Unknown(_) => None,
         }
     }
+
+    /// What the API server says that refuses what it can't ask the gate about, and with it the order that would be kept.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Refuses(why) => Some(why),
+            Self::Holds | Self::DoesNotHold(_) | Self::Unknown(_) => None,
+        }
+    }
 }
 
 // === impl GateKind ===

@@ -82,6 +82,8 @@ pub struct Effects {
     pub ends: Vec<(RunKey, End)>,
     /// The last run that was granted a slot, and the runs before it that back off after a refusal, with what was said to each.
     pub passed_over: Option<(RunKey, Vec<(RunKey, String)>)>,
+    /// Whether a run was queued to which PAC's word on the order of its event's runs never came.
+    pub misses_order: bool,
 }
 
 // === impl RepositoryState ===
@@ -314,9 +316,11 @@ impl RepositoryState {
         let ends = plan.removed().map(|run| (run.clone(), self.end_of(run))).collect();
         let last = plan.granted.last();
         let passed_over = last.map(|last| (last.run.clone(), self.take_passed_over(last, now)));
+        let is_without_order = |run: &Run| run.view.event.is_some() && run.view.place.is_none();
+        let misses_order = plan.enqueued.iter().any(|entry| self.runs.get(&entry.run).is_some_and(is_without_order));
         self.note_hand_offs(plan);
         self.note_stored(plan, now);
-        Effects { ends, passed_over }
+        Effects { ends, passed_over, misses_order }
     }
 
     fn note_stored(&mut self, plan: &Plan, now: Instant) {

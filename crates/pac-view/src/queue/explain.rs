@@ -11,7 +11,7 @@ use pac_kube::error::with_causes;
 use pac_queue::history::watcher;
 use pac_queue::view::{Answer, Explanation, RepositoryQueue, SlotView};
 use pac_state::active_store::System;
-use pac_state::gate::drain;
+use pac_state::gate::{drain, lost_orders};
 use pac_state::health::Part;
 use pac_state::index::{End, Shown, ShownRun};
 use tokio::time::Instant;
@@ -159,7 +159,14 @@ impl QueueQuery {
         if let Some(verdict) = self.judge_repository(key, shown, queue) {
             return verdict;
         }
-        judge_waiting(run, line, self.index.limit(key))
+        let verdict = judge_waiting(run, line, self.index.limit(key));
+        let lost = self.index.gate().and_then(|gate| gate.loses_orders(Instant::now()));
+        match lost {
+            Some(why) if !run.is_ordered && matches!(verdict.answer, Answer::Waiting | Answer::PlaceToCome) => {
+                Verdict { because: format!("{}. {}", verdict.because, lost_orders(&why)), ..verdict }
+            }
+            _ => verdict,
+        }
     }
 
     /// What keeps every run of the repository waiting.

@@ -107,7 +107,15 @@ impl Engine {
     }
 
     /// Tells those who ask later what this pass did.
-    fn note(&self, repository: &RepositoryKey, passed: &ReconcileOutcome, Effects { ends, passed_over }: Effects) {
+    fn note(&self, repository: &RepositoryKey, passed: &ReconcileOutcome, effects: Effects) {
+        let Effects { ends, passed_over, misses_order } = effects;
+        if let Some(gate) = self.index.gate().filter(|gate| gate.kind().keeps_orders()) {
+            // What keeps it may be away, or is back: people are to know that while it matters.
+            let is_told_lost = || gate.loses_orders(Instant::now()).is_some();
+            if misses_order || !passed.plan.enqueued.is_empty() && is_told_lost() {
+                gate.want_proof();
+            }
+        }
         let resumed = self.index.with(repository, |state| state.metadata.resumed.clone());
         self.history.ruled(repository, self.index.limit(repository), self.index.pause_now(repository), resumed);
         for (run, end) in &ends {

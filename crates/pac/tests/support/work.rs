@@ -68,6 +68,23 @@ impl World {
         self.put(POLICY);
     }
 
+    /// Has the API server refuse what it can't ask that gate about.
+    pub(crate) fn break_gate(&self) {
+        let broken = json!({"expression": "object.spec.nothing.of.the.kind"});
+        self.change_gate(&json!({"mutations": [{"patchType": "JSONPatch", "jsonPatch": broken}]}));
+    }
+
+    /// The gate is as the manifests have it again.
+    pub(crate) fn mend_gate(&self) {
+        let policy = serde_yaml::Deserializer::from_str(POLICY).next().unwrap();
+        self.change_gate(&Value::deserialize(policy).unwrap()["spec"]);
+    }
+
+    fn change_gate(&self, spec: &Value) {
+        let name = "pac-concurrency-execution-order";
+        self.cluster.store().patch("mutatingadmissionpolicies", "", name, &json!({ "spec": spec })).unwrap();
+    }
+
     fn put(&self, documents: &str) {
         for document in serde_yaml::Deserializer::from_str(documents) {
             let mut object = Value::deserialize(document).unwrap();

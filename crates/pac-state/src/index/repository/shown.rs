@@ -53,6 +53,8 @@ pub struct ShownRun {
     pub is_ours: bool,
     /// Whether it is in the queue of PAC's own.
     pub is_pacs: bool,
+    /// Whether PAC's word on the order of its event's runs has reached it.
+    pub is_ordered: bool,
     /// Why somebody else holds the run, if its object says so.
     pub held: Option<Box<str>>,
     /// What it says of its wait.
@@ -185,6 +187,7 @@ impl RepositoryState {
             awaits_secret_until: run.unready_until(),
             is_ours: self.is_ours(run),
             is_pacs: run.view.has_pacs_order,
+            is_ordered: run.view.place.is_some(),
             held: match (&run.view.hold, run.view.phase) {
                 (Hold::Others(why), Phase::Held) => Some(why.clone()),
                 _ => None,
