@@ -2,7 +2,7 @@
 //!
 //! Each request carries a bearer token. The API server says whose it is (TokenReview) and whether they may see what is asked for
 //! (SubjectAccessReview: `get` on PipelineRuns of that namespace, or `list` on those of all). What comes of that is a
-//! [`Visible`](access::Visible), of which there is no other maker; and an answer is [`Sealed`](sealed::Sealed), which only a `Visible`
+//! `Visible`, of which there is no other maker; and an answer is `Sealed`, which only a `Visible`
 //! makes. So nothing is sent that wasn't asked for in somebody's name, and nothing of another namespace.
 //!
 //! # What is in an answer
