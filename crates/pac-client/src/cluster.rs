@@ -7,6 +7,7 @@ use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Config, Resource};
+use pac_kube::cluster;
 use pac_kube::error::with_causes;
 use serde::de::DeserializeOwned;
 
@@ -29,7 +30,7 @@ impl Cluster {
     pub(crate) async fn of(reach: &Reach) -> Result<Self, Failure> {
         let config = config(reach).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        let client = cluster::client_of(config).map_err(|error| unusable(&error))?;
         Ok(Self { client, server, patience: reach.patience })
     }
 

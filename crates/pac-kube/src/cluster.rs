@@ -8,17 +8,20 @@
 use std::path::Path;
 use std::time::Duration;
 
+use http::Uri;
+use hyper::rt::{Read, Write};
 use hyper_timeout::TimeoutConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::ConfigExt;
 use kube::client::retry::RetryPolicy;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::retry::RetryLayer;
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 use crate::error::with_causes;
+use crate::proxy::{Environment, Proxy};
 
 /// Longest silence of a connection while an answer, or the rest of one, is awaited: as long as an API server with much to do
 /// lets a request wait for its turn.
@@ -49,15 +52,12 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, NoCluster> {
         }
         None => Config::infer().await.map_err(|error| no_way(&error))?,
     };
-    impatient(config)
+    client_of(config)
 }
 
-/// A client that waits for nobody for ever; see the [module](self).
-fn impatient(config: Config) -> Result<Client, NoCluster> {
-    if config.proxy_url.is_some() {
-        // Which proxies it can use is for kube to say.
-        return Client::try_from(config).map_err(|error| no_way(&error));
-    }
+/// The same where it is known already; by way of a proxy, if there is one.
+pub fn client_of(mut config: Config) -> Result<Client, NoCluster> {
+    let proxy = Proxy::of(&mut config, &Environment::read()).map_err(NoCluster)?;
     let mut sockets = HttpConnector::new();
     sockets.enforce_http(false);
     sockets.set_keepalive(Some(PROBED.0));
@@ -65,6 +65,20 @@ fn impatient(config: Config) -> Result<Client, NoCluster> {
     sockets.set_keepalive_retries(Some(PROBED.2));
     #[cfg(target_os = "linux")]
     sockets.set_tcp_user_timeout(Some(SILENT_FOR));
+    match proxy {
+        Some(proxy) => impatient(&config, proxy.tunnel(sockets).map_err(move |error| proxy.failed(error))),
+        None => impatient(&config, sockets),
+    }
+}
+
+/// A client that waits for nobody for ever; see the [module](self).
+fn impatient<C>(config: &Config, sockets: C) -> Result<Client, NoCluster>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
     let secured = config.rustls_https_connector_with_connector(sockets).map_err(|error| no_way(&error))?;
     let mut bounded = TimeoutConnector::new(secured);
     bounded.set_connect_timeout(Some(CONNECTED_WITHIN));
@@ -83,7 +97,7 @@ fn impatient(config: Config) -> Result<Client, NoCluster> {
         .layer(config.extra_headers_layer().map_err(|error| no_way(&error))?)
         .map_err(BoxError::from)
         .service(connections.build(bounded));
-    Ok(Client::new(service, config.default_namespace))
+    Ok(Client::new(service, config.default_namespace.clone()))
 }
 
 fn no_way(error: &(dyn std::error::Error + 'static)) -> NoCluster {

@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 
 use kube::config::InferConfigError;
 
+use crate::proxy::ThroughProxy;
+
 /// An error and all that is behind it, in one line. What the API server answered, and what became of the connection to it, is
 /// put into words of ours.
 pub fn with_causes(error: &(dyn Error + 'static)) -> String {
@@ -56,8 +58,11 @@ fn own_words(error: &(dyn Error + 'static)) -> String {
 /// What became of a connection. The same break shows in many ways, from call to call.
 fn broken(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
-    let mut kind = None;
+    let (mut kind, mut way) = (None, String::new());
     loop {
+        if let Some(through) = innermost.downcast_ref::<ThroughProxy>() {
+            way = format!("{through}: ");
+        }
         kind = innermost.downcast_ref::<io::Error>().map(io::Error::kind).or(kind);
         match innermost.source() {
             Some(source) => innermost = source,
@@ -65,21 +70,20 @@ fn broken(error: &(dyn Error + 'static)) -> String {
         }
     }
     let text = innermost.to_string();
-    match kind {
-        Some(ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
-        Some(ErrorKind::TimedOut) => "no answer in time".to_owned(),
+    let what = match kind {
+        Some(ErrorKind::ConnectionRefused) => "connection refused",
+        Some(ErrorKind::TimedOut) => "no answer in time",
         Some(
             ErrorKind::ConnectionReset
             | ErrorKind::ConnectionAborted
             | ErrorKind::BrokenPipe
             | ErrorKind::NotConnected
             | ErrorKind::UnexpectedEof,
-        ) => "it was closed".to_owned(),
-        _ if text.starts_with("connection closed") || text.starts_with("operation was canceled") => {
-            "it was closed".to_owned()
-        }
-        _ => text,
-    }
+        ) => "it was closed",
+        _ if text.starts_with("connection closed") || text.starts_with("operation was canceled") => "it was closed",
+        _ => &text,
+    };
+    format!("{way}{what}")
 }
 
 #[cfg(test)]

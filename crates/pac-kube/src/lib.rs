@@ -31,3 +31,4 @@ pub mod live_read;
 pub mod notice;
 pub mod patch;
 pub mod pause;
+mod proxy;

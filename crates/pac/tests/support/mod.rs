@@ -14,6 +14,7 @@ mod process;
 pub(crate) mod prometheus;
 mod scrape;
 mod store;
+pub(crate) mod way;
 mod work;
 
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub(crate) use self::command::{Said, command, json_of, queue, run, said};
 pub(crate) use self::process::Watcher;
 pub(crate) use self::scrape::Scrape;
 pub(crate) use self::store::{Store, postgresql_settings};
-pub(crate) use self::work::{World, event};
+pub(crate) use self::work::{World, event, short_runs};
 
 /// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

@@ -373,7 +373,7 @@ pub(crate) fn event(repository: usize, names: &[impl AsRef<str>]) -> PacEvent {
 }
 
 /// Runs that take between a tenth and half a second.
-fn short_runs() -> TektonPlayer {
+pub(crate) fn short_runs() -> TektonPlayer {
     let duration = RunDuration::Between(Duration::from_millis(100), Duration::from_millis(500));
     TektonPlayer { duration, ..TektonPlayer::default() }
 }
