@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::kubectl::{ask, get};
@@ -23,6 +24,9 @@ pub(super) struct Cluster {
     version: (u32, u32),
 }
 
+/// Objects that were found.
+struct There(Vec<Value>);
+
 // === impl Cluster ===
 
 impl Cluster {
@@ -31,7 +35,10 @@ impl Cluster {
         let (kinds, status) = ask(&["api-resources", "--no-headers"])?;
         let kinds = String::from_utf8_lossy(&kinds);
         if kinds.trim().is_empty() {
-            bail!("kubectl api-resources told nothing ({status}); does kubectl reach the cluster?");
+            bail!(
+                "nothing was done: kubectl got no answer from the cluster, as it says above ({status}); `kubectl config \
+                 current-context` and KUBECONFIG say which one it asks"
+            );
         }
         let (version, _) = ask(&["get", "--raw=/version"])?;
         let version = serde_json::from_slice(&version).ok().and_then(|told| server_version(&told));
@@ -41,26 +48,24 @@ impl Cluster {
 
     /// What it has of all this.
     pub(super) fn live(&self, namespace: &str) -> Result<Live> {
-        let mut gates = Vec::new();
-        for gate in Gate::ALL.into_iter().filter(|gate| self.admits_by(gate.switch().kind)) {
-            let there: Option<Value> = get(gate.switch().resource, GATE, namespace)?;
-            gates.extend(there.map(|_| gate));
-        }
+        let gates = Gate::ALL.into_iter().filter(|gate| self.admits_by(gate.switch().kind));
+        let gates: Vec<Gate> = gates.collect();
         let is_scraped = self.kinds.contains(&(MONITORING.to_owned(), "ServiceMonitor".to_owned()));
-        let monitor: Option<Value> = match is_scraped {
-            true => get("servicemonitor", SHADOW, namespace)?,
-            false => None,
-        };
-        let mutates = self.admits_by(Gate::Policy.switch().kind);
+        let maps = [CONFIG_MAP, PACS_CONFIG_MAP].map(|name| format!("configmap/{name}")).into_iter();
+        let deployments = [WATCHER, PAC_WATCHER, SHADOW].map(|name| format!("deployment/{name}"));
+        let of_gates = gates.iter().map(|gate| format!("{}/{GATE}", gate.switch().resource));
+        let monitor = is_scraped.then(|| format!("servicemonitor/{SHADOW}"));
+        let asked: Vec<String> = maps.chain(deployments).chain(of_gates).chain(monitor).collect();
+        let there = There(get(&asked, namespace)?);
         Ok(Live {
-            own: get("configmap", CONFIG_MAP, namespace)?.unwrap_or_default(),
-            pacs: get("configmap", PACS_CONFIG_MAP, namespace)?.unwrap_or_default(),
-            our_watcher: get("deployment", WATCHER, namespace)?,
-            pacs_watcher: get("deployment", PAC_WATCHER, namespace)?,
-            shadow: get("deployment", SHADOW, namespace)?,
-            shadow_is_scraped: monitor.is_some(),
-            gates,
-            server: Some(Server { version: self.version, mutates }),
+            own: there.object("ConfigMap", CONFIG_MAP)?.unwrap_or_default(),
+            pacs: there.object("ConfigMap", PACS_CONFIG_MAP)?.unwrap_or_default(),
+            our_watcher: there.object("Deployment", WATCHER)?,
+            pacs_watcher: there.object("Deployment", PAC_WATCHER)?,
+            shadow: there.object("Deployment", SHADOW)?,
+            shadow_is_scraped: there.find("ServiceMonitor", SHADOW).is_some(),
+            gates: gates.into_iter().filter(|gate| there.find(gate.switch().kind, GATE).is_some()).collect(),
+            server: Some(Server { version: self.version, mutates: self.admits_by(Gate::Policy.switch().kind) }),
         })
     }
 
@@ -93,6 +98,19 @@ impl Cluster {
         }
         let missing: Vec<String> = missing.into_iter().collect();
         bail!("nothing was applied, the cluster has no {}; see docs/companion.md", missing.join(", "))
+    }
+}
+
+// === impl There ===
+
+impl There {
+    fn find(&self, kind: &str, name: &str) -> Option<&Value> {
+        self.0.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+    }
+
+    fn object<T: DeserializeOwned>(&self, kind: &str, name: &str) -> Result<Option<T>> {
+        let object = self.find(kind, name).map(T::deserialize).transpose();
+        object.with_context(|| format!("nothing was done: {kind} {name} of the cluster can't be read"))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 const INSTALL: &str = "can't run kubectl; install it";
 
@@ -44,18 +44,24 @@ pub(super) fn ask(arguments: &[&str]) -> Result<(Vec<u8>, ExitStatus)> {
     Ok((output.stdout, output.status))
 }
 
-/// An object of the cluster, if it is there.
-pub(super) fn get<T: DeserializeOwned>(kind: &str, name: &str, namespace: &str) -> Result<Option<T>> {
-    let arguments = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output=json"];
-    let (said, status) = ask(&arguments)?;
+/// Those of these objects (`kind/name`) that are there.
+pub(super) fn get(objects: &[String], namespace: &str) -> Result<Vec<Value>> {
+    let arguments: Vec<&str> = objects.iter().map(String::as_str).collect();
+    let form = ["--namespace", namespace, "--ignore-not-found", "--output=json"];
+    let (said, status) = ask(&[&["get"], &arguments[..], &form].concat())?;
     if !status.success() {
         bail!(
-            "nothing was done: kubectl could not say what the cluster has of {kind} {name} in {namespace} ({status})"
+            "nothing was done: kubectl could not say what the cluster has, in {namespace} and beside it, of {} ({status})",
+            objects.join(", ")
         );
     }
     if said.trim_ascii().is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let object = serde_json::from_slice(&said);
-    Ok(Some(object.with_context(|| format!("kubectl's answer about {kind} {name} can't be read"))?))
+    let mut found: Value = serde_json::from_slice(&said).context("kubectl's answer can't be read")?;
+    Ok(match found["items"].take() {
+        Value::Array(items) => items,
+        // It is alone.
+        _ => vec![found],
+    })
 }

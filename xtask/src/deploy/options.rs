@@ -5,7 +5,17 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use pac_config::DriverKind;
 
+const AFTER_HELP: &str = "\
+What would change in the cluster that kubectl talks to, and then the change:
+  cargo xtask deploy --mode shadow --image registry.example.com/pac-watcher:0.1.0 --apply
+  cargo xtask deploy --mode companion --driver postgresql --set postgresql-host=db.example.com --diff
+  cargo xtask deploy --mode companion --driver postgresql --set postgresql-host=db.example.com --apply
+  cargo xtask deploy --image registry.example.com/pac-watcher:0.2.0 --apply
+
+Exit codes: 0 done; 1 not done, since the cluster can't be reached or would not; 2 what was chosen can't be used.";
+
 #[derive(Debug, Clone, Default, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct DeployOptions {
     #[command(flatten)]
     pub(super) variant: VariantOptions,
@@ -15,6 +25,7 @@ pub(crate) struct DeployOptions {
 
 /// Which manifests. Without any of these: all there are in config/.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Which manifests")]
 pub(crate) struct VariantOptions {
     /// What our watcher does, and what PAC's does beside it [default: what there is, or standalone].
     #[arg(long, value_enum)]
@@ -63,6 +74,7 @@ pub(crate) struct VariantOptions {
 
 /// What to do with them; without any of these they are printed.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What to do with them, if not print them")]
 pub(crate) struct ActionOptions {
     /// Write one file each into this folder; `-` prints them as one stream.
     #[arg(long, value_name = "DIR|-", group = "action")]
@@ -101,7 +113,7 @@ pub(crate) enum Placement {
     /// A Deployment of its own.
     #[default]
     Deployment,
-    /// A container in the pod of PAC's watcher, where no operator takes it out.
+    /// A container in the pod of PAC's watcher, for where no operator owns that: one would take it out again.
     Pod,
 }
 
