@@ -24,6 +24,9 @@ pub struct Pace {
     pub looking: u32,
 }
 
+/// The least wait for a write.
+const WAIT_LEAST: Duration = Duration::from_millis(1);
+
 /// What is left of the writes there may be.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -86,7 +89,9 @@ impl Budget {
             self.left -= 1.0;
             return Ok(());
         }
-        Err(Duration::from_secs_f64((1.0 - self.left) / self.rate))
+        // What rounding leaves to wait for can be less than a clock can tell: whoever waited for that would ask again at once, for ever
+        // while time stands still.
+        Err(Duration::from_secs_f64((1.0 - self.left) / self.rate).max(WAIT_LEAST))
     }
 }
 
@@ -108,6 +113,22 @@ mod tests {
         assert!(
             PACE().differs(says(18, None), says(19, None), 0) && !PACE().differs(says(22, None), says(23, None), 0)
         );
+    }
+
+    #[test]
+    fn whoever_waits_for_as_long_as_he_is_told_gets_a_write() {
+        for millisecond in 1..1_000 {
+            let mut now = Instant::now();
+            let mut budget = Budget::new(10, now);
+            assert_eq!(budget.take(now), Ok(()));
+            now += Duration::from_millis(millisecond);
+            let mut asked = 0;
+            while let Err(wait) = budget.take(now) {
+                asked += 1;
+                assert!(asked < 3, "after {millisecond} ms it is told to wait for {wait:?}, again and again");
+                now += wait;
+            }
+        }
     }
 
     #[test]
