@@ -18,6 +18,7 @@ mod programs;
 mod sabotage;
 mod say;
 mod services;
+mod simulate;
 mod test;
 mod tidy;
 mod tools;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::TestOptions),
     /// Kill, freeze and cut off watchers, stores and API server at random, and judge what the API server saw.
     Chaos(chaos::ChaosOptions),
+    /// Simulate watchers, cluster, stores and users on a virtual clock, seed after seed, until one breaks a promise.
+    Simulate(simulate::SimulateOptions),
     /// Measure how fast and how small the system is, beside what the servers can do; writes docs/benchmarks.md.
     Bench(bench::BenchOptions),
     /// Run today's watchers beside those of another version, on one store: a rolling upgrade, and back.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
         Command::Chaos(options) => chaos::chaos(&options),
+        Command::Simulate(options) => simulate::simulate(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::Beside(options) => beside::beside(&options),
         Command::Sabotage(options) => sabotage::sabotage(&options),

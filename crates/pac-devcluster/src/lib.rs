@@ -86,6 +86,8 @@ use self::{
     verdict::{Verdict, VerdictOptions},
     writer::Writer,
 };
+use ::http::{Request, Response};
+use bytes::Bytes;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use self::{
@@ -93,6 +95,7 @@ pub use self::{
     error::ApiError,
     faults::{FaultAction, FaultCommand, FaultId, FaultRule, Faults},
     history::{Change, HistoryLimit, Version},
+    http::{Body, Dropped},
     kubernetes::Kubernetes,
     pac::{Pac, PacCommand, PacEvent, PacPlayer, PacRun, Secrets},
     store::Store,
@@ -182,6 +185,14 @@ impl DevCluster {
         let bind = |source| StartError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        let mut cluster = Self::without_port(Options { address, ..options });
+        cluster.tasks.push(tokio::spawn(http::serve(listener, Arc::clone(&cluster.server))));
+        Ok(cluster)
+    }
+
+    /// A server that listens nowhere: whoever wants something of it calls [`DevCluster::answer`]. Must be called inside a Tokio
+    /// runtime. It has no outages of the network then ([`Faults::refuse_connections`]).
+    pub fn without_port(options: Options) -> Self {
         let has_webhook = options.tekton.as_ref().is_some_and(|tekton| tekton.webhook);
         let store = Store::new(options.first_revision, options.history, options.watch_window, has_webhook);
         for namespace in &options.namespaces {
@@ -195,11 +206,17 @@ impl DevCluster {
             tasks.push(tokio::spawn(player.play(faults.control())));
         }
         let pac = options.pac.clone().map(|settings| Pac::start(settings, store.clone(), writer.clone()));
-        let applied = Default::default();
+        let (address, applied) = (options.address, Default::default());
         let server = http::Server { address, options, store, access, faults, pac, applied, writer };
-        let server = Arc::new(server);
-        tasks.push(tokio::spawn(http::serve(listener, Arc::clone(&server))));
-        Ok(Self { server, tasks })
+        Self { server: Arc::new(server), tasks }
+    }
+
+    /// The answer to a request, as it would be given over the network.
+    ///
+    /// # Errors
+    /// If a rule of its [`Faults`] drops the connection.
+    pub async fn answer(&self, request: Request<Bytes>) -> Result<Response<Body>, Dropped> {
+        self.server.answer(request).await
     }
 
     /// Where it listens: `http://127.0.0.1:34567`.

@@ -8,24 +8,34 @@
 use std::path::Path;
 use std::time::Duration;
 
+<<<<<<< ours
 use http::Uri;
 use hyper::rt::{Read, Write};
+=======
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+>>>>>>> theirs
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::ConfigExt;
 use kube::client::retry::RetryPolicy;
+use kube::client::{Body, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::retry::RetryLayer;
+<<<<<<< ours
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
+=======
+use tower::{BoxError, Service, ServiceBuilder};
+>>>>>>> theirs
 
 use crate::error::with_causes;
 use crate::proxy::{Environment, Proxy};
 
 /// Longest silence of a connection while an answer, or the rest of one, is awaited: as long as an API server with much to do
 /// lets a request wait for its turn.
-const SILENT_FOR: Duration = Duration::from_secs(15);
+pub const SILENT_FOR: Duration = Duration::from_secs(15);
 /// Longest time that a connection takes to come about.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 /// How long after its last answer a connection is used again: for that long requests may be lost on one that is dead.
@@ -55,9 +65,36 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, NoCluster> {
     client_of(config)
 }
 
+<<<<<<< ours
 /// The same where it is known already; by way of a proxy, if there is one.
 pub fn client_of(mut config: Config) -> Result<Client, NoCluster> {
     let proxy = Proxy::of(&mut config, &Environment::read()).map_err(NoCluster)?;
+=======
+/// A client whose requests are `connection`'s to answer, in place of a network; what the server had no time for is repeated as
+/// ever. How long silence is borne is for `connection` to see to.
+pub fn client_through<S, B>(connection: S) -> Result<Client, NoCluster>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = BoxError> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let service = ServiceBuilder::new().layer(RetryLayer::new(repeating()?)).service(connection);
+    Ok(Client::new(service, "default"))
+}
+
+/// Which requests are repeated, and when.
+fn repeating() -> Result<RetryPolicy, NoCluster> {
+    RetryPolicy::new(REPEATED.0, REPEATED.1, REPEATED.2, false).map_err(|error| no_way(&error))
+}
+
+/// A client that waits for nobody for ever; see the [module](self).
+fn impatient(config: Config) -> Result<Client, NoCluster> {
+    if config.proxy_url.is_some() {
+        // Which proxies it can use is for kube to say.
+        return Client::try_from(config).map_err(|error| no_way(&error));
+    }
+>>>>>>> theirs
     let mut sockets = HttpConnector::new();
     sockets.enforce_http(false);
     sockets.set_keepalive(Some(PROBED.0));
@@ -89,10 +126,9 @@ where
     let mut connections = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
     connections.pool_timer(TokioTimer::new()).pool_idle_timeout(UNUSED_FOR);
 
-    let repeated = RetryPolicy::new(REPEATED.0, REPEATED.1, REPEATED.2, false).map_err(|error| no_way(&error))?;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(repeated))
+        .layer(RetryLayer::new(repeating()?))
         .option_layer(config.auth_layer().map_err(|error| no_way(&error))?)
         .layer(config.extra_headers_layer().map_err(|error| no_way(&error))?)
         .map_err(BoxError::from)

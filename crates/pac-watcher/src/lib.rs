@@ -48,4 +48,4 @@ pub use options::{Mode, SettingsPlace, WatcherOptions};
 pub use pac_kube::gate::GateKind;
 pub use pac_tenants::{AUDIENCE, HOLDS, TenantsOptions, TlsFiles};
 pub use pac_view::notices::Pace;
-pub use run::run;
+pub use run::{run, run_with};

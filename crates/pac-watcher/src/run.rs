@@ -52,6 +52,21 @@ pub async fn run(
         return shadow::run(options, counted, stop).await;
     }
     let client = cluster::client(options.place.kubeconfig.as_deref()).await?;
+    run_with(client, options, connect, counted, stop).await
+}
+
+/// The same with a client at hand, by which the cluster is reached, whatever the options say of it; not in shadow mode.
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub async fn run_with(
+    client: Client,
+    options: WatcherOptions,
+    connect: Arc<dyn Connect>,
+    counted: PrometheusHandle,
+    stop: CancellationToken,
+) -> Result<(), WatcherError> {
     let health = Arc::new(Health::default());
     health.trouble(Part::Start, "reading the settings");
     let global = options.global()?;

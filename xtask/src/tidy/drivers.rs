@@ -14,6 +14,7 @@ const MAY_CALL: &[(&str, &str)] = &[
     ("crates/pac-driver-etcd/", "implements them"),
     ("crates/pac-bench/", "measures a driver beside what its server can do alone"),
     ("crates/pac-threads/", "has the manager's own files in it"),
+    ("crates/pac-sim/", "implements one, whose server fails on purpose"),
 ];
 
 /// What gives a file the methods of a driver: the traits, and whatever may stand for them.
@@ -31,6 +32,7 @@ const MAY_TELL_APART: &[(&str, &str)] = &[
     ("crates/pac-bench/", "starts their servers"),
     ("crates/pac-devcluster/", "starts watchers with them"),
     ("crates/pac-devservers/", "starts their servers"),
+    ("crates/pac-sim/", "plays their servers"),
 ];
 
 /// The drivers' names, and what tells their settings apart.

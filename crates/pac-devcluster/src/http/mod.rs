@@ -22,6 +22,7 @@ use tokio::{
     task::JoinSet,
 };
 
+pub use self::respond::Body;
 use self::{
     respond::Reply,
     target::{Query, Target},
@@ -64,10 +65,10 @@ struct Call {
     body: Bytes,
 }
 
-/// The connection is to be dropped without an answer.
+/// The connection is dropped without an answer, as a rule of [`Faults`] has it.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is dropped on purpose")]
-struct Dropped;
+pub struct Dropped;
 
 /// Accepts connections until told to stop, then ends them all.
 pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>) {
@@ -115,23 +116,20 @@ async fn answer(server: Arc<Server>, mut request: Request<Incoming>) -> Result<R
     if let Some(pod) = port_forward::pod(request.uri().path()) {
         return Ok(port_forward::answer(&server, &pod, &mut request));
     }
-    let call = Call::read(request).await?;
-    match Box::pin(server.handle(&call)).await? {
-        Ok(reply) => Ok(reply),
-        Err(error) => Ok(respond::error(&error)),
-    }
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+    server.answer(Request::from_parts(head, body)).await
 }
 
 // === impl Call ===
 
 impl Call {
-    async fn read(request: Request<Incoming>) -> Result<Self, Dropped> {
+    fn read(request: Request<Bytes>) -> Self {
         let (head, body) = request.into_parts();
         let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let (content_type, accept) = (text(header::CONTENT_TYPE), text(header::ACCEPT));
         let caller = text(header::AUTHORIZATION).strip_prefix("Bearer ").unwrap_or_default().to_owned();
-        let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
-        Ok(Self {
+        Self {
             method: head.method,
             path: head.uri.path().to_owned(),
             query: Query::parse(head.uri.query().unwrap_or_default()),
@@ -139,7 +137,7 @@ impl Call {
             accept,
             caller,
             body,
-        })
+        }
     }
 
     fn verb(&self, target: &Target) -> &'static str {
@@ -161,6 +159,12 @@ impl Call {
 // === impl Server ===
 
 impl Server {
+    /// The answer to a request that is there whole.
+    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Result<Response<respond::Body>, Dropped> {
+        let call = Call::read(request);
+        Ok(Box::pin(self.handle(&call)).await?.unwrap_or_else(|error| respond::error(&error)))
+    }
+
     async fn handle(&self, call: &Call) -> Result<Result<Reply, ApiError>, Dropped> {
         let Some(target) = Target::parse(&call.path, self.options.kubernetes) else {
             let pac = self.pac.as_ref().filter(|_| call.path == "/_dev/pac" && call.method == Method::POST);

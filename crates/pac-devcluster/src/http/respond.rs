@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 
-pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// An answer's body; that of a watch has no end of its own.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) type Reply = Response<Body>;
 
 pub(super) const JSON: &str = "application/json";

@@ -1,17 +1,34 @@
 //! The runs of one repository, by name.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock};
 
-use foldhash::fast::RandomState;
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
 use pac_concurrency::RunKey;
 
 use super::run::Run;
 
 /// See the [module](self). The hash is a quick one, because each pass looks up every run that waits. The runs are boxed, because
 /// a table has room for many more entries than are in it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Runs(HashMap<Arc<str>, Box<Run>, RandomState>);
+#[derive(Debug, Clone)]
+pub(super) struct Runs(HashMap<Arc<str>, Box<Run>, SeedableRandomState>);
+
+/// What the hashes of all repositories have in common.
+static SEED: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(chance()));
+
+/// A number nobody can guess. It is the kernel's, as that of the standard library's maps is: foldhash by itself takes one from
+/// addresses in memory, with which no simulation can be repeated.
+fn chance() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self(HashMap::with_hasher(SeedableRandomState::with_seed(chance(), &SEED)))
+    }
+}
 
 // === impl Runs ===
 

@@ -1,0 +1,148 @@
+//! The network to the API server: kube's client on one side, the development cluster's answers on the other.
+//!
+//! A request is carried out on a task of its own, so that it takes effect whether or not its caller still waits: that is what a real one does.
+//! Silence is borne for as long as the watcher's own connections bear it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use kube::client::Body;
+use pac_devcluster::DevCluster;
+use pac_kube::cluster::SILENT_FOR;
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tower::{BoxError, Service};
+
+use crate::trace::Trace;
+use crate::way::Way;
+use crate::weather::{Fault, Side, Weather, usual_delay};
+
+type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+/// One watcher's connections to the API server.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub(crate) cluster: Arc<DevCluster>,
+    pub(crate) way: Arc<Way>,
+    pub(crate) weather: Arc<Weather>,
+    pub(crate) trace: Trace,
+}
+
+impl Service<Request<Body>> for Network {
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let way = Arc::clone(&this.way);
+            way.while_open(this.send(request)).await
+        })
+    }
+}
+
+// === impl Network ===
+
+impl Network {
+    async fn send(self, request: Request<Body>) -> Result<Answer, BoxError> {
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, body.collect().await?.to_bytes());
+        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+        let (answer, answered) = oneshot::channel();
+        let way = Arc::clone(&self.way);
+        // It goes on if nobody waits any more.
+        tokio::spawn(async move { answer.send(self.carry_out(request).await) });
+        match timeout(SILENT_FOR, answered).await {
+            Ok(Ok(answer)) => Ok(answer?.map(|body| listen(body, way, is_watch))),
+            Ok(Err(_)) => Err(broken("the connection broke")),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer").into()),
+        }
+    }
+
+    async fn carry_out(self, request: Request<Bytes>) -> Result<Response<pac_devcluster::Body>, BoxError> {
+        let what = format!("{} {} {}", self.way.identity, request.method(), request.uri());
+        let fault = self.weather.strike(Side::Api, self.way.number);
+        sleep(usual_delay()).await;
+        match fault {
+            None => self.trace.tell(&what),
+            Some(fault) => self.trace.tell(&format!("{what} {fault:?}")),
+        }
+        match fault {
+            Some(Fault::Refused(code)) => return Ok(refusal(code)),
+            Some(Fault::LostBefore) => return Err(broken("the connection broke")),
+            Some(Fault::SilentBefore) => std::future::pending().await,
+            Some(Fault::Late(after)) => sleep(Duration::from_millis(after.into())).await,
+            _ => {}
+        }
+        let answer = self.cluster.answer(request).await.map_err(|_| broken("the connection was dropped"));
+        match fault {
+            Some(Fault::LostAfter) => return Err(broken("the connection broke")),
+            Some(Fault::SilentAfter | Fault::TooLate) => std::future::pending().await,
+            Some(Fault::LateAnswer(after)) => sleep(Duration::from_millis(after.into())).await,
+            _ => sleep(usual_delay()).await,
+        }
+        answer
+    }
+}
+
+/// An answer's body as it arrives: that of a watch may be cut or held back.
+fn listen(body: pac_devcluster::Body, way: Arc<Way>, is_watch: bool) -> UnsyncBoxBody<Bytes, BoxError> {
+    let cuts = way.cuts();
+    let frames = stream::unfold(Some((body, way, cuts)), move |state| async move {
+        let (mut body, way, mut cuts) = state?;
+        let heard = async {
+            tokio::select! {
+                biased;
+                _ = cuts.changed(), if is_watch => Some(Err(broken("the connection broke"))),
+                frame = timeout(SILENT_FOR, body.frame()) => match frame {
+                    Ok(frame) => frame.map(|frame| frame.map_err(|never| match never {})),
+                    Err(_) => Some(Err(io::Error::new(io::ErrorKind::TimedOut, "silence").into())),
+                },
+            }
+        };
+        let frame = way.while_open(heard).await?;
+        if is_watch {
+            sleep(usual_delay()).await;
+            way.lagging().await;
+        }
+        let is_over = frame.is_err();
+        Some((frame, (!is_over).then_some((body, way, cuts))))
+    });
+    StreamBody::new(frames.boxed()).boxed_unsync()
+}
+
+fn broken(what: &str) -> BoxError {
+    io::Error::new(io::ErrorKind::ConnectionReset, what).into()
+}
+
+/// As an API server refuses, with this status.
+fn refusal(code: u16) -> Response<pac_devcluster::Body> {
+    let (reason, message) = match code {
+        409 => {
+            ("Conflict", "the object has been modified; please apply your changes to the latest version and try again")
+        }
+        429 => ("TooManyRequests", "too many requests, please try again later"),
+        503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+        _ => ("InternalError", "Internal error occurred: etcdserver: request timed out"),
+    };
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message});
+    let mut answer = Response::new(Full::new(Bytes::from(status.to_string())).boxed_unsync());
+    *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    answer
+}

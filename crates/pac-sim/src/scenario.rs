@@ -1,0 +1,83 @@
+//! What is simulated, for a seed.
+
+use std::fmt;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// Where slots and queues are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The memory of the one watcher there is.
+    Memory,
+    /// A simulated server whose versions are made as with PostgreSQL.
+    PostgreSql,
+    /// A simulated server whose versions are made as with etcd.
+    Etcd,
+}
+
+/// What is simulated. All of it follows from the seed, but for how long it lasts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Everything that happens follows from it.
+    pub seed: u64,
+    /// How long it storms, in virtual time; all work is to be done after that.
+    pub lasts: Duration,
+    /// How many watchers there are.
+    pub replicas: usize,
+    /// How many Repositories there are.
+    pub repositories: usize,
+    /// Where slots and queues are kept.
+    pub store: StoreKind,
+    /// Whether Pipelines-as-Code's own watcher and its queue are there, too, and the watchers in companion mode.
+    pub companion: bool,
+    /// Whether one of several watchers leads, by a Lease; otherwise all admit at once.
+    pub elected: bool,
+    /// Whether the store may lose commits that it acknowledged.
+    pub is_lossy: bool,
+}
+
+// === impl Scenario ===
+
+impl Scenario {
+    /// That of `seed`.
+    pub fn of(seed: u64, lasts: Duration) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let store = [StoreKind::Memory, StoreKind::PostgreSql, StoreKind::PostgreSql, StoreKind::Etcd]
+            [random.random_range(0..4)];
+        let replicas = if store == StoreKind::Memory { 1 } else { random.random_range(1..4) };
+        Self {
+            seed,
+            lasts,
+            replicas,
+            repositories: random.random_range(2..7),
+            store,
+            companion: random.random_bool(0.5),
+            elected: store == StoreKind::Memory || random.random_bool(0.75),
+            is_lossy: false,
+        }
+    }
+
+    /// Whether the store is a server, which can go away.
+    pub(crate) fn has_server(&self) -> bool {
+        self.store != StoreKind::Memory
+    }
+
+    /// Whether the store may be exchanged for another while all is at work.
+    pub(crate) fn may_move(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = if self.companion { "companion" } else { "standalone" };
+        let led = if self.elected { "" } else { " that all lead" };
+        write!(
+            f,
+            "seed {}: {:?} of {} {mode} watchers{led} on {:?}, {} Repositories",
+            self.seed, self.lasts, self.replicas, self.store, self.repositories
+        )
+    }
+}

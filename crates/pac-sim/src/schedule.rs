@@ -1,0 +1,193 @@
+//! What happens in a simulation besides the work itself, and when: drawn from the seed before anything begins.
+//!
+//! A step stands on its own: whom it concerns is found when its time comes. So any of them can be left out, and the rest is still a schedule:
+//! that is how a failing one is shortened.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::scenario::Scenario;
+use crate::weather::{Fault, Gust, Side};
+
+/// How long blows fall, and then how long none do: whoever is struck more often than he can recover shows nothing.
+pub(crate) const GUST: Duration = Duration::from_secs(20);
+pub(crate) const LULL: Duration = Duration::from_secs(20);
+
+/// Something that happens.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Step {
+    pub(crate) at: Duration,
+    pub(crate) action: Action,
+}
+
+/// What a user, an operator or fate does. `repository` and `watcher` are numbers, `pick` chooses among what there is then.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    Push {
+        repository: usize,
+        runs: usize,
+        is_pull_request: bool,
+    },
+    Cancel {
+        repository: usize,
+        pick: usize,
+        wish: &'static str,
+    },
+    CancelPullRequest {
+        repository: usize,
+    },
+    DeleteRun {
+        repository: usize,
+        pick: usize,
+    },
+    /// It is made again under its name, once it is gone.
+    RecreateRun {
+        repository: usize,
+        pick: usize,
+    },
+    Limit {
+        repository: usize,
+        limit: Option<u64>,
+    },
+    DeleteRepository {
+        repository: usize,
+        again_after: Duration,
+    },
+    /// An operator's pause.
+    Pause {
+        repository: usize,
+        lasts: Duration,
+    },
+    /// Other settings of the store in use: the watchers connect anew.
+    Settings {
+        connections: u32,
+    },
+    /// Another store.
+    Move,
+    Weather {
+        gust: Gust,
+        lasts: Duration,
+    },
+    /// A process ends at once, and another takes its place.
+    Crash {
+        watcher: usize,
+        away: Duration,
+    },
+    /// A process is asked to end, and another takes its place.
+    Stop {
+        watcher: usize,
+        away: Duration,
+    },
+    CutWatches {
+        watcher: usize,
+    },
+    /// What its watches say arrives so much later.
+    Lag {
+        watcher: usize,
+        lasts: Duration,
+    },
+    CloseWatches,
+    ExpireVersions,
+    PauseWatches {
+        lasts: Duration,
+    },
+    TektonAway {
+        lasts: Duration,
+    },
+    StoreAway {
+        lasts: Duration,
+    },
+    /// A standby takes over, which missed so many of the last commits.
+    FailOver {
+        missed: usize,
+    },
+    LeasesEnd,
+}
+
+/// All that happens, in order.
+pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
+    // Chance of its own: what the program under test draws follows from the same seed.
+    let mut random = StdRng::seed_from_u64(scenario.seed ^ 0x005c_4ed0_1e00_u64);
+    let mut steps = Vec::new();
+    let mut at = Duration::from_secs(3);
+    while at < scenario.lasts {
+        let is_gust = at.as_millis() % (GUST + LULL).as_millis() < GUST.as_millis();
+        let action = if is_gust && random.random_bool(0.6) {
+            trouble(scenario, &mut random)
+        } else {
+            doing(scenario, &mut random)
+        };
+        steps.push(Step { at, action });
+        at += Duration::from_millis(random.random_range(50..900));
+    }
+    steps
+}
+
+/// What users and operators do.
+fn doing(scenario: &Scenario, random: &mut StdRng) -> Action {
+    let repository = random.random_range(0..scenario.repositories);
+    let pick = random.random_range(0..1_000);
+    match random.random_range(0..26) {
+        0..=9 => Action::Push { repository, runs: random.random_range(1..7), is_pull_request: random.random_bool(0.5) },
+        10..=12 => {
+            let limit = random.random_range(0..5);
+            Action::Limit { repository, limit: (limit > 0).then_some(limit) }
+        }
+        13..=15 => {
+            let wish = ["Cancelled", "CancelledRunFinally", "StoppedRunFinally"][random.random_range(0..3)];
+            Action::Cancel { repository, pick, wish }
+        }
+        16 => Action::CancelPullRequest { repository },
+        17..=18 => Action::DeleteRun { repository, pick },
+        19..=20 => Action::RecreateRun { repository, pick },
+        21..=22 => Action::DeleteRepository { repository, again_after: milliseconds(random, 100, 6_000) },
+        23..=24 => Action::Pause { repository, lasts: milliseconds(random, 500, 10_000) },
+        _ if scenario.may_move() && random.random_bool(0.15) => Action::Move,
+        _ => Action::Settings { connections: random.random_range(2..20) },
+    }
+}
+
+/// What goes wrong.
+fn trouble(scenario: &Scenario, random: &mut StdRng) -> Action {
+    let watcher = random.random_range(0..scenario.replicas);
+    match random.random_range(0..40) {
+        0..=15 => gust(Side::Api, watcher, random),
+        16..=23 if scenario.has_server() => gust(Side::Store, watcher, random),
+        24..=25 => Action::Crash { watcher, away: milliseconds(random, 0, 4_000) },
+        26 => Action::Stop { watcher, away: milliseconds(random, 0, 4_000) },
+        27..=28 => Action::CutWatches { watcher },
+        29 => Action::Lag { watcher, lasts: milliseconds(random, 100, 8_000) },
+        30..=31 => Action::CloseWatches,
+        32 => Action::ExpireVersions,
+        33 => Action::PauseWatches { lasts: milliseconds(random, 100, 6_000) },
+        34 => Action::TektonAway { lasts: milliseconds(random, 500, 6_000) },
+        35 if scenario.has_server() => Action::StoreAway { lasts: milliseconds(random, 100, 10_000) },
+        36 if scenario.has_server() => Action::FailOver { missed: 0 },
+        37 if scenario.has_server() => Action::LeasesEnd,
+        38 if scenario.is_lossy => Action::FailOver { missed: random.random_range(1..8) },
+        _ => gust(Side::Api, watcher, random),
+    }
+}
+
+fn gust(side: Side, watcher: usize, random: &mut StdRng) -> Action {
+    let fault = match random.random_range(0..11) {
+        0..=2 => Fault::Refused([409, 429, 500, 503][random.random_range(0..4)]),
+        3 => Fault::LostBefore,
+        4..=5 => Fault::LostAfter,
+        6 => Fault::SilentBefore,
+        7 => Fault::SilentAfter,
+        8 => Fault::Late(random.random_range(50..9_000)),
+        9 => Fault::LateAnswer(random.random_range(50..9_000)),
+        _ if side == Side::Store => Fault::TooLate,
+        _ => Fault::LostAfter,
+    };
+    let whose = random.random_bool(0.6).then_some(watcher);
+    let gust = Gust { side, whose, fault, share: [30, 100, 300, 700][random.random_range(0..4)] };
+    Action::Weather { gust, lasts: milliseconds(random, 100, 5_000) }
+}
+
+fn milliseconds(random: &mut StdRng, least: u64, most: u64) -> Duration {
+    Duration::from_millis(random.random_range(least..most))
+}

@@ -1,0 +1,86 @@
+//! One watcher's way to everything outside of its process.
+//!
+//! A process that is killed and one that is cut off from all there is are the same to everybody else. So a watcher is killed by closing its
+//! way for good, at whatever moment: what it has sent goes on, what it sends from then on arrives nowhere, and no answer reaches it.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Way {
+    /// The number of the watcher.
+    pub(crate) number: usize,
+    /// Its name, another for each process.
+    pub(crate) identity: String,
+    is_closed: watch::Sender<bool>,
+    /// How often its watches were cut.
+    cuts: watch::Sender<u64>,
+    /// Until when the answers of its watches are held back.
+    lags_until: Mutex<Option<Instant>>,
+}
+
+// === impl Way ===
+
+impl Way {
+    pub(crate) fn new(number: usize, identity: String) -> Self {
+        let lags_until = Mutex::new(None);
+        Self { number, identity, is_closed: watch::Sender::new(false), cuts: watch::Sender::new(0), lags_until }
+    }
+
+    /// The process is gone.
+    pub(crate) fn close(&self) {
+        self.is_closed.send_replace(true);
+    }
+
+    /// What comes of `exchange`; never anything once the process is gone.
+    pub(crate) async fn while_open<T>(&self, exchange: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            () = self.closed() => std::future::pending().await,
+            done = exchange => done,
+        }
+    }
+
+    async fn closed(&self) {
+        // The sender is this very value's: it is there.
+        let _ = self.is_closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// All watches are cut.
+    pub(crate) fn cut_watches(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    pub(crate) fn cuts(&self) -> watch::Receiver<u64> {
+        self.cuts.subscribe()
+    }
+
+    /// What watches say arrives so much later.
+    pub(crate) fn lag(&self, lasts: Duration) {
+        *self.lags_until.lock() = Some(Instant::now() + lasts);
+    }
+
+    /// Nothing is held back any more.
+    pub(crate) fn catch_up(&self) {
+        *self.lags_until.lock() = None;
+    }
+
+    /// Waits as long as watches are held back.
+    pub(crate) async fn lagging(&self) {
+        loop {
+            let until = *self.lags_until.lock();
+            match until {
+                Some(until) if until > Instant::now() => {
+                    // Asked again now and then: it may be called off.
+                    let look = until.min(Instant::now() + Duration::from_millis(250));
+                    tokio::time::sleep_until(look).await;
+                }
+                _ => return,
+            }
+        }
+    }
+}
