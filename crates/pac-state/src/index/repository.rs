@@ -132,7 +132,7 @@ impl RepositoryState {
     /// Takes in a version of a run that, where it is new, has been there for `age`.
     pub fn apply_run(&mut self, view: RunView, now: Instant, age: Duration) {
         let name: Arc<str> = view.key.name().into();
-        self.outsiders.remove(&view.key);
+        let outsider = self.outsiders.remove(&view.key).map(|(run, _)| run);
         if self.over.get_mut(&view.key).is_some_and(|over| !over.outlasts(view.phase)) {
             self.over.remove(&view.key);
         }
@@ -176,7 +176,11 @@ impl RepositoryState {
                 if self.over.get(&view.key).is_some_and(|over| over.by == OverBy::Elsewhere) {
                     self.over.remove(&view.key);
                 }
-                self.runs.insert(Arc::clone(&name), Run::new(view, now, age));
+                let new = match outsider {
+                    Some(known) => known.come_to_be_shown(view, now, age),
+                    None => Run::new(view, now, age),
+                };
+                self.runs.insert(Arc::clone(&name), new);
                 if let Some((replaced, stored)) = replaced {
                     // A name is free only once its object is gone, so the old run certainly is.
                     self.note_over(replaced.clone(), now, OverBy::Gone);

@@ -103,6 +103,20 @@ impl Run {
         }
     }
 
+    /// The run comes to be shown by the watch, after a live read had found it. What this watcher did to start it stays known: else a
+    /// start under way would count for nothing (P1).
+    pub(super) fn come_to_be_shown(mut self, view: RunView, now: Instant, age: Duration) -> Self {
+        match (self.view.phase, view.phase) {
+            // The watch is behind: someone started the run.
+            (Phase::Running, Phase::Arriving | Phase::Waiting) => self.acknowledge(),
+            (_, Phase::Arriving | Phase::Waiting) => {}
+            _ => self.start = StartState::Idle,
+        }
+        (self.seen_since, self.age) = (now, age);
+        self.show(view, now);
+        self
+    }
+
     /// Takes in a later version of the run.
     pub(super) fn show(&mut self, mut view: RunView, now: Instant) {
         if matches!(view.phase, Phase::Done(_)) {

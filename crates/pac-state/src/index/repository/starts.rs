@@ -137,10 +137,11 @@ mod tests {
     use std::time::Duration;
 
     use pac_concurrency::protocol::FORMER_START_LASTS;
-    use pac_concurrency::{Entry, OrderKey, Plan};
-    use pac_kube::convert::Phase;
+    use pac_concurrency::{Entry, OrderKey, Plan, RunState};
 
+    use super::*;
     use crate::index::repository::tests::shown;
+    use crate::index::tests::view;
 
     #[test]
     fn a_start_in_doubt_is_tried_again_at_once_when_the_api_server_is_back() {
@@ -150,6 +151,21 @@ mod tests {
         state.hurry_starts(now);
         assert!(state.begin_start(&run, now));
         assert!(state.doubt_start(&run, now).unwrap() - now < Duration::from_secs(1), "it waits from the beginning");
+    }
+
+    #[test]
+    fn a_start_under_way_is_not_forgotten_when_the_watch_comes_to_show_its_run() {
+        let (mut state, now) = (RepositoryState::new(true), Instant::now());
+        let run = view(Phase::Waiting).key;
+        // The watch is behind, and a live read found the run.
+        state.confirm(Confirmed::Is(view(Phase::Waiting)), now);
+        assert!(state.begin_start(&run, now));
+        state.apply_run(view(Phase::Waiting), now, Duration::ZERO);
+        assert!(!state.begin_start(&run, now), "P2");
+        state.take_in_over_limit(Confirmed::Is(view(Phase::Waiting)), now);
+        assert_eq!(state.state_of(&run, now), RunState::Starting, "P1: its slot must not go to another");
+        state.apply_run(view(Phase::Running), now, Duration::ZERO);
+        assert_eq!(state.state_of(&run, now), RunState::Running);
     }
 
     #[test]
