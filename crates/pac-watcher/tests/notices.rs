@@ -102,6 +102,7 @@ fn is_pending(run: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn a_run_says_its_place_and_why_it_waits_until_it_starts() {
     let world = World::quick().await;
     world.repository("repo", Some(1)).await;
@@ -134,6 +135,7 @@ async fn a_run_says_its_place_and_why_it_waits_until_it_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn what_is_true_already_is_not_written_again_and_our_own_writes_are_no_news() {
     let world = World::quick().await;
     world.repository("repo", Some(1)).await;
@@ -150,6 +152,7 @@ async fn what_is_true_already_is_not_written_again_and_our_own_writes_are_no_new
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn whoever_stops_waiting_otherwise_says_nothing_any_more() {
     let world = World::quick().await;
     world.repository("repo", Some(1)).await;
@@ -178,6 +181,7 @@ async fn whoever_stops_waiting_otherwise_says_nothing_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn a_setting_turns_it_off_and_nothing_is_left_behind() {
     let world = World::quick().await;
     world.repository("repo", Some(1)).await;
@@ -198,6 +202,7 @@ async fn a_setting_turns_it_off_and_nothing_is_left_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn what_another_leader_left_is_taken_over() {
     let mut world = World::quick().await;
     world.repository("repo", Some(1)).await;
@@ -211,6 +216,7 @@ async fn what_another_leader_left_is_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn what_others_hold_and_what_is_refused_is_said_with_their_words() {
     let world = World::quick().await;
     world.repository("repo", Some(1)).await;
@@ -234,6 +240,7 @@ async fn what_others_hold_and_what_is_refused_is_said_with_their_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn a_store_that_is_away_is_said_without_its_name_though_nobody_leads() {
     let world = World::quick().await;
     world.repository("repo", Some(1)).await;
@@ -260,6 +267,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn an_api_server_without_time_is_not_asked_again_and_again() {
     let world = World::quick().await;
     world.repository("repo", Some(1)).await;
@@ -283,6 +291,7 @@ async fn an_api_server_without_time_is_not_asked_again_and_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn a_write_that_comes_late_changes_nothing() {
     let world = World::without_watcher().await;
     world.repository("repo", Some(1)).await;

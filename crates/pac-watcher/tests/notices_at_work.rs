@@ -177,6 +177,7 @@ async fn look_while_slots_turn_over(repositories: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn runs_say_what_is_so_while_slots_turn_over() {
     look_while_slots_turn_over(5).await;
 }
@@ -189,13 +190,13 @@ async fn a_thousand_runs_say_what_is_so_while_slots_turn_over() {
 
 /// Hand-offs while every run waits that says something of it, or none does.
 async fn hand_offs(annotations: bool) -> (LatencySummary, usize) {
-    let mut world = crowded(50, RunDuration::Fixed(Duration::from_secs(3))).await;
+    let mut world = crowded(20, RunDuration::Fixed(Duration::from_secs(4))).await;
     let settings = json!({
         "concurrency-enabled": "true", "concurrency-driver": "memory", "concurrency-annotations": annotations.to_string(),
     });
     world.settings(settings).await;
     world.start_watcher_at(Pace::default());
-    // Of a thousand runs that take turns for half a minute nothing tells when they have.
+    // Of hundreds of runs that take turns for half a minute nothing tells when they have.
     tokio::time::sleep(Duration::from_secs(30)).await;
     let history = world.cluster.development().history();
     let hand_off = world.cluster.development().verdict(&VerdictOptions::default()).hand_off;
@@ -203,7 +204,7 @@ async fn hand_offs(annotations: bool) -> (LatencySummary, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "three minutes of measuring: cargo test --release -p pac-watcher --test notices_at_work -- --ignored --nocapture hand_off"]
+#[ignore = "four minutes of measuring: cargo test --release -p pac-watcher --test notices_at_work -- --ignored --nocapture hand_off"]
 async fn a_hand_off_with_and_without_side_by_side() {
     for round in 0..3 {
         for annotations in [false, true] {
@@ -212,7 +213,7 @@ async fn a_hand_off_with_and_without_side_by_side() {
                 "round {round}, annotations {annotations}: {writes} writes; {} hand-offs, median {:.2} ms, p99 {:.2} ms, most {:.2} ms",
                 hand_off.count, hand_off.median, hand_off.p99, hand_off.max
             );
-            assert!(hand_off.count > 500 && annotations == (writes > 0), "{writes} writes, {hand_off:?}");
+            assert!(hand_off.count > 100 && annotations == (writes > 0), "{writes} writes, {hand_off:?}");
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod support;
 
+use serde_json::json;
 use support::{BROKEN, TREACHEROUS, World};
 
 /// The worker that had it in hand goes on, too.
@@ -24,6 +25,10 @@ async fn a_pass_that_panics_is_tried_again_and_stops_nobody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_can_not_be_read_in_the_store_is_nobody_elses_trouble() {
     let world = World::new().await;
+    // What runs say of their wait is looked up in the store, too.
+    let quiet =
+        json!({"concurrency-enabled": "true", "concurrency-driver": "memory", "concurrency-annotations": "false"});
+    world.settings(quiet).await;
     world.repository("repo", Some(1)).await;
     world.event("repo", &["a", "b"]).await;
     world.running(&["a"]).await;

@@ -13,10 +13,10 @@ impl Index {
         &self.starts
     }
 
-    /// The repositories with a run that is pending, or says something of its wait.
-    pub fn with_notices(&self) -> Vec<RepositoryKey> {
+    /// The repositories with a run that says something of its wait or, where that is `wanted`, that is pending.
+    pub fn with_notices(&self, wanted: bool) -> Vec<RepositoryKey> {
         let state = self.state();
-        let repositories = state.repositories.iter().filter(|(_, one)| locked(one).may_have_notices());
+        let repositories = state.repositories.iter().filter(|(_, one)| locked(one).may_have_notices(wanted));
         repositories.map(|(key, _)| key.clone()).collect()
     }
 

@@ -51,10 +51,10 @@ async fn what_a_run_says_of_its_wait_is_known_and_no_reason_to_look() {
     };
     let said = || index.shown(&key("repo")).unwrap().runs[0].notice.and_then(NoticeMark::place);
     index.apply_run(view(Phase::Waiting));
-    assert_eq!((index.with_notices(), said()), (vec![key("repo")], None));
+    assert_eq!((index.with_notices(true), index.with_notices(false), said()), (vec![key("repo")], vec![], None));
     assert_eq!((index.apply_run(saying(7, Phase::Waiting)), said()), (vec![], Some(7)), "our own write comes back");
     assert_eq!((index.apply_run(saying(6, Phase::Running)), said()), (vec![key("repo")], Some(6)));
-    assert_eq!(index.with_notices(), [key("repo")], "it is to be taken away");
+    assert_eq!(index.with_notices(false), [key("repo")], "it is to be taken away");
     assert_eq!(index.take_left_noticed(), []);
     index.remove_run("ns/run");
     assert_eq!(index.take_left_noticed(), [(key("repo"), view(Phase::Waiting).key)]);

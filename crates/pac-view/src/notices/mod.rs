@@ -9,6 +9,8 @@
 mod books;
 mod pace;
 mod room;
+#[cfg(test)]
+mod simulated;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -175,7 +177,7 @@ impl Notices {
     /// The repositories to look at, those first that were looked at longest ago.
     fn to_look_at(&self, desk: &mut Desk) -> Vec<RepositoryKey> {
         let now = Instant::now();
-        let known: HashSet<RepositoryKey> = self.query.index.with_notices().into_iter().collect();
+        let known: HashSet<RepositoryKey> = self.query.index.with_notices((self.wanted)()).into_iter().collect();
         desk.looks.retain(|repository, _| known.contains(repository));
         let (moved, unmoved) = self.pace.looks;
         let is_due = |repository: &RepositoryKey| {

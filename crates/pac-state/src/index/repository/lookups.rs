@@ -28,9 +28,10 @@ impl RepositoryState {
         waiting.into_iter().take(most).map(|run| run.view.key.clone()).collect()
     }
 
-    /// Whether one of its runs is pending, or says something of its wait.
-    pub(crate) fn may_have_notices(&self) -> bool {
-        self.runs.iter().any(|run| run.is_pending() || run.view.phase == Phase::Held || run.view.notice.is_some())
+    /// Whether one of its runs says something of its wait or, where that is `wanted`, is pending.
+    pub(crate) fn may_have_notices(&self, wanted: bool) -> bool {
+        let waits = |run: &Run| run.is_pending() || run.view.phase == Phase::Held;
+        self.runs.iter().any(|run| run.view.notice.is_some() || wanted && waits(run))
     }
 
     /// Whether `run` is pending still, and no start of it is under way.
