@@ -68,10 +68,10 @@ impl Pace {
     }
 }
 
-/// By a tenth of the place, and up to the twentieth by one.
+/// By a fifth of the place, and up to the ninth by one.
 fn place_differs(says: Option<u32>, is: Option<u32>) -> bool {
     let (Some(says), Some(is)) = (says, is) else { return says != is };
-    says.abs_diff(is) >= (is / 10).max(1)
+    says.abs_diff(is) >= (is / 5).max(1)
 }
 
 // === impl Budget ===
@@ -109,10 +109,8 @@ mod tests {
     fn a_place_matters_by_steps_that_grow_with_it() {
         let steps =
             |from: u32| (0..from).rev().position(|place| PACE().differs(says(from, None), says(place, None), 0));
-        assert_eq!([1, 2, 20, 21, 50, 1000].map(steps), [1, 1, 1, 2, 4, 91].map(|step| Some(step - 1)));
-        assert!(
-            PACE().differs(says(18, None), says(19, None), 0) && !PACE().differs(says(22, None), says(23, None), 0)
-        );
+        assert_eq!([1, 2, 10, 11, 50, 1000].map(steps), [1, 1, 1, 2, 8, 166].map(|step| Some(step - 1)));
+        assert!(PACE().differs(says(8, None), says(9, None), 0) && !PACE().differs(says(22, None), says(23, None), 0));
     }
 
     #[test]

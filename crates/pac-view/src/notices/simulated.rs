@@ -119,6 +119,7 @@ fn a_thousand_runs_are_true_within_their_bounds_at_every_look_and_no_second_has_
                 let notice = due.notice.unwrap();
                 queue.book.wrote(&due.run, Some(Some(notice.mark())), began + at);
                 writes.entry(due.run.clone()).or_default().push(at);
+                queue.wrong.remove(&due.run);
                 queue.says.insert(due.run, notice);
             }
         }
@@ -136,7 +137,7 @@ fn a_thousand_runs_are_true_within_their_bounds_at_every_look_and_no_second_has_
          closest of one run {closest:?}"
     );
     assert!(closest >= pace.rests && busiest <= 2 * pace.rate as usize, "{closest:?}, {busiest}");
-    // The first round of writes takes 100 s by itself; later a minute, what it takes to settle, and the next looks.
-    assert!(longest <= Duration::from_secs(1000 / u64::from(pace.rate) + 30), "{longest:?}");
-    assert!(count > 3000 && looks > 5000, "{count} writes, {looks} looks");
+    // Nobody has said anything at first, which takes 100 s to write by itself; a minute, what it takes to settle, and the looks.
+    assert!(longest <= Duration::from_secs(1000 / u64::from(pace.rate)) + pace.rests + pace.settles * 4, "{longest:?}");
+    assert!(count > 3000 && looks > 2000, "{count} writes, {looks} looks");
 }
