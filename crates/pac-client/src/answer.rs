@@ -1,7 +1,8 @@
-//! `queue list`, `show` and `explain`: what the watcher is asked, and what of its answer is wanted.
+//! `queue list`, `show`, `explain` and `advise`: what the watcher is asked, and what of its answer is wanted.
 
 use std::time::Duration;
 
+use pac_advice::advise;
 use pac_kube::api::{PipelineRun, Repository};
 use pac_queue::view::{Answer, Explanation, Overview, Queues, Summary};
 use serde::Serialize;
@@ -62,7 +63,7 @@ pub(crate) async fn answer(queue: &Queue) -> Result<(), Failure> {
 /// Asks once, and prints what is answered; whether anybody still reads.
 async fn ask(queue: &Queue, admin: &mut Option<Admin>, printer: &mut Printer) -> Result<bool, Failure> {
     let about = match &queue.what {
-        What::Show { repository: name } | What::Explain { run: name } => {
+        What::Show { repository: name } | What::Explain { run: name } | What::Advise { repository: name, .. } => {
             Some(queue.scope.key(&queue.reach, name).await?)
         }
         _ => None,
@@ -82,6 +83,13 @@ async fn ask(queue: &Queue, admin: &mut Option<Admin>, printer: &mut Printer) ->
             let unknown = told.answer == Answer::Unknown && !queue.form.watch;
             let is_read = unknown && queue.form.output.is_table() || printer.answer(&told)?;
             if unknown { Err(Failure::Missing(told.because)) } else { Ok(is_read) }
+        }
+        (What::Advise { limits, .. }, Some(repository)) => {
+            let times = admin.get("/debug/queue/times", &[("repository", repository.as_str())]).await?;
+            // Replayed here, where it takes nothing from who admits.
+            let advice = advise(&times, limits);
+            let refused = |too_little| Failure::Refused(format!("{repository}: {too_little}"));
+            printer.answer(&advice.map_err(refused)?)
         }
         (What::List, _) => {
             let listing = listing(queue, admin.get("/debug/queue/summary", &[]).await?, printer).await?;

@@ -5,10 +5,11 @@
 //! [`program`] is what the program's file name makes of it, and `complete` what TAB offers.
 //!
 //! [`args`] is the command line, and `queue` does what it asks: `scope` is what is asked about, `answer` asks (`admin`) and takes what is
-//! wanted (`select`, `sort`), `pages`, `table` and `jsonpath` are how it looks (`output`); `operator` writes what an operator decides
+//! wanted (`select`, `sort`), `pages`, `table` and `jsonpath` are how it looks (`output`); `advise` replays what was; `operator` writes what an operator decides
 //! (`cluster`). [`patience`] bounds every request; [`say`] is how anything is printed.
 
 mod admin;
+mod advise;
 mod answer;
 pub mod args;
 mod cluster;
@@ -94,7 +95,7 @@ async fn queue(queue: &Queue) -> ExitCode {
 async fn carry_out(queue: &Queue) -> Result<(), Failure> {
     args::form::check(&queue.what, &queue.scope, &queue.form)?;
     match &queue.what {
-        What::List | What::Show { .. } | What::Explain { .. } => answer::answer(queue).await,
+        What::List | What::Show { .. } | What::Explain { .. } | What::Advise { .. } => answer::answer(queue).await,
         What::Wait { run, goal, timeout } => wait::wait(queue, run, *goal, *timeout).await,
         What::Pause { repository, reason, lasts } => operator::pause(queue, repository, reason, *lasts).await,
         What::Resume { repository, reason } => operator::resume(queue, repository, reason.as_deref()).await,

@@ -62,15 +62,21 @@ pub(crate) fn check(what: &What, scope: &Scope, form: &Form) -> Result<(), Failu
     let lists = matches!(what, What::List);
     let shows = lists || matches!(what, What::Show { .. });
     let answers = shows || matches!(what, What::Explain { .. });
+    let prints = answers || matches!(what, What::Advise { .. });
     let writes = matches!(what, What::Pause { .. } | What::Resume { .. } | What::Release { .. });
     let flags = [
         ("--all-namespaces", scope.all_namespaces, lists, "list"),
         ("--all", scope.all, lists, "list"),
         ("--selector", scope.selector.is_some(), shows, "list and show"),
         ("--sort-by", form.sort_by.is_some(), shows, "list and show"),
-        ("--no-headers", form.no_headers, answers, "list, show and explain"),
+        ("--no-headers", form.no_headers, prints, "list, show, explain and advise"),
         ("--watch", form.watch, answers, "list, show and explain"),
-        ("--output", form.output != Output::Table, answers || writes, "list, show, explain, pause, resume and release"),
+        (
+            "--output",
+            form.output != Output::Table,
+            prints || writes,
+            "list, show, explain, advise, pause, resume and release",
+        ),
         ("--dry-run", form.dry_run != DryRun::None, writes, "pause, resume and release"),
     ];
     match flags.into_iter().find(|(_, given, of_use, _)| *given && !of_use) {

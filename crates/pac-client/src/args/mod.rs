@@ -8,6 +8,7 @@ mod shadow;
 mod switch;
 mod text;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -71,6 +72,14 @@ pub(crate) enum What {
     Explain {
         /// The PipelineRun's name, or namespace/name
         run: Name,
+    },
+    /// What the waits of the last week, and the use of its slots, would have been under other limits; and how sure that is.
+    Advise {
+        /// Its name, or namespace/name
+        repository: Name,
+        /// A limit to try; may be given several times [default: some around that of now].
+        #[arg(long = "limit", value_name = "N")]
+        limits: Vec<NonZeroU32>,
     },
     /// Wait until a run has started, or is done: for scripts. It says where the run is, a line for each change.
     #[command(after_help = WAIT_HELP)]
