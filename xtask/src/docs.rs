@@ -40,7 +40,10 @@ const METRICS_INTRODUCTION: &str = "\
 
 # Metrics
 
-Every metric of the watcher, at `/metrics` on port 9090 (`--metrics-addr`), in Prometheus' text format.
+Every metric of the watcher, at `/metrics` on port 9090 (`--metrics-addr`), in Prometheus' text format; as OpenMetrics
+1.0 for a scraper that asks for it, as Prometheus does. There the buckets of `pac_concurrency_wait_seconds` and `pac_concurrency_hand_off_seconds` have the
+latest run behind them as an exemplar (`run`, as namespace/name, where that has no more than 125 characters), which Prometheus keeps with
+`--enable-feature=exemplar-storage`.
 
 - A gauge says what is true at the moment it is scraped. Each watcher of several tells what it sees of the cluster, so that the same
   Repository is told more than once: take the `max`, or what the leader says, and not the sum.

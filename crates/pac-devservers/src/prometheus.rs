@@ -23,8 +23,8 @@ pub struct Prometheus {
 // === impl Prometheus ===
 
 impl Prometheus {
-    /// Starts a server that scrapes `/metrics` at `ports` twice a second, and judges `rules` (a file of rules, as YAML or
-    /// JSON) as often. Waits until it answers.
+    /// Starts a server that scrapes `/metrics` at `ports` twice a second, exemplars included, and judges `rules` (a file of
+    /// rules, as YAML or JSON) as often. Waits until it answers.
     ///
     /// # Errors
     ///
@@ -50,6 +50,7 @@ impl Prometheus {
         server.arg(format!("--config.file={}", folder.path().join("prometheus.yaml").display()));
         server.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
         server.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--log.level=warn");
+        server.arg("--enable-feature=exemplar-storage");
         let log = fs::File::create(folder.path().join("log"))?;
         server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut prometheus = Self { server: Child::spawn("Prometheus", server)?, port, folder };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::exemplar::{Exemplars, bucket};
 use crate::metric::{Combine, Kind, Metric};
 
 /// A Repository by namespace and name.
@@ -13,6 +14,7 @@ pub type Repository<'a> = (&'a str, &'a str);
 pub struct Exposition {
     text: String,
     names_repositories: bool,
+    has_exemplars: bool,
 }
 
 /// What a histogram has counted.
@@ -24,19 +26,21 @@ pub struct Distribution {
     pub(crate) beyond: u64,
     /// All values added up.
     pub(crate) sum: f64,
+    /// The runs behind some of the values.
+    pub(crate) exemplars: Exemplars,
 }
 
 // === impl Distribution ===
 
 impl Distribution {
     pub(crate) fn new(bounds: &[f64]) -> Self {
-        Self { buckets: vec![0; bounds.len()], beyond: 0, sum: 0.0 }
+        Self { buckets: vec![0; bounds.len()], beyond: 0, sum: 0.0, exemplars: Exemplars::default() }
     }
 
     pub(crate) fn add(&mut self, bounds: &[f64], value: f64) {
         self.sum += value;
-        match bounds.iter().position(|bound| value <= *bound) {
-            Some(bucket) => self.buckets[bucket] += 1,
+        match self.buckets.get_mut(bucket(bounds, value)) {
+            Some(bucket) => *bucket += 1,
             None => self.beyond += 1,
         }
     }
@@ -44,6 +48,7 @@ impl Distribution {
     fn merge(&mut self, other: &Self) {
         self.sum += other.sum;
         self.beyond += other.beyond;
+        self.exemplars.merge(&other.exemplars);
         self.buckets.iter_mut().zip(&other.buckets).for_each(|(bucket, more)| *bucket += more);
     }
 }
@@ -53,7 +58,14 @@ impl Distribution {
 impl Exposition {
     /// An empty text, in which the labels of Repositories are, or are left out and what they'd tell apart is combined.
     pub fn new(names_repositories: bool) -> Self {
-        Self { text: String::new(), names_repositories }
+        Self { text: String::new(), names_repositories, has_exemplars: false }
+    }
+
+    /// With the runs behind values of histograms, which the classic format has no words for: for
+    /// [`Format::OpenMetrics`](crate::openmetrics::Format::OpenMetrics) alone.
+    #[must_use]
+    pub fn with_exemplars(self) -> Self {
+        Self { has_exemplars: true, ..self }
     }
 
     /// The text.
@@ -125,9 +137,14 @@ impl Exposition {
     fn histogram(&mut self, metric: &Metric, bounds: &[f64], labels: &[(&str, &str)], distribution: &Distribution) {
         let mut count = 0;
         let bounds = bounds.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
-        for (bound, more) in bounds.zip(distribution.buckets.iter().chain([&distribution.beyond])) {
+        let counts = distribution.buckets.iter().chain([&distribution.beyond]);
+        for (place, (bound, more)) in bounds.zip(counts).enumerate() {
             count += more;
             self.line(metric, "_bucket", &[labels, &[("le", &bound)]].concat(), number(count));
+            if let Some(exemplar) = distribution.exemplars.of(place).filter(|_| self.has_exemplars) {
+                self.text.pop();
+                let _ = writeln!(self.text, "{exemplar}");
+            }
         }
         self.line(metric, "_sum", labels, distribution.sum);
         self.line(metric, "_count", labels, number(count));
@@ -220,6 +237,27 @@ pac_concurrency_releases_total{reason=\"gone\"} 4
                 assert!(text.contains(&line), "{line} in {text}");
             }
             assert!(text.contains("_sum") && text.contains(" 50000.3\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_run_behind_a_value_is_named_where_that_is_asked_for() {
+        let Kind::Histogram(bounds) = WAIT.kind else { unreachable!() };
+        let mut waits = Distribution::new(bounds);
+        waits.add(bounds, 0.3);
+        waits.exemplars.note(bounds, 0.3, "ns/run");
+        for names_repositories in [true, false] {
+            let written = |exposition: Exposition| {
+                let mut exposition = exposition;
+                exposition.distributions(&WAIT, [(("ns", "a"), &waits)]);
+                exposition.text()
+            };
+            let without = written(Exposition::new(names_repositories));
+            let with = written(Exposition::new(names_repositories).with_exemplars());
+            let (bucket, exemplar) = with.split_once(" # ").unwrap();
+            assert!(bucket.ends_with("le=\"0.5\"} 1") && exemplar.starts_with("{run=\"ns/run\"} 0.3 1"), "{with}");
+            let rest = exemplar.split_once('\n').unwrap().1;
+            assert_eq!(format!("{bucket}\n{rest}"), without);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Histogram, Key, Label as KeyLabel, Level, Metadata};
 
+use crate::exemplar;
 use crate::handles::Handles;
 
 /// One metric of the catalogue.
@@ -180,6 +181,14 @@ impl Metric {
             metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
         };
         self.histograms.with(self.combination(values), register, |histogram| histogram.record(took.as_secs_f64()));
+    }
+
+    /// The same, and keeps which run it is of: `namespace/name`. For metrics without labels.
+    pub fn observe_run(&'static self, values: &[&'static str], took: Duration, run: &str) {
+        self.observe(values, took);
+        if let (Kind::Histogram(bounds), []) = (self.kind, self.labels) {
+            exemplar::note(self.name, bounds, took.as_secs_f64(), run);
+        }
     }
 
     /// Has the recorder asked only once for each combination of values; see [`Handles::keep`].

@@ -36,10 +36,23 @@ pub fn count(metric: &'static Metric, repository: Repository<'_>, values: &[&'st
 
 /// Puts a duration into a histogram of `repository`.
 pub fn observe(metric: &'static Metric, repository: Repository<'_>, took: Duration) {
+    add(metric, repository, took, None);
+}
+
+/// The same, and keeps which run it is of: `namespace/name`.
+pub fn observe_run(metric: &'static Metric, repository: Repository<'_>, took: Duration, run: &str) {
+    add(metric, repository, took, Some(run));
+}
+
+fn add(metric: &'static Metric, repository: Repository<'_>, took: Duration, run: Option<&str>) {
     let Kind::Histogram(bounds) = metric.kind else { return };
+    let value = took.as_secs_f64();
     with(&mut all(), repository, |counts| {
         let distribution = counts.histograms.entry(metric.name).or_insert_with(|| Distribution::new(bounds));
-        distribution.add(bounds, took.as_secs_f64());
+        distribution.add(bounds, value);
+        if let Some(run) = run {
+            distribution.exemplars.note(bounds, value, run);
+        }
     });
 }
 

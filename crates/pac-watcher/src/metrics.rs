@@ -9,6 +9,7 @@ use metrics_process::Collector;
 use pac_concurrency::{Condition, Connections, Limit, Manager, News, RepositoryKey};
 use pac_config::Settings;
 use pac_metrics::exposition::Repository;
+use pac_metrics::openmetrics::Format;
 use pac_metrics::{Exposition, Metric, catalogue, per_repository};
 use pac_state::active_store::ActiveStore;
 use pac_state::gate::Gate;
@@ -44,15 +45,18 @@ pub(crate) struct Measured {
 // === impl Measured ===
 
 impl Measured {
-    /// All metrics as they are now, in Prometheus' text format.
-    pub(crate) fn text(&self) -> String {
+    /// All metrics as they are now, in this format.
+    pub(crate) fn text(&self, format: Format) -> String {
         Collector::default().collect();
         let repository_labels = self.settings.get().is_none_or(|settings| settings.borrow().repository_labels);
         let mut exposition = Exposition::new(repository_labels);
+        if format == Format::OpenMetrics {
+            exposition = exposition.with_exemplars();
+        }
         self.write_repositories(&mut exposition);
         self.write_store(&mut exposition);
         self.write_watcher(&mut exposition);
-        self.counted.render() + &exposition.text()
+        format.of_classic(self.counted.render() + &exposition.text())
     }
 
     fn write_repositories(&self, exposition: &mut Exposition) {

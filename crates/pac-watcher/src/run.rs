@@ -90,7 +90,7 @@ pub async fn run_with(
         webhook: Arc::clone(&served_webhook),
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(telemetry::keep_tidy(counted)));
-    serve_metrics(options.metrics_addr, move || measured.text(), serving.clone()).await?;
+    serve_metrics(options.metrics_addr, move |format| measured.text(format), serving.clone()).await?;
     let news = News::default();
     let publisher = Publisher { client: client.clone(), index: Arc::clone(&index), identity: options.identity.clone() };
     let told_all = CancellationToken::new();

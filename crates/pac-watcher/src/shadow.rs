@@ -64,9 +64,9 @@ pub(crate) async fn run(
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(telemetry::keep_tidy(counted)));
     let up_to_date = Arc::clone(&shadow);
-    let text = move || {
+    let text = move |format| {
         up_to_date.measure(Timestamp::now());
-        measured.text()
+        measured.text(format)
     };
     serve_metrics(options.metrics_addr, text, serving.clone()).await?;
     let plot = Arc::new(Plot::default());

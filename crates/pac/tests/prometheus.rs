@@ -55,12 +55,24 @@ fn every_query_is_answered_and_nothing_rings_under_load() {
     let running = scraper.history("max(max by (namespace, repository) (pac_concurrency_running_runs))");
     assert!(running.contains(&2.0) && running.iter().all(|running| *running <= 2.0), "P1: {running:?}");
 
+    every_exemplar_is_a_run(&scraper, "pac_concurrency_wait_seconds_bucket", 30.0);
+    every_exemplar_is_a_run(&scraper, "pac_concurrency_hand_off_seconds_bucket", 1.0);
+
     let rules = scraper.judged_rules();
     assert_eq!(rules.len(), 16);
     for rule in rules {
         assert_eq!((&rule["health"], rule.get("lastError")), (&json!("ok"), None), "{rule}");
     }
     assert_eq!(scraper.ringing(), "[]");
+}
+
+/// There are some, and each names one of the runs, with a value that it may have.
+fn every_exemplar_is_a_run(scraper: &Scraper, query: &str, most: f64) {
+    let exemplars = scraper.exemplars(query);
+    assert!(!exemplars.is_empty(), "{query}");
+    for (run, value) in exemplars {
+        assert!(run.starts_with("team-") && run.contains("/run-") && (0.0..most).contains(&value), "{run} {value}");
+    }
 }
 
 #[test]

@@ -8,8 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::get;
+use pac_metrics::openmetrics::Format;
 use pac_queue::shadow::ShadowReport;
 use pac_state::health::Health;
 use tokio::net::TcpListener;
@@ -40,16 +42,18 @@ pub struct AdminState {
     pub shadow: Option<Arc<dyn Fn() -> ShadowReport + Send + Sync>>,
 }
 
-/// Serves `/metrics` at `address` until `stop`. `text` makes the answer, in Prometheus' text format, and may take its time.
+/// Serves `/metrics` at `address` until `stop`. `text` makes the answer, in the format that is asked for, and may take its time.
 pub async fn serve_metrics(
     address: SocketAddr,
-    text: impl Fn() -> String + Clone + Send + Sync + 'static,
+    text: impl Fn(Format) -> String + Clone + Send + Sync + 'static,
     stop: CancellationToken,
 ) -> Result<SocketAddr, NoPort> {
-    let render = || async move {
+    let render = |headers: HeaderMap| async move {
+        let accepts: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).collect();
+        let format = Format::accepted(Some(&accepts.join(",")));
         // With thousands of Repositories it takes a while, for which no start should wait.
-        let text = tokio::task::spawn_blocking(text).await;
-        text.map(|text| ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text))
+        let text = tokio::task::spawn_blocking(move || text(format)).await;
+        text.map(|text| ([(CONTENT_TYPE, HeaderValue::from_static(format.content_type()))], text))
             .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
     };
     serve("metrics", address, Router::new().route("/metrics", get(render)), stop).await

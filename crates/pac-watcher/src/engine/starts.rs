@@ -183,8 +183,8 @@ impl Engine {
         let named = (repository.namespace(), repository.name());
         self.history.started(repository, run);
         if let Some(started) = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now())) {
-            per_repository::observe(&catalogue::WAIT, named, started.waited);
-            started.idle.into_iter().for_each(|idle| catalogue::HAND_OFF.observe(&[], idle));
+            per_repository::observe_run(&catalogue::WAIT, named, started.waited, run.path());
+            started.idle.into_iter().for_each(|idle| catalogue::HAND_OFF.observe_run(&[], idle, run.path()));
         }
         // Last: whoever sees it counted sees what came with it.
         per_repository::count(&catalogue::STARTS, named, &[], 1);

@@ -86,6 +86,14 @@ impl Scraper {
         series.map(|value| number(&value[1])).collect()
     }
 
+    /// The exemplars of `query` since the server was started: which run, and what was measured of it.
+    pub(crate) fn exemplars(&self, query: &str) -> Vec<(String, f64)> {
+        let times = [self.began.to_string(), now().to_string()];
+        let found = self.get("query_exemplars", &[("query", query), ("start", &times[0]), ("end", &times[1])]);
+        let exemplars = found.as_array().unwrap().iter().flat_map(|one| one["exemplars"].as_array().unwrap());
+        exemplars.map(|one| (one["labels"]["run"].as_str().unwrap().to_owned(), number(&one["value"]))).collect()
+    }
+
     /// The rules, with what became of judging them.
     pub(crate) fn judged_rules(&self) -> Vec<Value> {
         self.get("rules", &[])["groups"][0]["rules"].as_array().unwrap().clone()
