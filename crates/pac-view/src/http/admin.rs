@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use pac_concurrency::{KeyError, RepositoryKey, RunKey};
 use pac_queue::shadow::ShadowReport;
@@ -38,17 +39,24 @@ pub(super) fn routes(query: QueueQuery, shadow: Option<Arc<dyn Fn() -> ShadowRep
         let not = || (StatusCode::NOT_FOUND, "nothing is measured here: the watcher is not in shadow mode\n");
         shadow.map(|shadow| Json(shadow())).ok_or_else(not)
     };
-    page::routes()
-        .route("/debug/shadow", get(report))
-        .route("/debug/queue", get(queue))
-        .route("/debug/queue/plot", get(plot))
-        .route("/debug/queue/times", get(times))
-        .route(
-            "/debug/queue/summary",
-            get(|State(query): State<QueueQuery>| async move { Json(query.overview(|_| true)) }),
-        )
-        .route("/debug/queue/explain", get(explain))
-        .with_state(query)
+    let routes = answers().into_iter().fold(page::routes(), |routes, (path, answer)| routes.route(path, answer));
+    routes.route(SHADOW, get(report)).with_state(query)
+}
+
+const SHADOW: &str = "/debug/shadow";
+/// What each path answers, for machines; kept by hand, and compared with the answers by crates/pac/tests/openapi.rs.
+const DESCRIPTION: &str = include_str!("openapi.yaml");
+
+/// Each path but shadow mode's and the page's, and who answers there.
+fn answers() -> [(&'static str, MethodRouter<QueueQuery>); 6] {
+    [
+        ("/debug/queue", get(queue)),
+        ("/debug/queue/plot", get(plot)),
+        ("/debug/queue/times", get(times)),
+        ("/debug/queue/summary", get(|State(query): State<QueueQuery>| async move { Json(query.overview(|_| true)) })),
+        ("/debug/queue/explain", get(explain)),
+        ("/openapi.yaml", get(|| async { ([(CONTENT_TYPE, "application/yaml")], DESCRIPTION) })),
+    ]
 }
 
 async fn plot(State(query): State<QueueQuery>, Query(which): Query<WhichRepository>) -> Response {
@@ -100,4 +108,19 @@ async fn explain(State(query): State<QueueQuery>, Query(which): Query<WhichRun>)
 
 fn unusable(error: &KeyError) -> Response {
     (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_path_is_described() {
+        let described = DESCRIPTION.lines().filter_map(|line| line.strip_prefix("  /")?.strip_suffix(':'));
+        let described: BTreeSet<String> = described.map(|path| format!("/{path}")).collect();
+        let answered = answers().into_iter().map(|(path, _)| path).chain([SHADOW]).map(str::to_owned).collect();
+        assert_eq!(described, answered);
+    }
 }

@@ -60,7 +60,7 @@ pub(crate) fn play(world: &World, start: impl Fn(&str) -> Watcher) {
 }
 
 /// Adopted, queued, admitted, started, refused, given back, passed over, released.
-fn what_happens_to_runs(world: &World, watcher: &Watcher) {
+pub(crate) fn what_happens_to_runs(world: &World, watcher: &Watcher) {
     world.repository(0, 1);
     world.running(0, "found", Duration::ZERO);
     until_told(watcher, 0, "adopted", 1);
@@ -82,7 +82,7 @@ fn what_happens_to_runs(world: &World, watcher: &Watcher) {
 }
 
 /// Paused and resumed, by their word and by itself; a run that waits is deleted.
-fn what_operators_do(world: &World, watcher: &Watcher) {
+pub(crate) fn what_operators_do(world: &World, watcher: &Watcher) {
     world.repository(1, 1);
     world.queue_event(1, &["run-0", "run-1", "run-2", "run-3"]);
     world.is_started(1, "run-0");

@@ -43,7 +43,11 @@ impl World {
 
     /// The Repository is paused until then.
     pub(crate) fn pause_until(&self, repository: usize, reason: &str, until: Timestamp) {
-        let until = until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        self.pause_until_text(repository, reason, &until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    }
+
+    /// The same, in whatever words the operator found for it.
+    pub(crate) fn pause_until_text(&self, repository: usize, reason: &str, until: &str) {
         self.annotate(repository, &json!({PAUSED: reason, PAUSED_UNTIL: until}));
     }
 

@@ -10,7 +10,7 @@
 
 mod by_hand;
 mod command;
-mod process;
+pub(crate) mod process;
 pub(crate) mod prometheus;
 mod scrape;
 mod store;

@@ -144,7 +144,7 @@ fn is_ready(port: u16) -> bool {
 }
 
 /// Status and body; none while nobody answers.
-pub(super) fn ask(port: u16, path: &str) -> Option<(u16, String)> {
+pub(crate) fn ask(port: u16, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).ok()?;
