@@ -8,14 +8,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-<<<<<<< ours
-use http::Uri;
-use hyper::rt::{Read, Write};
-=======
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body as HttpBody;
->>>>>>> theirs
+use hyper::rt::{Read, Write};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -24,11 +20,7 @@ use kube::client::{Body, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::retry::RetryLayer;
-<<<<<<< ours
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
-=======
-use tower::{BoxError, Service, ServiceBuilder};
->>>>>>> theirs
 
 use crate::error::with_causes;
 use crate::proxy::{Environment, Proxy};
@@ -65,11 +57,6 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, NoCluster> {
     client_of(config)
 }
 
-<<<<<<< ours
-/// The same where it is known already; by way of a proxy, if there is one.
-pub fn client_of(mut config: Config) -> Result<Client, NoCluster> {
-    let proxy = Proxy::of(&mut config, &Environment::read()).map_err(NoCluster)?;
-=======
 /// A client whose requests are `connection`'s to answer, in place of a network; what the server had no time for is repeated as
 /// ever. How long silence is borne is for `connection` to see to.
 pub fn client_through<S, B>(connection: S) -> Result<Client, NoCluster>
@@ -88,13 +75,9 @@ fn repeating() -> Result<RetryPolicy, NoCluster> {
     RetryPolicy::new(REPEATED.0, REPEATED.1, REPEATED.2, false).map_err(|error| no_way(&error))
 }
 
-/// A client that waits for nobody for ever; see the [module](self).
-fn impatient(config: Config) -> Result<Client, NoCluster> {
-    if config.proxy_url.is_some() {
-        // Which proxies it can use is for kube to say.
-        return Client::try_from(config).map_err(|error| no_way(&error));
-    }
->>>>>>> theirs
+/// The same where it is known already; by way of a proxy, if there is one.
+pub fn client_of(mut config: Config) -> Result<Client, NoCluster> {
+    let proxy = Proxy::of(&mut config, &Environment::read()).map_err(NoCluster)?;
     let mut sockets = HttpConnector::new();
     sockets.enforce_http(false);
     sockets.set_keepalive(Some(PROBED.0));
