@@ -99,6 +99,20 @@ fn alerts_on_how_it_is_run_ring_when_the_thing_itself_happens() {
     scraper.rings("OffWhileRunsWait", false);
 }
 
+#[test]
+fn a_webhook_without_a_certificate_rings_until_it_has_one() {
+    let world = World::with_pac_and_webhook(&json!({"concurrency-driver": "memory"}));
+    let (store, name) = (world.cluster.store(), "pac-concurrency-webhook");
+    store.delete("secrets", "pipelines-as-code", name).unwrap();
+    let at = format!("127.0.0.1:{}", pac_devservers::free_port().unwrap());
+    let watcher = world.watcher_with("watcher", &["--mode", "companion", "--gate", "webhook", "--webhook-addr", &at]);
+    let scraper = Scraper::impatient(&[&watcher]);
+    scraper.rings("WebhookCertificateExpires", true);
+    // The watcher that leads makes one where it may write it.
+    store.create("secrets", "pipelines-as-code", json!({"metadata": {"name": name}})).unwrap();
+    scraper.rings("WebhookCertificateExpires", false);
+}
+
 /// A watcher whose alerts ring soon, and none does.
 fn watched(world: &World) -> (Watcher, Scraper) {
     let mut watcher = world.watcher("watcher");
