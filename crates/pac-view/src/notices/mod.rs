@@ -1,8 +1,8 @@
 //! What runs that wait say of their wait, kept true on the runs themselves: `kubectl get` shows place, reason and expected start to
 //! whoever may read the run.
 //!
-//! The watcher that leads writes it, from what `explain` answers. [`pace`] says which change is worth a write, and how many there
-//! are; [`books`] whose turn it is; [`room`] whether the API server has time. A write comes behind every start, one after the other,
+//! The watcher that leads writes it, from what `explain` answers. `pace` says which change is worth a write, and how many there
+//! are; `books` whose turn it is; `room` whether the API server has time. A write comes behind every start, one after the other,
 //! and whoever is admitted waits for none. The start itself takes away what a run says, and so does whatever else ends its wait:
 //! what then is left, since others started, cancelled or finished the run, is taken away here.
 
