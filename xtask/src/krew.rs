@@ -26,7 +26,7 @@ pub(crate) struct KrewOptions {
     /// What sha256sum printed of the release's files.
     #[arg(long, value_name = "FILE")]
     checksums: PathBuf,
-    /// The project's page, like https://github.com/owner/name: the release's files are below it.
+    /// The project's page, like `https://github.com/owner/name`: the release's files are below it.
     #[arg(long, value_name = "URL")]
     repository: String,
     /// Where the manifest goes.

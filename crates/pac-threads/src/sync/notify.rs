@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use shuttle::sync::{Mutex, MutexGuard};
 
-/// See the [module](self).
+/// The stand-in for the runtime's `Notify`: a task waits here until another wakes it.
 #[derive(Debug, Default)]
 pub struct Notify(Mutex<State>);
 
