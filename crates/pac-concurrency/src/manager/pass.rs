@@ -1,7 +1,7 @@
 //! One pass, step by step: what it asks of the store, and what it makes of the answers. It does no I/O and has no clock.
 //!
-//! [`Manager::reconcile`](super::Manager::reconcile) carries the steps out. The model checker carries out the same steps in every
-//! order that stores, networks and other watchers can bring about.
+//! [`Manager::reconcile`](super::Manager::reconcile) carries the steps out. A test can carry out the same steps in any order
+//! that stores, networks and other watchers can bring about.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::lease::Holder;
 use crate::plan::Plan;
 use crate::snapshot::{Snapshot, Version, Window};
 
-/// A pass under way; see the [module](self).
+/// A pass under way: it says what it wants of the store next, and takes in the answers.
 #[derive(Debug, Clone)]
 pub struct Pass {
     scope: Scope,
