@@ -75,6 +75,8 @@ pub(super) struct Run {
     pub(super) refusal: Option<String>,
     /// Whether it was reported since then that other runs passed this one.
     pub(super) passed_over: bool,
+    /// When a start of it last came to be in doubt.
+    pub(super) doubted_at: Option<Instant>,
     failures: u32,
 }
 
@@ -99,6 +101,7 @@ impl Run {
             unmarked: None,
             refusal: None,
             passed_over: false,
+            doubted_at: None,
             failures: 0,
         }
     }
@@ -220,6 +223,7 @@ impl Run {
     pub(super) fn doubt(&mut self, now: Instant) -> Instant {
         let until = now + self.wait(UNKNOWN_WAIT, UNKNOWN_WAIT_MOST);
         self.start = StartState::Unknown(until);
+        self.doubted_at = Some(now);
         until
     }
 

@@ -141,28 +141,28 @@ impl Engine {
 
     /// Reads `run` from the API server, and looks again with what that says.
     pub(super) fn confirm(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
-        self.read(Purpose::Confirm, repository, run, |engine, repository, confirmed| {
+        self.read(Purpose::Confirm, repository, run, |engine, repository, confirmed, _| {
             engine.take_in(repository, confirmed);
         });
     }
 
     /// Finds out whether `run`, which no longer fits, was started: if not, the next pass gives its slot back.
     fn find_over_limit(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
-        self.read(Purpose::OverLimit, repository, run, |engine, repository, confirmed| {
-            match engine.index.with(repository, |state| state.take_in_over_limit(confirmed, Instant::now())) {
+        self.read(Purpose::OverLimit, repository, run, |engine, repository, confirmed, asked| {
+            match engine.index.with(repository, |state| state.take_in_over_limit(confirmed, asked, Instant::now())) {
                 Some(when) => engine.queue.add_later(repository.clone(), Scope::Head, when),
                 None => engine.queue.add(repository.clone(), Scope::Head),
             }
         });
     }
 
-    /// Reads `run`, and does with what that says as `then` has it.
+    /// Reads `run`, and does with what that says, and when it was asked at the earliest, as `then` has it.
     fn read(
         self: &Arc<Self>,
         purpose: Purpose,
         repository: &RepositoryKey,
         run: RunKey,
-        then: impl FnOnce(&Self, &RepositoryKey, Confirmed) + Send + 'static,
+        then: impl FnOnce(&Self, &RepositoryKey, Confirmed, Instant) + Send + 'static,
     ) {
         match self.reads.plan(purpose, &run, Instant::now()) {
             Planned::Now => {}
@@ -181,7 +181,7 @@ impl Engine {
                 Ok(confirmed) => {
                     read.told();
                     engine.health.fine_of_one(Part::ApiServer);
-                    then(&engine, &repository, confirmed);
+                    then(&engine, &repository, confirmed, began);
                 }
                 Err(why) => {
                     let failed = read.failed(Instant::now());

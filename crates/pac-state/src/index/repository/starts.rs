@@ -72,10 +72,11 @@ impl RepositoryState {
         }
     }
 
-    /// Takes in what a live read found of a run whose slot may no longer fit; says when to look again, if not at once.
-    pub fn take_in_over_limit(&mut self, found: Confirmed, now: Instant) -> Option<Instant> {
+    /// Takes in what a live read, sent at `asked` or later, found of a run whose slot may no longer fit; says when to look again, if
+    /// not at once.
+    pub fn take_in_over_limit(&mut self, found: Confirmed, asked: Instant, now: Instant) -> Option<Instant> {
         match &found {
-            Confirmed::Is(view) if view.is_pending() => self.note_unstarted(&view.key, now),
+            Confirmed::Is(view) if view.is_pending() => self.note_unstarted(&view.key, asked, now),
             _ => {
                 self.confirm(found, now);
                 None
@@ -83,12 +84,14 @@ impl RepositoryState {
         }
     }
 
-    /// Notes that a live read found `run` pending while this watcher had no start under way. That proves nothing while another
-    /// watcher's start may be: then this returns when to look again.
-    fn note_unstarted(&mut self, run: &RunKey, now: Instant) -> Option<Instant> {
+    /// Notes that a live read, sent at `asked` or later, found `run` pending while this watcher had no start under way. That proves
+    /// nothing while another watcher's start may be: then this returns when to look again. Nor does it if a start of this watcher's
+    /// came to be in doubt since: the read may be older than that start.
+    fn note_unstarted(&mut self, run: &RunKey, asked: Instant, now: Instant) -> Option<Instant> {
         let another_may_until = self.another_may_start_until(run, now);
         self.on_run(run, |run| {
-            if another_may_until.is_none() && run.start != StartState::UnderWay {
+            let is_newer = run.doubted_at.is_none_or(|doubted_at| asked >= doubted_at);
+            if another_may_until.is_none() && is_newer && run.start != StartState::UnderWay {
                 run.start = StartState::Unstarted(now + UNSTARTED_STANDS);
             }
         });
@@ -162,7 +165,7 @@ mod tests {
         assert!(state.begin_start(&run, now));
         state.apply_run(view(Phase::Waiting), now, Duration::ZERO);
         assert!(!state.begin_start(&run, now), "P2");
-        state.take_in_over_limit(Confirmed::Is(view(Phase::Waiting)), now);
+        state.take_in_over_limit(Confirmed::Is(view(Phase::Waiting)), now, now);
         assert_eq!(state.state_of(&run, now), RunState::Starting, "P1: its slot must not go to another");
         state.apply_run(view(Phase::Running), now, Duration::ZERO);
         assert_eq!(state.state_of(&run, now), RunState::Running);
@@ -174,9 +177,21 @@ mod tests {
         let claimed = Plan { claimed: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() };
         state.apply(&claimed, now);
         assert!(state.may_be_started_by_another(&run, now), "P1");
-        assert!(state.note_unstarted(&run, now).is_some(), "what a live read told counts for nothing yet");
+        assert!(state.note_unstarted(&run, now, now).is_some(), "what a live read told counts for nothing yet");
         let later = now + FORMER_START_LASTS;
         assert!(!state.may_be_started_by_another(&run, later));
-        assert_eq!(state.note_unstarted(&run, later), None);
+        assert_eq!(state.note_unstarted(&run, later, later), None);
+    }
+
+    #[test]
+    fn a_read_from_before_a_start_that_is_in_doubt_proves_nothing() {
+        let (mut state, run, asked) = shown(Phase::Waiting);
+        let later = asked + Duration::from_secs(1);
+        assert!(state.begin_start(&run, later));
+        state.doubt_start(&run, later);
+        state.take_in_over_limit(Confirmed::Is(view(Phase::Waiting)), asked, later);
+        assert_eq!(state.state_of(&run, later), RunState::Starting, "P1: its slot must not go to another");
+        state.take_in_over_limit(Confirmed::Is(view(Phase::Waiting)), later, later);
+        assert_eq!(state.state_of(&run, later), RunState::ConfirmedPending);
     }
 }
