@@ -117,7 +117,7 @@ const ASKED_ABOUT: &[Case] = &[
     ("explain run-002 -l a=b", 2, &[], &[], "--selector is for list and show alone"),
     ("resume repo-0 --sort-by .x", 2, &[], &[], "--sort-by is for list and show alone"),
     ("pause repo-0 --reason x --watch", 2, &[], &[], "--watch is for list, show and explain alone"),
-    ("resume repo-0 --no-headers", 2, &[], &[], "--no-headers is for list, show and explain alone"),
+    ("resume repo-0 --no-headers", 2, &[], &[], "--no-headers is for list, show, explain and advise alone"),
     ("list --dry-run=server", 2, &[], &[], "--dry-run is for pause, resume and release alone"),
 ];
 
