@@ -128,14 +128,17 @@ impl Access {
         })
     }
 
-    /// Who shows this token.
-    pub(crate) async fn caller(&self, token: &Token<'_>) -> Result<Arc<Caller>, Refusal> {
+    /// Who shows this token, to ask for a file of the page or for an answer. A file counts for nothing in a known caller's pace: a page
+    /// of which one is refused says nothing for ever.
+    pub(crate) async fn caller(&self, token: &Token<'_>, is_for_file: bool) -> Result<Arc<Caller>, Refusal> {
         let fingerprint = self.fingerprints.of(token);
+        let known = self.callers.get(&fingerprint);
+        let is_free = is_for_file && matches!(known, Some(Some(_)));
         let pace = self.paces.get_with(fingerprint, || Arc::new(Budget::new(EACH.0, EACH.1)));
-        if !pace.take() {
+        if !is_free && !pace.take() {
             return Err(Refusal::TooOften);
         }
-        if let Some(known) = self.callers.get(&fingerprint) {
+        if let Some(known) = known {
             return known.ok_or(Refusal::BadToken);
         }
         if !self.known.contains_key(&fingerprint) && !self.strangers.take() {

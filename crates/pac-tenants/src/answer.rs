@@ -91,9 +91,10 @@ impl Desk {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             return Err(Refusal::Method);
         }
-        let caller = self.access.caller(&Token::of(request.headers())?).await?;
         let path = request.uri().path();
-        if let Some(file) = page::FILES.iter().find(|file| file.path == path) {
+        let file = page::FILES.iter().find(|file| file.path == path);
+        let caller = self.access.caller(&Token::of(request.headers())?, file.is_some()).await?;
+        if let Some(file) = file {
             return Ok(file_of_page(file));
         }
         let answered = self.asked(&caller, path, request.uri().query().unwrap_or_default()).await;

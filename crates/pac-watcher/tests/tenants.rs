@@ -307,6 +307,7 @@ async fn who_loses_a_right_is_shut_out_soon_and_who_asks_too_often_at_once() {
         told.push(world.tenant_gets(&token, own).await.status);
     }
     assert!(told.contains(&429), "{told:?}");
+    assert_eq!(world.tenant_gets(&token, "/").await.status, 200, "a page that lacks a file would say nothing for ever");
     assert_eq!(world.tenant_gets(&other, own).await.status, 200);
     world.watcher().metrics_have("pac_concurrency", true).await;
 }
