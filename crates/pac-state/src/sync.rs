@@ -1,5 +1,5 @@
-//! Locks, notifications and clock of what threads share: pac-threads puts others in their place, with which it tries every order of
-//! turns.
+//! Locks, notifications and clock of what threads share: pac-threads puts others in their place, with which it tries thousands of
+//! orders of turns.
 
 pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
 

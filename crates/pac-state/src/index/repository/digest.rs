@@ -1,4 +1,4 @@
-//! A repository's state as the model checker tells states apart: what a decision can depend on, and times as they lie from now.
+//! A repository's state as a model checker is to tell states apart: what a decision can depend on, and times as they lie from now.
 //!
 //! What is measured alone is left out, and so is what the model doesn't make use of: order of webhook events, Secrets, PAC's own queue.
 
