@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use support::api::{Api, EXECUTION_ORDER};
 use support::cluster::Cluster;
-use support::rendered;
+use support::typed::documents;
+use support::{rendered, workspace};
 
 const KEPT: &str = "concurrency.pipelinesascode.tekton.dev/execution-order";
 const HANDED_BACK: &str = "concurrency.pipelinesascode.tekton.dev/handed-back";
@@ -147,4 +148,19 @@ fn a_run_is_created_with_whatever_annotations_and_its_status_is_nobodys_business
         let annotations = api.get(&path).unwrap()["metadata"]["annotations"].clone();
         assert_eq!([&annotations[EXECUTION_ORDER], &annotations[KEPT]], ["ci/run", "ci/other"]);
     }
+}
+
+/// The copy by which the watcher and its webhook are tested. Labels, the namespace and whom the Service selects are a cluster's own.
+#[test]
+fn the_webhook_that_is_tested_elsewhere_is_the_one_that_is_deployed() {
+    let (_folder, files) = rendered(&["--mode=companion", "--gate=webhook", "--set=concurrency-enabled=true"]);
+    let mut made = documents(&files["execution-order-webhook.yaml"]);
+    for object in &mut made {
+        object["metadata"] = json!({"name": object["metadata"]["name"]});
+        if let Some(spec) = object.get_mut("spec") {
+            spec.as_object_mut().unwrap().remove("selector");
+        }
+    }
+    let copy = std::fs::read_to_string(workspace().join("crates/pac-webhook/tests/gate.yaml")).unwrap();
+    assert_eq!(made, documents(&copy));
 }

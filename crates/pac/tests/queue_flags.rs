@@ -143,7 +143,6 @@ const ANSWERED: &[Case] = &[
     ("list --sort-by ..[", 2, &[], &[], "is no path"),
     ("list --no-headers", 0, &["team-0/repo-0"], &["REPOSITORY"], ""),
     ("show repo-0 --no-headers", 0, &["team-0/run-003"], &["STARTS IN", "SLOT FROM", "WHAT HAPPENED"], ""),
-    ("list --request-timeout 1ms", 1, &[], &[], "within 1ms (--request-timeout)"),
     ("list --request-timeout soon", 2, &[], &[], "--request-timeout"),
     ("list --kubeconfig /nowhere", 1, &[], &[], "/nowhere"),
     ("list --context nobody", 1, &[], &[], "nobody"),

@@ -54,6 +54,9 @@ fn every_command_ends_and_names_the_server_that_never_answers() {
         let whom = format!("no answer from {whom}");
         assert!(said.code == 1 && said.err.contains(&whom), "{arguments:?}: {said:?}");
         assert!(said.err.contains("within 200ms"), "{arguments:?}: {said:?}");
+        // Whoever can give it longer is told by which flag.
+        let flag = said.err.contains("within 200ms (--request-timeout)");
+        assert_eq!(flag, arguments[0] == "queue", "{arguments:?}: {said:?}");
     }
 }
 

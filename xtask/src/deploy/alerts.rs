@@ -200,8 +200,8 @@ fn of_repositories(wait_target: Duration) -> Vec<Rule> {
             lasts: "1d",
             severity: Severity::Warning,
             summary: format!("An operator paused {WHOSE} without an end, more than a day ago."),
-            description: "None of its PipelineRuns is admitted until somebody ends the pause: `pac-watcher queue resume`. `queue \
-                          list` has the reason that was given; with --for a pause ends by itself."
+            description: "None of its PipelineRuns is admitted until somebody ends the pause: `pac-watcher queue resume`. `pac-watcher \
+                          queue list -A` has the reason that was given; with --for a pause ends by itself."
                 .to_owned(),
         },
     ]
