@@ -31,6 +31,7 @@ warning, and that PEM files must not have one.
 `pac-watcher check-config` shows what the settings come to and where each came from, or everything that is wrong with them (exit
 code 2). With `--connect` it also tries the server. At start, settings that can't be used end the watcher with exit code 2; while it
 runs, they leave the last good ones in force and are reported in the log, and so does a ConfigMap that is deleted or loses all settings at once.
+A watcher that comes to lead reads them once more before it admits anybody; while it can't, it admits nobody, says so, and gives way to another.
 
 ";
 

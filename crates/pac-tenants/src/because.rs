@@ -6,7 +6,7 @@ use pac_state::health::Part;
 /// What is wrong, to somebody who can't mend it.
 pub(crate) fn trouble(part: Part) -> &'static str {
     match part {
-        Part::Settings => "the watcher's settings can't be used",
+        Part::Settings => "the watcher can't read its settings",
         Part::Store => "the store of slots and queues can't be reached: nobody is admitted",
         Part::ApiServer => "the API server can't be reached: nobody is started",
         Part::RunWatch | Part::RepositoryWatch => "the cluster can't be watched: what is shown may be old",

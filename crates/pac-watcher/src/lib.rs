@@ -30,6 +30,7 @@ mod engine;
 mod error;
 mod former_store;
 mod gate_keeper;
+mod in_force;
 pub mod list_once;
 mod metrics;
 mod observer;

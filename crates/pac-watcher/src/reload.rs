@@ -19,16 +19,21 @@ use pac_kube::{backoff, cluster};
 use pac_metrics::catalogue;
 use pac_state::health::{Health, NotInForce, Part};
 use serde::de::DeserializeOwned;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config_maps::{OWN, with_own, with_pacs, without_own};
 use crate::election::Election;
 use crate::error::WatcherError;
+use crate::in_force::InForce;
 use crate::options::SettingsPlace;
 
 /// How often everything is read again, told of a change or not: the Secret and files are not watched.
 const READ_EVERY: Duration = Duration::from_secs(10);
+
+/// How often, while somebody waits for it.
+const READ_WANTED_EVERY: Duration = Duration::from_secs(1);
 
 /// Where settings come from.
 #[derive(Clone)]
@@ -131,12 +136,12 @@ impl SettingsSource {
         }
     }
 
-    /// Follows the settings for ever, into `settings`; those there are were made from `good`.
+    /// Keeps the settings in force that the source says, for ever; those there are were made from `good`.
     pub(crate) async fn follow(
         self,
         election: Election,
         mut good: Sources,
-        settings: watch::Sender<Arc<Settings>>,
+        in_force: Arc<InForce>,
         health: Arc<Health>,
     ) {
         let changed = Arc::new(Notify::new());
@@ -144,23 +149,38 @@ impl SettingsSource {
         let reading = async {
             let mut reported = None;
             let mut warned = resolve(&good, &Disk).map_or(Vec::new(), |resolved| resolved.warnings);
+            let mut wait = READ_EVERY;
             loop {
                 tokio::select! {
                     () = changed.notified() => {}
-                    () = tokio::time::sleep(READ_EVERY) => {}
+                    () = in_force.reading_wanted(), if wait == READ_EVERY => {}
+                    () = tokio::time::sleep(wait) => {}
                 }
+                let asked = Instant::now();
                 // A cluster that can't be asked keeps what it said last; so does one whose ConfigMap is being replaced.
-                let Ok(sources) = self.sources().await else { continue };
+                let sources = match self.sources().await {
+                    Ok(sources) => sources,
+                    Err(why) if in_force.is_reading_wanted() => {
+                        health
+                            .trouble(Part::Settings, format!("nobody is admitted by settings that may be old: {why}"));
+                        wait = READ_WANTED_EVERY;
+                        continue;
+                    }
+                    Err(_) => continue,
+                };
+                wait = READ_EVERY;
                 match usable(&sources, &good, &election) {
                     Ok(resolved) => {
                         reported = None;
                         good = sources;
-                        take_in(&resolved, &settings, &health);
+                        take_in(&resolved, &in_force, &health);
                         log_news(&resolved.warnings, &warned);
                         warned = resolved.warnings;
                     }
                     Err(why) => report_once(&mut reported, why, &health),
                 }
+                health.fine(Part::Settings);
+                in_force.note_reading(asked);
             }
         };
         tokio::join!(watching, reading);
@@ -211,14 +231,13 @@ fn log_news(warnings: &[Warning], before: &[Warning]) {
     }
 }
 
-fn take_in(resolved: &Resolved, settings: &watch::Sender<Arc<Settings>>, health: &Health) {
-    health.fine(Part::Settings);
+fn take_in(resolved: &Resolved, in_force: &InForce, health: &Health) {
     health.settings_in_force(NotInForce::Unusable);
-    let before = Arc::clone(&settings.borrow());
+    let before = in_force.settings();
     if *before != resolved.settings {
         catalogue::CONFIG_RELOADS.count(&["applied"], 1);
         info!(changed = before.difference(&resolved.settings).join(", "), "the settings changed");
-        settings.send_replace(Arc::new(resolved.settings.clone()));
+        in_force.replace(resolved.settings.clone());
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 
 use kube::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pac_concurrency::Scope;
 use pac_config::{Disk, DriverSettings, Settings, other_store};
 use pac_kube::cluster;
 use pac_kube::leader::{Candidate, LeaderOptions};
@@ -19,6 +18,7 @@ use pac_view::queue::Plot;
 use pac_view::queue::{HistoryRecorder, QueueQuery};
 use pac_webhook::Webhook;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -29,6 +29,7 @@ use crate::engine::EngineOptions;
 use crate::error::WatcherError;
 use crate::former_store::FormerStore;
 use crate::gate_keeper::GateKeeper;
+use crate::in_force::InForce;
 use crate::metrics::Measured;
 use crate::options::{Mode, WatcherOptions};
 use crate::reload::SettingsSource;
@@ -137,6 +138,7 @@ pub async fn run_with(
     }
 
     let source = SettingsSource::cluster(client.clone(), &options.place);
+    let asked = Instant::now();
     let Some(settings) = stop.run_until_cancelled(source.read_first(&health)).await else {
         return Ok(());
     };
@@ -144,18 +146,15 @@ pub async fn run_with(
     let election = Election { elected: options.leader_elect, connect: Arc::clone(&connect) };
     election.allows(&settings).map_err(WatcherError::Settings)?;
     let former = FormerStore::new(former_store(&source, &settings).await);
-    let (sender, receiver) = watch::channel(Arc::new(settings));
+    // The first time before anybody could be admitted.
+    let in_force = Arc::new(InForce::new(settings, asked, Arc::clone(&index), Arc::clone(&active_store)));
+    let annotating = in_force.follow();
     // Set once: this is where settings begin.
-    let _ = settings_in_force.set(receiver.clone());
-    let annotating = receiver.clone();
+    let _ = settings_in_force.set(in_force.follow());
     let wanted = Arc::new(move || annotating.borrow().annotations);
     let lease = options.leader_elect.then(|| options.place.namespace.clone());
     let notices = Notices { query, wanted, pace: options.pace, lease };
     tokio::spawn(serving.clone().run_until_cancelled_owned(notices.run()));
-    // The first time before anybody could be admitted.
-    admit_as_said(&receiver.borrow(), &index, &active_store);
-    let admission = keep_admitting_as_said(receiver.clone(), Arc::clone(&index), Arc::clone(&active_store));
-    tokio::spawn(serving.clone().run_until_cancelled_owned(admission));
     if let Some(gate) = &gate {
         let keeper = GateKeeper {
             client: client.clone(),
@@ -165,21 +164,33 @@ pub async fn run_with(
             active_store: Arc::clone(&active_store),
             global,
             leading: leading.clone(),
-            settings: receiver.clone(),
+            settings: in_force.follow(),
         };
         let keeping = abort_on_panic("the gate", keeper.run());
         tokio::spawn(serving.clone().run_until_cancelled_owned(keeping));
     }
-    let following = source.follow(election, sources, sender, Arc::clone(&health));
+    let following = source.follow(election, sources, Arc::clone(&in_force), Arc::clone(&health));
     let following = tokio::spawn(abort_on_panic("the settings", following));
 
     let campaign_over = CancellationToken::new();
     let campaign = tokio::spawn(abort_on_panic("the election", campaign(candidate, campaign_over.clone())));
     let engine = EngineOptions::new(options.mode, options.leader_elect);
     let identity = options.identity;
-    let supervisor =
-        Supervisor { client, connect, index, active_store, health, history, identity, engine, leading, former, gate };
-    supervisor.run(receiver, stop).await;
+    let supervisor = Supervisor {
+        client,
+        connect,
+        index,
+        active_store,
+        health,
+        history,
+        identity,
+        engine,
+        leading,
+        in_force,
+        former,
+        gate,
+    };
+    supervisor.run(stop).await;
     // Only now: leadership given up earlier would let another start what this one has in hand.
     campaign_over.cancel();
     if let Err(error) = campaign.await {
@@ -207,39 +218,6 @@ async fn former_store(source: &SettingsSource, settings: &Settings) -> Option<Dr
     })
 }
 
-/// Has nobody admitted while the settings say so, and everybody looked at when they no longer do. A system that is being switched
-/// off admits nobody either, though the same change of settings ends a pause.
-fn admit_as_said(settings: &Settings, index: &Index, active_store: &ActiveStore) {
-    if index.set_draining(settings.draining) {
-        let told = if settings.draining { "whoever gets a slot is handed to PAC's own queue" } else { "no longer" };
-        info!("draining (concurrency-draining is {}): {told}", settings.draining);
-    }
-    let paused = settings.paused || !settings.enabled;
-    match (index.set_paused(paused), paused) {
-        (false, true) if settings.enabled => {
-            info!("paused (concurrency-paused is true): nobody is admitted until it is false");
-        }
-        (true, false) => {
-            info!("nothing is paused (concurrency-paused is false)");
-            if let Some(queue) = active_store.queue() {
-                index.repositories().into_iter().for_each(|repository| queue.add(repository, Scope::Head));
-            }
-        }
-        _ => {}
-    }
-}
-
-async fn keep_admitting_as_said(
-    mut settings: watch::Receiver<Arc<Settings>>,
-    index: Arc<Index>,
-    active_store: Arc<ActiveStore>,
-) {
-    while settings.changed().await.is_ok() {
-        let current = Arc::clone(&settings.borrow_and_update());
-        admit_as_said(&current, &index, &active_store);
-    }
-}
-
 /// Who takes part in the election, if there is one, and whether this watcher leads.
 fn candidate(
     client: &Client,
@@ -262,7 +240,7 @@ fn always() -> watch::Receiver<bool> {
 }
 
 /// What keeps a watcher from admitting rightly, whoever leads. One that is deaf doesn't see who is done or new.
-const VITAL: [Part; 4] = [Part::Start, Part::Store, Part::RunWatch, Part::RepositoryWatch];
+const VITAL: [Part; 5] = [Part::Start, Part::Settings, Part::Store, Part::RunWatch, Part::RepositoryWatch];
 
 /// Whether this watcher could admit if it led, now and from now on.
 fn could_admit(health: Arc<Health>) -> watch::Receiver<bool> {

@@ -31,6 +31,7 @@ use crate::backlog;
 use crate::connect::Connect;
 use crate::engine::{Engine, EngineOptions};
 use crate::former_store::FormerStore;
+use crate::in_force::InForce;
 use crate::watch::{BesidePac, START_LISTS, Sink, all_true, watch_repositories, watch_runs};
 
 /// How long a watcher that is stopped has to finish what is in flight: less than the grace of 30 s that a pod has, and so
@@ -60,6 +61,8 @@ pub(crate) struct Supervisor {
     pub engine: EngineOptions,
     /// Whether this watcher leads.
     pub leading: watch::Receiver<bool>,
+    /// The settings to work by.
+    pub in_force: Arc<InForce>,
     /// The server of the other driver, if the settings name one: what is left there is taken over before anybody is admitted.
     pub former: FormerStore,
     /// What keeps PAC's own queue out; none where PAC's watcher must not run.
@@ -77,8 +80,9 @@ enum Next {
 // === impl Supervisor ===
 
 impl Supervisor {
-    /// Works by `settings` as they change, until `stop`.
-    pub(crate) async fn run(self, mut settings: watch::Receiver<Arc<Settings>>, stop: CancellationToken) {
+    /// Works by the settings in force as they change, until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut settings = self.in_force.follow();
         while !stop.is_cancelled() {
             let current = Arc::clone(&settings.borrow_and_update());
             if current.enabled {
@@ -161,7 +165,8 @@ impl Supervisor {
         info!("Initialized concurrency system with driver: {}", store.name());
         let manager = Arc::new(Manager::new(store.clone(), ManagerOptions::new(&self.identity)));
         let (client, history) = (self.client.clone(), Arc::clone(&self.history));
-        let engine = Engine::new(client, Arc::clone(&manager), sink.clone(), history, self.engine.clone());
+        let (sink, options) = (sink.clone(), self.engine.clone());
+        let engine = Engine::new(client, Arc::clone(&manager), sink, Arc::clone(&self.in_force), history, options);
         self.active_store.work_with(Some(&manager), Some(engine.audit_so_far()));
         let stop_engine = CancellationToken::new();
         let running = {
@@ -205,7 +210,6 @@ impl Supervisor {
             let new = Arc::clone(&settings.borrow_and_update());
             match current.change_to(&new) {
                 SettingsImpact::None | SettingsImpact::Telling | SettingsImpact::Admission => {
-                    self.health.fine(Part::Settings);
                     self.health.settings_in_force(NotInForce::Unreachable);
                     failures = 0;
                     continue;
@@ -227,7 +231,6 @@ impl Supervisor {
             };
             match connected {
                 Ok(store) => {
-                    self.health.fine(Part::Settings);
                     self.health.settings_in_force(NotInForce::Unreachable);
                     return Next::Go(store, new);
                 }

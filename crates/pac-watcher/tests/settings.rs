@@ -4,8 +4,9 @@
 
 mod support;
 
+use pac_devcluster::{FaultAction, FaultRule};
 use serde_json::{Value, json};
-use support::World;
+use support::{PATIENCE, Watcher, World};
 
 const PACS: &str = "pipelines-as-code";
 const OWN: &str = "pac-concurrency";
@@ -107,4 +108,55 @@ async fn while_everything_is_paused_nobody_is_admitted_and_it_says_so() {
     assert!(now["c"].is_pending() && now["x"].is_pending());
     world.settings(on).await;
     world.running(&["b", "c", "x"]).await;
+}
+
+/// One that leads, one that follows, and from now on neither is told that a ConfigMap changes.
+async fn two_that_are_told_of_no_change() -> (World, [Watcher; 2]) {
+    let world = World::without_watcher().await;
+    world.settings(json!({"concurrency-enabled": "true", "concurrency-driver": "memory"})).await;
+    world.repository("repo", Some(1)).await;
+    let start = |identity| Watcher::start_as(world.cluster.kubeconfig_file(), identity);
+    let leader = start("leader");
+    leader.log_says("admitting PipelineRuns").await;
+    let follower = start("follower");
+    follower.ready(true).await;
+    let silence = FaultRule::new(FaultAction::NeverAnswer).verb("watch").resource("configmaps");
+    let silence = world.cluster.faults().add(silence);
+    world.cluster.faults().close_watches();
+    // Two ConfigMaps, and two who watch them.
+    tokio::time::timeout(PATIENCE, world.cluster.faults().struck(silence, 4)).await.unwrap();
+    (world, [leader, follower])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "cuts watches")]
+async fn whoever_comes_to_lead_admits_by_the_settings_of_that_time() {
+    let (world, [leader, follower]) = two_that_are_told_of_no_change().await;
+    world
+        .settings(json!({"concurrency-enabled": "true", "concurrency-driver": "memory", "concurrency-paused": "true"}))
+        .await;
+    leader.stop();
+    world.event("repo", &["a"]).await;
+    follower.log_says("admitting PipelineRuns").await;
+    let log = follower.log_text();
+    let at = |text| log.find(text).unwrap();
+    assert!(at("paused (concurrency-paused is true)") < at("admitting PipelineRuns"), "{log}");
+    assert_eq!(follower.log_count("paused (concurrency-paused is true)"), 1);
+    assert!(world.recorder.now()["a"].is_pending());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "cuts watches")]
+async fn whoever_comes_to_lead_and_can_not_read_the_settings_admits_nobody_and_says_so() {
+    let (world, [leader, follower]) = two_that_are_told_of_no_change().await;
+    let status = FaultAction::Error { status: 403, reason: "Forbidden".to_owned(), message: "on purpose".to_owned() };
+    world.cluster.faults().add(FaultRule::new(status).verb("get").resource("secrets"));
+    leader.stop();
+    world.event("repo", &["a"]).await;
+    follower.log_says("nobody is admitted by settings that may be old: can't read Secret").await;
+    follower.ready(false).await;
+    assert!(world.recorder.now()["a"].is_pending());
+    world.cluster.faults().clear();
+    world.running(&["a"]).await;
+    follower.ready(true).await;
 }

@@ -35,6 +35,7 @@ use self::reads::Reads;
 use self::requests::Requests;
 use self::store_health::{StoreCall, StoreHealth};
 use crate::abort_on_panic::abort_on_panic;
+use crate::in_force::InForce;
 use crate::options::Mode;
 use crate::watch::Sink;
 
@@ -66,6 +67,7 @@ pub(crate) struct Engine {
     index: Arc<Index>,
     queue: Arc<WorkQueue>,
     health: Arc<Health>,
+    in_force: Arc<InForce>,
     history: Arc<HistoryRecorder>,
     options: EngineOptions,
     reads: Reads,
@@ -115,11 +117,13 @@ impl EngineOptions {
 // === impl Engine ===
 
 impl Engine {
-    /// An engine on `manager`'s store, fed through `sink`; what it does is told to `history`.
+    /// An engine on `manager`'s store, fed through `sink`, by settings of which it makes sure when it comes to lead; what it does is told
+    /// to `history`.
     pub(crate) fn new(
         client: Client,
         manager: Arc<Manager>,
         sink: Sink,
+        in_force: Arc<InForce>,
         history: Arc<HistoryRecorder>,
         options: EngineOptions,
     ) -> Arc<Self> {
@@ -129,6 +133,7 @@ impl Engine {
             index: sink.index,
             queue: sink.queue,
             health: sink.health,
+            in_force,
             history,
             options,
             reads: Reads::default(),
@@ -167,6 +172,12 @@ impl Engine {
             tokio::select! {
                 () = stop.cancelled() => break,
                 led = leading.wait_for(|leading| *leading) => if led.is_err() { break },
+            }
+            // It may have been told of a change late while it only followed.
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = leading.wait_for(|leading| !*leading) => continue,
+                () = self.in_force.present() => {}
             }
             info!("admitting PipelineRuns");
             self.history.begin();
