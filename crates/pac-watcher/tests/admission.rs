@@ -149,7 +149,7 @@ async fn twenty_runs_created_within_one_second_are_admitted_in_order() {
 async fn a_start_that_an_api_server_short_of_time_answers_late_is_not_overtaken() {
     let world = World::new().await;
     world.repository("repo", Some(2)).await;
-    let late = FaultRule::new(FaultAction::Latency(Duration::from_millis(700))).verb("patch").resource("pipelineruns");
+    let late = FaultRule::new(FaultAction::Latency(Duration::from_millis(2500))).verb("patch").resource("pipelineruns");
     world.cluster.faults().add(late.name("a").times(1));
     world.event("repo", &["a", "b"]).await;
     world.running(&["a", "b"]).await;

@@ -23,9 +23,13 @@ use tracing::{debug, error, info, warn};
 use super::Engine;
 
 /// How long the next run of a repository waits for the answer to the start before it, once that was sent. Starts are sent in queue
-/// order, one after the other, so that whoever watches the cluster sees them in that order (P3); but a start that hangs doesn't hold
-/// up the rest. An API server that is short of time answers within this, too.
-const IN_ORDER_FOR: Duration = Duration::from_secs(1);
+/// order, one after the other, so that whoever watches the cluster sees them in that order (P3). An API server that is short of time
+/// answers within this, too; and whoever waits this long still has a proof that is young enough.
+const IN_ORDER_FOR: Duration = Duration::from_secs(3);
+const _: () = assert!(IN_ORDER_FOR.as_nanos() < protocol::PROOF_LASTS.as_nanos());
+
+/// The same while starts of the repository hang: those after them aren't held up any longer than it takes to see that they do, too.
+const WHILE_STARTS_HANG: Duration = Duration::from_millis(250);
 
 /// How long after it was last heard the same complaint is no news: longer than a start that fails waits for its next try.
 const COMPLAINT_STANDS: Duration = Duration::from_secs(300);
@@ -85,26 +89,42 @@ impl Engine {
     }
 
     async fn send_starts(self: Arc<Self>, repository: RepositoryKey) {
+        let mut patience = IN_ORDER_FOR;
         while let Some((run, proven)) = self.lanes.pop(&repository) {
-            let (engine, repository) = (Arc::clone(&self), repository.clone());
             let (sent, is_sent) = oneshot::channel();
-            let sending = self.in_flight.spawn(async move {
-                let _under_way = engine.index.starts().begin(Instant::now());
-                let _permit = engine.requests.acquire(&repository).await;
-                let _ = sent.send(());
-                if !protocol::is_proven(proven, Instant::now()) {
-                    count_failure(&repository, "late");
-                    engine.index.with(&repository, |state| state.abandon_start(&run));
-                } else if AssertUnwindSafe(engine.try_start(&repository, &run, proven)).catch_unwind().await.is_err() {
-                    error!(%repository, %run, "a start panicked, which is a bug of the watcher; it is tried again");
-                    engine.doubt(&repository, &run);
-                }
-                engine.queue.add(repository.clone(), Scope::Head);
-            });
+            let sending =
+                self.in_flight.spawn(Arc::clone(&self).send_start(repository.clone(), run.clone(), proven, sent));
             // The outcome is the start's own affair; here only the order counts. The wait for a permit isn't the API server's.
             let _ = is_sent.await;
-            let _ = tokio::time::timeout(IN_ORDER_FOR, sending).await;
+            patience = match tokio::time::timeout(patience, sending).await {
+                Ok(_) => IN_ORDER_FOR,
+                Err(_) => {
+                    debug!(%repository, %run, "its start isn't answered yet; others of its Repository no longer wait for that");
+                    WHILE_STARTS_HANG
+                }
+            };
         }
+    }
+
+    /// Sends one start as soon as it may, which it tells.
+    async fn send_start(
+        self: Arc<Self>,
+        repository: RepositoryKey,
+        run: RunKey,
+        proven: Instant,
+        sent: oneshot::Sender<()>,
+    ) {
+        let _under_way = self.index.starts().begin(Instant::now());
+        let _permit = self.requests.acquire(&repository).await;
+        let _ = sent.send(());
+        if !protocol::is_proven(proven, Instant::now()) {
+            count_failure(&repository, "late");
+            self.index.with(&repository, |state| state.abandon_start(&run));
+        } else if AssertUnwindSafe(self.try_start(&repository, &run, proven)).catch_unwind().await.is_err() {
+            error!(%repository, %run, "a start panicked, which is a bug of the watcher; it is tried again");
+            self.doubt(&repository, &run);
+        }
+        self.queue.add(repository.clone(), Scope::Head);
     }
 
     async fn try_start(&self, repository: &RepositoryKey, run: &RunKey, proven: Instant) {
