@@ -20,7 +20,8 @@ const CORES: &str = "0,1";
 
 /// Measures as the command line says; an error if a promise was broken, or something became worse than in the result compared with.
 pub(crate) fn bench(options: &BenchOptions) -> Result<()> {
-    if options.what != [What::Plan] {
+    let needs_servers = |what: &What| !matches!(what, What::Plan | What::Webhook);
+    if options.what.is_empty() || options.what.iter().any(needs_servers) {
         services::bring(&[POSTGRES, ETCD])?;
     }
     run(cargo(&["build", "--release", "--package", "pac", "--package", "pac-bench"])?)?;

@@ -29,9 +29,10 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
     } else {
         &[]
     };
-    // Some tests wait for a minute until a lease is over or a silence noticed: one more than there are processors loses nothing.
-    let at_once = (std::thread::available_parallelism().map_or(1, usize::from) + 1).to_string();
-    let at_once: &[&str] = if has_nextest { &["--test-threads", &at_once] } else { &[] };
+    // One test more than there are processors, since all wait for a server at times; .config/nextest.toml has each take two threads,
+    // and one if it mostly waits.
+    let at_once = (2 * (std::thread::available_parallelism().map_or(1, usize::from) + 1)).to_string();
+    let at_once: &[&str] = if has_nextest { &["--profile", "whole", "--test-threads", &at_once] } else { &[] };
     let targets: &[&str] = &["--workspace", "--all-features", "--no-fail-fast", "--lib", "--bins", "--tests"];
     run(cargo(&[runner, summary, at_once, targets, &extra].concat())?)
 }

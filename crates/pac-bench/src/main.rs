@@ -22,6 +22,7 @@ mod scale;
 mod statistic;
 mod store;
 mod watcher;
+mod webhook;
 mod world;
 
 use std::path::PathBuf;
@@ -114,7 +115,7 @@ impl What {
     async fn measure(self, cli: &Cli) -> Result<Section> {
         let name = self.section();
         let mut machine = Machine::here(command(&cli.options, self));
-        if self != Self::Plan {
+        if !matches!(self, Self::Plan | Self::Webhook) {
             machine.note_disk()?;
         }
         let options = &cli.options;
@@ -124,6 +125,7 @@ impl What {
             Self::Store => vec![Box::pin(store::measure(&kinds, &effort, &mut machine.servers)).await?],
             Self::Handoff => vec![handoff::measure(&kinds, &effort, &mut machine.servers).await?],
             Self::Scale => scale::measure(&kinds, &effort, &mut machine.servers).await?,
+            Self::Webhook => vec![webhook::measure(&effort).await?],
             Self::Plan => vec![plan::read(&cli.criterion)?],
         };
         Ok(Section { name, machine, tables })
@@ -158,7 +160,7 @@ fn command(options: &BenchOptions, what: What) -> String {
     if what != What::Plan {
         command += &format!(" --rounds {}", options.rounds);
     }
-    if what == What::Store {
+    if matches!(what, What::Store | What::Webhook) {
         command += &format!(" --seconds {}", options.seconds);
     }
     for kind in &options.driver {

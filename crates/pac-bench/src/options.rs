@@ -36,6 +36,8 @@ pub(crate) enum What {
     Handoff,
     /// Large clusters: time until ready, memory, and what an event costs.
     Scale,
+    /// How long the gate's webhook takes to answer.
+    Webhook,
     /// The decision alone, which needs no server.
     Plan,
 }

@@ -18,7 +18,7 @@ pub(crate) struct Report {
 /// What one kind of benchmark came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Section {
-    /// As on the command line: `store`, `handoff`, `scale` or `plan`.
+    /// As on the command line: `store`, `handoff`, `scale`, `webhook` or `plan`.
     pub(crate) name: String,
     /// Where and with what.
     pub(crate) machine: Machine,

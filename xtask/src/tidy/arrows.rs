@@ -51,6 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pac-driver-pg",
             "pac-kube",
             "pac-watcher",
+            "pac-webhook",
         ],
     ),
     (
