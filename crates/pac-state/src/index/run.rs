@@ -75,8 +75,8 @@ pub(super) struct Run {
     pub(super) refusal: Option<String>,
     /// Whether it was reported since then that other runs passed this one.
     pub(super) passed_over: bool,
-    /// When a start of it last came to be in doubt.
-    pub(super) doubted_at: Option<Instant>,
+    /// When a start of it was last acknowledged, or came to be in doubt: what was read before says nothing of that start.
+    pub(super) start_ended_at: Option<Instant>,
     failures: u32,
 }
 
@@ -101,7 +101,7 @@ impl Run {
             unmarked: None,
             refusal: None,
             passed_over: false,
-            doubted_at: None,
+            start_ended_at: None,
             failures: 0,
         }
     }
@@ -111,7 +111,7 @@ impl Run {
     pub(super) fn come_to_be_shown(mut self, view: RunView, now: Instant, age: Duration) -> Self {
         match (self.view.phase, view.phase) {
             // The watch is behind: someone started the run.
-            (Phase::Running, Phase::Arriving | Phase::Waiting) => self.acknowledge(),
+            (Phase::Running, Phase::Arriving | Phase::Waiting) => self.acknowledge(now),
             (_, Phase::Arriving | Phase::Waiting) => {}
             _ => self.start = StartState::Idle,
         }
@@ -223,7 +223,7 @@ impl Run {
     pub(super) fn doubt(&mut self, now: Instant) -> Instant {
         let until = now + self.wait(UNKNOWN_WAIT, UNKNOWN_WAIT_MOST);
         self.start = StartState::Unknown(until);
-        self.doubted_at = Some(now);
+        self.start_ended_at = Some(now);
         until
     }
 
@@ -260,8 +260,9 @@ impl Run {
     }
 
     /// Notes that a start was acknowledged.
-    pub(super) fn acknowledge(&mut self) {
+    pub(super) fn acknowledge(&mut self, now: Instant) {
         self.start = StartState::Acknowledged;
+        self.start_ended_at = Some(now);
         self.failures = 0;
     }
 

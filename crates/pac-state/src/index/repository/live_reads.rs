@@ -25,7 +25,7 @@ impl RepositoryState {
                 let Confirmed::Is(view) = confirmed else { return };
                 match self.run_mut(&run) {
                     // Somebody started the run, and the watch is behind.
-                    Some(known) if view.phase == Phase::Running => known.acknowledge(),
+                    Some(known) if view.phase == Phase::Running => known.acknowledge(now),
                     Some(known) if view.phase == Phase::Stopping => {
                         known.stopping_since.get_or_insert(now);
                         known.start = StartState::Idle;

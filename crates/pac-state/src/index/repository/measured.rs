@@ -129,7 +129,7 @@ impl RepositoryState {
     pub fn acknowledge_start(&mut self, run: &RunKey, now: Instant) -> Option<Started> {
         self.on_run(run, |run| {
             let is_news = run.start != StartState::Acknowledged;
-            run.acknowledge();
+            run.acknowledge(now);
             let idle = run.slot_idle_since.take().map(|since| now.saturating_duration_since(since));
             is_news.then(|| Started { waited: run.waited(now), idle })
         })

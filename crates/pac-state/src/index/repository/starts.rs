@@ -86,11 +86,11 @@ impl RepositoryState {
 
     /// Notes that a live read, sent at `asked` or later, found `run` pending while this watcher had no start under way. That proves
     /// nothing while another watcher's start may be: then this returns when to look again. Nor does it if a start of this watcher's
-    /// came to be in doubt since: the read may be older than that start.
+    /// was acknowledged since, or came to be in doubt: the read may be older than that start.
     fn note_unstarted(&mut self, run: &RunKey, asked: Instant, now: Instant) -> Option<Instant> {
         let another_may_until = self.another_may_start_until(run, now);
         self.on_run(run, |run| {
-            let is_newer = run.doubted_at.is_none_or(|doubted_at| asked >= doubted_at);
+            let is_newer = run.start_ended_at.is_none_or(|ended_at| asked >= ended_at);
             if another_may_until.is_none() && is_newer && run.start != StartState::UnderWay {
                 run.start = StartState::Unstarted(now + UNSTARTED_STANDS);
             }
@@ -181,6 +181,16 @@ mod tests {
         let later = now + FORMER_START_LASTS;
         assert!(!state.may_be_started_by_another(&run, later));
         assert_eq!(state.note_unstarted(&run, later, later), None);
+    }
+
+    #[test]
+    fn a_read_from_before_a_start_that_was_acknowledged_proves_nothing() {
+        let (mut state, run, asked) = shown(Phase::Waiting);
+        let later = asked + Duration::from_secs(1);
+        assert!(state.begin_start(&run, later));
+        state.acknowledge_start(&run, later);
+        state.take_in_over_limit(Confirmed::Is(view(Phase::Waiting)), asked, later);
+        assert_eq!(state.state_of(&run, later), RunState::Running, "P5: it runs, and keeps its slot");
     }
 
     #[test]
