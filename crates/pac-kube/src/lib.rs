@@ -8,7 +8,7 @@
 //! [`api`] has the few fields that are read of a PipelineRun and a Repository, and [`convert`] turns those into the words of
 //! `pac_concurrency`. [`hold`] tells who else may hold a run. [`live_read`] asks the API server itself where the watch's word is
 //! not enough. [`patch`] is all that is ever written onto a PipelineRun or a Repository, [`decision`] and [`pause`] what operators
-//! say by it, [`notice`] what a run that waits says of its wait. [`gate`] is what keeps runs from the
+//! say by it, [`notice`] what a run that waits says of its wait. [`trace_context`] is the trace a run is of. [`gate`] is what keeps runs from the
 //! queue that Pipelines-as-Code has of its own, and gives them to it again. [`leader`] is the election by a Lease.
 //!
 //! # What is not here
@@ -32,3 +32,4 @@ pub mod notice;
 pub mod patch;
 pub mod pause;
 mod proxy;
+pub mod trace_context;

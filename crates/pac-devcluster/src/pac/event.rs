@@ -9,6 +9,8 @@ use super::{EXECUTION_ORDER, GIT_AUTH_SECRET, REPOSITORY, SECRET_CREATED, STATE,
 use crate::natural;
 
 const GROUP: &str = "pipelinesascode.tekton.dev";
+/// The annotation by which PAC tells Tekton which of its spans a run belongs to.
+const SPAN_CONTEXT: &str = "tekton.dev/pipelinerunSpanContext";
 /// The letters of what PAC makes up for a Secret's name.
 const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 
@@ -29,6 +31,9 @@ pub struct PacEvent {
     /// The pull request's number, if it is one's.
     #[serde(default)]
     pub pull_request: Option<u64>,
+    /// The `traceparent` of PAC's span on it, where PAC traces.
+    #[serde(default)]
+    pub traceparent: Option<String>,
     /// What runs for it, in no particular order.
     pub runs: Vec<PacRun>,
 }
@@ -61,6 +66,7 @@ impl PacEvent {
             sha: some_commit(),
             event_type: push(),
             pull_request: None,
+            traceparent: None,
             runs: runs.into_iter().collect(),
         }
     }
@@ -69,6 +75,12 @@ impl PacEvent {
     #[must_use]
     pub fn of_pull_request(self, number: u64) -> Self {
         Self { pull_request: Some(number), event_type: "pull_request".to_owned(), ..self }
+    }
+
+    /// The same where PAC traces, and this is its span.
+    #[must_use]
+    pub fn traced(self, traceparent: &str) -> Self {
+        Self { traceparent: Some(traceparent.to_owned()), ..self }
     }
 
     /// The runs as PAC leaves them when all is written, in their order: queued, and their Secret, if they have one, is there.
@@ -162,6 +174,9 @@ impl PacEvent {
         let all = self.known(run).into_iter().chain(own);
         let mut annotations = run.annotations.clone();
         annotations.extend(all.map(|(key, value)| (format!("{GROUP}/{key}"), value.into())));
+        if let Some(traceparent) = &self.traceparent {
+            annotations.insert(SPAN_CONTEXT.to_owned(), json!({ "traceparent": traceparent }).to_string().into());
+        }
         annotations
     }
 }

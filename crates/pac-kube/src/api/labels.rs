@@ -21,6 +21,11 @@ pub const EVENT: [&str; 3] = [
 /// Annotation: `false` until Pipelines-as-Code's watcher has made the Secret with which the run clones its Git repository.
 pub const SECRET_CREATED: &str = "pipelinesascode.tekton.dev/secret-created";
 
+/// Annotation: the name the run has in its Git repository, without the letters the API server puts behind it.
+pub const ORIGINAL_NAME: &str = "pipelinesascode.tekton.dev/original-prname";
+/// Annotation: the trace that the run is of. Pipelines-as-Code writes it at creation if it traces, and Tekton goes by it.
+pub const SPAN_CONTEXT: &str = "tekton.dev/pipelinerunSpanContext";
+
 /// Annotation on a Repository: none of its runs is admitted as long as it is there; its value is the reason.
 pub const PAUSED: &str = "concurrency.pipelinesascode.tekton.dev/paused";
 /// Annotation on a Repository: when its pause ends by itself, as in RFC 3339.

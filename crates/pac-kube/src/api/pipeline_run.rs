@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fields::Fields::{self, All, Only};
 use super::labels::{
-    EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, EXPECTED_START, HANDED_OVER, KUEUE_QUEUE, PLACE, QUEUE_NAME, REASON,
-    RELEASED, RELEASED_REASON, REPOSITORY, SECRET_CREATED, STATE,
+    EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, EXPECTED_START, HANDED_OVER, KUEUE_QUEUE, ORIGINAL_NAME, PLACE,
+    QUEUE_NAME, REASON, RELEASED, RELEASED_REASON, REPOSITORY, SECRET_CREATED, SPAN_CONTEXT, STATE,
 };
 use super::readable::Read;
 
@@ -87,6 +87,8 @@ impl Read for PipelineRun {
                         (PLACE, All),
                         (REASON, All),
                         (EXPECTED_START, All),
+                        (ORIGINAL_NAME, All),
+                        (SPAN_CONTEXT, All),
                     ]),
                 ),
             ]),
