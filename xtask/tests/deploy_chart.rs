@@ -111,7 +111,10 @@ fn settings_namespace_image_and_replicas_go_where_deploy_puts_them() {
         ]),
         companion("etcd", "webhook").set(&[on, ("etcd-endpoints", json!("https://a:2390,[::1]:2391,b,c:2390/"))]),
         companion("etcd", "policy").set(&[("etcd-username", json!("pac")), ("concurrency-enabled", json!("no"))]),
-        companion("etcd", "policy").set(&[("etcd-mode", json!("mock"))]),
+        companion("etcd", "policy")
+            .set(&[("etcd-mode", json!("mock")), ("concurrency-traces-endpoint", json!("http://[::1]/otlp:1/"))]),
+        companion("postgresql", "policy")
+            .set(&[("concurrency-traces-endpoint", json!("https://collector.ns.svc:4000/x"))]),
     ]);
 }
 

@@ -240,6 +240,9 @@ fn only_dns_the_api_server_and_the_store_are_reached() {
     assert_eq!(egress(&["--driver", "postgresql"]), and(&[5432]));
     assert_eq!(egress(&["--driver", "postgresql", "--set", "postgresql-port=6432"]), and(&[6432]));
     assert_eq!(egress(&["--driver", "etcd", "--set", "etcd-endpoints=a:1,b:2,c:2"]), and(&[1, 2]));
+    let traces = "concurrency-traces-endpoint=http://collector";
+    assert_eq!(egress(&["--driver", "memory", "--set", traces]), and(&[4318]));
+    assert_eq!(egress(&["--driver", "postgresql", "--set", &format!("{traces}:4000/x")]), and(&[4000, 5432]));
 }
 
 #[test]

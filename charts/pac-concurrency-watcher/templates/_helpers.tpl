@@ -66,6 +66,20 @@ matchExpressions:
 {{- end }}
 {{- end }}
 
+{{- /* The way out to whoever gets traces, as the setting has its port. */ -}}
+{{- define "pac-concurrency.tracesRules" -}}
+{{- $settings := .Values.settings | default dict -}}
+{{- $endpoint := include "pac-concurrency.setting" (dict "settings" $settings "key" "concurrency-traces-endpoint" "default" "") | trim -}}
+{{- if and $endpoint (ne .Values.mode "shadow") -}}
+{{- $port := regexReplaceAll "^[A-Za-z]+://([^/]*).*$" $endpoint "${1}" | regexFind ":[0-9]+$" | trimPrefix ":" | default "4318" -}}
+- ports:
+  - port: {{ atoi $port }}
+    protocol: TCP
+{{- else -}}
+[]
+{{- end }}
+{{- end }}
+
 {{- /* What the pod has for the port for tenants, and then what the values say. */ -}}
 {{- define "pac-concurrency.extraEnv" -}}
 {{- $own := list -}}

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::impact::SettingsImpact;
 use crate::key::Key;
 use crate::keys;
-use crate::settings::{ClientIdentity, DriverSettings, EtcdSettings, PostgreSqlSettings, Settings};
+use crate::settings::{ClientIdentity, DriverSettings, EtcdSettings, PostgreSqlSettings, Settings, TracesSettings};
 
 impl Settings {
     /// The keys whose effect differs, in the order of the table.
@@ -23,6 +23,11 @@ impl Settings {
         differing.compare(&keys::CONCURRENCY_DRAINING, &self.draining, &other.draining);
         differing.compare(&keys::CONCURRENCY_REPOSITORY_LABELS, &self.repository_labels, &other.repository_labels);
         differing.compare(&keys::CONCURRENCY_ANNOTATIONS, &self.annotations, &other.annotations);
+        let [traces, others] = [self, other].map(|settings| settings.traces.as_ref());
+        let urls = [traces, others].map(|traces| traces.map(TracesSettings::url));
+        let ca_files = [traces, others].map(|traces| traces.and_then(|traces| traces.ca_file.as_deref()));
+        differing.compare(&keys::CONCURRENCY_TRACES_ENDPOINT, &urls[0], &urls[1]);
+        differing.compare(&keys::CONCURRENCY_TRACES_CA_FILE, &ca_files[0], &ca_files[1]);
         match (&self.driver, &other.driver) {
             (DriverSettings::PostgreSql(old), DriverSettings::PostgreSql(new)) => {
                 compare_postgresql(old, new, &mut differing)

@@ -60,6 +60,18 @@ table!(
              `concurrency.pipelinesascode.tekton.dev/`: its place, what it waits for (reason), and its expected-start. With \
              false those that are there are taken away.",
         ),
+    CONCURRENCY_TRACES_ENDPOINT = key("concurrency-traces-endpoint", Group::General, "", SettingsImpact::Telling)
+        .allows("a URL with http:// or https://; the port is 4318 and the path /v1/traces if left out")
+        .means(
+            "OpenTelemetry collector that gets a span of each PipelineRun's wait, from its creation to its start, over \
+             OTLP/HTTP. When it is not set, nobody gets any.",
+        ),
+    CONCURRENCY_TRACES_CA_FILE = key("concurrency-traces-ca-file", Group::General, "", SettingsImpact::Telling)
+        .allows(PATH)
+        .means(
+            "Certificate authorities trusted to sign that collector's certificate, and no others. When it is not set, \
+             the system's.",
+        ),
     POSTGRESQL_HOST = key("postgresql-host", Group::PostgreSql, "localhost", SettingsImpact::Driver)
         .allows("host names or IP addresses, comma-separated, without scheme and port")
         .means(

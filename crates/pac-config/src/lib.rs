@@ -82,6 +82,7 @@ mod settings;
 mod shown;
 mod sources;
 mod text;
+mod traces;
 mod unknown;
 mod variable;
 mod yaml;
@@ -101,6 +102,6 @@ pub use resolve::{Effective, Resolved, resolve};
 pub use secret::Secret;
 pub use settings::{
     ClientIdentity, Credentials, DriverSettings, Endpoint, EtcdMode, EtcdSettings, MemorySettings, PostgreSqlServer,
-    PostgreSqlSettings, Scheme, Settings, SslMode,
+    PostgreSqlSettings, Scheme, Settings, SslMode, TracesSettings,
 };
 pub use sources::Sources;

@@ -14,7 +14,7 @@ use crate::secret::HIDDEN;
 use crate::settings::{DriverSettings, EtcdMode, MemorySettings, Settings};
 use crate::shown::plain;
 use crate::sources::Sources;
-use crate::{etcd, general, postgresql, unknown};
+use crate::{etcd, general, postgresql, traces, unknown};
 
 /// What a table shows for a key without value.
 const NOT_SET: &str = "(not set)";
@@ -52,13 +52,15 @@ pub fn resolve(sources: &Sources, files: &dyn ReadFile) -> Result<Resolved, Prob
     let collected = collect(sources, files, &mut findings);
     let mut reader = Reader { collected: &collected, findings: &mut findings };
     let general = general::read(&mut reader);
+    let traces = traces::read(&mut reader, files);
     let settings = read_drivers(&mut reader, &general, files);
     let settings = (|| {
         let (enabled, paused, draining) = (general.enabled?, general.paused?, general.draining?);
         let (repository_labels, annotations) = (general.repository_labels?, general.annotations?);
         let pac_makes_secrets = !sources.pac_says_no("secret-auto-create");
         let driver = settings?;
-        Some(Settings { enabled, paused, draining, repository_labels, annotations, pac_makes_secrets, driver })
+        let traces = traces?;
+        Some(Settings { enabled, paused, draining, repository_labels, annotations, traces, pac_makes_secrets, driver })
     })();
 
     // Unknown keys and a broken file are nobody's, so they are never pardoned.

@@ -22,11 +22,24 @@ pub struct Settings {
     pub repository_labels: bool,
     /// Whether runs that wait say by annotations what they wait for (`concurrency-annotations`).
     pub annotations: bool,
+    /// Who gets a span of each run's wait (`concurrency-traces-endpoint`); none if nobody does.
+    pub traces: Option<TracesSettings>,
     /// Whether PAC's watcher makes the Secrets with which runs clone their Git repositories: PAC's own setting
     /// `secret-auto-create`, which is true unless its ConfigMap says otherwise.
     pub pac_makes_secrets: bool,
     /// The chosen driver with its settings; checked even while the system is off.
     pub driver: DriverSettings,
+}
+
+/// A collector of traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracesSettings {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The path at which it takes spans; begins with `/`.
+    pub path: String,
+    /// Authorities trusted to sign its certificate; `None` for the system's. Readable when it was checked.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The chosen driver (`concurrency-driver`) with its settings.
@@ -117,7 +130,7 @@ pub struct EtcdSettings {
     pub memory_lease_ttl: Duration,
 }
 
-/// One member of an etcd cluster. Its `Display` is the URL.
+/// One server that is reached over HTTP, such as a member of an etcd cluster. Its `Display` is the URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// In clear or with TLS.
@@ -208,6 +221,15 @@ impl DriverSettings {
             Self::PostgreSql(postgresql) => postgresql.lease_ttl,
             Self::Etcd(etcd) => etcd.effective_lease_ttl(),
         }
+    }
+}
+
+// === impl TracesSettings ===
+
+impl TracesSettings {
+    /// Where spans are sent.
+    pub fn url(&self) -> String {
+        format!("{}{}", self.endpoint, self.path)
     }
 }
 

@@ -105,6 +105,11 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("concurrency-draining", "some", r#""some" is neither true nor false"#),
     ("concurrency-paused", "some", r#""some" is neither true nor false"#),
     ("concurrency-repository-labels", "some", r#""some" is neither true nor false"#),
+    (
+        "concurrency-traces-endpoint",
+        "collector:4318",
+        r#""collector:4318" has no scheme; write http:// or https:// before it"#,
+    ),
     ("concurrency-annotations", "place", r#""place" is neither true nor false"#),
     ("etcd-mode", "mok", r#""mok" is not an etcd mode; did you mean mock?"#),
     ("etcd-ca-file", "/tls/missing.pem", r#""/tls/missing.pem" can't be read: no such file"#),

@@ -123,6 +123,17 @@ fn what_is_told_changes_without_touching_the_store() {
 }
 
 #[test]
+fn who_gets_traces_changes_without_touching_the_store() {
+    let with = |endpoint| settings("etcd", &[("concurrency-traces-endpoint", endpoint)]);
+    let (none, old, new) = (settings("etcd", &[]), with("http://one"), with("http://other:4318/v1/traces"));
+    for (before, after) in [(&none, &old), (&old, &new), (&new, &none)] {
+        assert_eq!(before.difference(after), ["concurrency-traces-endpoint"]);
+        assert_eq!(before.change_to(after), SettingsImpact::Telling);
+    }
+    assert_eq!(old.change_to(&with("http://one:4318/v1/traces")), SettingsImpact::None, "written otherwise");
+}
+
+#[test]
 fn nothing_moves_while_the_system_is_off() {
     let off = |driver| Settings { enabled: false, ..settings(driver, &[]) };
     assert_eq!(off("postgresql").change_to(&off("etcd")), SettingsImpact::Tunables);

@@ -23,6 +23,8 @@ concurrency-draining           false            default
 concurrency-driver             postgresql       ConfigMap pipelines-as-code/pipelines-as-code
 concurrency-repository-labels  true             default
 concurrency-annotations        true             default
+concurrency-traces-endpoint    (not set)        default
+concurrency-traces-ca-file     (not set)        default
 postgresql-host                db.example.com   ConfigMap pipelines-as-code/pipelines-as-code
 postgresql-port                5432             default
 postgresql-database            pac_concurrency  default
@@ -47,14 +49,16 @@ seconds; from ConfigMap pipelines-as-code/pipelines-as-code); not in use: the dr
 #[test]
 fn a_short_configuration_is_a_short_report() {
     let expected = "\
-SETTING                        VALUE   FROM
-concurrency-enabled            false   default
-concurrency-paused             false   default
-concurrency-draining           false   default
-concurrency-driver             memory  default
-concurrency-repository-labels  true    default
-concurrency-annotations        true    default
-memory-lease-ttl               30m     default
+SETTING                        VALUE      FROM
+concurrency-enabled            false      default
+concurrency-paused             false      default
+concurrency-draining           false      default
+concurrency-driver             memory     default
+concurrency-repository-labels  true       default
+concurrency-annotations        true       default
+concurrency-traces-endpoint    (not set)  default
+concurrency-traces-ca-file     (not set)  default
+memory-lease-ttl               30m        default
 ";
     assert_eq!(report(&from_config_map(&[]).unwrap()), expected);
 }

@@ -39,6 +39,7 @@ fn nothing_set_is_off_and_memory() {
             paused: false,
             draining: false,
             repository_labels: true,
+            traces: None,
             annotations: true,
             pac_makes_secrets: true,
             driver: DriverSettings::Memory(memory)
@@ -92,6 +93,7 @@ fn the_guides_postgresql_settings() {
             paused: false,
             draining: false,
             repository_labels: true,
+            traces: None,
             annotations: true,
             pac_makes_secrets: true,
             driver: DriverSettings::PostgreSql(expected)

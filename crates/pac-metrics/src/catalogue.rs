@@ -272,6 +272,9 @@ catalogue! {
              API server is short of time, or as many as a second allows were sent.",
         )
         .labelled(&[closed("outcome", &["written", "taken_away", "past", "failed", "put_off"])]);
+    TRACE_SPANS = counter(Group::Watcher, "pac_concurrency_trace_spans_total", "spans")
+        .says("Spans of runs' waits. sent: the collector took it; refused: it took others of that request; failed: it was given up; dropped: too many waited to be sent.")
+        .labelled(&[closed("outcome", &["sent", "refused", "failed", "dropped"])]);
     CONFIG_RELOADS = counter(Group::Watcher, "pac_concurrency_config_reloads_total", "times")
         .says("Changes of the settings. applied: taken up; refused: they can't be used.")
         .labelled(&[closed("outcome", &["applied", "refused"])]);

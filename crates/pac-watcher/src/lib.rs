@@ -40,6 +40,7 @@ mod run;
 mod shadow;
 mod supervise;
 pub mod telemetry;
+mod traces;
 mod watch;
 mod webhook;
 

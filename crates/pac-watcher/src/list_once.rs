@@ -23,6 +23,7 @@ pub async fn list_once(client: Client, global_repository: RepositoryKey) -> Resu
         health: Arc::new(Health::default()),
         beside_pac: None,
         observer: None,
+        traces: None,
     };
     let (synced, mut listed) = watch::channel(false);
     let complete = tokio::select! {

@@ -11,6 +11,7 @@ use pac_state::active_store::ActiveStore;
 use pac_state::gate::Gate;
 use pac_state::health::{Health, Part};
 use pac_state::index::Index;
+use pac_traces::Traces;
 use pac_view::events::{News, Places, Publisher};
 use pac_view::http::{AdminState, Answers, serve_admin, serve_metrics, serve_probes};
 use pac_view::notices::Notices;
@@ -36,6 +37,7 @@ use crate::reload::SettingsSource;
 use crate::shadow;
 use crate::supervise::Supervisor;
 use crate::telemetry;
+use crate::traces::keep_tracing_as_said;
 use crate::webhook::{self, ServedWebhook};
 
 /// Runs the watcher until `stop`, then finishes what is in flight, gives up leadership and returns.
@@ -155,6 +157,14 @@ pub async fn run_with(
     let lease = options.leader_elect.then(|| options.place.namespace.clone());
     let notices = Notices { query, wanted, pace: options.pace, lease };
     tokio::spawn(serving.clone().run_until_cancelled_owned(notices.run()));
+    let (traces, exporter) = Traces::new(
+        Arc::clone(&index),
+        Arc::clone(&health),
+        leading.clone(),
+        &options.identity,
+        pac_traces::Pace::default(),
+    );
+    let tracing = keep_tracing_as_said(client.clone(), traces.clone(), exporter, in_force.follow(), told_all.clone());
     if let Some(gate) = &gate {
         let keeper = GateKeeper {
             client: client.clone(),
@@ -183,6 +193,7 @@ pub async fn run_with(
         active_store,
         health,
         history,
+        traces,
         identity,
         engine,
         leading,
@@ -200,6 +211,9 @@ pub async fn run_with(
     told_all.cancel();
     if let Err(error) = publishing.await {
         warn!(%error, "the publisher of Events ended badly");
+    }
+    if let Err(error) = tracing.await {
+        warn!(%error, "the exporter of traces ended badly");
     }
     if let Some(served) = served {
         served.drain().await;

@@ -100,6 +100,7 @@ pub(crate) async fn run(
         health: Arc::clone(&health),
         beside_pac: None,
         observer: Some(observer),
+        traces: None,
     };
     let run_watch = abort_on_panic("the watch of PipelineRuns", watch_runs(client.clone(), sink.clone(), runs_synced));
     let repository_watch = watch_repositories(client, sink, repositories_synced);

@@ -18,6 +18,7 @@ use pac_state::gate::Gate;
 use pac_state::health::{Health, NotInForce, Part};
 use pac_state::index::Index;
 use pac_state::work_queue::WorkQueue;
+use pac_traces::Traces;
 use pac_view::queue::HistoryRecorder;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -55,6 +56,8 @@ pub(crate) struct Supervisor {
     pub health: Arc<Health>,
     /// What happened, shared with the ports.
     pub history: Arc<HistoryRecorder>,
+    /// Spans of runs' waits.
+    pub traces: Traces,
     /// This watcher's identity.
     pub identity: String,
     /// How the engine is tuned.
@@ -118,6 +121,7 @@ impl Supervisor {
             queue: Arc::new(WorkQueue::default()),
             health: Arc::clone(&self.health),
             observer: None,
+            traces: Some(self.traces.clone()),
             beside_pac: self.gate.clone().map(|gate| BesidePac { settings: settings.clone(), gate }),
         };
         self.active_store.begin(&sink.queue);
@@ -150,6 +154,7 @@ impl Supervisor {
         watches.wait().await;
         self.active_store.end();
         self.index.clear();
+        self.traces.clear();
     }
 
     /// Works on one store, until something else is called for.

@@ -16,11 +16,13 @@ use pac_config::Settings;
 use pac_kube::api::{PipelineRun, Readable, Repository, labels};
 use pac_kube::convert::{self, ConvertError, RepositoryMetadata};
 use pac_kube::list_watch::{Deaf, ListWatch, News};
+use pac_kube::trace_context::Traced;
 use pac_metrics::catalogue;
 use pac_state::gate::{Gate, drain};
 use pac_state::health::{Health, Part};
 use pac_state::index::{Index, OwnLimit};
 use pac_state::work_queue::WorkQueue;
+use pac_traces::Traces;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::{Receiver, Sender};
 use tracing::{debug, warn};
@@ -43,6 +45,8 @@ pub(crate) struct Sink {
     pub beside_pac: Option<BesidePac>,
     /// Who measures what is seen, in shadow mode.
     pub observer: Option<Observer>,
+    /// Who makes spans of runs' waits.
+    pub traces: Option<Traces>,
 }
 
 /// What PAC's own watcher does, as far as it matters to this one.
@@ -147,8 +151,11 @@ where
 impl Sink {
     fn run(&self, run: Readable<PipelineRun>) {
         let name = path(run.meta());
-        let view = match run.0 {
-            Ok(run) => convert::run_view(&run, self.index.home_of(&name, run.metadata.uid.as_deref()).as_ref()),
+        let (view, run) = match run.0 {
+            Ok(run) => {
+                let home = self.index.home_of(&name, run.metadata.uid.as_deref());
+                (convert::run_view(&run, home.as_ref()), run)
+            }
             Err(unreadable) => {
                 warn!(run = %name, error = %unreadable, "skipped a PipelineRun that can't be read");
                 // What it was before says nothing of what it is now; if it has a slot, a live read is asked.
@@ -163,10 +170,17 @@ impl Sink {
                 if let Some(complaint) = &view.complaint {
                     debug!(run = %name, complaint, "a PipelineRun is queued by its creation time alone");
                 }
+                if let Some(traces) = &self.traces {
+                    traces.saw(&view, || Traced::of(&run));
+                }
                 let seen = self.observer.as_ref().map(|observer| (observer, SeenRun::of(&view)));
                 let touched = self.index.apply_run(view);
                 if let Some((observer, seen)) = seen {
                     observer.saw_run(&seen, &touched);
+                }
+                // The first is the one it is of.
+                if let (Some(traces), Some(former)) = (&self.traces, touched.get(1)) {
+                    traces.moved(former, &name);
                 }
                 self.heed_pacs_queue();
                 self.look_at(touched);
@@ -195,6 +209,9 @@ impl Sink {
         let touched = self.index.remove_run(path);
         if let (Some(observer), Some(repository)) = (&self.observer, &touched) {
             observer.saw_run_gone(repository, path);
+        }
+        if let (Some(traces), Some(repository)) = (&self.traces, &touched) {
+            traces.gone(repository, path);
         }
         self.heed_pacs_queue();
         self.look_at(touched);

@@ -11,8 +11,8 @@ use pac_metrics::catalogue::{
     LIMIT_REACHED, NOTICES, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, OVER_LIMIT_DRAINS, PASS,
     PAUSED, PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES,
     RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE, TENANT_REQUESTS,
-    TENANT_REVIEWS, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WEBHOOK_CERTIFICATE_REMAINING, WEBHOOK_DURATION,
-    WEBHOOK_REVIEWS, WORK_QUEUE,
+    TENANT_REVIEWS, TRACE_SPANS, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WEBHOOK_CERTIFICATE_REMAINING,
+    WEBHOOK_DURATION, WEBHOOK_REVIEWS, WORK_QUEUE,
 };
 use serde_json::{Value, json};
 
@@ -264,7 +264,7 @@ fn watcher() -> Vec<Panel> {
         graph("Passes", "Looks at a Repository, a second.", "ops")
             .query(format!("sum by (outcome) ({})", rate(&PASS, "_count", HERE)), "{{outcome}}"),
         graph("Time of a pass", "Looking, deciding and one commit at most.", "s").quantiles(&PASS, HERE),
-        graph("Watches, reloads, final states, Events, annotations", "Times a second.", "ops")
+        graph("Watches, reloads, final states, Events, annotations, spans", "Times a second.", "ops")
             .query(format!("sum by (watch) ({})", rate(&WATCH_RESTARTS, "", HERE)), "watch of {{watch}} restarted")
             .query(format!("sum by (outcome) ({})", rate(&CONFIG_RELOADS, "", HERE)), "settings {{outcome}}")
             .query(
@@ -272,7 +272,8 @@ fn watcher() -> Vec<Panel> {
                 "{{state}} written: {{outcome}}",
             )
             .query(format!("sum by (outcome) ({})", rate(&EVENTS, "", HERE)), "Events {{outcome}}")
-            .query(format!("sum by (outcome) ({})", rate(&NOTICES, "", HERE)), "annotations {{outcome}}"),
+            .query(format!("sum by (outcome) ({})", rate(&NOTICES, "", HERE)), "annotations {{outcome}}")
+            .query(format!("sum by (outcome) ({})", rate(&TRACE_SPANS, "", HERE)), "spans {{outcome}}"),
         graph("The gate's webhook", "Reviews a second; with --gate webhook.", "ops")
             .query(format!("sum by (result) ({})", rate(&WEBHOOK_REVIEWS, "", HERE)), "{{result}}"),
         graph("Time of a review", "From the head of a request to its answer.", "s").quantiles(&WEBHOOK_DURATION, HERE),

@@ -27,11 +27,11 @@ goes by ports: where the API server is differs from cluster to cluster. Add `to`
 ";
 
 const STORY: &str = "\
-Out to DNS, the API server and the chosen store alone, in to the metrics, and to the webhook where there is one; the kubelet's probes come from the node, and \
+Out to DNS, the API server, the chosen store and whoever gets traces alone, in to the metrics, and to the webhook where there is one; the kubelet's probes come from the node, and \
 no policy keeps those out. It goes by ports: where the API server and the store are differs from cluster to cluster. Add \
 `to` to the rules to narrow them.
 
-The store's port is that of the settings this was made with. While the watcher moves from one store to another it needs both: \
+The ports of the store and of concurrency-traces-endpoint are those of the settings this was made with. While the watcher moves from one store to another it needs both: \
 --apply with a new driver opens the new one's and leaves the old one's, which the next --apply closes.
 ";
 
@@ -43,6 +43,7 @@ pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
     let dns = DNS.iter().flat_map(|number| [port("UDP", *number), port("TCP", *number)]).collect();
     let mut egress = vec![out_to(dns), out_to(tcp(&API_SERVER))];
     egress.extend((!stores.is_empty()).then(|| out_to(tcp(&stores))));
+    egress.extend(variant.settings.traces.map(|port| out_to(tcp(&[port]))));
     let webhook = (variant.gate() == Some(Gate::Webhook)).then_some(WEBHOOK_PORT);
     let served: Vec<u16> = [Ports::of(variant).metrics].into_iter().chain(webhook).collect();
     let served = NetworkPolicyIngressRule { ports: Some(tcp(&served)), from: None };

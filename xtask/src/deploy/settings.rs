@@ -27,6 +27,8 @@ pub(super) struct Chosen {
     pub(super) store: Store,
     /// Where they are until now, if that is known: it is needed until all has moved over.
     pub(super) former: Store,
+    /// The port of whoever gets traces.
+    pub(super) traces: Option<u16>,
 }
 
 /// Where slots and queues are, as far as it makes a difference to manifests.
@@ -107,7 +109,9 @@ impl Chosen {
                 let warnings = resolved.warnings.iter().map(ToString::to_string).collect();
                 let former = resolve(&sources(&[], live.iter(), namespace), &InPod);
                 let former = former.map_or(Store::Memory, |resolved| store(&resolved));
-                Ok((Self { data, enabled: resolved.settings.enabled, store: store(&resolved), former }, warnings))
+                let (enabled, store) = (resolved.settings.enabled, store(&resolved));
+                let traces = resolved.settings.traces.as_ref().map(|collector| collector.endpoint.port);
+                Ok((Self { data, enabled, store, former, traces }, warnings))
             }
             Ok(_) => Err(Unusable(problems)),
             Err(found) => {

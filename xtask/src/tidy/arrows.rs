@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pac-threads", &["pac-concurrency", "pac-driver-mem"]),
     ("pac-webhook", &["pac-kube", "pac-metrics", "pac-tls"]),
     ("pac-view", &["pac-concurrency", "pac-kube", "pac-metrics", "pac-queue", "pac-state"]),
+    ("pac-traces", &["pac-concurrency", "pac-kube", "pac-metrics", "pac-state", "pac-tls"]),
     ("pac-tenants", &["pac-concurrency", "pac-kube", "pac-metrics", "pac-queue", "pac-state", "pac-tls", "pac-view"]),
     (
         "pac-watcher",
@@ -33,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pac-shadow",
             "pac-state",
             "pac-tenants",
+            "pac-traces",
             "pac-view",
             "pac-webhook",
         ],
@@ -101,6 +103,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pac-shadow", &["kube", "pac-config", "tokio", "tokio-postgres", "etcd-client", "axum"]),
     ("pac-state", &["kube", "pac-config", "tokio-postgres", "etcd-client", "axum"]),
     ("pac-tenants", &["pac-config", "tokio-postgres", "etcd-client", "axum", "json-patch"]),
+    ("pac-traces", &["kube", "pac-config", "pac-view", "tokio-postgres", "etcd-client", "axum", "json-patch"]),
     ("pac-view", &["pac-config", "tokio-postgres", "etcd-client", "json-patch"]),
     ("pac-watcher", &["tokio-postgres", "etcd-client", "axum", "json-patch", "moka"]),
     ("xtask", &["kube", "tokio-postgres", "etcd-client", "axum", "tokio"]),

@@ -1,4 +1,4 @@
-//! Lists of etcd endpoints.
+//! Lists of etcd endpoints, and the parts of a URL.
 
 use crate::keys;
 use crate::parse::host::plain_host;
@@ -44,13 +44,13 @@ fn endpoint(entry: &str, list: &str) -> Parsed<Written> {
     if address.contains(char::is_whitespace) || address.contains(';') {
         return wrong("is not one endpoint; separate endpoints by commas");
     }
-    match host_and_port(address) {
+    match host_and_port(address, DEFAULT_PORT) {
         Ok((host, port)) => Ok(Written { scheme, host, port }),
-        Err(why) => wrong(why),
+        Err(why) => wrong(&why),
     }
 }
 
-fn split_scheme(entry: &str) -> Result<(Option<Scheme>, &str), &'static str> {
+pub(crate) fn split_scheme(entry: &str) -> Result<(Option<Scheme>, &str), &'static str> {
     match entry.split_once("://") {
         None => Ok((None, entry)),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok((Some(Scheme::Http), rest)),
@@ -59,19 +59,22 @@ fn split_scheme(entry: &str) -> Result<(Option<Scheme>, &str), &'static str> {
     }
 }
 
-fn host_and_port(address: &str) -> Result<(String, u16), &'static str> {
+/// Host and port, the `usual` one if none is written; or why it is neither.
+pub(crate) fn host_and_port(address: &str, usual: u16) -> Result<(String, u16), String> {
     let not_a_host = "is not a host with or without a port";
     if !address.starts_with('[') && address.matches(':').count() > 1 {
-        return Err("is an IPv6 address without brackets; write [::1]:2379");
+        return Err(format!("is an IPv6 address without brackets; write [::1]:{usual}"));
     }
     let (host, after) = match address.rsplit_once(':') {
         Some((host, after)) if !after.ends_with(']') => (host, Some(after)),
         _ => (address, None),
     };
     let port = match after {
-        None => DEFAULT_PORT,
-        Some(digits) if is_digits(digits) => port(digits).map_err(|_| "has a port that is not 1 to 65535")?,
-        Some(_) => return Err("has a port that is not 1 to 65535"),
+        None => usual,
+        Some(digits) => {
+            let port = if is_digits(digits) { port(digits).ok() } else { None };
+            port.ok_or("has a port that is not 1 to 65535")?
+        }
     };
     Ok((plain_host(host).ok_or(not_a_host)?, port))
 }

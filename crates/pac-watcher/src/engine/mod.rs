@@ -24,6 +24,7 @@ use pac_state::audit::Audit;
 use pac_state::health::{Health, Part};
 use pac_state::index::Index;
 use pac_state::work_queue::WorkQueue;
+use pac_traces::Traces;
 use pac_view::queue::HistoryRecorder;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -69,6 +70,7 @@ pub(crate) struct Engine {
     health: Arc<Health>,
     in_force: Arc<InForce>,
     history: Arc<HistoryRecorder>,
+    traces: Option<Traces>,
     options: EngineOptions,
     reads: Reads,
     // Starts and the reads they depend on; marks, on which nothing depends, queue up elsewhere.
@@ -135,6 +137,7 @@ impl Engine {
             health: sink.health,
             in_force,
             history,
+            traces: sink.traces,
             options,
             reads: Reads::default(),
             requests: Requests::new(REQUESTS.0, REQUESTS.1),

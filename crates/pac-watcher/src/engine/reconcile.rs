@@ -124,6 +124,9 @@ impl Engine {
                 warn!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), reason, "an operator released {run}: it counts no more, though it may still run");
             }
         }
+        if let Some(traces) = &self.traces {
+            traces.passed(repository, passed, &ends);
+        }
         self.history.passed(repository, passed, &self.manager.holder(), ends);
         if let Some((by, runs)) = passed_over {
             self.history.passed_over(repository, &by, runs);

@@ -151,7 +151,7 @@ impl Engine {
             }
             StartOutcome::Unknown(why) => {
                 debug!(%repository, %run, why, "the outcome of a start is unknown; its slot stays, reading the run");
-                count_failure(repository, "unknown");
+                self.count_unanswered(repository, run);
                 self.health.trouble_of_one(Part::ApiServer, began, format!("starting PipelineRun {run}: {why}"));
                 self.look_again(repository, run, None).await;
             }
@@ -161,7 +161,7 @@ impl Engine {
     /// Says how the API server answered a start that may have taken effect all the same: a webhook that it asked and that is
     /// away, for example. In the log once for all runs that fare so, on each run it can be seen.
     fn start_failed(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
-        count_failure(repository, "unknown");
+        self.count_unanswered(repository, run);
         let (name, namespace) = (run.name(), run.namespace());
         if self.health.is_troubled(Part::ApiServer) || !self.complaints.is_news(why, Instant::now()) {
             debug!(%repository, run = name, namespace, why, "starting {run} failed; it keeps its slot and is tried again");
@@ -202,6 +202,9 @@ impl Engine {
         info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "started {run}");
         let named = (repository.namespace(), repository.name());
         self.history.started(repository, run);
+        if let Some(traces) = &self.traces {
+            traces.started(repository, run);
+        }
         if let Some(started) = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now())) {
             per_repository::observe_run(&catalogue::WAIT, named, started.waited, run.path());
             started.idle.into_iter().for_each(|idle| catalogue::HAND_OFF.observe_run(&[], idle, run.path()));
@@ -215,7 +218,17 @@ impl Engine {
         let (name, namespace) = (run.name(), run.namespace());
         warn!(%repository, namespace, run = name, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
         self.history.refused(repository, run, why);
+        if let Some(traces) = &self.traces {
+            traces.refused(repository, run);
+        }
         self.index.with(repository, |state| state.refuse_start(run, why, Instant::now()));
+    }
+
+    fn count_unanswered(&self, repository: &RepositoryKey, run: &RunKey) {
+        count_failure(repository, "unknown");
+        if let Some(traces) = &self.traces {
+            traces.unanswered(repository, run);
+        }
     }
 
     fn doubt(&self, repository: &RepositoryKey, run: &RunKey) {

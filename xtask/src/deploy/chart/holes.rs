@@ -29,11 +29,12 @@ const BLOCKS: [(&str, &str); 3] = [
     ("storePorts", r#"include "pac-concurrency.storePorts" ."#),
 ];
 /// A mark as an item of a list, or as the key of a map: what is said goes beside the others, if anything is.
-const MORE: [(&str, &str); 5] = [
+const MORE: [(&str, &str); 6] = [
     ("extraArgs", r#"include "pac-concurrency.extraArgs" . | fromYamlArray"#),
     ("extraEnv", r#"include "pac-concurrency.extraEnv" . | fromYamlArray"#),
     ("extraVolumeMounts", r#"include "pac-concurrency.extraVolumeMounts" . | fromYamlArray"#),
     ("extraVolumes", r#"include "pac-concurrency.extraVolumes" . | fromYamlArray"#),
+    ("tracesRules", r#"include "pac-concurrency.tracesRules" . | fromYamlArray"#),
     ("monitoringLabels", ".Values.monitoring.labels"),
 ];
 /// Fields of the pod that only the values have.
@@ -112,13 +113,14 @@ fn mark_role(document: &mut Value) {
     }
 }
 
-/// The last rule is the store's, where there is one.
+/// The last rule is the store's, where there is one; another one, of who gets traces, comes after it.
 fn mark_network_policy(document: &mut Value) {
     if let Some(rules) = document["spec"]["egress"].as_sequence_mut()
         && let [_, _, store] = &mut rules[..]
     {
         store["ports"] = mark("storePorts");
     }
+    add(&mut document["spec"], "egress", "tracesRules");
 }
 
 /// A template with all that the marks stand for.

@@ -136,6 +136,20 @@ matchExpressions:
 {{- end }}
 {{- end }}
 
+{{- /* The way out to whoever gets traces, as the setting has its port. */ -}}
+{{- define "pac-concurrency.tracesRules" -}}
+{{- $settings := .Values.settings | default dict -}}
+{{- $endpoint := @CONCURRENCY_TRACES_ENDPOINT@ | trim -}}
+{{- if and $endpoint (ne .Values.mode "shadow") -}}
+{{- $port := regexReplaceAll "^[A-Za-z]+://([^/]*).*$" $endpoint "${1}" | regexFind ":[0-9]+$" | trimPrefix ":" | default "4318" -}}
+- ports:
+  - port: {{ atoi $port }}
+    protocol: TCP
+{{- else -}}
+[]
+{{- end }}
+{{- end }}
+
 {{- /* What the pod has for the port for tenants, and then what the values say. */ -}}
 {{- define "pac-concurrency.extraEnv" -}}
 {{- $own := list -}}
@@ -170,8 +184,9 @@ matchExpressions:
 "#;
 
 /// What stands for a setting in [`HELPERS`].
-const IN_HELPERS: [(&str, &Key); 5] = [
+const IN_HELPERS: [(&str, &Key); 6] = [
     ("@CONCURRENCY_ENABLED@", &keys::CONCURRENCY_ENABLED),
+    ("@CONCURRENCY_TRACES_ENDPOINT@", &keys::CONCURRENCY_TRACES_ENDPOINT),
     ("@POSTGRESQL_PORT@", &keys::POSTGRESQL_PORT),
     ("@ETCD_ENDPOINTS@", &keys::ETCD_ENDPOINTS),
     ("@ETCD_MODE@", &keys::ETCD_MODE),
