@@ -4,7 +4,7 @@
 
 mod support;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use support::{Watcher, World, eventually, json_of, run};
 
 fn settled(world: &World) -> (Watcher, String) {
@@ -84,9 +84,15 @@ fn what_happened_to_a_run_is_told_when_it_is_done_too() {
     let world = World::by_hand(&json!({"concurrency-driver": "memory"}));
     world.work(1, 1, 1);
     let (mut watcher, url) = settled(&world);
-    world.is_started(0, "run-000");
-    world.finish(0, "run-000", true);
     let explain = |name: &str| json_of(&world, &["explain", &format!("team-0/{name}"), "--admin-url", &url]);
+    let happened = || -> Vec<String> {
+        let told = explain("run-000");
+        let history = told["history"].as_array().unwrap().iter();
+        history.map(|record| record["what"].as_str().unwrap().to_owned()).collect()
+    };
+    // The cluster has it started before the answer that says so is there; a run takes longer than that.
+    eventually("its start is told", || happened() == ["admitted", "started"]);
+    world.finish(0, "run-000", true);
     let completed = || {
         let run = world.cluster.store().get("pipelineruns", "team-0", "run-000").unwrap();
         run["metadata"]["labels"]["pipelinesascode.tekton.dev/state"] == "completed"
@@ -95,9 +101,9 @@ fn what_happened_to_a_run_is_told_when_it_is_done_too() {
     // The watch shows one thing after the other: who knows the later run no longer sees the one that is done.
     world.queue_run(0, "later");
     eventually("the later run is seen", || explain("later")["answer"] != "foreign");
-    let told = explain("run-000");
-    let happened: Vec<_> = told["history"].as_array().unwrap().iter().map(|record| record["what"].clone()).collect();
-    assert_eq!(happened, ["admitted", "started", "released"].map(Value::from), "{told}");
+    // Its slot is freed by a pass, and its final state may be written by the one before.
+    eventually("the release is told", || happened().len() > 2);
+    assert_eq!(happened(), ["admitted", "started", "released"]);
     watcher.stop();
 }
 
