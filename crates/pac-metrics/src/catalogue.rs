@@ -284,11 +284,10 @@ catalogue! {
              that isn't theirs to see; 429: too often; 503: the API server can't be asked, or this watcher is starting.",
         )
         .labelled(&[closed("code", &["200", "400", "401", "403", "404", "405", "429", "503"])]);
+    TENANT_CERTIFICATE_REMAINING = gauge(Group::Watcher, "pac_concurrency_tenant_certificate_remaining_seconds", "seconds")
+        .says("For how long the certificate shown to tenants is still valid; 0 without one, and no value without a port with TLS.");
     TENANT_REVIEWS = counter(Group::Watcher, "pac_concurrency_tenant_reviews_total", "reviews")
-        .says(
-            "Questions to the API server in a tenant's name: token: who it is, access: whether they may see that. yes or no: its \
-             answer, which is remembered for 10 s; failed: it gave none.",
-        )
+        .says("Questions to the API server about a caller: token: who it is; access: what they may see. failed: no answer.")
         .labelled(&[closed("about", &["token", "access"]), closed("answer", &["yes", "no", "failed"])]);
     BUILD = gauge(Group::Watcher, "pac_concurrency_build_info", "1")
         .says("The watcher's version.")

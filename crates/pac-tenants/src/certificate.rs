@@ -1,7 +1,7 @@
 //! The certificate of the port, taken up from its files whenever they have another one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pac_tls::Served;
 use tracing::{info, warn};
@@ -10,6 +10,19 @@ use crate::TlsFiles;
 
 /// How often the files are read: the kubelet replaces what it mounts, and tells nobody.
 const READ_EVERY: Duration = Duration::from_secs(2);
+
+/// What the port shows, as it is now.
+#[derive(Debug, Clone)]
+pub struct Certificate(pub(crate) Arc<Served>);
+
+// === impl Certificate ===
+
+impl Certificate {
+    /// When it expires, if there is one.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.0.expires()
+    }
+}
 
 /// Follows the files for as long as anybody waits for it.
 pub(crate) async fn follow(served: Arc<Served>, files: TlsFiles) {

@@ -36,6 +36,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::certificate::Certificate;
 pub use self::server::{NoPort, serve};
 
 /// The audience that a token must be for, where nobody says it: such a token is of use here and nowhere else.

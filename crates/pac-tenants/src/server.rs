@@ -23,10 +23,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::TenantsOptions;
 use crate::access::Access;
 use crate::answer::{Desk, Reply, label, refused};
+use crate::certificate::{self, Certificate};
 use crate::refusal::Refusal;
-use crate::{TenantsOptions, certificate};
 
 const CONNECTIONS: usize = 256;
 /// Answers that are made at one time: the store and the API server have other work.
@@ -71,7 +72,7 @@ struct Port {
     stop: CancellationToken,
 }
 
-/// Serves tenants until `stop`, with what `query` says; says where.
+/// Serves tenants until `stop`, with what `query` says; what they are shown, if that is TLS.
 ///
 /// # Errors
 ///
@@ -81,7 +82,7 @@ pub async fn serve(
     options: TenantsOptions,
     query: QueueQuery,
     stop: CancellationToken,
-) -> Result<SocketAddr, NoPort> {
+) -> Result<Option<Certificate>, NoPort> {
     let TenantsOptions { address, tls, audiences, holds } = options;
     let served = Arc::new(Served::default());
     let config = served.config().map_err(|error| NoPort::Tls(Box::new(error)))?;
@@ -90,6 +91,7 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let acceptor = tls.is_some().then(|| TlsAcceptor::from(Arc::new(config)));
+    let shown = tls.is_some().then(|| Certificate(Arc::clone(&served)));
     match tls {
         Some(files) => {
             info!(%address, "serving tenants");
@@ -101,7 +103,7 @@ pub async fn serve(
     let desk = Desk { access, query };
     let port = Port { desk, answers: Semaphore::new(ANSWERS), acceptor, stop };
     tokio::spawn(accept(listener, Arc::new(port)));
-    Ok(address)
+    Ok(shown)
 }
 
 async fn accept(listener: TcpListener, port: Arc<Port>) {

@@ -16,6 +16,7 @@ use pac_state::gate::Gate;
 use pac_state::health::{Health, NotInForce, Part};
 use pac_state::index::{Index, Tally};
 use pac_state::work_queue::WorkQueue;
+use pac_tenants::Certificate;
 use pac_webhook::Webhook;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -40,6 +41,8 @@ pub(crate) struct Measured {
     pub settings: Arc<OnceLock<watch::Receiver<Arc<Settings>>>>,
     /// The webhook, where there is one.
     pub webhook: Arc<OnceLock<Webhook>>,
+    /// What the port for tenants shows, where there is one.
+    pub tenants: Arc<OnceLock<Certificate>>,
 }
 
 // === impl Measured ===
@@ -146,13 +149,18 @@ impl Measured {
         exposition.whole(&catalogue::TROUBLE, parts);
         let reasons = NotInForce::ALL.map(|reason| (vec![reason.label()], yes(self.health.is_not_in_force(reason))));
         exposition.whole(&catalogue::SETTINGS_NOT_IN_FORCE, reasons);
-        let remaining = self.webhook.get().map(|webhook| {
-            let left = webhook.expires().and_then(|expires| expires.duration_since(SystemTime::now()).ok());
-            (Vec::new(), left.unwrap_or_default().as_secs_f64())
-        });
-        exposition.whole(&catalogue::WEBHOOK_CERTIFICATE_REMAINING, remaining);
+        let webhook = self.webhook.get().map(|webhook| remaining(webhook.expires()));
+        exposition.whole(&catalogue::WEBHOOK_CERTIFICATE_REMAINING, webhook);
+        let tenants = self.tenants.get().map(|shown| remaining(shown.expires()));
+        exposition.whole(&catalogue::TENANT_CERTIFICATE_REMAINING, tenants);
         exposition.whole(&catalogue::BUILD, [(vec![env!("CARGO_PKG_VERSION")], 1.0)]);
     }
+}
+
+/// For how long a certificate is still valid, if there is one, in seconds.
+fn remaining(expires: Option<SystemTime>) -> (Vec<&'static str>, f64) {
+    let left = expires.and_then(|expires| expires.duration_since(SystemTime::now()).ok());
+    (Vec::new(), left.unwrap_or_default().as_secs_f64())
 }
 
 fn named(key: &RepositoryKey) -> Repository<'_> {

@@ -83,6 +83,7 @@ pub async fn run_with(
     let (candidate, leading) = candidate(&client, &options, &health);
     let (active_store, settings_in_force) = (Arc::new(ActiveStore::default()), Arc::new(OnceLock::new()));
     let served_webhook = Arc::new(OnceLock::<Webhook>::new());
+    let shown_to_tenants = Arc::new(OnceLock::new());
     let measured = Measured {
         counted: counted.clone(),
         index: Arc::clone(&index),
@@ -91,6 +92,7 @@ pub async fn run_with(
         leading: leading.clone(),
         settings: Arc::clone(&settings_in_force),
         webhook: Arc::clone(&served_webhook),
+        tenants: Arc::clone(&shown_to_tenants),
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(telemetry::keep_tidy(counted)));
     serve_metrics(options.metrics_addr, move |format| measured.text(format), serving.clone()).await?;
@@ -128,7 +130,9 @@ pub async fn run_with(
     });
     serve_probes(options.probe_addr, state.clone(), answers, serving.clone()).await?;
     if let Some(tenants) = options.tenants.clone() {
-        pac_tenants::serve(&client, tenants, state.query.clone(), serving.clone()).await?;
+        let shown = pac_tenants::serve(&client, tenants, state.query.clone(), serving.clone()).await?;
+        // Set once: there is one at most.
+        let _ = shown.map(|shown| shown_to_tenants.set(shown));
     }
     serve_admin(options.admin_addr, state, serving.clone()).await?;
 

@@ -61,6 +61,7 @@ pub(crate) async fn run(
         leading: leading.clone(),
         settings: Arc::new(OnceLock::new()),
         webhook: Arc::new(OnceLock::new()),
+        tenants: Arc::new(OnceLock::new()),
     };
     tokio::spawn(serving.clone().run_until_cancelled_owned(telemetry::keep_tidy(counted)));
     let up_to_date = Arc::clone(&shadow);

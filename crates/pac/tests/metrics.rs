@@ -186,6 +186,8 @@ fn everything_was_seen(seen: &BTreeSet<&'static str>) {
         "pac_concurrency_webhook_certificate_remaining_seconds",
         "pac_concurrency_webhook_reviews_total",
         "pac_concurrency_webhook_seconds",
+        // Takes a port for tenants: tenants.rs.
+        "pac_concurrency_tenant_certificate_remaining_seconds",
         // Shadow mode: shadow.rs.
         "pac_concurrency_shadow_wait_seconds",
         "pac_concurrency_shadow_would_have_waited_seconds",

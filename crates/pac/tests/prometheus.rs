@@ -12,7 +12,7 @@ use support::prometheus::{Scraper, dashboard_queries};
 use support::{Store, Watcher, World, eventually};
 
 /// Metrics that are there only while something is wrong.
-const OF_WHAT_IS_WRONG: [&str; 8] = [
+const OF_WHAT_IS_WRONG: [&str; 9] = [
     "pac_concurrency_leaked_slot_info",
     "pac_concurrency_waiting_while_off_runs",
     "pac_concurrency_paused_without_end_repositories",
@@ -22,6 +22,8 @@ const OF_WHAT_IS_WRONG: [&str; 8] = [
     "pac_concurrency_gate_loses_orders",
     "pac_concurrency_webhook_seconds",
     "pac_concurrency_webhook_certificate_remaining_seconds",
+    // Nor is there a port for tenants.
+    "pac_concurrency_tenant_certificate_remaining_seconds",
 ];
 /// Panels that show something only when something is wrong.
 const OF_FAILURES: [&str; 2] = ["Starts that failed, by reason", "Calls that failed"];
@@ -59,7 +61,7 @@ fn every_query_is_answered_and_nothing_rings_under_load() {
     every_exemplar_is_a_run(&scraper, "pac_concurrency_hand_off_seconds_bucket", 1.0);
 
     let rules = scraper.judged_rules();
-    assert_eq!(rules.len(), 16);
+    assert_eq!(rules.len(), 17);
     for rule in rules {
         assert_eq!((&rule["health"], rule.get("lastError")), (&json!("ok"), None), "{rule}");
     }
@@ -100,14 +102,33 @@ fn alerts_on_how_it_is_run_ring_when_the_thing_itself_happens() {
 }
 
 #[test]
-fn a_webhook_without_a_certificate_rings_until_it_has_one() {
+fn a_port_without_a_certificate_rings_until_it_has_one() {
     let world = World::with_pac_and_webhook(&json!({"concurrency-driver": "memory"}));
     let (store, name) = (world.cluster.store(), "pac-concurrency-webhook");
     store.delete("secrets", "pipelines-as-code", name).unwrap();
     let at = format!("127.0.0.1:{}", pac_devservers::free_port().unwrap());
-    let watcher = world.watcher_with("watcher", &["--mode", "companion", "--gate", "webhook", "--webhook-addr", &at]);
+    let for_tenants = format!("127.0.0.1:{}", pac_devservers::free_port().unwrap());
+    let files = ["tls.crt", "tls.key"].map(|name| world.folder.path().join(name));
+    let [certificate, key] = files.each_ref().map(|file| file.to_str().unwrap());
+    let flags = [
+        ["--mode", "companion"],
+        ["--gate", "webhook"],
+        ["--webhook-addr", &at],
+        ["--tenants-addr", &for_tenants],
+        ["--tenants-tls-cert", certificate],
+        ["--tenants-tls-key", key],
+    ];
+    let watcher = world.watcher_with("watcher", &flags.concat());
     let scraper = Scraper::impatient(&[&watcher]);
     scraper.rings("WebhookCertificateExpires", true);
+    scraper.rings("TenantsCertificateExpires", true);
+    // That of the port for tenants is somebody else's to make.
+    let made = rcgen::KeyPair::generate().unwrap();
+    let shown = rcgen::CertificateParams::default().self_signed(&made).unwrap();
+    for (file, text) in files.iter().zip([shown.pem(), made.serialize_pem()]) {
+        std::fs::write(file, text).unwrap();
+    }
+    scraper.rings("TenantsCertificateExpires", false);
     // The watcher that leads makes one where it may write it.
     store.create("secrets", "pipelines-as-code", json!({"metadata": {"name": name}})).unwrap();
     scraper.rings("WebhookCertificateExpires", false);

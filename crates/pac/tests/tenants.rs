@@ -6,38 +6,20 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use pac_devservers::free_port;
 use pac_tls::{Check, client};
-use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
+use support::tenants::Shown;
 use support::{Scrape, World, command, eventually, said};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// What a port shows, as PEM.
-struct Shown {
-    certificate: String,
-    key: String,
-}
-
 /// The two files, in the folder of the test.
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
-}
-
-// === impl Shown ===
-
-impl Shown {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let parameters = CertificateParams::new(vec!["queues.example.com".to_owned()]).unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
-        Self { certificate: certificate.pem(), key: key.serialize_pem() }
-    }
 }
 
 // === impl Files ===
@@ -48,8 +30,7 @@ impl Files {
     }
 
     fn have(&self, shown: &Shown) {
-        std::fs::write(&self.certificate, &shown.certificate).unwrap();
-        std::fs::write(&self.key, &shown.key).unwrap();
+        shown.write(&self.certificate, &self.key);
     }
 }
 
@@ -71,18 +52,7 @@ async fn get(port: u16, shown: &Shown, token: &str, path: &str) -> Option<(u16, 
 fn the_certificate_is_that_of_the_files_and_a_new_one_is_taken_up() {
     let world = World::by_hand(&json!({"concurrency-driver": "memory"}));
     world.work(1, 3, 1);
-    let store = world.cluster.store();
-    store.create("serviceaccounts", "team-0", json!({"metadata": {"name": "ci"}})).unwrap();
-    let rules = json!([{"apiGroups": ["tekton.dev"], "resources": ["pipelineruns"], "verbs": ["get"]}]);
-    store.create("roles", "team-0", json!({"metadata": {"name": "ci"}, "rules": rules})).unwrap();
-    let binding = json!({
-        "metadata": {"name": "ci"},
-        "roleRef": {"kind": "Role", "name": "ci"},
-        "subjects": [{"kind": "ServiceAccount", "name": "ci"}],
-    });
-    store.create("rolebindings", "team-0", binding).unwrap();
-    let lasts = Duration::from_secs(600);
-    let token = world.cluster.access().token_of_account("team-0", "ci", &["ours".to_owned()], lasts).unwrap();
+    let token = world.tenant(Some("ours"));
 
     let (port, files) = (free_port().unwrap(), Files::of(world.folder.path()));
     let (address, path) = (format!("0.0.0.0:{port}"), |file: &Path| file.to_str().unwrap().to_owned());
@@ -95,10 +65,13 @@ fn the_certificate_is_that_of_the_files_and_a_new_one_is_taken_up() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ask = |shown: &Shown, path: &str| runtime.block_on(get(port, shown, &token, path));
     let own = "/queue?namespace=team-0";
-    let (first, second) = (Shown::new(), Shown::new());
+    let (first, second) = (Shown::of(&["queues.example.com"]), Shown::of(&["queues.example.com"]));
     assert_eq!(ask(&first, own), None, "there is no certificate yet");
+    let remaining = || Scrape::of(&watcher).value("pac_concurrency_tenant_certificate_remaining_seconds", &[]).unwrap();
+    assert_eq!(remaining(), 0.0);
     files.have(&first);
     eventually("it is served", || ask(&first, own).is_some_and(|(status, _)| status == 200));
+    assert!(remaining() > 86_400.0, "{}", remaining());
     let (_, body) = ask(&first, own).unwrap();
     assert!(body.contains("team-0/repo-0"), "{body}");
     assert_eq!(ask(&second, own), None);

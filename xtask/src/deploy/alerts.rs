@@ -8,7 +8,8 @@ use std::time::Duration;
 use pac_metrics::catalogue::{
     BACKLOG, CONNECTION_WAITERS, CONNECTIONS, CONNECTIONS_MAX, EXCESS, GATE_HOLDS, GATE_LOSES_ORDERS, HEARS_CHANGES,
     LEADER, LEAKED_SLOT, LEAKED_SLOTS, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, PAUSED_WITHOUT_END,
-    SETTINGS_NOT_IN_FORCE, STARTABLE, TROUBLE, WAIT, WAITING, WEBHOOK_CERTIFICATE_REMAINING,
+    SETTINGS_NOT_IN_FORCE, STARTABLE, TENANT_CERTIFICATE_REMAINING, TROUBLE, WAIT, WAITING,
+    WEBHOOK_CERTIFICATE_REMAINING,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ enum Severity {
 /// How many seconds a transaction may be open. A dump of a database that is the watchers' alone takes less.
 const OLD_TRANSACTION: u64 = 1800;
 
-/// How many seconds before its end a webhook's certificate should have been renewed. Ours are when 30 days are left.
+/// How many seconds before its end a certificate should have been renewed. The webhook's own are when 30 days are left.
 const CERTIFICATE_DUE: u64 = 7 * 24 * 3600;
 
 /// The Repository an alert is about. Its labels may be left out of the metrics.
@@ -130,6 +131,17 @@ fn of_all() -> Vec<Rule> {
             description: "Once it has expired, the API server can't ask the webhook: runs of one push are admitted in the order of their \
                           names. The log of the watcher that leads says why it can't renew it, unless somebody else keeps the Secret \
                           pac-concurrency-webhook."
+                .to_owned(),
+        },
+        Rule {
+            name: "TenantsCertificateExpires",
+            expr: format!("min({}) < {CERTIFICATE_DUE}", TENANT_CERTIFICATE_REMAINING.name),
+            lasts: "10m",
+            severity: Severity::Warning,
+            summary: "The certificate of the port for tenants is valid for another {{ $value | humanizeDuration }}, and wasn't renewed."
+                .to_owned(),
+            description: "Without a valid one nobody can connect there; admission goes on. It is in the Secret pac-concurrency-tenants, \
+                          which somebody else keeps; the watcher's log says why it can't take up what is in it."
                 .to_owned(),
         },
         Rule {

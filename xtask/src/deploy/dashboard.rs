@@ -10,9 +10,9 @@ use pac_metrics::catalogue::{
     GIVEN_BACK, HAND_OFF, HEARS_CHANGES, HELD_SLOTS, LEADER, LEAKED_SLOT, LEAKED_SLOTS, LEASE_LOSSES, LIMIT,
     LIMIT_REACHED, NOTICES, OLDEST_TRANSACTION_AGE, OLDEST_WAITING_AGE, OPEN_TO_PACS_QUEUE, OVER_LIMIT_DRAINS, PASS,
     PAUSED, PAUSED_WITHOUT_END, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, PROCESS_START, RELEASES, REPOSITORIES,
-    RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE, TENANT_REQUESTS,
-    TENANT_REVIEWS, TRACE_SPANS, TROUBLE, WAIT, WAITING, WATCH_RESTARTS, WEBHOOK_CERTIFICATE_REMAINING,
-    WEBHOOK_DURATION, WEBHOOK_REVIEWS, WORK_QUEUE,
+    RUNNING, RUNS_DONE, SETTINGS_NOT_IN_FORCE, START, START_FAILURES, STARTABLE, STARTS, STORE,
+    TENANT_CERTIFICATE_REMAINING, TENANT_REQUESTS, TENANT_REVIEWS, TRACE_SPANS, TROUBLE, WAIT, WAITING, WATCH_RESTARTS,
+    WEBHOOK_CERTIFICATE_REMAINING, WEBHOOK_DURATION, WEBHOOK_REVIEWS, WORK_QUEUE,
 };
 use serde_json::{Value, json};
 
@@ -277,8 +277,9 @@ fn watcher() -> Vec<Panel> {
         graph("The gate's webhook", "Reviews a second; with --gate webhook.", "ops")
             .query(format!("sum by (result) ({})", rate(&WEBHOOK_REVIEWS, "", HERE)), "{{result}}"),
         graph("Time of a review", "From the head of a request to its answer.", "s").quantiles(&WEBHOOK_DURATION, HERE),
-        graph("The webhook's certificate", "For how long it still is valid.", "s")
-            .query(format!("min({})", of(&WEBHOOK_CERTIFICATE_REMAINING, HERE)), "remaining"),
+        graph("Certificates", "For how long those of the webhook and of the port for tenants still are valid.", "s")
+            .query(format!("min({})", of(&WEBHOOK_CERTIFICATE_REMAINING, HERE)), "the webhook's")
+            .query(format!("min({})", of(&TENANT_CERTIFICATE_REMAINING, HERE)), "for tenants"),
         graph("Tenants", "Requests at their port, and questions to the API server in their name, a second.", "ops")
             .query(format!("sum by (code) ({})", rate(&TENANT_REQUESTS, "", HERE)), "answered {{code}}")
             .query(format!("sum by (about, answer) ({})", rate(&TENANT_REVIEWS, "", HERE)), "{{about}}: {{answer}}"),

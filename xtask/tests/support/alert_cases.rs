@@ -110,6 +110,19 @@ pub(crate) const CASES: &[Case] = &[
         summary: "The certificate of the gate's webhook is valid for another 6d 23h 48m 30s, and wasn't renewed.",
         description: None,
     },
+    // One of two watchers has not taken up the new one.
+    Case {
+        alert: "TenantsCertificateExpires",
+        series: &[
+            ("pac_concurrency_tenant_certificate_remaining_seconds{pod='a'}", "_x2 604890-30x40"),
+            ("pac_concurrency_tenant_certificate_remaining_seconds{pod='b'}", "_x2 7776000-30x40"),
+        ],
+        quiet: 12,
+        rings: 14,
+        labels: &[],
+        summary: "The certificate of the port for tenants is valid for another 6d 23h 48m 30s, and wasn't renewed.",
+        description: None,
+    },
     // From one watcher to the next.
     Case {
         alert: "PauseForgotten",

@@ -14,6 +14,7 @@ pub(crate) mod process;
 pub(crate) mod prometheus;
 mod scrape;
 mod store;
+pub(crate) mod tenants;
 pub(crate) mod way;
 mod work;
 
