@@ -8,7 +8,6 @@ use pac_queue::view::{Answer, Explanation, Overview, Queues, Summary};
 use serde::Serialize;
 
 use crate::Failure;
-use crate::admin::Admin;
 use crate::args::{Queue, What};
 use crate::cluster::Cluster;
 use crate::output::Printer;
@@ -16,6 +15,7 @@ use crate::say;
 use crate::scope::Listed;
 use crate::select::selected;
 use crate::sort::{nothing_at, sort_by};
+use crate::source::Source;
 
 /// How often `--watch` asks.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -43,12 +43,13 @@ pub(crate) struct Details {
 
 pub(crate) async fn answer(queue: &Queue) -> Result<(), Failure> {
     let mut printer = Printer::new(&queue.form);
-    let mut admin = None;
+    let mut source = None;
     loop {
-        let is_read = match ask(queue, &mut admin, &mut printer).await {
-            // Whoever watches is told, and told more when there is more to tell; the watcher may be another by then.
+        let is_read = match ask(queue, &mut source, &mut printer).await {
+            // Whoever watches is told, and told more when there is more to tell; the watcher may be another by then. The port for tenants
+            // is where it was, and a plugin isn't asked for a token anew.
             Err(failure) if queue.form.watch && failure.may_pass(printer.has_printed()) => {
-                admin = None;
+                source = source.filter(Source::is_of_tenants);
                 printer.trouble(failure.why())?
             }
             answered => answered?,
@@ -61,38 +62,38 @@ pub(crate) async fn answer(queue: &Queue) -> Result<(), Failure> {
 }
 
 /// Asks once, and prints what is answered; whether anybody still reads.
-async fn ask(queue: &Queue, admin: &mut Option<Admin>, printer: &mut Printer) -> Result<bool, Failure> {
+async fn ask(queue: &Queue, source: &mut Option<Source>, printer: &mut Printer) -> Result<bool, Failure> {
     let about = match &queue.what {
         What::Show { repository: name } | What::Explain { run: name } | What::Advise { repository: name, .. } => {
             Some(queue.scope.key(&queue.reach, name).await?)
         }
         _ => None,
     };
-    if admin.is_none() {
-        *admin = Some(Admin::find(&queue.reach).await?);
+    if source.is_none() {
+        *source = Some(Source::find(&queue.reach, &queue.server).await?);
     }
-    let Some(admin) = admin else { return Ok(false) };
+    let Some(source) = source else { return Ok(false) };
     match (&queue.what, about) {
         (What::Show { .. }, Some(repository)) => {
-            let queues = admin.get("/debug/queue", &[("repository", repository.as_str())]).await?;
+            let queues = source.get("", &[("repository", repository.as_str())]).await?;
             let selector = queue.scope.selector.clone();
             printer.answer(&narrowed(queue, Details { queues, selector }, repository.namespace()).await?)
         }
         (What::Explain { .. }, Some(run)) => {
-            let told: Explanation = admin.get("/debug/queue/explain", &[("run", run.as_str())]).await?;
+            let told: Explanation = source.get("/explain", &[("run", run.as_str())]).await?;
             let unknown = told.answer == Answer::Unknown && !queue.form.watch;
             let is_read = unknown && queue.form.output.is_table() || printer.answer(&told)?;
             if unknown { Err(Failure::Missing(told.because)) } else { Ok(is_read) }
         }
         (What::Advise { limits, .. }, Some(repository)) => {
-            let times = admin.get("/debug/queue/times", &[("repository", repository.as_str())]).await?;
+            let times = source.get("/times", &[("repository", repository.as_str())]).await?;
             // Replayed here, where it takes nothing from who admits.
             let advice = advise(&times, limits);
             let refused = |too_little| Failure::Refused(format!("{repository}: {too_little}"));
             printer.answer(&advice.map_err(refused)?)
         }
         (What::List, _) => {
-            let listing = listing(queue, admin.get("/debug/queue/summary", &[]).await?, printer).await?;
+            let listing = listing(queue, source, printer).await?;
             if !printer.has_printed() && !printer.is_at_terminal() {
                 listing.notes.iter().for_each(say::note);
             }
@@ -103,8 +104,11 @@ async fn ask(queue: &Queue, admin: &mut Option<Admin>, printer: &mut Printer) ->
 }
 
 /// Of all there is, what was asked for: those first that have someone waiting, the longest first.
-async fn listing(queue: &Queue, mut overview: Overview, printer: &Printer) -> Result<Listing, Failure> {
+async fn listing(queue: &Queue, source: &Source, printer: &Printer) -> Result<Listing, Failure> {
     let listed = queue.scope.listed(&queue.reach, !printer.has_printed()).await?;
+    // A tenant may see what is asked for, and perhaps nothing else.
+    let asked = listed.namespace().filter(|_| source.is_of_tenants()).map(|namespace| ("namespace", namespace));
+    let mut overview: Overview = source.get("/summary", asked.as_slice()).await?;
     let mut notes = Vec::new();
     if let Some(namespace) = listed.namespace() {
         let inside = format!("{namespace}/");

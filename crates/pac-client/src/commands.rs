@@ -13,7 +13,7 @@ use crate::{program, say};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Look at the queues; pause a repository, take the slot of a run that will never end.
-    Queue(Queue),
+    Queue(Box<Queue>),
     /// Switch companion mode on or off in a cluster where runs wait: step by step, with checks, and a way back at each.
     Switch(Switch),
     /// What a watcher in shadow mode (run --mode shadow) has measured of PAC's own queue.

@@ -4,7 +4,7 @@
 //! `switch` takes companion mode into use, and out of it; `shadow` prints what shadow mode has measured. [`Command`] has all of them,
 //! [`program`] is what the program's file name makes of it, and `complete` what TAB offers.
 //!
-//! [`args`] is the command line, and `queue` does what it asks: `scope` is what is asked about, `answer` asks (`admin`) and takes what is
+//! [`args`] is the command line, and `queue` does what it asks: `scope` is what is asked about, `answer` asks (`source`: `admin` or `tenants`) and takes what is
 //! wanted (`select`, `sort`), `pages`, `table` and `jsonpath` are how it looks (`output`); `advise` replays what was; `operator` writes what an operator decides
 //! (`cluster`). [`patience`] bounds every request; [`say`] is how anything is printed.
 
@@ -27,8 +27,10 @@ mod scope;
 mod select;
 mod shadow;
 mod sort;
+mod source;
 mod switch;
 mod table;
+mod tenants;
 mod times;
 mod wait;
 
@@ -94,6 +96,7 @@ async fn queue(queue: &Queue) -> ExitCode {
 
 async fn carry_out(queue: &Queue) -> Result<(), Failure> {
     args::form::check(&queue.what, &queue.scope, &queue.form)?;
+    queue.server.check(&queue.what, &queue.reach)?;
     match &queue.what {
         What::List | What::Show { .. } | What::Explain { .. } | What::Advise { .. } => answer::answer(queue).await,
         What::Wait { run, goal, timeout } => wait::wait(queue, run, *goal, *timeout).await,

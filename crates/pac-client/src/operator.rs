@@ -22,11 +22,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::admin::Admin;
-use crate::args::{DryRun, Name, Queue, Reach};
+use crate::args::{DryRun, Name, Queue};
 use crate::cluster::Cluster;
 use crate::output::{Page, Printer, Shown};
 use crate::pages::qualified;
+use crate::source::Source;
 use crate::times::time;
 
 /// What was written, or would have been.
@@ -77,7 +77,7 @@ pub(crate) async fn pause(queue: &Queue, name: &Name, reason: &str, lasts: Optio
     let repository = &queue.scope.key(&queue.reach, name).await?;
     let cluster = Cluster::of(&queue.reach).await?;
     let found = find_repository(&cluster, repository).await?;
-    let doubt = may_pause(&queue.reach, repository, &found).await?;
+    let doubt = may_pause(queue, repository, &found).await?;
     let now = Timestamp::now();
     let until = lasts.map(|lasts| now + lasts);
     let written = write_onto(&cluster, repository, Decision::Paused { reason, until }, queue.form.dry_run).await?;
@@ -112,7 +112,7 @@ fn end(until: Option<Timestamp>) -> String {
 /// Whether a pause would hold anybody up: a Repository without a limit has its runs started by Pipelines-as-Code itself. What
 /// is to be said if that can't be told.
 async fn may_pause(
-    reach: &Reach,
+    queue: &Queue,
     repository: &RepositoryKey,
     found: &Readable<Repository>,
 ) -> Result<Option<String>, Failure> {
@@ -124,7 +124,7 @@ async fn may_pause(
     };
     match found.0.as_ref().map(|found| found.spec.limit()) {
         Ok(Some(0)) => unlimited(),
-        Ok(None) => match effective_limit(reach, repository).await {
+        Ok(None) => match effective_limit(queue, repository).await {
             Ok(limit) if limit.as_deref() == Some("unlimited") => unlimited(),
             Ok(_) => Ok(None),
             Err(failure) => Ok(Some(format!(
@@ -139,8 +139,11 @@ async fn may_pause(
 }
 
 /// The limit as the watcher has it, who knows the global Repository's; none if it doesn't know `repository` yet.
-async fn effective_limit(reach: &Reach, repository: &RepositoryKey) -> Result<Option<String>, Failure> {
-    let overview: Overview = Admin::find(reach).await?.get("/debug/queue/summary", &[]).await?;
+async fn effective_limit(queue: &Queue, repository: &RepositoryKey) -> Result<Option<String>, Failure> {
+    let source = Source::find(&queue.reach, &queue.server).await?;
+    let asked = [("namespace", repository.namespace())];
+    let asked = if source.is_of_tenants() { &asked[..] } else { &[] };
+    let overview: Overview = source.get("/summary", asked).await?;
     let its_own = overview.repositories.into_iter().find(|one| one.repository == repository.as_str());
     Ok(its_own.map(|one| one.limit.text))
 }

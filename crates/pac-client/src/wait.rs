@@ -13,11 +13,11 @@ use pac_kube::convert::{self, FinalState, Phase};
 use pac_queue::view::{Answer, Explanation};
 
 use crate::Failure;
-use crate::admin::Admin;
-use crate::args::{Goal, Name, Queue, Reach};
+use crate::args::{Goal, Name, Queue, Reach, Server};
 use crate::cluster::Cluster;
 use crate::patience::Patience;
 use crate::progress::{Progress, Told};
+use crate::source::Source;
 use crate::times::{estimate, span};
 
 /// How often the run is looked at.
@@ -31,13 +31,14 @@ const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(30);
 struct Wait {
     cluster: Cluster,
     reach: Reach,
+    server: Server,
     run: RepositoryKey,
     goal: Goal,
     /// Of the run that was there at first: one of its name is another.
     uid: Option<String>,
     /// Since when the API server hasn't been heard, and what it or the way to it says.
     unheard: Option<(Instant, String)>,
-    admin: Option<Admin>,
+    source: Option<Source>,
     timeout: Duration,
 }
 
@@ -55,7 +56,8 @@ pub(crate) async fn wait(queue: &Queue, name: &Name, goal: Goal, timeout: Durati
     let cluster = Cluster::of(&queue.reach).await?;
     let mut reach = queue.reach.clone();
     reach.patience = Patience { request_timeout: reach.patience.request_timeout.min(PLACE_WITHIN) };
-    let wait = Wait { cluster, reach, run, goal, uid: None, unheard: None, admin: None, timeout };
+    let server = queue.server.clone();
+    let wait = Wait { cluster, reach, server, run, goal, uid: None, unheard: None, source: None, timeout };
     wait.carry_out().await
 }
 
@@ -149,19 +151,19 @@ impl Wait {
             Ok(told) => progress_of(&told),
             Err(failure) => {
                 // The next to lead is another.
-                self.admin = None;
+                self.source = self.source.take().filter(Source::is_of_tenants);
                 Told::plain(format!("{run}: waiting; its place isn't known: {}", failure.why()))
             }
         }
     }
 
     async fn explained(&mut self) -> Result<Explanation, Failure> {
-        if self.admin.is_none() {
-            let found = self.reach.patience.wait("the cluster", Admin::find(&self.reach)).await;
-            self.admin = Some(found.map_err(Failure::Unreachable)??);
+        if self.source.is_none() {
+            let found = self.reach.patience.wait("the cluster", Source::find(&self.reach, &self.server)).await;
+            self.source = Some(found.map_err(Failure::Unreachable)??);
         }
-        let Some(admin) = &self.admin else { return Err(Failure::Unreachable("nobody to ask".to_owned())) };
-        admin.get("/debug/queue/explain", &[("run", self.run.as_str())]).await
+        let Some(source) = &self.source else { return Err(Failure::Unreachable("nobody to ask".to_owned())) };
+        source.get("/explain", &[("run", self.run.as_str())]).await
     }
 
     /// What is said while the API server can't be heard; an error if it isn't worth waiting for.

@@ -25,6 +25,8 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 use crate::error::with_causes;
 use crate::proxy::{Environment, Proxy};
 
+pub use crate::proxy::is_this_machine;
+
 /// Longest silence of a connection while an answer, or the rest of one, is awaited: as long as an API server with much to do
 /// lets a request wait for its turn.
 pub const SILENT_FOR: Duration = Duration::from_secs(15);

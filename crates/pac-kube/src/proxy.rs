@@ -85,8 +85,8 @@ impl Proxy {
     }
 }
 
-/// An API server on this machine, or a port-forward to one.
-fn is_this_machine(server: &Uri) -> bool {
+/// Whether a server is on this machine, or behind a port-forward that is.
+pub fn is_this_machine(server: &Uri) -> bool {
     let host = server.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }

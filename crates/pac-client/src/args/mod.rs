@@ -4,6 +4,7 @@ pub(crate) mod form;
 pub(crate) mod name;
 pub(crate) mod output;
 pub(crate) mod reach;
+pub(crate) mod server;
 mod shadow;
 mod switch;
 mod text;
@@ -17,6 +18,7 @@ pub(crate) use form::{DryRun, Form, Scope};
 pub(crate) use name::Name;
 pub(crate) use output::Output;
 pub(crate) use reach::Reach;
+pub(crate) use server::Server;
 pub use shadow::Shadow;
 pub(crate) use shadow::ShadowWhat;
 pub(crate) use switch::Direction;
@@ -35,6 +37,8 @@ pub struct Queue {
     pub(crate) form: Form,
     #[command(flatten)]
     pub(crate) reach: Reach,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 const AFTER_HELP: &str = "\
@@ -42,6 +46,8 @@ Without --admin-url the watcher that leads is found by its Lease and reached thr
 kubeconfig: you need the rights of kubectl port-forward in PAC's namespace (get on pods and on the Lease, create on \
 pods/portforward). --selector needs list on what it selects. pause and resume patch the Repository, release patches the PipelineRun; these need the right to, and \
 are in the API server's audit log under your name.
+
+Without rights in PAC's namespace, --server asks the port for tenants, where there is one: list, show, explain and wait of the namespaces whose PipelineRuns you may get. Your kubeconfig's token says who you are; it goes over TLS, and to nobody else.
 
 A name without a namespace is one of --namespace, or of the kubeconfig's context. PAC's namespace is --pac-namespace.
 
