@@ -14,12 +14,13 @@ use pac_devservers::free_port;
 use pac_devservers::process::{Child, wait_until};
 use serde_json::{Value, json};
 
-use support::cluster::Cluster;
+use support::applied::{apply, assert_settled, deploy};
+use support::cluster::{Cluster, PACS_NAME, PACS_WATCHER};
 use support::guard::Guard;
 use support::helm::{name, render};
 use support::rules::Rules;
 use support::typed::documents;
-use support::{program, variant, workspace};
+use support::{error_of, program, rendered, variant, workspace};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -132,6 +133,126 @@ fn the_patch_adds_to_the_deployment_and_a_later_apply_leaves_it() {
     }
 }
 
+/// What of the port the cluster has besides the Deployment, `kind/name` each.
+fn of_tenants(cluster: &Cluster) -> Vec<String> {
+    let kinds = "services,networkpolicies,clusterroles,clusterrolebindings";
+    let all = cluster.run(&["get", kinds, "--namespace=pipelines-as-code", "--output=name"]);
+    all.lines()
+        .filter(|name| name.ends_with("-tenants"))
+        .map(|name| name.replace(".rbac.authorization.k8s.io", ""))
+        .collect()
+}
+
+/// What a Deployment's pods are to be. A list that came to be empty is none: a real API server doesn't write it down.
+fn pod_of(cluster: &Cluster, deployment: &str) -> Value {
+    let mut pod = cluster.get("deployment", deployment)["spec"]["template"]["spec"].take();
+    let is_there = |value: &Value| value.as_array().is_none_or(|list| !list.is_empty());
+    for container in pod["containers"].as_array_mut().unwrap() {
+        container.as_object_mut().unwrap().retain(|_, value| is_there(value));
+    }
+    pod.as_object_mut().unwrap().retain(|_, value| is_there(value));
+    pod
+}
+
+/// By the real kubectl.
+#[test]
+fn the_command_serves_tenants_keeps_it_so_and_takes_it_away_again() {
+    const OURS: &str = "pac-concurrency-watcher";
+    let cluster = Cluster::start();
+    apply(&cluster, &["--driver=memory"]);
+    let plain = pod_of(&cluster, OURS);
+    assert_eq!(of_tenants(&cluster), [""; 0], "the least rights, unless somebody asks for more");
+
+    let said = apply(&cluster, &["--tenants", "--tenants-audience=pac-concurrency,https://kubernetes.default.svc"]);
+    assert!(said.contains("Secret pac-concurrency-tenants (tls.crt, tls.key), which is yours to make"), "{said}");
+    let served = pod_of(&cluster, OURS);
+    let by_hand = documents(&config("tenants-patch.yaml")).remove(0);
+    let wanted = &by_hand["spec"]["template"]["spec"];
+    let of = |pod: &Value, list: &str| pod["containers"][0][list].clone();
+    assert_eq!([&of(&served, "volumeMounts"), &served["volumes"]], [&of(wanted, "volumeMounts"), &wanted["volumes"]]);
+    let audience =
+        json!({"name": "PAC_WATCHER_TENANTS_AUDIENCE", "value": "pac-concurrency,https://kubernetes.default.svc"});
+    let variables = of(wanted, "env").as_array().unwrap().iter().cloned().chain([audience]).collect::<Vec<_>>();
+    assert_eq!(of(&served, "env"), Value::from(variables));
+    for object in documents(&config("tenants.yaml")) {
+        let (kind, name) = (object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
+        let found = cluster.get(kind, name);
+        for part in ["rules", "subjects", "roleRef"] {
+            assert_eq!(found.get(part), object.get(part), "{kind} {name}");
+        }
+    }
+
+    // Nobody says it again, and it stays.
+    let said = apply(&cluster, &[]);
+    assert!(!said.contains("which is yours to make"), "{said}");
+    assert_eq!(pod_of(&cluster, OURS), served);
+
+    let said = apply(&cluster, &["--tenants=false"]);
+    assert!(said.contains("removing the port for tenants"), "{said}");
+    assert_eq!(pod_of(&cluster, OURS), plain);
+    assert_eq!(of_tenants(&cluster), [""; 0]);
+    // Somebody may be bound to it.
+    cluster.get("clusterrole", "pac-concurrency-viewer");
+    assert_settled(&cluster);
+}
+
+/// By the files of config/, as before there was a flag for it; in PAC's pod, whose fields are kept by whoever patched them.
+#[test]
+fn what_was_served_by_hand_is_taken_over_and_taken_away() {
+    let cluster = Cluster::start();
+    cluster.run(&["create", "--filename", cluster.file("pac.yaml", PACS_WATCHER).to_str().unwrap()]);
+    let companion = ["--mode=companion", "--driver=memory", "--placement=pod"];
+    apply(&cluster, &companion);
+    let plain = pod_of(&cluster, PACS_NAME);
+    let tenants = workspace().join("config/tenants.yaml");
+    cluster.run(&["apply", "--filename", tenants.to_str().unwrap()]);
+    let patch = workspace().join("config/tenants-patch.yaml");
+    let patching = ["patch", "deployment", PACS_NAME, "--namespace=pipelines-as-code", "--patch-file"];
+    let patch =
+        std::fs::read_to_string(patch).unwrap().replace("name: pac-concurrency-watcher\n  namespace", "namespace");
+    let patch = cluster.file("patch.yaml", &patch);
+    cluster.run(&[&patching[..], &[patch.to_str().unwrap()]].concat());
+    let by_hand = pod_of(&cluster, PACS_NAME);
+    assert_ne!(by_hand, plain);
+
+    apply(&cluster, &[]);
+    assert_eq!(pod_of(&cluster, PACS_NAME), by_hand);
+    let account = cluster.get("clusterrolebinding", "pac-concurrency-tenants")["subjects"][0]["name"].clone();
+    assert_eq!(account, PACS_NAME, "as whom the watcher asks there");
+    let selector = cluster.get("service", "pac-concurrency-tenants")["spec"]["selector"].clone();
+    assert_eq!(selector["concurrency.pipelinesascode.tekton.dev/companion"], "true");
+
+    apply(&cluster, &["--tenants=false"]);
+    assert_eq!((pod_of(&cluster, PACS_NAME), of_tenants(&cluster)), (plain.clone(), Vec::new()));
+}
+
+#[test]
+fn what_makes_no_port_for_tenants_is_refused() {
+    for (arguments, words) in [
+        (&["--mode=shadow", "--tenants"][..], "--tenants: is not for --mode shadow"),
+        (&["--tenants=false", "--tenants-audience=x"], "there is no port for tenants with --tenants=false"),
+        (&["--tenants-audience=a b"], "an audience, such as pac-concurrency"),
+    ] {
+        let output = support::deploy(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(error_of(&output).contains(words), "{}", error_of(&output));
+    }
+    let cluster = Cluster::start();
+    let output = deploy(&cluster, &["--tenants", "--diff"]);
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("+  name: pac-concurrency-tenants"),
+        "{}",
+        error_of(&output)
+    );
+    // Whoever applies files has it in them.
+    let (_folder, files) = rendered(&["--tenants", "--driver=memory"]);
+    assert_eq!(documents(&files["tenants.yaml"]), documents(&config("tenants.yaml")));
+    assert!(
+        files["kustomization.yaml"].contains("tenants.yaml")
+            && files["deployment.yaml"].contains("PAC_WATCHER_TENANTS_ADDR")
+    );
+}
+
 #[test]
 fn who_may_look_may_change_nothing_and_who_operates_may_patch_two_kinds() {
     let text = |name: &str| format!("{:?}", rules_of(name).permissions);
@@ -150,7 +271,8 @@ fn who_may_look_may_change_nothing_and_who_operates_may_patch_two_kinds() {
 #[test]
 fn the_chart_has_the_same_where_it_is_asked_for() {
     let tenants = json!({"enabled": true});
-    let more = json!({"tenants": tenants, "driver": "memory", "extraEnv": [{"name": "A", "value": "b"}]});
+    let for_both = json!({"enabled": true, "audiences": ["a", "b"]});
+    let more = json!({"tenants": for_both, "driver": "memory", "extraEnv": [{"name": "A", "value": "b"}]});
     let plain = json!({"tenants": tenants, "driver": "postgresql"});
     let shadow = json!({"mode": "shadow", "tenants": tenants});
     let said = render(&[(plain, "pipelines-as-code"), (more, "pipelines-as-code"), (json!({}), "ns"), (shadow, "ns")]);
@@ -172,6 +294,12 @@ fn the_chart_has_the_same_where_it_is_asked_for() {
         assert!(has(&container["volumeMounts"], &added["volumeMounts"]), "{container}");
         assert!(has(&pod["volumes"], &patch["volumes"]), "{pod}");
     }
+    let audience = json!({"name": "PAC_WATCHER_TENANTS_AUDIENCE", "value": "a,b"});
+    let env = |answer: usize| {
+        let deployment = &said.answers[answer].objects()["Deployment pac-concurrency-watcher"];
+        of(deployment)["containers"][0]["env"].as_array().unwrap().contains(&audience)
+    };
+    assert_eq!([env(0), env(1)], [false, true]);
     for answer in &said.answers[2..] {
         let without = answer.objects();
         assert!(

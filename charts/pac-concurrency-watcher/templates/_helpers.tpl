@@ -85,6 +85,9 @@ matchExpressions:
 {{- $own := list -}}
 {{- if and (.Values.tenants).enabled (ne .Values.mode "shadow") }}
 {{- $own = list (dict "name" "PAC_WATCHER_TENANTS_ADDR" "value" "[::]:8443") (dict "name" "PAC_WATCHER_TENANTS_TLS_CERT" "value" "/etc/pac-concurrency/tenants/tls.crt") (dict "name" "PAC_WATCHER_TENANTS_TLS_KEY" "value" "/etc/pac-concurrency/tenants/tls.key") }}
+{{- with .Values.tenants.audiences }}
+{{- $own = append $own (dict "name" "PAC_WATCHER_TENANTS_AUDIENCE" "value" (join "," .)) }}
+{{- end }}
 {{- end }}
 {{- concat $own (.Values.extraEnv | default list) | toYaml }}
 {{- end }}

@@ -13,6 +13,7 @@ use super::manifest::{Document, Manifest, Purpose};
 use super::names::{CONFIG_MAP, PAC_WATCHER, PACS_CONFIG_MAP, WATCHER};
 use super::options::Mode;
 use super::set::{manifests, stream};
+use super::tenants_port::TENANTS;
 use super::variant::Variant;
 
 /// Under which name the API server keeps what is ours.
@@ -69,15 +70,9 @@ fn would_be_taken(chosen: &[Document], patching: &[&str], manifests: &[Manifest]
 
 /// Takes away what was there before, once all that is new is at work.
 fn settle(cluster: &Cluster, variant: &Variant) -> Result<()> {
-    let deployment = format!("deployment/{}", if variant.in_pacs_pod() { PAC_WATCHER } else { WATCHER });
-    let namespace = ["--namespace", &variant.namespace];
-    eprintln!("waiting for {deployment}, before what it replaces goes");
-    run(&[&["rollout", "status", &deployment, ROLLOUT], &namespace[..]].concat(), "").with_context(|| {
-        format!(
-            "{deployment} isn't ready: what was there before stays beside it, and nothing is lost. See why (kubectl describe pod), \
-             then call the same command again; it goes on from here"
-        )
-    })?;
+    if variant.former.waits_for_pods() {
+        wait_for_pods(variant)?;
+    }
     for removal in variant.former.removals(&variant.namespace) {
         eprintln!("removing {}", removal.what);
         let arguments: Vec<&str> = removal.arguments.iter().map(String::as_str).collect();
@@ -87,6 +82,18 @@ fn settle(cluster: &Cluster, variant: &Variant) -> Result<()> {
     let settled = manifests(&variant.settled())?;
     let access: Vec<Manifest> = settled.into_iter().filter(|manifest| manifest.purpose == Purpose::Access).collect();
     run(&[&["apply"], &ON_SERVER[..]].concat(), &stream(cluster.choose(&access)?.iter()))
+}
+
+fn wait_for_pods(variant: &Variant) -> Result<()> {
+    let deployment = format!("deployment/{}", if variant.in_pacs_pod() { PAC_WATCHER } else { WATCHER });
+    let namespace = ["--namespace", &variant.namespace];
+    eprintln!("waiting for {deployment}, before what it replaces goes");
+    run(&[&["rollout", "status", &deployment, ROLLOUT], &namespace[..]].concat(), "").with_context(|| {
+        format!(
+            "{deployment} isn't ready: what was there before stays beside it, and nothing is lost. See why (kubectl describe pod), \
+             then call the same command again; it goes on from here"
+        )
+    })
 }
 
 /// Shows what [`apply`] would change.
@@ -121,6 +128,12 @@ fn tell_choices(variant: &Variant, live: &Live) {
             "shadow mode ends with this, and what it has measured is gone then: `pac-watcher shadow report` prints it until {} mode \
              is at work",
             variant.mode.name()
+        );
+    }
+    if variant.tenants.is_some() && live.tenants().is_none() {
+        eprintln!(
+            "the port for tenants shows the certificate in Secret {TENANTS} (tls.crt, tls.key), which is yours to make: until it is \
+             there, nobody can connect"
         );
     }
     // Shadow mode has none.

@@ -13,6 +13,7 @@ use super::monitoring::MONITORING;
 use super::names::{CONFIG_MAP, GATE, PAC_WATCHER, PACS_CONFIG_MAP, SHADOW, WATCHER};
 use super::options::Gate;
 use super::set::objects;
+use super::tenants_port::TENANTS;
 
 const ADMISSION: [&str; 2] = ["admissionregistration.k8s.io/v1", "admissionregistration.k8s.io/v1beta1"];
 
@@ -55,7 +56,8 @@ impl Cluster {
         let deployments = [WATCHER, PAC_WATCHER, SHADOW].map(|name| format!("deployment/{name}"));
         let of_gates = gates.iter().map(|gate| format!("{}/{GATE}", gate.switch().resource));
         let monitor = is_scraped.then(|| format!("servicemonitor/{SHADOW}"));
-        let asked: Vec<String> = maps.chain(deployments).chain(of_gates).chain(monitor).collect();
+        let of_tenants = [format!("service/{TENANTS}")];
+        let asked: Vec<String> = maps.chain(deployments).chain(of_gates).chain(monitor).chain(of_tenants).collect();
         let there = There(get(&asked, namespace)?);
         Ok(Live {
             own: there.object("ConfigMap", CONFIG_MAP)?.unwrap_or_default(),
@@ -65,6 +67,7 @@ impl Cluster {
             shadow: there.object("Deployment", SHADOW)?,
             shadow_is_scraped: there.find("ServiceMonitor", SHADOW).is_some(),
             gates: gates.into_iter().filter(|gate| there.find(gate.switch().kind, GATE).is_some()).collect(),
+            leads_tenants: there.find("Service", TENANTS).is_some(),
             server: Some(Server { version: self.version, mutates: self.admits_by(Gate::Policy.switch().kind) }),
         })
     }

@@ -9,6 +9,7 @@ use pac_config::{Key, find_key};
 use super::folders::{EXTERNAL, SECRET_FOLDER};
 use super::names::{PAC_WATCHER, SHADOW, WATCHER};
 use super::options::{Gate, Mode, Placement};
+use super::tenants_port::Tenants;
 
 /// See the [module](self). The default is a cluster with nothing.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +27,8 @@ pub(super) struct Live {
     pub(super) shadow_is_scraped: bool,
     /// The gates that are there.
     pub(super) gates: Vec<Gate>,
+    /// Whether there is a Service for tenants.
+    pub(super) leads_tenants: bool,
     /// None where no cluster was asked.
     pub(super) server: Option<Server>,
 }
@@ -109,6 +112,12 @@ impl Live {
         let variables = container(self.deployment()?)?.env.as_ref()?;
         let file = variables.iter().find(|variable| variable.name == key.file_variable())?.value.clone()?;
         (!file.starts_with(SECRET_FOLDER)).then_some(file)
+    }
+
+    /// The port for tenants, if our container is told to serve it where ours is; elsewhere it is somebody's own.
+    pub(super) fn tenants(&self) -> Option<Tenants> {
+        let variables = container(self.deployment()?)?.env.as_ref()?;
+        Tenants::served_by(|name| variables.iter().find(|variable| variable.name == name)?.value.clone())
     }
 
     /// The SecretProviderClass that is mounted.

@@ -3,7 +3,7 @@
 //! Read `options` (what can be chosen), `live` (what the cluster has), `settings`, `gate_choice` and `variant` (what both come to, checked), `set`
 //! (which manifests there are, in which order), then the manifests themselves, a file each: `config_map`, `secret`, `access`, `pod` with
 //! `deployment` or `pacs_pod`, `shadow`, `gate`, `network`, `priority`, `disruption`, `monitoring` with `alerts`,
-//! `kustomization`; and beside them `tenants`, for the port for tenants, and `dashboard`, for Grafana. All are values of k8s-openapi's types; `manifest` makes YAML of them. `config` is what is
+//! `kustomization`; `tenants` for the port for tenants (`tenants_port` is what the container has of it), which `config/` has beside them, as `dashboard`, for Grafana. All are values of k8s-openapi's types; `manifest` makes YAML of them. `config` is what is
 //! committed; `apply` brings them to a `cluster` by `kubectl`, and takes away what was there before (`former`).
 
 mod access;
@@ -38,6 +38,7 @@ mod set;
 mod settings;
 mod shadow;
 mod tenants;
+mod tenants_port;
 mod variant;
 
 use std::path::Path;

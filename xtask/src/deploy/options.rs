@@ -11,6 +11,7 @@ What would change in the cluster that kubectl talks to, and then the change:
   cargo xtask deploy --mode companion --driver postgresql --set postgresql-host=db.example.com --diff
   cargo xtask deploy --mode companion --driver postgresql --set postgresql-host=db.example.com --apply
   cargo xtask deploy --image registry.example.com/pac-watcher:0.2.0 --apply
+  cargo xtask deploy --tenants --apply
 
 Exit codes: 0 done; 1 not done, since the cluster can't be reached or would not; 2 what was chosen can't be used.";
 
@@ -49,6 +50,13 @@ pub(crate) struct VariantOptions {
     /// How many watchers [default: 2, and 1 with the memory driver]; not in PAC's pod, nor in shadow mode.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) replicas: Option<u16>,
+    /// Serve the port for tenants, at which whoever may read PipelineRuns sees their queues; `--tenants=false` takes it away again
+    /// [default: as it is, or not].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) tenants: Option<bool>,
+    /// For whom a tenant's token must be, one of these [default: as it is, or pac-concurrency]; it brings --tenants with it.
+    #[arg(long, value_name = "AUDIENCE", value_delimiter = ',', value_parser = audience)]
+    pub(super) tenants_audience: Vec<String>,
     /// How many minutes a PipelineRun may wait before it is worth an alert [default: 30].
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(1..=10_080))]
     pub(super) wait_target: Option<u16>,
@@ -168,6 +176,13 @@ impl Gate {
 fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a key, = and a value, such as postgresql-port=5432")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+fn audience(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && c != ',') {
+        true => Ok(text.to_owned()),
+        false => Err("an audience, such as pac-concurrency or https://kubernetes.default.svc".to_owned()),
+    }
 }
 
 fn web_address(text: &str) -> Result<String, String> {

@@ -14,6 +14,7 @@ use super::folders::{EXTERNAL, EXTERNAL_FOLDER, SECRET_FOLDER, TLS_FOLDER};
 use super::gate::WEBHOOK_PORT;
 use super::names::{SECRET, TLS_SECRET};
 use super::options::Gate;
+use super::tenants_port::{FOLDER, TENANTS, Tenants};
 use super::variant::Variant;
 
 /// Read for all: the watcher's user is no owner of these files, and nobody else is in its container. A group by fsGroup
@@ -54,7 +55,7 @@ pub(super) fn container(variant: &Variant) -> Container {
         name: variant.app().to_owned(),
         image: Some(variant.image.clone()),
         args: Some(arguments(variant, ports)),
-        env: variant.password().map(|key| vec![password_file(variant, key)]),
+        env: env(variant),
         // The names of both are checked against PAC's own container's.
         ports: Some(
             [("slots-metrics", ports.metrics), ("slots-probes", ports.probes)]
@@ -73,7 +74,14 @@ pub(super) fn container(variant: &Variant) -> Container {
     }
 }
 
-/// Its volumes. Both are optional, so that the watcher itself can say what is missing, and reload what comes later.
+fn env(variant: &Variant) -> Option<Vec<EnvVar>> {
+    let of_tenants = variant.tenants.iter().flat_map(Tenants::variables);
+    let of_tenants =
+        of_tenants.map(|(name, value)| EnvVar { name: name.to_owned(), value: Some(value), ..EnvVar::default() });
+    some(variant.password().map(|key| password_file(variant, key)).into_iter().chain(of_tenants).collect())
+}
+
+/// Its volumes. All of Secrets are optional, so that the watcher itself can say what is missing, and reload what comes later.
 pub(super) fn volumes(variant: &Variant) -> Option<Vec<Volume>> {
     let secret = |secret: &str, items: Option<Vec<KeyToPath>>| Volume {
         name: secret.to_owned(),
@@ -88,7 +96,15 @@ pub(super) fn volumes(variant: &Variant) -> Option<Vec<Volume>> {
     let item = |key: &Key| KeyToPath { key: key.name.to_owned(), path: key.name.to_owned(), mode: None };
     let passwords = from_secret(variant).map(|key| secret(SECRET, Some(vec![item(key)])));
     let external = variant.secret_provider_class.as_deref().map(external);
-    (!variant.in_memory()).then(|| passwords.into_iter().chain([secret(TLS_SECRET, None)]).chain(external).collect())
+    let of_store =
+        (!variant.in_memory()).then(|| passwords.into_iter().chain([secret(TLS_SECRET, None)]).chain(external));
+    let of_tenants = variant.tenants.iter().map(|_| secret(TENANTS, None));
+    some(of_store.into_iter().flatten().chain(of_tenants).collect())
+}
+
+/// A list, if there is anything in it.
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
 }
 
 fn external(class: &str) -> Volume {
@@ -111,8 +127,10 @@ fn mounts(variant: &Variant) -> Option<Vec<VolumeMount>> {
     };
     let passwords = from_secret(variant).map(|_| mount(SECRET, SECRET_FOLDER));
     let external = variant.secret_provider_class.as_ref().map(|_| mount(EXTERNAL, EXTERNAL_FOLDER));
-    (!variant.in_memory())
-        .then(|| passwords.into_iter().chain([mount(TLS_SECRET, TLS_FOLDER)]).chain(external).collect())
+    let of_store =
+        (!variant.in_memory()).then(|| passwords.into_iter().chain([mount(TLS_SECRET, TLS_FOLDER)]).chain(external));
+    let of_tenants = variant.tenants.iter().map(|_| mount(TENANTS, FOLDER));
+    some(of_store.into_iter().flatten().chain(of_tenants).collect())
 }
 
 /// The key of the password that is mounted from the Secret.

@@ -6,7 +6,7 @@ use super::manifest::{Document, Manifest, Purpose};
 use super::options::Mode;
 use super::variant::Variant;
 use super::{
-    access, config_map, deployment, disruption, kustomization, monitoring, network, pacs_pod, priority, shadow,
+    access, config_map, deployment, disruption, kustomization, monitoring, network, pacs_pod, priority, shadow, tenants,
 };
 
 /// See the [module](self).
@@ -18,11 +18,12 @@ pub(super) fn manifests(variant: &Variant) -> Result<Vec<Manifest>> {
     let (roles, bindings) = (access::roles(variant)?, access::bindings(variant)?);
     // Before the watcher that relies on it.
     let gate = variant.gate().map(|gate| gate.manifest(variant)).transpose()?;
+    let tenants = variant.tenants.as_ref().map(|_| tenants::manifest(variant)).transpose()?;
     if variant.in_pacs_pod() {
-        manifests.extend([roles, bindings].into_iter().chain(gate));
+        manifests.extend([roles, bindings].into_iter().chain(gate).chain(tenants));
         manifests.push(pacs_pod::manifest(variant)?);
     } else {
-        manifests.extend([access::service_account(variant)?, roles, bindings].into_iter().chain(gate));
+        manifests.extend([access::service_account(variant)?, roles, bindings].into_iter().chain(gate).chain(tenants));
         manifests.extend([network::manifest(variant)?, priority::manifest()?, deployment::manifest(variant)?]);
         if !variant.in_memory() {
             manifests.push(disruption::manifest(variant)?);

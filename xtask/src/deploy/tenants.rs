@@ -12,22 +12,18 @@ use serde_json::json;
 
 use super::access::rule;
 use super::manifest::{Document, Manifest, Purpose};
-use super::names::{WATCHER, cluster_wide, name_label, namespaced, selector};
+use super::names::{WATCHER, cluster_wide, namespaced, selector};
+use super::options::Placement;
+use super::tenants_port::{FOLDER, PORT, TENANTS, variables};
 use super::variant::Variant;
 
-/// The Service, the Secret with its certificate, and what the watcher may do for it.
-pub(super) const TENANTS: &str = "pac-concurrency-tenants";
-/// Where the port is.
-pub(super) const PORT: u16 = 8443;
-/// Where the certificate is mounted.
-pub(super) const FOLDER: &str = "/etc/pac-concurrency/tenants";
 /// For whoever looks, and for whoever decides.
 const VIEWER: &str = "pac-concurrency-viewer";
 const OPERATOR: &str = "pac-concurrency-operator";
 
 const STORY: &str = "\
 For the port for tenants, where whoever may read the PipelineRuns of a namespace sees its queues (docs/operations.md). It is off until \
-the watcher is given an address for it, by tenants-patch.yaml.
+the watcher is given an address for it: `cargo xtask deploy --tenants` does, or tenants-patch.yaml.
 
 The watcher may then ask the API server whose a token is, and what they may see. The network policy lets others reach the port, \
 beside what the watcher's own lets through. The Service leads to watchers that aren't ready, too: while the store is away, they say so.
@@ -52,15 +48,17 @@ new one is taken up.
 
 /// The objects.
 pub(super) fn manifest(variant: &Variant) -> Result<Manifest> {
-    let documents = vec![
-        Document::of(&service(variant))?,
-        Document::of(&network_policy(variant))?,
+    // PAC's own pod talks to Git providers, and has no policy of ours.
+    let policy = (!variant.in_pacs_pod()).then(|| Document::of(&network_policy(variant))).transpose()?;
+    let of_pods = [Document::of(&service(variant))?].into_iter().chain(policy);
+    let rights = [
         Document::of(&reviewer())?,
         Document::of(&binding(variant))?,
         Document::of(&viewer())?,
         Document::of(&operator())?,
     ];
-    Ok(Manifest { file: "tenants.yaml", purpose: Purpose::Own, story: STORY.to_owned(), documents })
+    let documents = of_pods.chain(rights).collect();
+    Ok(Manifest { file: "tenants.yaml", purpose: Purpose::Access, story: STORY.to_owned(), documents })
 }
 
 /// The part of the Deployment.
@@ -82,15 +80,6 @@ pub(super) fn patch(variant: &Variant) -> Result<Manifest> {
     Ok(Manifest { file: "tenants-patch.yaml", purpose: Purpose::Patch, story: PATCH_STORY.to_owned(), documents })
 }
 
-/// What the watcher is given.
-pub(super) fn variables() -> [(&'static str, String); 3] {
-    [
-        ("PAC_WATCHER_TENANTS_ADDR", format!("[::]:{PORT}")),
-        ("PAC_WATCHER_TENANTS_TLS_CERT", format!("{FOLDER}/tls.crt")),
-        ("PAC_WATCHER_TENANTS_TLS_KEY", format!("{FOLDER}/tls.key")),
-    ]
-}
-
 fn service(variant: &Variant) -> Service {
     let port = ServicePort {
         name: Some("https".to_owned()),
@@ -102,7 +91,7 @@ fn service(variant: &Variant) -> Service {
     Service {
         metadata: namespaced(TENANTS, &variant.namespace),
         spec: Some(ServiceSpec {
-            selector: Some(name_label(WATCHER)),
+            selector: Some(variant.pod_labels()),
             ports: Some(vec![port]),
             publish_not_ready_addresses: Some(true),
             ..ServiceSpec::default()
@@ -120,7 +109,7 @@ fn network_policy(variant: &Variant) -> NetworkPolicy {
     NetworkPolicy {
         metadata: namespaced(TENANTS, &variant.namespace),
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(selector(name_label(WATCHER))),
+            pod_selector: Some(selector(variant.pod_labels())),
             policy_types: Some(vec!["Ingress".to_owned()]),
             ingress: Some(vec![NetworkPolicyIngressRule { ports: Some(vec![port]), from: None }]),
             egress: None,
@@ -141,18 +130,20 @@ fn reviewer() -> ClusterRole {
 }
 
 fn binding(variant: &Variant) -> ClusterRoleBinding {
-    let watcher = Subject {
+    let accounts =
+        [Placement::Deployment, Placement::Pod].into_iter().filter_map(|placement| variant.account(placement));
+    let watchers = accounts.map(|account| Subject {
         kind: "ServiceAccount".to_owned(),
-        name: WATCHER.to_owned(),
+        name: account.to_owned(),
         namespace: Some(variant.namespace.clone()),
         ..Subject::default()
-    };
+    });
     let role = RoleRef {
         api_group: Some("rbac.authorization.k8s.io".to_owned()),
         kind: "ClusterRole".to_owned(),
         name: TENANTS.to_owned(),
     };
-    ClusterRoleBinding { metadata: cluster_wide(TENANTS), role_ref: role, subjects: Some(vec![watcher]) }
+    ClusterRoleBinding { metadata: cluster_wide(TENANTS), role_ref: role, subjects: Some(watchers.collect()) }
 }
 
 /// `get` shows one namespace; `list`, bound everywhere, all.

@@ -12,6 +12,7 @@ use super::live::Live;
 use super::names::{COMPANION_LABEL, PAC_WATCHER, SHADOW, WATCHER, name_label};
 use super::options::{Gate, Mode, Placement, VariantOptions};
 use super::settings::{Chosen, Store, Unusable};
+use super::tenants_port::Tenants;
 
 /// Stands for where the runbook is until somebody says it; nobody can know where these files are put up.
 const RUNBOOK: &str = "https://pac-watcher.example.com/docs/operations.md";
@@ -38,6 +39,8 @@ pub(super) struct Variant {
     /// What the Secrets Store CSI driver mounts.
     pub(super) secret_provider_class: Option<String>,
     pub(super) pod_annotations: BTreeMap<String, String>,
+    /// The port for tenants, if it is served.
+    pub(super) tenants: Option<Tenants>,
 }
 
 // === impl Variant ===
@@ -61,6 +64,10 @@ impl Variant {
         let mut problems = mode_problems(options, mode);
         problems.extend(replica_problems(options, placement, in_memory));
         problems.extend(password_problems(options, live.secret_provider_class(), store));
+        let tenants = tenants(options, live).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         let gate = (mode == Mode::Companion).then(|| GateChoice::of(options.gate, live)).transpose();
         let gate = gate.unwrap_or_else(|problem| {
             problems.push(problem);
@@ -76,7 +83,7 @@ impl Variant {
                 let variant = Self {
                     mode,
                     placement,
-                    former: Former::of(live, gate.as_ref().map(|choice| choice.gate), in_pacs_pod),
+                    former: Former::of(live, gate.as_ref().map(|choice| choice.gate), in_pacs_pod, options.tenants),
                     gate,
                     namespace,
                     image: image(options, live, mode),
@@ -90,6 +97,7 @@ impl Variant {
                         .clone()
                         .or_else(|| live.secret_provider_class()),
                     pod_annotations: pod_annotations(options, live, mode),
+                    tenants,
                 };
                 Ok((variant, warnings))
             }
@@ -175,6 +183,18 @@ fn pod_annotations(options: &VariantOptions, live: &Live, mode: Mode) -> BTreeMa
     annotations
 }
 
+/// The port for tenants as it was chosen, or as it is.
+fn tenants(options: &VariantOptions, live: &Live) -> Result<Option<Tenants>, String> {
+    let audiences = &options.tenants_audience;
+    match options.tenants {
+        Some(false) if audiences.is_empty() => Ok(None),
+        Some(false) => Err("--tenants-audience: there is no port for tenants with --tenants=false".to_owned()),
+        None if audiences.is_empty() => Ok(live.tenants()),
+        _ if audiences.is_empty() => Ok(Some(live.tenants().unwrap_or_default())),
+        _ => Ok(Some(Tenants { audiences: audiences.clone() })),
+    }
+}
+
 /// What was chosen and has no place in shadow mode.
 fn shadow_problems(options: &VariantOptions) -> Vec<String> {
     let given = [
@@ -182,6 +202,8 @@ fn shadow_problems(options: &VariantOptions) -> Vec<String> {
         ("--gate", options.gate.is_some()),
         ("--driver", options.driver.is_some()),
         ("--replicas", options.replicas.is_some()),
+        ("--tenants", options.tenants == Some(true)),
+        ("--tenants-audience", !options.tenants_audience.is_empty()),
         ("--wait-target", options.wait_target.is_some()),
         ("--runbook-url", options.runbook_url.is_some()),
         ("--set", !options.set.is_empty()),
@@ -193,7 +215,7 @@ fn shadow_problems(options: &VariantOptions) -> Vec<String> {
     given
         .map(|(flag, _)| {
             format!(
-                "{flag}: is not for --mode shadow, where one watcher looks on, without settings, store, gate or alerts"
+                "{flag}: is not for --mode shadow, where one watcher looks on, without settings, store, gate, tenants or alerts"
             )
         })
         .collect()

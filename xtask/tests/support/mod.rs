@@ -24,16 +24,17 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// Every mode with every driver, companion mode with every gate in every placement, and shadow mode.
+/// Every mode with every driver, companion mode with every gate in every placement, and shadow mode; in each placement one with the port
+/// for tenants.
 pub(crate) const VARIANTS: [&[&str]; 13] = [
     &["--mode=standalone", "--driver=postgresql"],
-    &["--mode=standalone", "--driver=etcd"],
+    &["--mode=standalone", "--driver=etcd", "--tenants"],
     &["--mode=standalone", "--driver=memory"],
     &["--mode=companion", "--driver=postgresql"],
     &["--mode=companion", "--driver=etcd", "--gate=webhook"],
     &["--mode=companion", "--driver=postgresql", "--gate=deny"],
     &["--mode=companion", "--driver=memory"],
-    &["--mode=companion", "--driver=postgresql", "--placement=pod"],
+    &["--mode=companion", "--driver=postgresql", "--placement=pod", "--tenants"],
     &["--mode=companion", "--driver=etcd", "--placement=pod", "--gate=deny"],
     &["--mode=companion", "--driver=memory", "--placement=pod"],
     &["--mode=companion", "--driver=memory", "--placement=pod", "--gate=webhook"],

@@ -7,7 +7,7 @@ use super::NAME;
 use crate::deploy::live::Live;
 use crate::deploy::names::{CONFIG_MAP, SECRET, WATCHER};
 use crate::deploy::options::{Gate, Mode, VariantOptions};
-use crate::deploy::tenants::{self, FOLDER, TENANTS};
+use crate::deploy::tenants_port::{self, AUDIENCE, FOLDER, TENANTS};
 use crate::deploy::variant::Variant;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -50,10 +50,12 @@ monitoring:
   runbookUrl: RUNBOOK
 
 # The port for tenants: whoever may read the PipelineRuns of a namespace sees its queues there, over TLS with the certificate of this
-# Secret (tls.crt, tls.key), which is yours to make (docs/operations.md).
+# Secret (tls.crt, tls.key), which is yours to make (docs/operations.md). A token has to be for one of the audiences [default:
+# pac-concurrency].
 tenants:
   enabled: false
   tlsSecret: TENANTS
+  audiences: []
 
 # Ports that the network policy lets the watcher reach, if they aren't those of the settings: a store that it moves away from, say.
 storePorts: []
@@ -155,6 +157,9 @@ matchExpressions:
 {{- $own := list -}}
 {{- if and (.Values.tenants).enabled (ne .Values.mode "shadow") }}
 {{- $own = list VARIABLES }}
+{{- with .Values.tenants.audiences }}
+{{- $own = append $own (dict "name" "AUDIENCE" "value" (join "," .)) }}
+{{- end }}
 {{- end }}
 {{- concat $own (.Values.extraEnv | default list) | toYaml }}
 {{- end }}
@@ -221,9 +226,13 @@ pub(super) fn files(variant: &Variant) -> Result<Vec<(&'static str, String)>> {
     let values = VALUES.replace("IMAGE", concat!("pac-watcher:", env!("CARGO_PKG_VERSION")));
     let values = values.replace("RUNBOOK", &Variant::of(&VariantOptions::default(), &Live::default())?.0.runbook_url);
     let settings = IN_HELPERS.iter().fold(HELPERS.to_owned(), |text, (mark, key)| text.replace(mark, &setting(key)));
-    let variables = tenants::variables().map(|(name, value)| format!(r#"(dict "name" "{name}" "value" "{value}")"#));
+    let variables =
+        tenants_port::variables().map(|(name, value)| format!(r#"(dict "name" "{name}" "value" "{value}")"#));
     let helpers = settings.replace("SECRET", SECRET).replace("VARIABLES", &variables.join(" "));
-    let helpers = helpers.replace("TENANTS\"", &format!("{TENANTS}\"")).replace("FOLDER", FOLDER);
+    let helpers = helpers
+        .replace("TENANTS\"", &format!("{TENANTS}\""))
+        .replace("FOLDER", FOLDER)
+        .replace("\"AUDIENCE\"", &format!("{AUDIENCE:?}"));
     Ok(vec![
         ("Chart.yaml", chart()),
         (
@@ -272,7 +281,11 @@ fn schema() -> Result<String> {
             "replicas": { "type": "integer", "minimum": 1 },
             "tenants": {
                 "type": "object",
-                "properties": { "enabled": { "type": "boolean" }, "tlsSecret": { "type": "string", "minLength": 1 } },
+                "properties": {
+                    "enabled": { "type": "boolean" },
+                    "tlsSecret": { "type": "string", "minLength": 1 },
+                    "audiences": { "type": "array", "items": { "type": "string", "pattern": "^[^,\\s]+$" } },
+                },
                 "additionalProperties": false,
             },
             "settings": { "type": ["object", "null"], "properties": settings, "additionalProperties": false },
