@@ -15,8 +15,13 @@ use pac_state::health::Health;
 use pac_state::index::{Index, OwnLimit};
 use pac_traces::testing::{Answer, TestCollector, text};
 use pac_traces::{Collector, Pace, Traces};
+use rcgen::{Certificate, CertificateParams, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// Seconds are milliseconds.
@@ -239,4 +244,47 @@ async fn another_collector_gets_what_the_former_did_not_take() {
     world.start(&["b"]);
     world.stop().await;
     assert_eq!((former.spans().len(), collector.spans().len()), (0, 1), "nobody gets what nobody is to get");
+}
+
+/// Shows `certificate` to whoever connects, and passes on to `port` what is said then; returns its own port.
+async fn in_tls(certificate: &Certificate, key: &KeyPair, port: u16) -> u16 {
+    let (chain, key) = (vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        while let Ok((stream, _)) = listener.accept().await {
+            // Whoever doesn't trust it goes away.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut behind = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            tokio::spawn(async move { drop(tokio::io::copy_bidirectional(&mut stream, &mut behind).await) });
+        }
+    });
+    own
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_the_file_of_authorities_alone_says_who_is_trusted() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), certificate.pem()).unwrap();
+    let collector = Arc::new(TestCollector::start());
+    let port = in_tls(&certificate, &key, collector.port()).await;
+    let trusting = Some(file.path().to_owned());
+    for (host, ca_file, name) in [
+        ("localhost", None, "by-nobody-known"),
+        ("127.0.0.1", trusting.clone(), "by-another-name"),
+        ("localhost", trusting, "trusted"),
+    ] {
+        let world = World::sending_to(&format!("https://{host}:{port}"));
+        world.collector.send_modify(|collector| collector.as_mut().unwrap().ca_file = ca_file);
+        world.start(&[name]);
+        world.stop().await;
+    }
+    let taken: Vec<String> = collector.spans().iter().map(|span| text(span, "pipelinerun")).collect();
+    assert_eq!(taken, ["trusted"]);
 }
