@@ -122,7 +122,12 @@ impl Driver for EtcdDriver {
                 );
                 return Err(DriverError::Unavailable(Fault::new(what)));
             }
-            staged::carry_out(&self.store, repository, loaded.snapshot.version, &applying).await?;
+            let carried_out = staged::carry_out(&self.store, repository, loaded.snapshot.version, &applying);
+            // Whether it was done is no matter of the caller's, who only wants to look: it is looked for at the next load.
+            carried_out.await.map_err(|error| match error {
+                DriverError::Indeterminate(fault) => DriverError::Unavailable(fault),
+                other => other,
+            })?;
         }
         let what = format!("repository {repository} changes too fast to be read");
         Err(DriverError::Unavailable(Fault::new(what)))

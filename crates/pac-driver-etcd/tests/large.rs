@@ -4,12 +4,13 @@
 
 mod support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use pac_concurrency::{Delta, Driver, DriverError, Entry, Holder, OrderKey, RepositoryKey, Version, Window};
+use pac_devservers::proxy::Proxy;
 
-use crate::support::{Cluster, LARGE, enqueue, entry, large, repository, whole};
+use crate::support::{Cluster, LARGE, connect_through, enqueue, entry, eventually, large, repository, whole};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_in_the_middle_of_a_large_change_leaves_all_or_nothing() {
@@ -76,6 +77,37 @@ async fn a_large_change_completed_by_many_at_once_is_one_change() {
         let version = one.commit(&repository, version, &holder, &enqueue([5000])).await.unwrap();
         assert_eq!(whole(&others[0], &repository).await.version, version);
     }
+}
+
+/// Whoever loads asks for nothing that may or may not have happened, though it completes what another began.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_is_never_in_doubt() {
+    let server = Cluster::start(1);
+    let (one, proxy) = (server.connect().await, Proxy::start(server.port(0)).unwrap());
+    let other = connect_through(&proxy).await;
+    let (holder, delta) = (Holder::new("watcher"), large());
+    let mut failed = 0;
+    for round in 0..15 {
+        let repository: RepositoryKey = format!("ns/round-{round}").parse().unwrap();
+        let key = format!("/pac/concurrency/v2/version/{repository}");
+        let decided = async { while server.kv().await.get(key.as_str(), None).await.unwrap().kvs().is_empty() {} };
+        tokio::select! {
+            committed = one.commit(&repository, Version::NONE, &holder, &delta) => drop(committed.unwrap()),
+            () = decided => {}
+        }
+        let answers_cut = async {
+            // In each round a little later, so that it is another answer that is lost.
+            tokio::time::sleep(Duration::from_micros(1_000 * round)).await;
+            proxy.cut_answers(1);
+        };
+        let (loaded, ()) = tokio::join!(other.load(&repository, Window::Whole), answers_cut);
+        if let Err(error) = loaded {
+            assert_eq!(error.kind(), "unavailable", "round {round}: {error}");
+            failed += 1;
+        }
+        eventually(|| other.load(&repository, Window::Whole)).await;
+    }
+    assert!(failed > 0, "no answer was lost that mattered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
