@@ -65,6 +65,24 @@ impl Etcd {
         self.server.take().map_or(Ok(()), |mut server| server.kill_group())
     }
 
+    /// Stops it where it is, as a machine does that is frozen; it goes on with [`Etcd::resume`].
+    ///
+    /// # Errors
+    ///
+    /// If it could not be stopped.
+    pub fn pause(&self) -> Result<()> {
+        self.server.as_ref().map_or(Ok(()), |server| server.signal_all("STOP"))
+    }
+
+    /// Has it go on.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be told.
+    pub fn resume(&self) -> Result<()> {
+        self.server.as_ref().map_or(Ok(()), |server| server.signal_all("CONT"))
+    }
+
     /// Runs etcdctl with `arguments`; what it answers.
     ///
     /// # Errors

@@ -3,8 +3,9 @@
 //!
 //! A program that is missing is an error that says how to install it. [`process`] has the processes, [`find()`] finds
 //! programs, [`postgres`], [`etcd`] and [`prometheus`] are the servers, [`proxy`] is a
-//! network to be cut.
+//! network to be cut, [`clock`] a clock to be set.
 
+pub mod clock;
 pub mod etcd;
 mod find;
 pub mod postgres;

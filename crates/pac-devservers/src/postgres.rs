@@ -25,6 +25,7 @@ const INSTALL: &str = "install it with: apt-get install postgresql";
 pub struct Postgres {
     server: Option<Child>,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
     port: u16,
     folder: TempDir,
 }
@@ -106,7 +107,7 @@ impl Postgres {
             bail!("initdb: {}", String::from_utf8_lossy(&made.stderr).trim());
         }
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut postgres = Self { server: None, options, port: free_port()?, folder };
+        let mut postgres = Self { server: None, options, environment: Vec::new(), port: free_port()?, folder };
         postgres.restart()?;
         Ok(postgres)
     }
@@ -124,6 +125,7 @@ impl Postgres {
         for option in &self.options {
             server.args(["-c", option]);
         }
+        server.envs(self.environment.iter().cloned());
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"))?;
         server.stdout(log.try_clone()?).stderr(log);
         // On SIGTERM it would wait for its clients to leave.
@@ -138,6 +140,29 @@ impl Postgres {
     /// If it could not be killed.
     pub fn kill(&mut self) -> Result<()> {
         self.server.take().map_or(Ok(()), |mut server| server.kill_group())
+    }
+
+    /// Stops it where it is, as a machine does that is frozen; it goes on with [`Postgres::resume`].
+    ///
+    /// # Errors
+    ///
+    /// If it could not be stopped.
+    pub fn pause(&self) -> Result<()> {
+        self.server.as_ref().map_or(Ok(()), |server| server.signal_all("STOP"))
+    }
+
+    /// Has it go on.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be told.
+    pub fn resume(&self) -> Result<()> {
+        self.server.as_ref().map_or(Ok(()), |server| server.signal_all("CONT"))
+    }
+
+    /// What is in its environment from its next start on, besides what this process has in its own.
+    pub fn set_environment(&mut self, variables: Vec<(String, String)>) {
+        self.environment = variables;
     }
 
     /// Where clients connect, on 127.0.0.1.

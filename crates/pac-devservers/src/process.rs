@@ -1,7 +1,7 @@
 //! Processes that end with whoever started them, and waiting.
 
-use std::io;
-use std::process::{Command, ExitStatus};
+use std::fs;
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -89,9 +89,23 @@ impl Child {
     ///
     /// If there is no `kill`.
     pub fn kill_group(&mut self) -> Result<()> {
-        Command::new("kill").args(["-KILL", "--", &format!("-{}", self.process.id())]).status()?;
+        // Stopped, it starts no more that would be missed.
+        send(&[self.process.id()], "STOP")?;
+        self.signal_all("KILL")?;
         self.process.wait()?;
         Ok(())
+    }
+
+    /// Sends `signal` (as `kill` names it) to it and to whatever it started, those in a session of their own too, as PostgreSQL's
+    /// are.
+    ///
+    /// # Errors
+    ///
+    /// If there is no `kill`.
+    pub fn signal_all(&self, signal: &str) -> Result<()> {
+        let started = descendants(self.process.id());
+        let all: Vec<u32> = std::iter::once(self.process.id()).chain(started).collect();
+        send(&all, signal)
     }
 
     /// Its process id.
@@ -99,9 +113,8 @@ impl Child {
         self.process.id()
     }
 
-    fn ask_to_end(&self) -> io::Result<()> {
-        // The standard library only knows SIGKILL.
-        Command::new("kill").args(["-s", self.end_signal, &self.process.id().to_string()]).status().map(drop)
+    fn ask_to_end(&self) -> Result<()> {
+        send(&[self.process.id()], self.end_signal)
     }
 }
 
@@ -113,6 +126,34 @@ impl Drop for Child {
             eprintln!("warning: {error:#}");
         }
     }
+}
+
+/// Sends a signal, of which the standard library knows none but SIGKILL. A process that is gone meanwhile is no failure.
+fn send(processes: &[u32], signal: &str) -> Result<()> {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", signal]).args(processes.iter().map(u32::to_string)).stderr(Stdio::null());
+    kill.status().map(drop).context("can't run kill")
+}
+
+/// The processes that `ancestor` started, and those that they started.
+fn descendants(ancestor: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
+    let parents: Vec<(u32, u32)> = ids.filter_map(|id| Some((id, parent(id)?))).collect();
+    let mut found = vec![ancestor];
+    let mut at = 0;
+    while let Some(&of) = found.get(at) {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == of).map(|(id, _)| *id));
+        at += 1;
+    }
+    found.split_off(1)
+}
+
+/// Who started the process `id`, if it still is.
+fn parent(id: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // Its name is in brackets, and may have any characters in it.
+    status.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Asks `condition` again and again until it holds; an error after `patience`.

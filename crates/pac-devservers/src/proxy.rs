@@ -43,7 +43,8 @@ struct Shared {
     begun: AtomicU32,
     swallowed: AtomicU32,
     over: AtomicBool,
-    connections: Mutex<Vec<TcpStream>>,
+    /// Both sides of those that aren't over, each with its connection's number.
+    connections: Mutex<Vec<(u32, TcpStream)>>,
 }
 
 // === impl Proxy ===
@@ -124,15 +125,19 @@ impl Shared {
     }
 
     fn close_all(&self) {
-        for connection in self.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for (_, connection) in self.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // One that is closed already is what was wanted.
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
 
-    fn keep(&self, connection: &TcpStream) -> io::Result<()> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection.try_clone()?);
+    fn keep(&self, number: u32, connection: &TcpStream) -> io::Result<()> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push((number, connection.try_clone()?));
         Ok(())
+    }
+
+    fn forget(&self, number: u32) {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).retain(|(kept, _)| *kept != number);
     }
 
     fn takes_answer_to_cut(&self) -> bool {
@@ -160,11 +165,11 @@ fn accept(listener: &TcpListener, server: u16, shared: &Arc<Shared>) {
 
 fn connect(client: TcpStream, server: u16, shared: &Arc<Shared>) -> io::Result<()> {
     let upstream = TcpStream::connect(("127.0.0.1", server))?;
+    let number = shared.begun.fetch_add(1, Ordering::SeqCst);
     for side in [&client, &upstream] {
         side.set_nodelay(true)?;
-        shared.keep(side)?;
+        shared.keep(number, side)?;
     }
-    let number = shared.begun.fetch_add(1, Ordering::SeqCst);
     let (from_client, to_server) = (client.try_clone()?, upstream.try_clone()?);
     let requests = Arc::clone(shared);
     thread::spawn(move || pass(from_client, to_server, &requests, number, false));
@@ -194,4 +199,5 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, number: u32, an
     for side in [from, to] {
         let _ = side.shutdown(Shutdown::Both);
     }
+    shared.forget(number);
 }
