@@ -13,6 +13,7 @@ mod docs;
 mod http;
 mod image;
 mod interrupt;
+mod judge;
 mod krew;
 mod programs;
 mod sabotage;
@@ -45,6 +46,8 @@ enum Command {
     Chaos(chaos::ChaosOptions),
     /// Simulate watchers, cluster, stores and users on a virtual clock, seed after seed, until one breaks a promise.
     Simulate(simulate::SimulateOptions),
+    /// Have clients work on a store that is killed, paused and cut off, and judge whether their answers can be explained.
+    Judge(judge::JudgeOptions),
     /// Measure how fast and how small the system is, beside what the servers can do; writes docs/benchmarks.md.
     Bench(bench::BenchOptions),
     /// Run today's watchers beside those of another version, on one store: a rolling upgrade, and back.
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::test(&options),
         Command::Chaos(options) => chaos::chaos(&options),
         Command::Simulate(options) => simulate::simulate(&options),
+        Command::Judge(options) => judge::judge(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::Beside(options) => beside::beside(&options),
         Command::Sabotage(options) => sabotage::sabotage(&options),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use pac_devservers::{find, is_root, postgres};
+use pac_devservers::{clock, find, is_root, postgres};
 
 use crate::cargo::run;
 use crate::root;
@@ -32,6 +32,12 @@ const ZSH: Needed = needed("zsh", "zsh", "completing the command line in zsh");
 const FISH: Needed = needed("fish", "fish", "completing the command line in fish");
 const ETCDCTL: Needed = needed("etcdctl", "etcd-client", "looking into etcd");
 
+const FAKETIME: Needed =
+    Needed { find: |_| clock::library(), ..needed("libfaketime", "libfaketime", "clocks that jump") };
+
+/// The servers that keep slots and queues, and what it takes to try them.
+pub(crate) const STORES: &[Needed] = &[POSTGRES, ETCD, FAKETIME];
+
 const PYTHON: Needed = needed("pip3", "python3-pip", "Helm, which renders the chart");
 /// A package of PyPI.
 const HELM: &str = "helm-python-sdk==0.2.2";
@@ -42,7 +48,7 @@ const fn needed(program: &'static str, package: &'static str, purpose: &'static 
 
 /// Sees to it that all the tests need is there.
 pub(crate) fn bring_all() -> Result<()> {
-    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL, CHROMIUM, PROMETHEUS, ZSH, FISH, PYTHON])?;
+    bring(&[KUBECTL, POSTGRES, PGBOUNCER, ETCD, ETCDCTL, CHROMIUM, PROMETHEUS, ZSH, FISH, FAKETIME, PYTHON])?;
     bring_helm()
 }
 

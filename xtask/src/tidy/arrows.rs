@@ -82,6 +82,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pac-watcher",
         ],
     ),
+    ("pac-judge", &["pac-concurrency", "pac-config", "pac-devservers", "pac-driver-etcd", "pac-driver-pg"]),
     ("xtask", &["pac-config", "pac-devservers", "pac-metrics"]),
 ];
 

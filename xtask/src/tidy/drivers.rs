@@ -13,6 +13,7 @@ const MAY_CALL: &[(&str, &str)] = &[
     ("crates/pac-driver-pg/", "implements them"),
     ("crates/pac-driver-etcd/", "implements them"),
     ("crates/pac-bench/", "measures a driver beside what its server can do alone"),
+    ("crates/pac-judge/", "judges a driver from outside"),
     ("crates/pac-threads/", "has the manager's own files in it"),
     ("crates/pac-sim/", "implements one, whose server fails on purpose"),
 ];
@@ -32,6 +33,7 @@ const MAY_TELL_APART: &[(&str, &str)] = &[
     ("crates/pac-bench/", "starts their servers"),
     ("crates/pac-devcluster/", "starts watchers with them"),
     ("crates/pac-devservers/", "starts their servers"),
+    ("crates/pac-judge/", "starts their servers"),
     ("crates/pac-sim/", "plays their servers"),
 ];
 
