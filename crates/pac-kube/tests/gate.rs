@@ -190,3 +190,23 @@ async fn what_is_handed_back_passes_a_closed_gate_once() {
     world.write("a", json!({EXECUTION_ORDER: "default/a"})).await;
     assert_eq!(world.annotation("a", EXECUTION_ORDER), None, "the marker of before lets nothing else through");
 }
+
+#[tokio::test]
+async fn runs_of_one_repository_are_handed_back_one_after_the_other_in_their_order() {
+    let world = World::start().await;
+    world.repository("repo", Some(1));
+    // Neither by name nor by age.
+    let order: Vec<String> = (0..20).map(|number| format!("default/run-{:02}", (number * 7) % 20)).collect();
+    for number in 0..20 {
+        world.run("repo", &format!("run-{number:02}"), "c0ffee", &json!({EXECUTION_ORDER_KEPT: order.join(",")}));
+    }
+    assert_eq!(world.hand_back(None).await, HandedBack { runs: 20, failed: Vec::new() });
+    let mut handed_back = Vec::new();
+    for version in world.cluster.history() {
+        let metadata = &version.object["metadata"];
+        if metadata["annotations"].get(HANDED_BACK).is_some() {
+            handed_back.push(format!("default/{}", metadata["name"].as_str().unwrap()));
+        }
+    }
+    assert_eq!(handed_back, order, "PAC's queue goes by who came first");
+}

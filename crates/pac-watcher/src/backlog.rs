@@ -29,6 +29,8 @@ use crate::options::Mode;
 
 /// How often to ask: an API server without a cache for it reads all PipelineRuns to find those that are queued.
 const LOOK_EVERY: Duration = Duration::from_mins(2);
+/// When to ask for the first time beside PAC's own queue: what the gate kept is handed back to that first.
+const HANDED_BACK_BY: Duration = Duration::from_secs(30);
 /// So many are asked for at once.
 const PAGE: u32 = 500;
 /// So many pages at most.
@@ -94,6 +96,9 @@ pub(crate) async fn follow(
     mut leading: watch::Receiver<bool>,
     active_store: &ActiveStore,
 ) {
+    if mode != Mode::Standalone {
+        tokio::time::sleep(HANDED_BACK_BY).await;
+    }
     let (mut warned, mut complaint) = (0, None);
     loop {
         if leading.wait_for(|leading| *leading).await.is_err() {

@@ -205,6 +205,7 @@ async fn switched_off_what_waits_and_what_runs_is_handed_back() {
     pac.stop_watcher();
     world.switch(false).await;
     world.watcher().log_says("handed 4 runs back to Pipelines-as-Code's own queue").await;
+    assert_eq!(world.watcher().log_count("nobody starts PipelineRuns that wait"), 0, "PAC's queue does");
     let order = world.order(&["run-0", "run-1", "run-2", "run-3"]);
     for run in ["run-0", "run-1", "run-2", "run-3"] {
         assert_eq!(world.annotation(run, EXECUTION_ORDER), Some(order.clone()));

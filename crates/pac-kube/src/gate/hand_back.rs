@@ -4,6 +4,7 @@
 //! gets PAC's annotation back: with the order that was kept, or, where none was, with the names of its event's runs, sorted as PAC
 //! sorts them. A run that has the annotation is left alone, so that doing it again changes nothing.
 
+use std::cmp::min;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -16,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use crate::api::labels::{EVENT, EXECUTION_ORDER, EXECUTION_ORDER_KEPT, QUEUED, SELECTOR, STARTED, STATE};
 use crate::api::{PipelineRun, Repository};
 use crate::convert::{EVENT_LASTS_SECONDS, Phase, repository_limit, run_view};
-use crate::execution_order::by_name;
+use crate::execution_order::{by_name, place};
 use crate::list_all::list;
 use crate::patch::{self, Failure};
 
-/// Runs written at once.
+/// Runs written at once, each of another Repository.
 const AT_ONCE: usize = 16;
 /// How long a queued run without an order is given for PAC to write one: in a burst of 120 runs it took 6 s.
 pub const ORDER_WITHIN: Duration = Duration::from_secs(15);
@@ -30,6 +31,8 @@ pub const ORDER_WITHIN: Duration = Duration::from_secs(15);
 pub struct HandBack {
     /// Which.
     pub run: RunKey,
+    /// Whose limit it counts by.
+    pub repository: RepositoryKey,
     /// The order it gets under PAC's own name.
     pub order: String,
     /// The order that was kept under the other name, and goes.
@@ -59,6 +62,9 @@ impl HandBack {
 
 /// Which of `runs`, all that aren't history, are to be handed back. `is_limited` tells of which Repositories PAC orders runs at all: a
 /// run of another one that PAC counted would take a place in the queue of some Repository of its namespace for good.
+///
+/// Those of one Repository come in the order in which PAC's queue, which goes by who came first, is to hear of them: the older event's
+/// before the younger's, and within one as its order says.
 pub fn due(runs: &[PipelineRun], is_limited: impl Fn(&RepositoryKey) -> bool) -> Vec<HandBack> {
     let lists = event_lists(runs);
     let mut due = Vec::new();
@@ -74,9 +80,21 @@ pub fn due(runs: &[PipelineRun], is_limited: impl Fn(&RepositoryKey) -> bool) ->
         let listed = || lists.get(view.key.uid()).filter(|_| is_limited(&view.repository)).cloned();
         // With both names there, PAC's is the newer one.
         let Some(order) = pacs.or(kept).map(str::to_owned).or_else(listed) else { continue };
-        due.push(HandBack { run: view.key, order, kept: kept.map(str::to_owned) });
+        let kept = kept.map(str::to_owned);
+        due.push((view.created, HandBack { run: view.key, repository: view.repository, order, kept }));
     }
-    due
+    // An event began with the first of its runs.
+    let mut began: HashMap<(RepositoryKey, String), i64> = HashMap::new();
+    for (created, one) in &due {
+        let event = began.entry((one.repository.clone(), one.order.clone())).or_insert(*created);
+        *event = min(*event, *created);
+    }
+    due.sort_by_cached_key(|(created, one)| {
+        let event = began[&(one.repository.clone(), one.order.clone())];
+        let place = place(&one.order, one.run.namespace(), one.run.name()).ok().flatten();
+        (one.repository.clone(), event, one.order.clone(), place.map(|place| place.position), *created)
+    });
+    due.into_iter().map(|(_, one)| one).collect()
 }
 
 /// The order of each run's event, by the run's uid: the names of the event's runs that are in hand, sorted.
@@ -153,23 +171,34 @@ pub async fn hand_back_all(
     Ok(handed_back)
 }
 
+/// Writes those of one Repository one after the other, in this order.
 async fn write(client: &Client, due: impl IntoIterator<Item = HandBack>, stop: &CancellationToken) -> HandedBack {
-    let mut handed_back = HandedBack::default();
-    let due = due.into_iter().take_while(|_| !stop.is_cancelled());
-    let writing = stream::iter(due).map(|one| async move {
-        let written = patch::hand_back(client, &one.run, &one.order, one.kept.as_deref()).await;
-        (one.run, written)
-    });
-    let mut written = Box::pin(writing.buffer_unordered(AT_ONCE));
-    while let Some((run, outcome)) = written.next().await {
-        match outcome {
-            Ok(()) => handed_back.runs += 1,
-            // Gone meanwhile.
-            Err(Failure::Answer(status)) if status.code == 404 => {}
-            Err(failure) => handed_back.failed.push((run, failure.to_string())),
-        }
+    let mut of_each: HashMap<RepositoryKey, Vec<HandBack>> = HashMap::new();
+    for one in due {
+        of_each.entry(one.repository.clone()).or_default().push(one);
     }
-    handed_back
+    let writing = of_each.into_values().map(|due| async move {
+        let mut handed_back = HandedBack::default();
+        for one in due {
+            if stop.is_cancelled() {
+                break;
+            }
+            match patch::hand_back(client, &one.run, &one.order, one.kept.as_deref()).await {
+                Ok(()) => handed_back.runs += 1,
+                // Gone meanwhile.
+                Err(Failure::Answer(status)) if status.code == 404 => {}
+                Err(failure) => handed_back.failed.push((one.run, failure.to_string())),
+            }
+        }
+        handed_back
+    });
+    let mut written = Box::pin(stream::iter(writing).buffer_unordered(AT_ONCE));
+    let mut all = HandedBack::default();
+    while let Some(one) = written.next().await {
+        all.runs += one.runs;
+        all.failed.extend(one.failed);
+    }
+    all
 }
 
 #[cfg(test)]
@@ -230,15 +259,28 @@ mod tests {
             run("alone-too", 2, annotated(json!({EVENT[0]: null}))),
         ];
         let expected = [
-            ("job-10", "ns/job-9,ns/job-10"),
             ("job-9", "ns/job-9,ns/job-10"),
-            ("later", "ns/later"),
-            ("other", "ns/other"),
+            ("job-10", "ns/job-9,ns/job-10"),
             ("alone", "ns/alone"),
             ("alone-too", "ns/alone-too"),
+            ("other", "ns/other"),
+            ("later", "ns/later"),
         ];
         assert_eq!(orders(&runs, true), pairs(&expected));
         assert_eq!(orders(&runs, false), pairs(&[]), "PAC orders none there");
+    }
+
+    #[test]
+    fn the_older_event_comes_first_and_its_runs_as_its_order_says() {
+        let kept = |order: &str| annotated(json!({EXECUTION_ORDER_KEPT: order}));
+        let runs = [
+            run("a", 5, kept("ns/a")),
+            run("b", 4, kept("ns/c,ns/b")),
+            run("c", 6, kept("ns/c,ns/b")),
+            run("d", 3, kept("ns/d")),
+        ];
+        let names: Vec<_> = orders(&runs, true).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["d", "c", "b", "a"]);
     }
 
     #[test]
