@@ -139,6 +139,7 @@ async fn asks_for_all(world: &World, when: &str) -> Vec<(String, Answered)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "has the development cluster give tokens and rights")]
 async fn a_tenant_sees_their_own_and_no_name_of_anybody_elses_in_any_byte() {
     let world = world().await;
     let token = world.token("team-a", "ci");
@@ -188,6 +189,7 @@ async fn a_tenant_sees_their_own_and_no_name_of_anybody_elses_in_any_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "has the development cluster give tokens and rights")]
 async fn a_namespace_that_is_forbidden_looks_as_one_that_is_not_there() {
     let world = world().await;
     let (tenant, operator) = (world.token("team-a", "ci"), world.token(PAC, "ops"));
@@ -207,6 +209,7 @@ async fn a_namespace_that_is_forbidden_looks_as_one_that_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "has the development cluster give tokens and rights")]
 async fn who_shows_no_token_or_a_wrong_one_gets_nothing_and_nobody_is_somebody_else() {
     let world = world().await;
     let address = world.watcher().tenants_addr;
@@ -274,6 +277,7 @@ async fn who_shows_no_token_or_a_wrong_one_gets_nothing_and_nobody_is_somebody_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "has the development cluster give tokens and rights")]
 async fn who_loses_a_right_is_shut_out_soon_and_who_asks_too_often_at_once() {
     let world = world().await;
     let token = world.token("team-a", "ci");
@@ -313,6 +317,7 @@ async fn who_loses_a_right_is_shut_out_soon_and_who_asks_too_often_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "has the development cluster give tokens and rights")]
 async fn a_watcher_that_does_not_know_all_yet_answers_nobody() {
     let mut world = World::with_namespace("team-a".to_owned()).await;
     world.tenant("team-a", "ci", "get");
@@ -327,6 +332,7 @@ async fn a_watcher_that_does_not_know_all_yet_answers_nobody() {
 
 /// The page as a browser shows it to somebody behind a proxy that forwards who they are.
 #[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "has the development cluster give tokens and rights")]
 async fn a_browser_shows_a_tenant_their_namespace_and_an_operator_all() {
     let world = world().await;
     let mut browser = Browser::start().await;

@@ -2,9 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, Config, ResourceExt};
 use pac_devcluster::{DevCluster, Faults, Options, TektonPlayer};
+
+/// The label of namespaces that tests have made.
+pub const OF_TESTS: &str = "concurrency.pipelinesascode.tekton.dev/tests";
 
 pub struct Cluster {
     development: Option<DevCluster>,
@@ -33,6 +40,31 @@ impl Cluster {
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, development.kubeconfig()).unwrap();
         Self { development: Some(development), kubeconfig, folder }
+    }
+
+    /// Takes away what tests before this one left in a real cluster, since the watcher looks at every namespace. The namespaces stay:
+    /// an API server alone has nobody who would finish deleting them.
+    pub async fn clear(&self, client: &Client) {
+        if self.development.is_some() {
+            return;
+        }
+        let (all, delete) = (ListParams::default(), DeleteParams::default());
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        for namespace in namespaces.list(&ListParams::default().labels(OF_TESTS)).await.unwrap() {
+            let namespace = namespace.name_any();
+            for (group, version, kind, plural) in [
+                ("tekton.dev", "v1", "PipelineRun", "pipelineruns"),
+                ("pipelinesascode.tekton.dev", "v1alpha1", "Repository", "repositories"),
+            ] {
+                let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+                let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
+                objects.delete_collection(&delete, &all).await.unwrap();
+            }
+            let settings: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+            settings.delete_collection(&delete, &all).await.unwrap();
+            let leases: Api<Lease> = Api::namespaced(client.clone(), &namespace);
+            leases.delete_collection(&delete, &all).await.unwrap();
+        }
     }
 
     pub fn kubeconfig_file(&self) -> &Path {

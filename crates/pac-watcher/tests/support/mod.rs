@@ -24,6 +24,7 @@ mod treacherous;
 mod watcher;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -35,6 +36,7 @@ use pac_devservers::proxy::Proxy;
 use pac_watcher::{GateKind, Pace};
 use serde_json::{Value, json};
 
+use cluster::OF_TESTS;
 pub use cluster::{Cluster, pending_only};
 pub use gate::{GATE, with_pacs_queue};
 pub use recorder::{Recorder, Run};
@@ -43,6 +45,9 @@ pub use watcher::{SILENT_PORT, Watcher};
 
 /// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many namespaces the tests of this process have had.
+static NAMESPACES: AtomicUsize = AtomicUsize::new(0);
 
 const STATE: &str = "pipelinesascode.tekton.dev/state";
 const REPOSITORY: &str = "pipelinesascode.tekton.dev/repository";
@@ -67,7 +72,9 @@ impl World {
 
     /// A cluster whose watcher is yet to be started.
     pub async fn without_watcher() -> Self {
-        Self::with_namespace(format!("test-{}", std::process::id())).await
+        // Tests of one process come one after the other to the same real cluster.
+        let number = NAMESPACES.fetch_add(1, Ordering::Relaxed);
+        Self::with_namespace(format!("test-{}-{number}", std::process::id())).await
     }
 
     pub async fn with_namespace(namespace: String) -> Self {
@@ -102,6 +109,7 @@ impl World {
 
     pub async fn of(cluster: Cluster, namespace: String) -> Self {
         let client = cluster.client().await;
+        cluster.clear(&client).await;
         let recorder = Recorder::start(client.clone(), &namespace);
         let world = Self { cluster, client, namespace, recorder, watcher: None };
         world.create_namespace(&world.namespace).await;
@@ -112,7 +120,7 @@ impl World {
 
     pub async fn create_namespace(&self, name: &str) {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name, "labels": {OF_TESTS: ""}}})).unwrap();
         match api.create(&PostParams::default(), &namespace).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 409 => {}
