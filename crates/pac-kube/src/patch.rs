@@ -112,12 +112,20 @@ pub async fn start(client: &Client, run: &RunKey, way: StartBy<'_>) -> StartOutc
         Err(Failure::Answer(status)) => match status.code {
             // A failed test is 422, and so may be other things; a missing run is 404. What it is, a read tells.
             404 | 422 => StartOutcome::LookAgain(answered(&status)),
+            403 if is_for_want_of_a_right(&status.message) => StartOutcome::Failed(answered(&status)),
             400 | 403 | 405 | 406 | 413 | 415 => StartOutcome::Refused(status.message.clone()),
             // Not this run's fault (409: others wrote it just then), or nobody knows whether it took effect.
             _ => StartOutcome::Failed(answered(&status)),
         },
         Err(Failure::NoAnswer(why)) => StartOutcome::Unknown(why),
     }
+}
+
+/// Whether these are the API server's words for who has no right to patch, which is no run's own trouble: each of the namespace is
+/// answered so, and for one to two seconds after the server's start everybody is, since it has yet to read the roles. What admission
+/// forbids is said in other words.
+fn is_for_want_of_a_right(message: &str) -> bool {
+    message.contains(" cannot patch resource \"pipelineruns\"")
 }
 
 /// Writes onto a run that is done how it ended. Nothing depends on it: a failure is tried again by the next pass.

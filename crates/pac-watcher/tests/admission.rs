@@ -156,6 +156,23 @@ async fn a_start_that_an_api_server_short_of_time_answers_late_is_not_overtaken(
     assert_eq!(world.recorder.start_order(), ["a", "b"], "P3");
 }
 
+/// For one to two seconds after its start an API server doesn't know who has which rights, and says so in these words.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
+async fn an_api_server_that_does_not_know_its_roles_yet_is_waited_for_in_order() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    let message = "pipelineruns.tekton.dev \"a\" is forbidden: User \"system:serviceaccount:pipelines-as-code:watcher\" cannot \
+                   patch resource \"pipelineruns\" in API group \"tekton.dev\" in the namespace \"ns\"";
+    let refusal = FaultAction::Error { status: 403, reason: "Forbidden".to_owned(), message: message.to_owned() };
+    let rule = FaultRule::new(refusal).verb("patch").resource("pipelineruns").name("a").times(2);
+    let rule = world.cluster.faults().add(rule);
+    world.event("repo", &["a", "b"]).await;
+    world.struck(rule).await;
+    world.running(&["a"]).await;
+    assert!(world.recorder.now()["b"].is_pending(), "P3");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_keeps_limit_and_order() {
     let mut world = World::new().await;
