@@ -30,6 +30,16 @@ const PACE: Pace = Pace {
     looking: 1,
 };
 
+/// A minute is ten seconds: as many writes as a thousand runs take are within what a busy machine does.
+const SLOWER: Pace = Pace {
+    settles: Duration::from_secs(1),
+    rests: Duration::from_secs(10),
+    rate: 60,
+    off_by: Duration::from_secs(3),
+    looks: (Duration::from_secs(1), Duration::from_secs(10)),
+    ..PACE
+};
+
 /// So many Repositories full of runs that take so long, and a watcher that is yet to be started.
 async fn crowded(repositories: usize, duration: RunDuration) -> World {
     let tekton = TektonPlayer { duration, ..TektonPlayer::default() };
@@ -113,17 +123,16 @@ fn writes(history: &[Version]) -> HashMap<&str, Vec<Duration>> {
 }
 
 /// Looks again and again at what the runs of so many Repositories say while slots turn over, and counts what was written.
-async fn look_while_slots_turn_over(repositories: usize) {
-    const LASTS: Duration = Duration::from_secs(10);
-    let duration = RunDuration::Between(Duration::from_secs(3), Duration::from_secs(6));
+async fn look_while_slots_turn_over(repositories: usize, pace: Pace, lasts: Duration) {
+    let duration = RunDuration::Between(pace.rests * 3 / 2, pace.rests * 3);
     let mut world = crowded(repositories, duration).await;
-    world.start_watcher_at(PACE);
+    world.start_watcher_at(pace);
     world.watcher().ready(true).await;
     let began = Instant::now();
     // Since when each run has said nothing, or what is too far from the truth.
     let mut wrong: BTreeMap<String, Instant> = BTreeMap::new();
     let (mut longest, mut looks, mut seen, mut right) = (Duration::ZERO, 0, 0, 0);
-    while began.elapsed() < LASTS {
+    while began.elapsed() < lasts {
         let (now, seconds) = (Instant::now(), Timestamp::now().as_second());
         let waiting = waiting(&world, repositories);
         wrong.retain(|name, _| waiting.iter().any(|(other, ..)| other == name));
@@ -132,7 +141,7 @@ async fn look_while_slots_turn_over(repositories: usize) {
             let start = says.and_then(NoticeMark::expected_start).map(|start| start.max(seconds - 1));
             let is = Some(NoticeMark::new(Some(place), 1, start));
             seen += 1;
-            if PACE.differs(says, is, seconds) {
+            if pace.differs(says, is, seconds) {
                 let since = *wrong.entry(name).or_insert(now);
                 longest = longest.max(now - since);
             } else {
@@ -168,24 +177,26 @@ async fn look_while_slots_turn_over(repositories: usize) {
     );
     assert!(hand_off.count > repositories, "slots turn over");
     assert_eq!(started_that_say, 0, "the start takes it away");
-    // Its minute, what it takes to settle, a round of looks, and one of writes, each of which waits for starts: on a slow machine.
-    assert!(longest <= PACE.rests + PACE.settles + Duration::from_secs(8), "{longest:?}");
+    // Its minute, what it takes to settle, a write of everybody else, and what a slow machine takes longer.
+    let everybody = Duration::from_secs_f64((repositories * RUNS) as f64 / f64::from(pace.rate));
+    let bound = pace.rests + pace.settles + everybody + Duration::from_secs(5);
+    assert!(longest <= bound && bound < lasts, "{longest:?} of {bound:?}");
     // Our clock and the server's are one, but a write is counted here when the server has made it, there when it is answered.
-    assert!(closest >= PACE.rests * 9 / 10, "{closest:?}");
-    assert!(busiest <= 2 * PACE.rate as usize, "{busiest}");
-    assert!(count as f64 <= (elapsed.as_secs_f64() + 1.0) * f64::from(PACE.rate), "{count}");
+    assert!(closest >= pace.rests * 9 / 10, "{closest:?}");
+    assert!(busiest <= 2 * pace.rate as usize, "{busiest}");
+    assert!(count as f64 <= (elapsed.as_secs_f64() + 1.0) * f64::from(pace.rate), "{count}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(real_cluster, ignore = "reads what the development cluster has seen")]
 async fn runs_say_what_is_so_while_slots_turn_over() {
-    look_while_slots_turn_over(5).await;
+    look_while_slots_turn_over(5, PACE, Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "much work: cargo test --release -p pac-watcher --test notices_at_work -- --ignored --nocapture thousand"]
 async fn a_thousand_runs_say_what_is_so_while_slots_turn_over() {
-    look_while_slots_turn_over(50).await;
+    look_while_slots_turn_over(50, SLOWER, Duration::from_secs(90)).await;
 }
 
 /// Hand-offs while every run waits that says something of it, or none does.
