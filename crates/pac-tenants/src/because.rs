@@ -80,5 +80,9 @@ fn waiting(ahead: &[String], holders: &[SlotView]) -> String {
         1 => "one run is before it".to_owned(),
         many => format!("{many} runs are before it"),
     };
-    format!("it waits for a slot, of which {} are taken; {before}", holders.len())
+    let taken = match holders.len() {
+        1 => "one is taken".to_owned(),
+        many => format!("{many} are taken"),
+    };
+    format!("it waits for a slot, of which {taken}; {before}")
 }

@@ -356,7 +356,7 @@ async fn a_browser_shows_a_tenant_their_namespace_and_an_operator_all() {
     browser.eval("document.querySelector('a[href=\"#team-a/repo\"]').click()").await;
     browser.says("team-a/repo: limit 1, 1 running, 2 waiting").await;
     browser.eval("document.querySelector('a[href=\"#team-a/repo/c\"]').click()").await;
-    browser.says("It waits for a slot, of which 1 are taken; one run is before it.").await;
+    browser.says("It waits for a slot, of which one is taken; one run is before it.").await;
     assert!(!browser.text().await.contains(SECRET));
     browser.open(&address(&format!("?namespace={OTHERS}"))).await;
     browser.says("You may not get PipelineRuns of that namespace, or there is no such namespace.").await;
@@ -384,6 +384,9 @@ async fn look(browser: &mut Browser, address: &impl Fn(&str) -> String, who: &st
                 browser.until("document.querySelector('#view table, #view h2')").await;
                 let problems: Value = browser.eval(readable::PROBLEMS).await;
                 assert_eq!(problems, json!([]), "{who} {place} {device} {colours}");
+                // Every column is seen without moving the table.
+                let fits = "[...document.querySelectorAll('.table')].every(one => one.scrollWidth <= one.clientWidth)";
+                assert_eq!(browser.eval(fits).await, true, "{who} {place} {device} {colours}");
                 if let Some(folder) = &pictures {
                     let name = format!("{who}-{number}-{device}-{colours}.png");
                     browser.picture(&std::path::Path::new(folder).join(name)).await;
