@@ -13,8 +13,8 @@ const VARIABLE: &str = "PAC_WATCHER_SERVER";
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "How the port for tenants is reached, by those without rights in PAC's namespace")]
 pub(crate) struct Server {
-    /// The port for tenants, like https://queues.example.com: it is asked in place of the watcher, with the token of the
-    /// kubeconfig's user (list, show, explain and wait).
+    /// The address of the port for tenants, with https: it is asked in place of the watcher, with the token of the kubeconfig's
+    /// user (list, show, explain and wait).
     #[arg(long, env = VARIABLE, value_name = "URL", global = true)]
     server: Option<String>,
     /// The authorities that vouch for its certificate, as PEM [default: the system's].
