@@ -15,6 +15,7 @@ mod image;
 mod interrupt;
 mod judge;
 mod krew;
+mod model;
 mod programs;
 mod sabotage;
 mod say;
@@ -48,6 +49,8 @@ enum Command {
     Simulate(simulate::SimulateOptions),
     /// Have clients work on a store that is killed, paused and cut off, and judge whether their answers can be explained.
     Judge(judge::JudgeOptions),
+    /// Explore every state of two watchers, a store and an API server; the small systems among them are part of every test run.
+    Model(model::ModelOptions),
     /// Measure how fast and how small the system is, beside what the servers can do; writes docs/benchmarks.md.
     Bench(bench::BenchOptions),
     /// Run today's watchers beside those of another version, on one store: a rolling upgrade, and back.
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Chaos(options) => chaos::chaos(&options),
         Command::Simulate(options) => simulate::simulate(&options),
         Command::Judge(options) => judge::judge(&options),
+        Command::Model(options) => model::model(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::Beside(options) => beside::beside(&options),
         Command::Sabotage(options) => sabotage::sabotage(&options),

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Of pac-config it takes how durations are written.
     ("pac-client", &["pac-advice", "pac-concurrency", "pac-config", "pac-kube", "pac-queue"]),
     ("pac-state", &["pac-concurrency", "pac-kube", "pac-metrics"]),
+    ("pac-model", &["pac-concurrency", "pac-kube", "pac-state"]),
     ("pac-shadow", &["pac-concurrency", "pac-metrics", "pac-queue"]),
     ("pac-threads", &["pac-concurrency", "pac-driver-mem"]),
     ("pac-webhook", &["pac-kube", "pac-metrics", "pac-tls"]),

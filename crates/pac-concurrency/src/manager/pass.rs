@@ -136,10 +136,10 @@ impl Pass {
         }
     }
 
-    /// The version against which a commit is under way.
+    /// The snapshot on which the commit under way was planned.
     #[cfg(feature = "model")]
-    pub fn expected(&self) -> Option<Version> {
-        self.planned.as_ref().map(|planned| planned.snapshot.version)
+    pub fn planned_on(&self) -> Option<&Snapshot> {
+        self.planned.as_ref().map(|planned| &planned.snapshot)
     }
 
     /// When the latest request was sent.
@@ -148,13 +148,13 @@ impl Pass {
         self.asked_at
     }
 
-    /// Feeds `digest` with it, but for times.
+    /// Feeds `digest` with it, but for times and the snapshot it was planned on.
     #[cfg(feature = "model")]
     pub fn digest(&self, digest: &mut impl std::hash::Hasher) {
         use std::hash::Hash;
 
-        let planned = self.planned.as_ref().map(|planned| (&planned.snapshot, &planned.plan));
-        format!("{:?}{:?}{:?}", self.scope, self.window, planned).hash(digest);
+        let plan = self.planned.as_ref().map(|planned| &planned.plan);
+        format!("{:?}{:?}{plan:?}", self.scope, self.window).hash(digest);
         (self.attempts, self.fresh, self.asked).hash(digest);
     }
 

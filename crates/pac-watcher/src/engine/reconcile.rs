@@ -209,7 +209,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn take_in(&self, repository: &RepositoryKey, confirmed: Confirmed) {
+    fn take_in(&self, repository: &RepositoryKey, confirmed: Confirmed) {
         debug!(%repository, ?confirmed, "read a run live");
         self.index.with(repository, |state| state.confirm(confirmed, Instant::now()));
         self.queue.add(repository.clone(), Scope::Head);

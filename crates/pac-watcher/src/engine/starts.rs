@@ -15,7 +15,7 @@ use pac_kube::live_read;
 use pac_kube::patch::{self, StartBy, StartOutcome};
 use pac_metrics::{catalogue, per_repository};
 use pac_state::health::Part;
-use pac_state::index::StartEnd;
+use pac_state::index::{StartEnd, Started};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -140,7 +140,8 @@ impl Engine {
             StartOutcome::Started => {
                 catalogue::START.observe(&[], proven.elapsed());
                 self.health.fine_of_one(Part::ApiServer);
-                self.started(repository, run);
+                let started = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now()));
+                self.note_started(repository, run, started);
             }
             StartOutcome::Refused(why) | StartOutcome::LookAgain(why) => {
                 self.look_again(repository, run, Some(&why)).await;
@@ -177,35 +178,32 @@ impl Engine {
     /// Reads the run after a start that was `refused`, or may have taken effect.
     async fn look_again(&self, repository: &RepositoryKey, run: &RunKey, refused: Option<&str>) {
         let began = Instant::now();
-        let found = live_read::confirm(&self.client, repository, run).await;
-        let end = self
-            .index
-            .with(repository, |state| state.end_of_start(run, found.as_ref().ok(), refused.is_some(), Instant::now()));
-        match (end, found) {
-            (StartEnd::Started, _) => self.started(repository, run),
-            (StartEnd::Refused, _) => self.refused(repository, run, refused.unwrap_or_default()),
-            (StartEnd::Over, Ok(confirmed)) => {
+        let found = match live_read::confirm(&self.client, repository, run).await {
+            Ok(found) => Some(found),
+            Err(why) => {
+                self.could_not_read(run, &why, began, true);
+                None
+            }
+        };
+        match self.index.with(repository, |state| state.end_start(run, found, refused, Instant::now())) {
+            StartEnd::Started(started) => self.note_started(repository, run, started),
+            StartEnd::Refused => self.note_refused(repository, run, refused.unwrap_or_default()),
+            StartEnd::Over => {
                 debug!(%repository, %run, "not started: it is over or was cancelled meanwhile");
                 count_failure(repository, "withdrawn");
-                self.take_in(repository, confirmed);
             }
-            (StartEnd::InDoubt | StartEnd::Over, found) => {
-                if let Err(why) = found {
-                    self.could_not_read(run, &why, began, true);
-                }
-                self.doubt(repository, run);
-            }
+            StartEnd::InDoubt(when) => self.look_later(repository, when),
         }
     }
 
-    fn started(&self, repository: &RepositoryKey, run: &RunKey) {
+    fn note_started(&self, repository: &RepositoryKey, run: &RunKey, started: Option<Started>) {
         info!(%repository, namespace = run.namespace(), run = run.name(), uid = run.uid(), "started {run}");
         let named = (repository.namespace(), repository.name());
         self.history.started(repository, run);
         if let Some(traces) = &self.traces {
             traces.started(repository, run);
         }
-        if let Some(started) = self.index.with(repository, |state| state.acknowledge_start(run, Instant::now())) {
+        if let Some(started) = started {
             per_repository::observe_run(&catalogue::WAIT, named, started.waited, run.path());
             started.idle.into_iter().for_each(|idle| catalogue::HAND_OFF.observe_run(&[], idle, run.path()));
         }
@@ -213,7 +211,7 @@ impl Engine {
         per_repository::count(&catalogue::STARTS, named, &[], 1);
     }
 
-    fn refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
+    fn note_refused(&self, repository: &RepositoryKey, run: &RunKey, why: &str) {
         count_failure(repository, "refused");
         let (name, namespace) = (run.name(), run.namespace());
         warn!(%repository, namespace, run = name, uid = run.uid(), why, "{run} can't be started; it keeps its place and is tried again later");
@@ -221,7 +219,6 @@ impl Engine {
         if let Some(traces) = &self.traces {
             traces.refused(repository, run);
         }
-        self.index.with(repository, |state| state.refuse_start(run, why, Instant::now()));
     }
 
     fn count_unanswered(&self, repository: &RepositoryKey, run: &RunKey) {
@@ -233,6 +230,10 @@ impl Engine {
 
     fn doubt(&self, repository: &RepositoryKey, run: &RunKey) {
         let when = self.index.with(repository, |state| state.doubt_start(run, Instant::now()));
+        self.look_later(repository, when);
+    }
+
+    fn look_later(&self, repository: &RepositoryKey, when: Option<Instant>) {
         if let Some(when) = when {
             self.queue.add_later(repository.clone(), Scope::Head, when);
         }

@@ -51,4 +51,9 @@ impl RepositoryState {
         let claimed: BTreeMap<_, _> = self.claimed.iter().map(|(run, until)| (run, ahead(*until))).collect();
         claimed.into_iter().filter(|(_, until)| *until > 0).for_each(|claimed| claimed.hash(digest));
     }
+
+    /// Whether a start of `run` was acknowledged after `asked`, or came to be in doubt.
+    pub fn has_start_ended_since(&self, run: &RunKey, asked: Instant) -> bool {
+        self.run(run).and_then(|run| run.start_ended_at).is_some_and(|ended_at| ended_at > asked)
+    }
 }

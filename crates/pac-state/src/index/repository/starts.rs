@@ -6,18 +6,18 @@ use pac_kube::hold::Hold;
 use pac_kube::live_read::Confirmed;
 use tokio::time::Instant;
 
-use super::{Phase, RepositoryState};
+use super::{Phase, RepositoryState, Started};
 use crate::index::run::{Run, StartState};
 
 /// What a start came to, by what a read of the run shows since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartEnd {
-    /// The run runs.
-    Started,
+    /// The run runs; with what came before, the first time that is noted.
+    Started(Option<Started>),
     /// It is pending, and no start of it is under way: its slot may go to another.
     Refused,
-    /// It is pending or can't be read, and a start of it may be under way: it keeps its slot, and is tried again.
-    InDoubt,
+    /// It is pending or can't be read, and a start of it may be under way: it keeps its slot, and is tried again at this time.
+    InDoubt(Option<Instant>),
     /// It is over, or never to start.
     Over,
 }
@@ -55,20 +55,34 @@ impl RepositoryState {
         self.on_run(run, |run| run.refuse(why, now))
     }
 
-    /// What a start of `run` came to, which was not acknowledged: by what was `found` since, if anything, and by whether it was
-    /// `refused`.
+    /// Takes in what a start of `run` came to, which was not acknowledged: by what was `found` since, if anything, and by the words in
+    /// which it was `refused`, if it was.
     ///
     /// A refusal alone frees no slot: an earlier start, whose answer was lost, may have taken effect, and who isn't allowed
     /// to change a run is told so whatever state it is in.
-    pub fn end_of_start(&self, run: &RunKey, found: Option<&Confirmed>, refused: bool, now: Instant) -> StartEnd {
+    pub fn end_start(
+        &mut self,
+        run: &RunKey,
+        found: Option<Confirmed>,
+        refused: Option<&str>,
+        now: Instant,
+    ) -> StartEnd {
         match found {
-            Some(Confirmed::Is(view)) if view.is_pending() => {
-                let is_certain = refused && !self.may_be_started_by_another(run, now);
-                if is_certain { StartEnd::Refused } else { StartEnd::InDoubt }
+            Some(Confirmed::Is(view)) if view.is_pending() => match refused {
+                Some(why) if !self.may_be_started_by_another(run, now) => {
+                    self.refuse_start(run, why, now);
+                    StartEnd::Refused
+                }
+                _ => StartEnd::InDoubt(self.doubt_start(run, now)),
+            },
+            Some(Confirmed::Is(view)) if view.phase == Phase::Running => {
+                StartEnd::Started(self.acknowledge_start(run, now))
             }
-            Some(Confirmed::Is(view)) if view.phase == Phase::Running => StartEnd::Started,
-            Some(_) => StartEnd::Over,
-            None => StartEnd::InDoubt,
+            Some(found) => {
+                self.confirm(found, now);
+                StartEnd::Over
+            }
+            None => StartEnd::InDoubt(self.doubt_start(run, now)),
         }
     }
 

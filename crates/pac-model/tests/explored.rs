@@ -1,0 +1,93 @@
+//! Every state of systems that are small enough for every test run, and, ignored there, of larger ones: `cargo xtask model`.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
+use pac_model::Life::{Pending, Running, Unborn};
+use pac_model::{Budget, Scenario, explore};
+
+/// Two runs that are still to come, limit 1, two watchers, and nothing goes wrong.
+fn plain() -> Scenario {
+    Scenario {
+        watchers: 2,
+        runs: vec![Unborn, Unborn],
+        limit: 1,
+        limits: vec![],
+        window: 128,
+        slow: false,
+        ticks: false,
+        lease: None,
+        terms: 4,
+        budget: Budget::default(),
+    }
+}
+
+/// Explores `scenario` with as many threads as `MODEL_THREADS` says. With one, no way to what is broken is shorter than the one found.
+#[track_caller]
+fn holds(name: &str, scenario: Scenario) {
+    let threads = std::env::var("MODEL_THREADS").map_or(1, |threads| threads.parse().unwrap());
+    let found = explore(scenario, threads);
+    println!(
+        "{name}: {} states, {} steps tried, depth {}; {} states of a watcher, {} inputs; {:.1?}",
+        found.states, found.steps, found.depth, found.of_a_watcher.0, found.of_a_watcher.1, found.took
+    );
+    if let Some(broken) = found.broken {
+        println!("{name} is broken: {} in {} steps: {}", broken.promise, broken.steps.len(), broken.how);
+        let (steps, then) = (broken.steps.join("\n  "), broken.then.join(", "));
+        panic!(
+            "{name}: {} is broken: {}, after\n  {steps}\nwithout faults from there: {then}",
+            broken.promise, broken.how
+        );
+    }
+    assert!(found.whole, "{name} was not explored whole");
+}
+
+macro_rules! explored {
+    ($($(#[$attribute:meta])* $name:ident { $($field:ident: $value:expr),* $(; $($what:ident: $often:expr),*)? })*) => {
+        $(
+            #[test]
+            $(#[$attribute])*
+            fn $name() {
+                let budget = Budget { $($($what: $often,)*)? ..Budget::default() };
+                holds(stringify!($name), Scenario { $($field: $value,)* budget, ..plain() });
+            }
+        )*
+    };
+}
+
+explored! {
+    // Two watchers.
+    found_at_work { runs: vec![Running, Pending] }
+    one_run_comes { runs: vec![Unborn] }
+    commits_are_lost { runs: vec![Pending]; lost_commits: 2 }
+    starts_are_lost { runs: vec![Pending]; lost_starts: 2, refusals: 1 }
+    a_watcher_is_killed { runs: vec![Pending]; crashes: 1 }
+    a_run_goes { runs: vec![Pending]; cancelled: 1, deleted: 1 }
+    #[ignore = "takes long: cargo xtask model"]
+    one_comes_behind { runs: vec![Running, Unborn] }
+    #[ignore = "takes long: cargo xtask model"]
+    answers_take_their_time { runs: vec![Pending], slow: true }
+    #[ignore = "takes long: cargo xtask model"]
+    time_passes { runs: vec![Pending], ticks: true }
+    #[ignore = "takes long: cargo xtask model"]
+    leaders_change { runs: vec![Pending]; elections: 1, refusals: 1 }
+    // One watcher, more that goes wrong.
+    alone_commits_and_starts_are_lost { watchers: 1, runs: vec![Pending, Pending, Pending]; lost_commits: 1, lost_starts: 2, refusals: 1 }
+    alone_and_killed { watchers: 1, runs: vec![Pending, Pending]; crashes: 2, lost_starts: 1 }
+    alone_while_the_limit_changes { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![0, 1]; limits: 2, lost_starts: 1 }
+    alone_while_runs_go { watchers: 1, runs: vec![Pending, Pending]; cancelled: 1, deleted: 1, recreated: 1 }
+    alone_and_slow { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![1], slow: true; limits: 1, lost_starts: 1, lost_reads: 1 }
+    alone_with_a_small_window { watchers: 1, runs: vec![Pending, Pending, Pending], window: 1; lost_starts: 1, refusals: 1 }
+    #[ignore = "takes long: cargo xtask model"]
+    alone_slow_and_time_passes { watchers: 1, runs: vec![Running, Pending], limit: 2, limits: vec![1, 2], slow: true, ticks: true; limits: 3, lost_starts: 2, lost_reads: 1 }
+    // Larger ones.
+    #[ignore = "takes long: cargo xtask model"]
+    two_wait { runs: vec![Pending, Pending] }
+    #[ignore = "takes long: cargo xtask model"]
+    three_are_at_work { runs: vec![Running, Running, Pending], limit: 2 }
+    #[ignore = "takes long: cargo xtask model"]
+    two_and_commits_are_lost { runs: vec![Pending, Pending]; lost_commits: 1 }
+    #[ignore = "takes long: cargo xtask model"]
+    two_and_starts_are_refused { runs: vec![Pending, Pending]; refusals: 1 }
+    #[ignore = "takes long: cargo xtask model"]
+    two_and_the_limit_changes { runs: vec![Running, Pending], limit: 2, limits: vec![0, 1]; limits: 1 }
+}
