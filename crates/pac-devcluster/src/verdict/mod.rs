@@ -16,6 +16,7 @@
 mod facts;
 mod latency;
 mod limits;
+mod lost;
 mod order;
 mod recorder;
 mod repository;
@@ -26,6 +27,7 @@ use std::{collections::BTreeSet, fmt, time::Duration};
 
 use serde::Serialize;
 
+pub use self::lost::LostSlots;
 use self::recorder::Recorder;
 pub(crate) use self::repository::summary;
 use crate::history::Version;
@@ -55,6 +57,9 @@ pub struct VerdictOptions {
     /// Names (`namespace/name`) of runs that can't start, such as those a webhook refuses: nobody needs to wait for
     /// them, and they may wait for ever.
     pub excused: BTreeSet<String>,
+    /// What the store lost, in the order of time. Runs that had just been given a slot then, and that no cache shows yet, are known to
+    /// nobody but who gave it to them.
+    pub lost: Vec<LostSlots>,
     /// Whether all is said to be over: then nothing may wait or run any more.
     pub ended: bool,
     /// When the observation ended, if later than the last version.
@@ -139,6 +144,27 @@ impl fmt::Display for Verdict {
 
 // === impl VerdictOptions ===
 
+impl VerdictOptions {
+    /// What to allow for in a storm: where for the time of `gust` everything may go wrong that can, and then nothing new for that of
+    /// `lull`, by turns. In the end all is to be done.
+    pub fn in_storms(gust: Duration, lull: Duration) -> Self {
+        Self {
+            // A gust may keep everybody from admitting. What it did lasts up to 15 s longer, and is recovered from then.
+            longest_gap: gust + Duration::from_secs(45),
+            // Nobody can know of a limit before the API server has told him, and that may be cut off for a while.
+            limit_allowance: Duration::from_secs(40),
+            // Nobody can heed a run that he hasn't been told of: watches are held for up to 8 s.
+            in_flight: Duration::from_secs(10),
+            // One whose start was lost, and then its watcher too, keeps its slot, and is started by the next.
+            side_by_side: gust + lull,
+            // A watcher waits so long for a run's Secret, at least.
+            secret_wait: Some(Duration::from_secs(10)),
+            ended: true,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for VerdictOptions {
     fn default() -> Self {
         Self {
@@ -150,6 +176,7 @@ impl Default for VerdictOptions {
             longest_gap: Duration::from_secs(10),
             secret_wait: None,
             excused: BTreeSet::new(),
+            lost: Vec::new(),
             ended: true,
             ended_at: None,
         }

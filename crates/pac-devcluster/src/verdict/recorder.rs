@@ -24,8 +24,9 @@ struct Past {
     key: RepositoryKey,
     name: String,
     facts: Facts,
-    /// When it was created.
+    /// When it was created, and when it was started.
     created: Duration,
+    started: Option<Duration>,
     ran: bool,
     starts: u32,
     ever_waited: bool,
@@ -223,6 +224,7 @@ impl<'a> Recorder<'a> {
         self.check_secret(version, past, facts);
         self.check_limit(version, &past.key);
         self.check_order(version, past);
+        past.started = Some(version.at);
         let repository = self.repositories.entry(past.key.clone()).or_default();
         if let Some(released) = repository.releases.pop_front() {
             self.hand_offs.push(version.at.saturating_sub(released));
@@ -249,12 +251,16 @@ impl<'a> Recorder<'a> {
             let (namespace, repository) = key;
             self.limit.break_by(|| format!("{} was started while {namespace}/{repository} was paused", told(version)));
         }
+        if self.options.lost.iter().any(|lost| lost.had_on_its_way(&version.uid, version.at)) {
+            return;
+        }
         let limit = self.limits.greatest(key, version.at, self.options.limit_allowance);
-        let repository = self.repositories.entry(key.clone()).or_default();
+        let Some(repository) = self.repositories.get(key) else { return };
         // That Tekton runs the last tasks of one that was stopped is known to nobody before it does.
         let unforeseen = repository.stopping.values().filter(|since| version.at < **since + self.options.in_flight);
         let others = repository.running.len() - repository.running.contains_key(&version.uid) as usize;
-        let running = 1 + others.saturating_sub(unforeseen.count()) as u64;
+        let hidden = repository.running.keys().filter(|uid| self.is_hidden(uid, version.at));
+        let running = 1 + others.saturating_sub(unforeseen.count() + hidden.count()) as u64;
         if let Some(limit) = limit.filter(|limit| running > *limit) {
             let others: Vec<&str> = repository.running.values().map(String::as_str).take(5).collect();
             self.limit.break_by(|| {
@@ -262,6 +268,13 @@ impl<'a> Recorder<'a> {
                 format!("{} started as number {running} of at most {limit}, beside {others}", told(version))
             });
         }
+    }
+
+    /// Whether nobody need know of a run's slot, since the store lost it.
+    fn is_hidden(&self, uid: &str, at: Duration) -> bool {
+        let started = self.runs.get(uid).and_then(|run| run.started);
+        let behind = self.options.in_flight;
+        started.is_some_and(|started| self.options.lost.iter().any(|lost| lost.hides(uid, started, at, behind)))
     }
 
     fn check_order(&mut self, version: &Version, past: &Past) {

@@ -215,21 +215,7 @@ impl Storm {
     }
 
     fn judge(mut self, tally: &mut Tally) {
-        let allowed = VerdictOptions {
-            // A gust may keep everybody from admitting. What it did lasts up to 15 s longer, and is recovered from then.
-            longest_gap: GUST + Duration::from_secs(45),
-            // Nobody can know of a limit before the API server has told him, and that may be cut off for a while.
-            limit_allowance: Duration::from_secs(40),
-            // Nobody can heed a run that he hasn't been told of: watches are paused for up to 8 s.
-            in_flight: Duration::from_secs(10),
-            // One whose start was lost, and then its watcher too, keeps its slot, and is started by the next.
-            side_by_side: GUST + LULL,
-            // A watcher waits so long for a run's Secret, at least.
-            secret_wait: Some(Duration::from_secs(10)),
-            ended: true,
-            ..VerdictOptions::default()
-        };
-        let verdict = self.world.cluster.verdict(&allowed);
+        let verdict = self.world.cluster.verdict(&VerdictOptions::in_storms(GUST, LULL));
         println!("{:?}", self.counts);
         println!(
             "{} runs, {} started from the queue; hand-off median {:.1} ms, p99 {:.1} ms",

@@ -1,5 +1,6 @@
 //! Histories written by hand: one clean, and for each promise some that break it.
 
+mod lost;
 mod operators;
 mod pac;
 
@@ -7,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Verdict, VerdictOptions, judge};
+use super::{LostSlots, Verdict, VerdictOptions, judge};
 use crate::history::{Change, Version};
 
 #[derive(Default)]
