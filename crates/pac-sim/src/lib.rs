@@ -19,11 +19,12 @@
 //! # In what order to read
 //!
 //! `scenario`, what there is for a seed; `schedule`, what happens, drawn from the seed before anything begins; `world`, where it is carried out;
-//! with what users do; `replica`, `way`, `weather`, `network`, `store`; `simulation`, one from its beginning to the judgement; `shrink`, from a long
-//! schedule that breaks a promise to a short one; `process`, which has each of them begun anew.
+//! with what users do; `replica`, `way`, `weather`, `network`, `store`; `simulation`, one from its beginning to the judgement, and `unending`, what
+//! becomes of one that has no end; `part` and `shrink`, from a long one that breaks a promise to a short one; `process`, which has each of them begun anew.
 
 mod log;
 mod network;
+mod part;
 mod process;
 mod replica;
 mod scenario;
@@ -32,12 +33,14 @@ mod shrink;
 mod simulation;
 mod store;
 mod trace;
+mod unending;
 mod way;
 mod weather;
 mod world;
 
+pub use self::part::Part;
 pub use self::process::Process;
 pub use self::scenario::{Scenario, StoreKind};
 pub use self::shrink::{Shrunk, shrink};
-pub use self::simulation::{Breach, Keeps, Report, run};
+pub use self::simulation::{Breach, Keeps, Report, Running, run};
 pub use self::store::CalmStore;

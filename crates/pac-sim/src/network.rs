@@ -65,9 +65,13 @@ impl Network {
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let (answer, answered) = oneshot::channel();
         let way = Arc::clone(&self.way);
-        // It goes on if nobody waits any more.
+        // What is not sent yet is never sent if nobody waits any more.
+        way.held().await;
+        // From here it goes on all the same.
         tokio::spawn(async move { answer.send(self.carry_out(request).await) });
-        match timeout(SILENT_FOR, answered).await {
+        let answered = timeout(SILENT_FOR, answered).await;
+        way.held().await;
+        match answered {
             Ok(Ok(answer)) => Ok(answer?.map(|body| listen(body, way, is_watch))),
             Ok(Err(_)) => Err(broken("the connection broke")),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer").into()),
@@ -116,6 +120,7 @@ fn listen(body: pac_devcluster::Body, way: Arc<Way>, is_watch: bool) -> UnsyncBo
             }
         };
         let frame = way.while_open(heard).await?;
+        way.held().await;
         if is_watch {
             sleep(usual_delay()).await;
             way.lagging().await;

@@ -16,13 +16,22 @@ pub(crate) struct SimulateOptions {
     /// How long it storms, in virtual hours; all work has to be done after that.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) hours: f64,
+    /// How much real time a seed may take, in seconds. One that takes longer is told like one that breaks a promise.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub(crate) seed_limit: u64,
+    /// Go on after a seed that breaks a promise, and don't look for less of it that does, too.
+    #[arg(long)]
+    pub(crate) go_on: bool,
     /// How many are simulated at once [default: as many as there are processors].
     #[arg(long, value_name = "NUMBER")]
     pub(crate) jobs: Option<usize>,
     /// Of the schedule only the steps with these numbers happen, as a shortened one has them; `none` for none at all.
     #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
     pub(crate) steps: Option<Vec<String>>,
-    /// Don't look for fewer steps that break the same promise.
+    /// Only the Repositories with these numbers are there.
+    #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
+    pub(crate) repositories: Option<Vec<String>>,
+    /// Don't look for less of a seed that breaks the same promise.
     #[arg(long)]
     pub(crate) no_shrink: bool,
     /// Where to write the history of the first seed: each request, each commit, each version of each object.

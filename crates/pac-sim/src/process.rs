@@ -6,43 +6,36 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::part::Part;
 use crate::simulation::{Breach, Report};
 
-/// What begins a process: the simulator's program, and which of the schedule's steps are to happen.
+/// What begins a process: the simulator's program, a seed, and how much of its scenario is simulated.
 #[derive(Debug, Clone)]
 pub struct Process {
     program: PathBuf,
     seed: u64,
-    hours: f64,
-    kept: Option<Vec<usize>>,
+    part: Part,
     further: Vec<OsString>,
 }
 
 // === impl Process ===
 
 impl Process {
-    /// One of `program`, which is pac-sim, for `seed` and so many virtual hours.
-    pub fn new(program: &Path, seed: u64, hours: f64) -> Self {
-        Self { program: program.to_owned(), seed, hours, kept: None, further: Vec::new() }
+    /// One of `program`, which is pac-sim.
+    pub fn new(program: &Path, seed: u64, part: Part) -> Self {
+        Self { program: program.to_owned(), seed, part, further: Vec::new() }
     }
 
-    /// The same with these steps alone, by their numbers; with all of them if there are no numbers.
+    /// The same with an option and its value.
     #[must_use]
-    pub fn with_steps(self, kept: Option<&[usize]>) -> Self {
-        Self { kept: kept.map(<[usize]>::to_vec), ..self }
-    }
-
-    /// The same with an option that names a file.
-    #[must_use]
-    pub fn with_file(mut self, option: &str, file: &Path) -> Self {
-        self.further.extend([option.into(), file.into()]);
+    pub fn with(mut self, option: &str, value: impl Into<OsString>) -> Self {
+        self.further.extend([option.into(), value.into()]);
         self
     }
 
     /// The command that repeats it, for people.
     pub fn told(&self) -> String {
-        let steps = self.kept.as_deref().map(|kept| format!(" --steps {}", numbers(kept))).unwrap_or_default();
-        format!("cargo xtask simulate --seed {} --seeds 1 --hours {}{steps}", self.seed, self.hours)
+        format!("cargo xtask simulate --seed {} --seeds 1 {}", self.seed, self.part)
     }
 
     /// Simulates, and what came of it. A process that ends by itself has broken a promise (P10), and its last words say how.
@@ -52,10 +45,7 @@ impl Process {
     /// If there is no such program, or it didn't begin to simulate.
     pub fn run(&self) -> Result<Report> {
         let mut command = Command::new(&self.program);
-        command.args(["--one", "--seed", &self.seed.to_string(), "--hours", &self.hours.to_string()]);
-        if let Some(kept) = &self.kept {
-            command.args(["--steps", &numbers(kept)]);
-        }
+        command.args(["--one", "--seed", &self.seed.to_string()]).args(self.part.arguments());
         let output = command.args(&self.further).stdin(Stdio::null()).output();
         let output = output.with_context(|| format!("can't run {}", self.program.display()))?;
         if let Ok(report) = serde_json::from_slice(&output.stdout) {
@@ -70,12 +60,4 @@ impl Process {
         let how = format!("the process ended, {}:\n{}\n", output.status, last.join("\n"));
         Ok(Report { broken: Some(Breach { promises: vec!["P10".to_owned()], how }), ..Report::default() })
     }
-}
-
-/// As `--steps` takes them.
-fn numbers(kept: &[usize]) -> String {
-    if kept.is_empty() {
-        return "none".to_owned();
-    }
-    kept.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

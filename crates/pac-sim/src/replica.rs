@@ -1,10 +1,12 @@
 //! The watchers: the whole product, one process each, as `pac-watcher run` has it.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::Request;
+use http_body_util::BodyExt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Fault};
 use pac_config::DriverSettings;
@@ -12,9 +14,11 @@ use pac_devcluster::DevCluster;
 use pac_driver_mem::MemDriver;
 use pac_kube::cluster::client_through;
 use pac_kube::error::with_causes;
-use pac_watcher::{Connect, GateKind, Mode, Pace, SettingsPlace, WatcherOptions, run_with};
+use pac_watcher::{Connect, GateKind, Mode, Pace, Router, SettingsPlace, WatcherOptions, run_with};
+use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use crate::network::Network;
 use crate::store::{StoreDriver, StoreServer};
@@ -42,9 +46,14 @@ pub(crate) struct Outside {
 /// A process.
 pub(crate) struct Replica {
     pub(crate) way: Arc<Way>,
+    /// What its admin port answers, once it does.
+    answers: Arc<OnceLock<Router>>,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
+
+/// The admin port of a watcher.
+pub(crate) struct Asked(Arc<OnceLock<Router>>);
 
 /// The stores as one watcher reaches them.
 struct Stores {
@@ -68,11 +77,15 @@ impl Replica {
         };
         let connect = Arc::new(Stores { outside: outside.clone(), way: Arc::clone(&way) });
         let (trace, token, counted) = (outside.trace.clone(), stop.clone(), outside.counted.clone());
+        let answers = Arc::new(OnceLock::new());
+        let told = Arc::clone(&answers);
         let running = tokio::spawn(async move {
             let outcome = match client_through(network) {
                 Ok(client) => {
                     let options = options(&identity, companion, elected);
-                    Box::pin(run_with(client, options, connect, counted, token))
+                    // Set once: there is one process.
+                    let answers = move |answers| _ = told.set(answers);
+                    Box::pin(run_with(client, options, connect, counted, answers, token))
                         .await
                         .map_err(|error| with_causes(&error))
                 }
@@ -80,7 +93,7 @@ impl Replica {
             };
             trace.tell(&format!("{identity} ended: {outcome:?}"));
         });
-        Self { way, stop, running }
+        Self { way, answers, stop, running }
     }
 
     /// It ends at once, at whatever it is doing.
@@ -102,9 +115,26 @@ impl Replica {
         self.stop.cancel();
     }
 
+    /// Its admin port.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked(Arc::clone(&self.answers))
+    }
+
     /// Whether it ended without being asked.
     pub(crate) fn has_ended(&self) -> bool {
         self.running.is_finished() && !self.stop.is_cancelled()
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// What it answers at `path`, in JSON; none if nobody is there yet, or if it says that it doesn't know.
+    pub(crate) async fn answer<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        let request = Request::get(path).body(String::new()).ok()?;
+        let answer = self.0.get()?.clone().oneshot(request).await.ok()?;
+        let body = answer.into_body().collect().await.ok()?.to_bytes();
+        serde_json::from_slice(&body).ok()
     }
 }
 

@@ -36,6 +36,12 @@ pub struct Scenario {
     pub elected: bool,
     /// Whether the store may lose commits that it acknowledged.
     pub is_lossy: bool,
+    /// Whether the store is exchanged for another while all is at work.
+    pub moves: bool,
+    /// Whether nothing fails, and everything is only slow at times: then next to nothing is allowed for.
+    pub is_mild: bool,
+    /// Whether more runs wait than a watcher remembers of a queue.
+    pub is_crowded: bool,
 }
 
 // === impl Scenario ===
@@ -46,16 +52,19 @@ impl Scenario {
         let mut random = StdRng::seed_from_u64(seed);
         let store = [StoreKind::Memory, StoreKind::PostgreSql, StoreKind::PostgreSql, StoreKind::Etcd]
             [random.random_range(0..4)];
-        let replicas = if store == StoreKind::Memory { 1 } else { random.random_range(1..4) };
+        let (has_server, is_mild) = (store != StoreKind::Memory, random.random_bool(0.2));
         Self {
             seed,
             lasts,
-            replicas,
+            replicas: if has_server { random.random_range(1..4) } else { 1 },
             repositories: random.random_range(2..7),
             store,
             companion: random.random_bool(0.5),
-            elected: store == StoreKind::Memory || random.random_bool(0.75),
-            is_lossy: false,
+            elected: !has_server || is_mild || random.random_bool(0.75),
+            is_lossy: has_server && !is_mild && random.random_bool(0.3),
+            moves: has_server && !is_mild && random.random_bool(0.3),
+            is_mild,
+            is_crowded: !is_mild && random.random_bool(0.1),
         }
     }
 
@@ -63,20 +72,19 @@ impl Scenario {
     pub(crate) fn has_server(&self) -> bool {
         self.store != StoreKind::Memory
     }
-
-    /// Whether the store may be exchanged for another while all is at work.
-    pub(crate) fn may_move(&self) -> bool {
-        false
-    }
 }
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mode = if self.companion { "companion" } else { "standalone" };
         let led = if self.elected { "" } else { " that all lead" };
+        let lossy = if self.is_lossy { " that loses commits" } else { "" };
+        let moves = if self.moves { ", moved now and then" } else { "" };
+        let mild = if self.is_mild { ", all slow" } else { "" };
+        let crowded = if self.is_crowded { ", crowded" } else { "" };
         write!(
             f,
-            "seed {}: {:?} of {} {mode} watchers{led} on {:?}, {} Repositories",
+            "seed {}: {:?} of {} {mode} watchers{led} on {:?}{lossy}{moves}, {} Repositories{mild}{crowded}",
             self.seed, self.lasts, self.replicas, self.store, self.repositories
         )
     }

@@ -14,6 +14,8 @@ use crate::weather::{Fault, Gust, Side};
 /// How long blows fall, and then how long none do: whoever is struck more often than he can recover shows nothing.
 pub(crate) const GUST: Duration = Duration::from_secs(20);
 pub(crate) const LULL: Duration = Duration::from_secs(20);
+/// How long after a gust everybody knows again how things are.
+const RECOVERED_AFTER: Duration = Duration::from_secs(14);
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,12 +62,39 @@ pub(crate) enum Action {
         repository: usize,
         lasts: Duration,
     },
+    /// An operator has a run's slot go to others.
+    Release {
+        repository: usize,
+        pick: usize,
+    },
+    /// The limit of those that have none of their own.
+    GlobalLimit {
+        limit: Option<u64>,
+    },
+    /// An operator's pause of everything.
+    PauseAll {
+        lasts: Duration,
+    },
+    /// The whole system is off.
+    SwitchOff {
+        lasts: Duration,
+    },
+    /// The Git provider takes no status, and so PAC queues nobody.
+    ProviderRefuses {
+        lasts: Duration,
+    },
+    /// PAC's own watcher is restarted, and its queue forgotten.
+    PacRestarts {
+        lasts: Duration,
+    },
     /// Other settings of the store in use: the watchers connect anew.
     Settings {
         connections: u32,
     },
     /// Another store.
     Move,
+    /// Somebody asks the watchers who waits and who runs.
+    Ask,
     Weather {
         gust: Gust,
         lasts: Duration,
@@ -88,6 +117,11 @@ pub(crate) enum Action {
         watcher: usize,
         lasts: Duration,
     },
+    /// For so long it reaches nobody and nobody reaches it, and nothing that was sent is lost.
+    Hold {
+        watcher: usize,
+        lasts: Duration,
+    },
     CloseWatches,
     ExpireVersions,
     PauseWatches {
@@ -106,6 +140,35 @@ pub(crate) enum Action {
     LeasesEnd,
 }
 
+// === impl Action ===
+
+impl Action {
+    /// The number of the Repository that it concerns, if it concerns one.
+    pub(crate) fn repository(&self) -> Option<usize> {
+        match self {
+            Self::Push { repository, .. }
+            | Self::Cancel { repository, .. }
+            | Self::CancelPullRequest { repository }
+            | Self::DeleteRun { repository, .. }
+            | Self::RecreateRun { repository, .. }
+            | Self::Limit { repository, .. }
+            | Self::DeleteRepository { repository, .. }
+            | Self::Release { repository, .. }
+            | Self::Pause { repository, .. } => Some(*repository),
+            _ => None,
+        }
+    }
+
+    /// What kind of thing it is: of gusts that of their fault, too.
+    pub(crate) fn kind(&self) -> String {
+        let first_word = |told: String| told.split([' ', '(']).next().unwrap_or_default().to_owned();
+        match self {
+            Self::Weather { gust, .. } => format!("{:?} {}", gust.side, first_word(format!("{:?}", gust.fault))),
+            other => first_word(format!("{other:?}")),
+        }
+    }
+}
+
 /// All that happens, in order.
 pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
     // Chance of its own: what the program under test draws follows from the same seed.
@@ -113,9 +176,11 @@ pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut at = Duration::from_secs(3);
     while at < scenario.lasts {
-        let is_gust = at.as_millis() % (GUST + LULL).as_millis() < GUST.as_millis();
-        let action = if is_gust && random.random_bool(0.6) {
+        let into_it = Duration::from_millis((at.as_millis() % (GUST + LULL).as_millis()) as u64);
+        let action = if into_it < GUST && random.random_bool(0.6) {
             trouble(scenario, &mut random)
+        } else if into_it > GUST + RECOVERED_AFTER && random.random_bool(0.1) {
+            Action::Ask
         } else {
             doing(scenario, &mut random)
         };
@@ -129,8 +194,11 @@ pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
 fn doing(scenario: &Scenario, random: &mut StdRng) -> Action {
     let repository = random.random_range(0..scenario.repositories);
     let pick = random.random_range(0..1_000);
-    match random.random_range(0..26) {
-        0..=9 => Action::Push { repository, runs: random.random_range(1..7), is_pull_request: random.random_bool(0.5) },
+    match random.random_range(0..34) {
+        0..=9 => {
+            let runs = random.random_range(1..7) * if scenario.is_crowded { 12 } else { 1 };
+            Action::Push { repository, runs, is_pull_request: random.random_bool(0.5) }
+        }
         10..=12 => {
             let limit = random.random_range(0..5);
             Action::Limit { repository, limit: (limit > 0).then_some(limit) }
@@ -144,7 +212,14 @@ fn doing(scenario: &Scenario, random: &mut StdRng) -> Action {
         19..=20 => Action::RecreateRun { repository, pick },
         21..=22 => Action::DeleteRepository { repository, again_after: milliseconds(random, 100, 6_000) },
         23..=24 => Action::Pause { repository, lasts: milliseconds(random, 500, 10_000) },
-        _ if scenario.may_move() && random.random_bool(0.15) => Action::Move,
+        25..=26 => Action::Release { repository, pick },
+        27 => Action::GlobalLimit { limit: [None, Some(1), Some(3)][random.random_range(0..3)] },
+        28 => Action::PauseAll { lasts: milliseconds(random, 500, 5_000) },
+        // In companion mode PAC has a queue of its own then, which keeps no promises of ours.
+        29 if !scenario.companion => Action::SwitchOff { lasts: milliseconds(random, 500, 5_000) },
+        30 => Action::ProviderRefuses { lasts: milliseconds(random, 100, 2_000) },
+        31 if scenario.companion => Action::PacRestarts { lasts: milliseconds(random, 100, 5_000) },
+        _ if scenario.moves && random.random_bool(0.3) => Action::Move,
         _ => Action::Settings { connections: random.random_range(2..20) },
     }
 }
@@ -152,12 +227,20 @@ fn doing(scenario: &Scenario, random: &mut StdRng) -> Action {
 /// What goes wrong.
 fn trouble(scenario: &Scenario, random: &mut StdRng) -> Action {
     let watcher = random.random_range(0..scenario.replicas);
+    if scenario.is_mild {
+        return slowness(scenario, random);
+    }
     match random.random_range(0..40) {
         0..=15 => gust(Side::Api, watcher, random),
         16..=23 if scenario.has_server() => gust(Side::Store, watcher, random),
         24..=25 => Action::Crash { watcher, away: milliseconds(random, 0, 4_000) },
         26 => Action::Stop { watcher, away: milliseconds(random, 0, 4_000) },
-        27..=28 => Action::CutWatches { watcher },
+        27 => Action::CutWatches { watcher },
+        28 => {
+            // Where there is no other, longer than that would be all that happens.
+            let most = if scenario.replicas > 1 { 25_000 } else { 3_000 };
+            Action::Hold { watcher, lasts: milliseconds(random, 500, most) }
+        }
         29 => Action::Lag { watcher, lasts: milliseconds(random, 100, 8_000) },
         30..=31 => Action::CloseWatches,
         32 => Action::ExpireVersions,
@@ -169,6 +252,16 @@ fn trouble(scenario: &Scenario, random: &mut StdRng) -> Action {
         38 if scenario.is_lossy => Action::FailOver { missed: random.random_range(1..8) },
         _ => gust(Side::Api, watcher, random),
     }
+}
+
+/// Requests and answers that are late, by less than anybody gives up.
+fn slowness(scenario: &Scenario, random: &mut StdRng) -> Action {
+    let side = if scenario.has_server() && random.random_bool(0.3) { Side::Store } else { Side::Api };
+    let milliseconds_late = random.random_range(20..900);
+    let fault =
+        if random.random_bool(0.5) { Fault::Late(milliseconds_late) } else { Fault::LateAnswer(milliseconds_late) };
+    let gust = Gust { side, whose: None, fault, share: [100, 300, 700][random.random_range(0..3)] };
+    Action::Weather { gust, lasts: milliseconds(random, 100, 8_000) }
 }
 
 fn gust(side: Side, watcher: usize, random: &mut StdRng) -> Action {

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::log::Log;
-use crate::scenario::Scenario;
-use crate::schedule::{self, GUST, LULL, Step};
+use crate::part::Part;
+use crate::schedule::{GUST, LULL};
 use crate::trace::Trace;
+use crate::unending;
 use crate::world::World;
 
 /// How long nothing may happen in the calm after the storm.
@@ -32,6 +33,10 @@ pub struct Report {
     pub doings: BTreeMap<String, usize>,
     /// How many runs there were, and how many of them were started from the queue.
     pub runs: (usize, usize),
+    /// How often a store was changed by a watcher.
+    pub commits: usize,
+    /// How many versions of objects were judged.
+    pub versions: usize,
     /// How much virtual time passed.
     pub passed: Duration,
     /// How long after the storm all work was done.
@@ -58,38 +63,42 @@ pub struct Keeps {
 /// A promise that was broken.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Breach {
-    /// Which: `P1` to `P5`.
+    /// Which: `P1` to `P5`, `P10`; `answers` that weren't true; `no end` came.
     pub promises: Vec<String>,
     /// How.
     pub how: String,
 }
 
-/// Simulates `scenario` with these steps, on this thread, whose chance and time are to follow from the seed.
+/// Simulates `part` of the scenario of `seed` on this thread, whose chance and time are to follow from the seed.
 ///
 /// # Errors
 ///
 /// If there is no runtime to be had, or the cluster can't be set up: nothing that the simulated could be to blame for.
-fn simulate(scenario: &Scenario, steps: &[Step], keeps_history: bool, counted: PrometheusHandle) -> Result<Report> {
+fn simulate(seed: u64, part: &Part, trace: &Trace, counted: PrometheusHandle) -> Result<Report> {
+    let scenario = part.scenario(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
-    let trace = Trace::new(keeps_history);
     runtime.block_on(async {
-        let mut world = World::new(scenario, trace.clone(), counted)?;
-        world.rage(steps).await;
+        let mut world = World::new(&scenario, part, trace.clone(), counted)?;
+        world.rage(&part.steps(&scenario)).await;
         let calm = Instant::now();
         world.calm();
         let stuck = until_done(&mut world).await;
         let calm = calm.elapsed();
         let leaked = if stuck.is_none() { until_empty(&world).await } else { None };
         world.end().await;
-        let verdict = world.outside.cluster.verdict(&allowed());
-        for version in world.outside.cluster.history() {
+        let allowed = allowed(&world);
+        let verdict = world.outside.cluster.verdict(&allowed);
+        let history = world.outside.cluster.history();
+        for version in &history {
             trace.add(&format!("{:?} {:?} {}\n", version.at, version.change, version.object));
         }
         Ok(Report {
-            broken: breach(&verdict, stuck, leaked),
+            broken: breach(&verdict, stuck, leaked, world.untrue.told()),
             faults: named(&world.outside.weather.strikes()),
             doings: named(&world.doings),
             runs: (verdict.runs, verdict.started),
+            commits: world.commits(),
+            versions: history.len(),
             passed: world.began.elapsed(),
             calm,
             sum: trace.sum(),
@@ -134,30 +143,25 @@ async fn until_empty(world: &World) -> Option<String> {
 }
 
 /// What the verdict allows for.
-fn allowed() -> VerdictOptions {
-    VerdictOptions {
-        // A gust may keep everybody from admitting. What it did lasts up to 15 s longer, and is recovered from then.
-        longest_gap: GUST + Duration::from_secs(45),
-        // Nobody can know of a limit before the API server has told him, and that may be cut off for a while.
-        limit_allowance: Duration::from_secs(40),
-        // Nobody can heed a run that he hasn't been told of: watches are held for up to 8 s.
-        in_flight: Duration::from_secs(10),
-        // One whose start was lost, and then its watcher too, keeps its slot, and is started by the next.
-        side_by_side: GUST + LULL,
-        // A watcher waits so long for a run's Secret, at least.
-        secret_wait: Some(Duration::from_secs(10)),
-        ended: true,
-        ..VerdictOptions::default()
+fn allowed(world: &World) -> VerdictOptions {
+    if world.scenario.is_mild {
+        // A limit that was lowered is heeded by whoever decides from then on. What was decided before is sent one after the other within 4 s, and
+        // each request takes up to 1 s.
+        let decided_before = Duration::from_secs(6);
+        let secret_wait = Some(Duration::from_secs(10));
+        let usual = VerdictOptions::default();
+        return VerdictOptions { in_flight: decided_before, limit_allowance: decided_before, secret_wait, ..usual };
     }
+    VerdictOptions { lost: world.excuses(), ..VerdictOptions::in_storms(GUST, LULL) }
 }
 
-fn breach(verdict: &Verdict, stuck: Option<String>, leaked: Option<String>) -> Option<Breach> {
+fn breach(verdict: &Verdict, stuck: Option<String>, leaked: Option<String>, untrue: Option<String>) -> Option<Breach> {
     let mut breach = Breach { promises: Vec::new(), how: String::new() };
     for promise in verdict.promises.iter().filter(|promise| !promise.held) {
         breach.promises.push(promise.id.to_owned());
         breach.how += &format!("{} {} times: {}\n", promise.id, promise.count, promise.violations.join("\n    "));
     }
-    for (id, what) in [("P4", stuck), ("P5", leaked)] {
+    for (id, what) in [("P4", stuck), ("P5", leaked), ("answers", untrue)] {
         if let Some(what) = what {
             breach.promises.push(id.to_owned());
             breach.how += &format!("{id}: {what}\n");
@@ -166,29 +170,47 @@ fn breach(verdict: &Verdict, stuck: Option<String>, leaked: Option<String>) -> O
     (!breach.promises.is_empty()).then_some(breach)
 }
 
-/// Simulates `scenario` with those of its steps whose numbers `kept` has, or with all of them.
+/// How a simulation is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Running {
+    /// What is kept of it.
+    pub keeps: Keeps,
+    /// How much real time it may take.
+    pub at_most: Duration,
+}
+
+/// Simulates `part` of the scenario of `seed`. One that doesn't come to an end is reported to `give_up`, which is to end the process.
 ///
 /// Once in a process: see [`pac_virtual`] on what else has a part in `select!`. [`Process`](crate::Process) begins one for each.
 ///
 /// # Errors
 ///
 /// If it can't be begun.
-pub fn run(scenario: &Scenario, kept: Option<&[usize]>, keeps: Keeps) -> Result<Report> {
-    let (steps, log) = (steps(scenario, kept), Log::default());
+pub fn run(seed: u64, part: &Part, running: Running, give_up: impl FnOnce(Report) + Send) -> Result<Report> {
+    let Keeps { history, log: keeps_log } = running.keeps;
+    let (trace, log) = (Trace::new(history), Log::default());
     // Here, where time passes: it begins with comparing the processor's own clock with the kernel's.
     let counted = PrometheusBuilder::new().build_recorder().handle();
+    let given_up = |how: String| {
+        let broken = Some(Breach { promises: vec!["no end".to_owned()], how });
+        let (passed, sum) = (trace.last().0, trace.sum());
+        give_up(Report {
+            broken,
+            passed,
+            sum,
+            history: trace.text(),
+            log: keeps_log.then(|| log.written()),
+            ..Report::default()
+        });
+    };
     // Errors of the thread are its own: only their words leave it.
     let simulate = || {
-        let _logging = keeps.log.then(|| tracing::subscriber::set_default(log.subscriber()));
-        simulate(scenario, &steps, keeps.history, counted).map_err(|error| format!("{error:#}"))
+        let _logging = keeps_log.then(|| tracing::subscriber::set_default(log.subscriber()));
+        simulate(seed, part, &trace, counted).map_err(|error| format!("{error:#}"))
     };
-    let report = pac_virtual::run(scenario.seed, simulate).map_err(|why| anyhow!(why))?;
-    Ok(Report { log: keeps.log.then(|| log.written()), ..report })
-}
-
-fn steps(scenario: &Scenario, kept: Option<&[usize]>) -> Vec<Step> {
-    let all = schedule::draw(scenario).into_iter().enumerate();
-    all.filter(|(number, _)| kept.is_none_or(|kept| kept.contains(number))).map(|(_, step)| step).collect()
+    let simulated = || pac_virtual::run(seed, simulate);
+    let report = unending::watched(&trace, running.at_most, given_up, simulated).map_err(|why| anyhow!(why))?;
+    Ok(Report { log: keeps_log.then(|| log.written()), ..report })
 }
 
 // === impl Report ===

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -15,6 +16,8 @@ struct Lines {
     kept: Option<String>,
     count: usize,
     hash: DefaultHasher,
+    /// The last one that was told, and when.
+    last: (Duration, String),
 }
 
 // === impl Trace ===
@@ -23,13 +26,15 @@ impl Trace {
     pub(crate) fn new(is_kept: bool) -> Self {
         let kept = is_kept.then(String::new);
         // Without keys of its own, unlike one of a `RandomState`.
-        Self(Arc::new(Mutex::new(Lines { kept, count: 0, hash: DefaultHasher::new() })))
+        Self(Arc::new(Mutex::new(Lines { kept, count: 0, hash: DefaultHasher::new(), last: Default::default() })))
     }
 
     /// A line, with the time in front.
     pub(crate) fn tell(&self, what: &str) {
         let at = pac_virtual::elapsed().unwrap_or_default();
-        self.add(&format!("{:.6} {what}\n", at.as_secs_f64()));
+        let line = format!("{:.6} {what}\n", at.as_secs_f64());
+        self.add(&line);
+        self.0.lock().last = (at, line);
     }
 
     /// A line as it is.
@@ -40,6 +45,11 @@ impl Trace {
         if let Some(kept) = &mut lines.kept {
             kept.push_str(line);
         }
+    }
+
+    /// The last line that was told, and at what virtual time.
+    pub(crate) fn last(&self) -> (Duration, String) {
+        self.0.lock().last.clone()
     }
 
     /// How many lines there are, and what all of them hash to.

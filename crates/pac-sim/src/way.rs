@@ -21,14 +21,22 @@ pub(crate) struct Way {
     cuts: watch::Sender<u64>,
     /// Until when the answers of its watches are held back.
     lags_until: Mutex<Option<Instant>>,
+    /// Until when nothing gets out or in.
+    held_until: Mutex<Option<Instant>>,
 }
 
 // === impl Way ===
 
 impl Way {
     pub(crate) fn new(number: usize, identity: String) -> Self {
-        let lags_until = Mutex::new(None);
-        Self { number, identity, is_closed: watch::Sender::new(false), cuts: watch::Sender::new(0), lags_until }
+        Self {
+            number,
+            identity,
+            is_closed: watch::Sender::new(false),
+            cuts: watch::Sender::new(0),
+            lags_until: Mutex::new(None),
+            held_until: Mutex::new(None),
+        }
     }
 
     /// The process is gone.
@@ -64,23 +72,34 @@ impl Way {
         *self.lags_until.lock() = Some(Instant::now() + lasts);
     }
 
+    /// For so long nothing gets out or in: what is to be sent waits, and so do answers, of the API server and of the store.
+    pub(crate) fn hold(&self, lasts: Duration) {
+        *self.held_until.lock() = Some(Instant::now() + lasts);
+    }
+
     /// Nothing is held back any more.
     pub(crate) fn catch_up(&self) {
         *self.lags_until.lock() = None;
+        *self.held_until.lock() = None;
     }
 
     /// Waits as long as watches are held back.
     pub(crate) async fn lagging(&self) {
-        loop {
-            let until = *self.lags_until.lock();
-            match until {
-                Some(until) if until > Instant::now() => {
-                    // Asked again now and then: it may be called off.
-                    let look = until.min(Instant::now() + Duration::from_millis(250));
-                    tokio::time::sleep_until(look).await;
-                }
-                _ => return,
-            }
-        }
+        wait_out(&self.lags_until).await;
+    }
+
+    /// Waits as long as everything is held.
+    pub(crate) async fn held(&self) {
+        wait_out(&self.held_until).await;
+    }
+}
+
+/// Waits until the time that `until` says; it may be called off meanwhile.
+async fn wait_out(until: &Mutex<Option<Instant>>) {
+    loop {
+        let now = Instant::now();
+        let Some(until) = until.lock().filter(|until| *until > now) else { return };
+        // Asked again now and then.
+        tokio::time::sleep_until(until.min(now + Duration::from_millis(250))).await;
     }
 }

@@ -4,15 +4,15 @@
 
 use std::path::{Path, PathBuf};
 
-use pac_sim::Process;
+use pac_sim::{Part, Process};
 
 /// Half a minute.
 const HOURS: f64 = 0.008;
 
 fn history(seed: u64, folder: &Path, name: &str) -> PathBuf {
     let file = folder.join(name);
-    let report = Process::new(Path::new(env!("CARGO_BIN_EXE_pac-sim")), seed, HOURS)
-        .with_file("--history", &file)
+    let report = Process::new(Path::new(env!("CARGO_BIN_EXE_pac-sim")), seed, Part::whole(HOURS))
+        .with("--history", &file)
         .run()
         .unwrap();
     println!("{report}");

@@ -49,5 +49,6 @@ pub use error::WatcherError;
 pub use options::{Mode, SettingsPlace, WatcherOptions};
 pub use pac_kube::gate::GateKind;
 pub use pac_tenants::{AUDIENCE, HOLDS, TenantsOptions, TlsFiles};
+pub use pac_view::http::Router;
 pub use pac_view::notices::Pace;
 pub use run::{run, run_with};

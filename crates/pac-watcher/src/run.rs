@@ -13,7 +13,7 @@ use pac_state::health::{Health, Part};
 use pac_state::index::Index;
 use pac_traces::Traces;
 use pac_view::events::{News, Places, Publisher};
-use pac_view::http::{AdminState, Answers, serve_admin, serve_metrics, serve_probes};
+use pac_view::http::{AdminState, Answers, Router, admin_answers, serve_admin, serve_metrics, serve_probes};
 use pac_view::notices::Notices;
 use pac_view::queue::Plot;
 use pac_view::queue::{HistoryRecorder, QueueQuery};
@@ -55,10 +55,11 @@ pub async fn run(
         return shadow::run(options, counted, stop).await;
     }
     let client = cluster::client(options.place.kubeconfig.as_deref()).await?;
-    run_with(client, options, connect, counted, stop).await
+    run_with(client, options, connect, counted, |_| {}, stop).await
 }
 
-/// The same with a client at hand, by which the cluster is reached, whatever the options say of it; not in shadow mode.
+/// The same with a client at hand, by which the cluster is reached, whatever the options say of it; not in shadow mode. What the admin
+/// port answers is handed to `answers`, too, for those who ask without a network.
 ///
 /// # Errors
 ///
@@ -68,6 +69,7 @@ pub async fn run_with(
     options: WatcherOptions,
     connect: Arc<dyn Connect>,
     counted: PrometheusHandle,
+    answers: impl FnOnce(Router) + Send,
     stop: CancellationToken,
 ) -> Result<(), WatcherError> {
     let health = Arc::new(Health::default());
@@ -123,17 +125,18 @@ pub async fn run_with(
         identity: options.identity.as_str().into(),
     };
     let state = AdminState { health: Arc::clone(&health), query: query.clone(), shadow: None };
-    let answers = webhook::is_served(&options).then(|| {
+    let webhook_answers = webhook::is_served(&options).then(|| {
         let webhook = Arc::clone(&served_webhook);
         let answers = move || webhook.get().is_some_and(|webhook| webhook.expires().is_some());
         Arc::new(answers) as Answers
     });
-    serve_probes(options.probe_addr, state.clone(), answers, serving.clone()).await?;
+    serve_probes(options.probe_addr, state.clone(), webhook_answers, serving.clone()).await?;
     if let Some(tenants) = options.tenants.clone() {
         let shown = pac_tenants::serve(&client, tenants, state.query.clone(), serving.clone()).await?;
         // Set once: there is one at most.
         let _ = shown.map(|shown| shown_to_tenants.set(shown));
     }
+    answers(admin_answers(state.clone()));
     serve_admin(options.admin_addr, state, serving.clone()).await?;
 
     // Long before it leads: what the API server asks any replica has to be answered.

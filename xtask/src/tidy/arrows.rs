@@ -79,6 +79,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pac-devcluster",
             "pac-driver-mem",
             "pac-kube",
+            "pac-queue",
             "pac-virtual",
             "pac-watcher",
         ],

@@ -9,6 +9,7 @@ use pac_concurrency::{
     Capabilities, Condition, Connections, Delta, Driver, DriverError, Fault as Why, HistoryStore, Holder, LegacySource,
     Renewal, Repositories, RepositoryKey, ServerInfo, Snapshot, StoreEvent, Version, Window,
 };
+use rand::Rng;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::BroadcastStream;
@@ -71,6 +72,7 @@ impl StoreDriver {
         effect: Effect,
         call: impl FnOnce(&mut Records) -> Result<T, DriverError> + Send + 'static,
     ) -> Result<T, DriverError> {
+        self.way.held().await;
         let (epoch, fault) = (self.server.epoch(), self.weather.strike(Side::Store, self.way.number));
         let what = format!("{} {} {what}", self.way.identity, self.server.name);
         if !self.server.is_there(epoch) {
@@ -89,7 +91,9 @@ impl StoreDriver {
                 let _ = answer.send(done);
             }
         });
-        match timeout(self.server.deadline, answered).await {
+        let answered = timeout(self.server.deadline, answered).await;
+        self.way.held().await;
+        match answered {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(lost(effect, "the connection broke")),
             Err(_) => Err(lost(effect, "there was no answer in time")),
@@ -150,6 +154,7 @@ impl StoreServer {
         let before = is_commit.then(|| state.records.clone());
         let done = call(&mut state.records)?;
         if let Some(before) = before {
+            state.commits += 1;
             state.past.push_back(before);
             if state.past.len() > STATES_KEPT {
                 state.past.pop_front();
@@ -252,7 +257,14 @@ impl Driver for StoreDriver {
         let travelled = heard.then(move |event| {
             let way = Arc::clone(&way);
             async move {
-                way.while_open(sleep(usual_delay())).await;
+                // Who hears nothing any more has to connect again, and learns by that what he missed.
+                let again = if event == StoreEvent::Resync { rand::rng().random_range(0..2_000) } else { 0 };
+                let travels = usual_delay() + Duration::from_millis(again);
+                way.while_open(async {
+                    sleep(travels).await;
+                    way.held().await;
+                })
+                .await;
                 event
             }
         });

@@ -10,7 +10,7 @@
 mod driver;
 mod records;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,6 +57,8 @@ struct State {
     records: Records,
     /// The states before the last commits, oldest first.
     past: VecDeque<Records>,
+    /// How many changes took effect.
+    commits: usize,
     /// Which primary it is: what was sent to another one is lost.
     epoch: u64,
     is_away: bool,
@@ -74,7 +76,8 @@ enum News {
 impl StoreServer {
     /// One that is called `name`, and whose leases last `lease_ttl`.
     pub(crate) fn new(name: &'static str, versions: Versions, lease_ttl: Duration, deadline: Duration) -> Arc<Self> {
-        let state = State { records: Records::new(versions), past: VecDeque::new(), epoch: 0, is_away: false };
+        let state =
+            State { records: Records::new(versions), past: VecDeque::new(), commits: 0, epoch: 0, is_away: false };
         let changes = broadcast::channel(CHANGES_KEPT).0;
         Arc::new(Self { name, lease_ttl, deadline, state: Mutex::new(state), origins: AtomicU64::new(0), changes })
     }
@@ -89,24 +92,34 @@ impl StoreServer {
         self.tell(News::Gap);
     }
 
-    /// A standby takes its place that missed so many of the last commits, as far as they are kept. How many it did miss.
-    pub(crate) fn fail_over(&self, missed: usize) -> usize {
+    /// A standby takes its place that missed so many of the last commits, as far as they are kept. How many it did miss, and the uids of the
+    /// runs that lost their slot with that.
+    pub(crate) fn fail_over(&self, missed: usize) -> (usize, BTreeSet<String>) {
         let mut state = self.state.lock();
         let missed = missed.min(state.past.len());
+        let mut lost = state.records.held();
         for _ in 0..missed {
             if let Some(before) = state.past.pop_back() {
                 state.records = before;
             }
         }
+        for kept in state.records.held() {
+            lost.remove(&kept);
+        }
         state.epoch += 1;
         drop(state);
         self.tell(News::Gap);
-        missed
+        (missed, lost)
     }
 
     /// All leases are over, as after a clock that leapt.
     pub(crate) fn end_leases(&self) {
         self.state.lock().records.end_leases();
+    }
+
+    /// How many changes took effect so far.
+    pub(crate) fn commits(&self) -> usize {
+        self.state.lock().commits
     }
 
     /// How many slots and how many that wait it has.

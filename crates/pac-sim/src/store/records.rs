@@ -1,6 +1,6 @@
 //! What a store holds, and what a change makes of it: the contract of `pac_concurrency::driver`, as simply as it can be put.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +128,12 @@ impl Records {
     pub(super) fn count(&self) -> (usize, usize) {
         let all = self.repositories.values();
         all.fold((0, 0), |(slots, waiting), one| (slots + one.slots.len(), waiting + one.waiting.len()))
+    }
+
+    /// The uids of the runs that have a slot.
+    pub(super) fn held(&self) -> BTreeSet<String> {
+        let runs = self.repositories.values().flat_map(|one| one.slots.keys());
+        runs.map(|run| run.uid().to_owned()).collect()
     }
 
     pub(super) fn told(&self) -> String {

@@ -1,5 +1,8 @@
 //! A simulation at work: the cluster, the stores, the watchers, and the schedule as it is carried out.
 
+mod answers;
+mod excuses;
+mod operators;
 mod users;
 
 use std::collections::BTreeMap;
@@ -9,12 +12,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_config::keys;
+use pac_devcluster::verdict::LostSlots;
 use pac_devcluster::{DevCluster, Options, PacPlayer, RunDuration, Secrets, TektonPlayer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
+use self::answers::Untrue;
 use self::users::Users;
+use crate::part::Part;
 use crate::replica::{Outside, Replica, SETTINGS};
 use crate::scenario::{Scenario, StoreKind};
 use crate::schedule::{Action, Step};
@@ -36,6 +42,10 @@ pub(crate) enum Undo {
     Store,
     Repository(usize),
     Pause(usize),
+    PauseOfAll,
+    Off,
+    Provider,
+    Pac,
     /// A run of a Repository was deleted, to be made again.
     Run(usize, usize),
 }
@@ -50,6 +60,10 @@ pub(crate) struct World {
     incarnations: usize,
     store: StoreKind,
     to_undo: Vec<(Instant, Undo)>,
+    /// What the stores lost.
+    lost: Vec<LostSlots>,
+    /// What watchers answered that wasn't true.
+    pub(crate) untrue: Untrue,
     /// What users and operators did, by kind.
     pub(crate) doings: BTreeMap<&'static str, usize>,
 }
@@ -58,7 +72,7 @@ pub(crate) struct World {
 
 impl World {
     /// Everything is set up, and watchers begin.
-    pub(crate) fn new(scenario: &Scenario, trace: Trace, counted: PrometheusHandle) -> Result<Self> {
+    pub(crate) fn new(scenario: &Scenario, part: &Part, trace: Trace, counted: PrometheusHandle) -> Result<Self> {
         let cluster = Arc::new(DevCluster::without_port(cluster_options(scenario)));
         let seconds = Duration::from_secs;
         let outside = Outside {
@@ -78,9 +92,11 @@ impl World {
             incarnations: 0,
             store: scenario.store,
             to_undo: Vec::new(),
+            lost: Vec::new(),
+            untrue: Untrue::default(),
             doings: BTreeMap::new(),
         };
-        world.set_up()?;
+        world.set_up(part)?;
         for number in 0..scenario.replicas {
             world.replicas.push(None);
             world.start_watcher(number);
@@ -88,7 +104,7 @@ impl World {
         Ok(world)
     }
 
-    fn set_up(&mut self) -> Result<()> {
+    fn set_up(&mut self, part: &Part) -> Result<()> {
         let store = self.outside.cluster.store();
         let mut settings = json!({
             keys::CONCURRENCY_ENABLED.name: "true",
@@ -110,7 +126,7 @@ impl World {
                 store.create(&plural, "", object)?;
             }
         }
-        for number in 0..self.scenario.repositories {
+        for number in (0..self.scenario.repositories).filter(|number| part.has_repository(*number)) {
             self.create_repository(number, Some(2))?;
             self.push(number, 3, false);
         }
@@ -118,13 +134,13 @@ impl World {
     }
 
     /// Has all of `steps` happen when their time comes.
-    pub(crate) async fn rage(&mut self, steps: &[Step]) {
-        for step in steps {
+    pub(crate) async fn rage(&mut self, steps: &[(usize, Step)]) {
+        for (number, step) in steps {
             let at = self.began + step.at;
             self.undo_until(at).await;
             sleep_until(at).await;
             self.look_after_watchers();
-            self.outside.trace.tell(&format!("{:?}", step.action));
+            self.outside.trace.tell(&format!("step {number}: {:?}", step.action));
             self.act(&step.action);
         }
         let end = self.began + self.scenario.lasts;
@@ -161,6 +177,11 @@ impl World {
         }
     }
 
+    /// How often watchers changed a store.
+    pub(crate) fn commits(&self) -> usize {
+        [&self.outside.postgresql, &self.outside.etcd].into_iter().map(|server| server.commits()).sum()
+    }
+
     /// The server in use, if there is one.
     pub(crate) fn server(&self) -> Option<&Arc<StoreServer>> {
         match self.store {
@@ -189,6 +210,9 @@ impl World {
             Action::Lag { watcher, lasts } => {
                 self.of_watcher(watcher, "watches of one watcher held", |way| way.lag(lasts))
             }
+            Action::Hold { watcher, lasts } => {
+                self.of_watcher(watcher, "watchers cut off from everything", |way| way.hold(lasts))
+            }
             Action::CloseWatches => {
                 self.outside.cluster.faults().close_watches();
                 self.outside.weather.count("watches closed");
@@ -213,9 +237,12 @@ impl World {
             }
             Action::FailOver { missed } => {
                 if let Some(server) = self.server() {
-                    let missed = server.fail_over(missed);
+                    let (missed, runs) = server.fail_over(missed);
                     let kind = if missed > 0 { "store: failed over, commits lost" } else { "store: failed over" };
                     self.outside.weather.count(kind);
+                    let at = self.began.elapsed();
+                    self.outside.trace.tell(&format!("{missed} commits lost, and the slots of {runs:?}"));
+                    self.lost.push(LostSlots { at, runs });
                 }
             }
             Action::LeasesEnd => {
@@ -224,14 +251,17 @@ impl World {
                     self.outside.weather.count("store: all leases ended");
                 }
             }
-            Action::Settings { connections } => {
-                self.change_settings(&json!({keys::POSTGRESQL_MAX_CONNECTIONS.name: connections.to_string()}));
-                self.did("settings changed");
-            }
-            Action::Move => {
-                self.store = if self.store == StoreKind::PostgreSql { StoreKind::Etcd } else { StoreKind::PostgreSql };
-                self.change_settings(&json!({keys::CONCURRENCY_DRIVER.name: driver_of(self.store)}));
-                self.did("moves to another store");
+            Action::Settings { .. }
+            | Action::Move
+            | Action::Release { .. }
+            | Action::GlobalLimit { .. }
+            | Action::PauseAll { .. }
+            | Action::SwitchOff { .. }
+            | Action::ProviderRefuses { .. }
+            | Action::PacRestarts { .. } => self.operator_acts(action),
+            Action::Ask => {
+                self.ask();
+                self.did("questions to watchers");
             }
             ref doing => self.user_acts(doing),
         }
@@ -285,6 +315,7 @@ impl World {
                 self.outside.etcd.is_away(false);
             }
             Undo::Repository(_) | Undo::Pause(_) | Undo::Run(..) => self.user_undoes(undo),
+            Undo::PauseOfAll | Undo::Off | Undo::Provider | Undo::Pac => self.operator_undoes(undo),
         }
     }
 

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::{Undo, World};
 use crate::schedule::Action;
 
-/// Runs of one Repository that are not done, beyond which nobody pushes.
+/// Runs of one Repository that are not done, beyond which nobody pushes; and where it is crowded.
 const BACKLOG: usize = 20;
+const CROWDED_BACKLOG: usize = 120;
 const PAUSED: &str = "concurrency.pipelinesascode.tekton.dev/paused";
 
 /// Who has pushed what.
@@ -52,7 +53,7 @@ impl World {
     pub(super) fn user_acts(&mut self, action: &Action) {
         match *action {
             Action::Push { repository, runs, is_pull_request }
-                if self.users.are_calm(repository) && self.unfinished_of(repository).len() <= BACKLOG =>
+                if self.users.are_calm(repository) && self.unfinished_of(repository).len() <= self.backlog() =>
             {
                 self.push(repository, runs, is_pull_request);
                 self.did("pushes");
@@ -152,6 +153,10 @@ impl World {
         self.serve(number, event);
     }
 
+    fn backlog(&self) -> usize {
+        if self.scenario.is_crowded { CROWDED_BACKLOG } else { BACKLOG }
+    }
+
     fn serve(&mut self, number: usize, event: PacEvent) {
         let Some(pac) = self.outside.cluster.pac() else { return };
         let pushes = &mut self.users.0[number];
@@ -172,7 +177,13 @@ impl World {
         self.outside.cluster.store().delete("pipelineruns", &namespace(number), name).is_ok()
     }
 
-    fn of_run(&mut self, number: usize, pick: usize, what: &'static str, does: impl FnOnce(&mut Self, &str) -> bool) {
+    pub(super) fn of_run(
+        &mut self,
+        number: usize,
+        pick: usize,
+        what: &'static str,
+        does: impl FnOnce(&mut Self, &str) -> bool,
+    ) {
         let names = self.unfinished_of(number);
         if !names.is_empty() && does(self, &names[pick % names.len()]) {
             self.did(what);
@@ -191,14 +202,19 @@ impl World {
 }
 
 fn unfinished(runs: &[std::sync::Arc<Value>]) -> Vec<String> {
-    let is_done = |run: &Value| {
-        matches!(run.pointer("/status/conditions/0/status").and_then(Value::as_str), Some("True" | "False"))
-    };
     let name = |run: &Value| run.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    runs.iter().filter(|run| !is_done(run)).map(|run| name(run)).collect()
+    runs.iter().filter(|run| is_unfinished(run)).map(|run| name(run)).collect()
 }
 
-fn namespace(number: usize) -> String {
+/// Whether there is work left of it. Of a run whose first status the Git provider refused PAC never says that it is queued, and nobody starts it.
+fn is_unfinished(run: &Value) -> bool {
+    let text = |path: &str| run.pointer(path).and_then(Value::as_str);
+    let is_never_queued = text("/spec/status") == Some("PipelineRunPending")
+        && text("/metadata/annotations/pipelinesascode.tekton.dev~1state") != Some("queued");
+    !is_never_queued && !matches!(text("/status/conditions/0/status"), Some("True" | "False"))
+}
+
+pub(super) fn namespace(number: usize) -> String {
     format!("team-{number}")
 }
 

@@ -7,7 +7,7 @@ mod probes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
+pub use axum::Router;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::get;
@@ -75,7 +75,12 @@ pub async fn serve_admin(
     state: AdminState,
     stop: CancellationToken,
 ) -> Result<SocketAddr, NoPort> {
-    serve("admin", address, admin::routes(state.query, state.shadow), stop).await
+    serve("admin", address, admin_answers(state), stop).await
+}
+
+/// What the admin port answers, without the port.
+pub fn admin_answers(state: AdminState) -> Router {
+    admin::routes(state.query, state.shadow)
 }
 
 async fn serve(
