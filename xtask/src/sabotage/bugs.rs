@@ -1,4 +1,4 @@
-//! The bugs: each one change to one file, and the test that has the recorder notice it.
+//! The bugs that tests of the whole binary are to notice: each one change to one file.
 
 /// A deliberate bug.
 #[derive(Debug)]
@@ -13,22 +13,31 @@ pub(crate) struct Bug {
     pub(crate) from: &'static str,
     /// and what takes its place.
     pub(crate) to: &'static str,
-    /// File and name of a test of the package pac that passes without it.
-    pub(crate) test: (&'static str, &'static str),
-    /// The promise that the recorder says is broken.
-    pub(crate) breaks: &'static str,
+    pub(crate) judge: Judge,
+}
+
+/// Who has to notice a bug.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Judge {
+    /// File and name of a test of the package pac that passes without it, and the promise that the recorder says is broken.
+    Test { file: &'static str, name: &'static str, breaks: &'static str },
+    /// The simulation, whatever it breaks.
+    Simulation,
 }
 
 /// All of them.
-pub(crate) const BUGS: [Bug; 3] = [
+pub(crate) const OF_TESTS: [Bug; 3] = [
     Bug {
         name: "version",
         what: "PostgreSQL commits whatever version the change was planned for",
         file: "crates/pac-driver-pg/migrations/0001_slots_and_queues.sql",
         from: "WHERE repository = p_repository AND version = p_expected FOR UPDATE;",
         to: "WHERE repository = p_repository FOR UPDATE;",
-        test: ("replicas", "postgresql::those_whose_store_is_slow_break_no_promise"),
-        breaks: "P1",
+        judge: Judge::Test {
+            file: "replicas",
+            name: "postgresql::those_whose_store_is_slow_break_no_promise",
+            breaks: "P1",
+        },
     },
     Bug {
         name: "absence",
@@ -40,8 +49,11 @@ pub(crate) const BUGS: [Bug; 3] = [
                     continue;
                 }
                 RunState::Cancelled => self.confirm.push(run.clone()),",
-        test: ("replicas", "postgresql::one_that_sees_everything_late_breaks_no_promise"),
-        breaks: "P1",
+        judge: Judge::Test {
+            file: "replicas",
+            name: "postgresql::one_that_sees_everything_late_breaks_no_promise",
+            breaks: "P1",
+        },
     },
     Bug {
         name: "merge-patch",
@@ -60,7 +72,10 @@ pub(crate) const BUGS: [Bug; 3] = [
     });
     match sent {
         Ok(()) => StartOutcome::Started,",
-        test: ("wishes", "no_start_undoes_a_wish"),
-        breaks: "P2",
+        judge: Judge::Test {
+            file: "wishes",
+            name: "no_start_undoes_a_wish",
+            breaks: "P2",
+        },
     },
 ];

@@ -1,46 +1,90 @@
-//! `cargo xtask sabotage`: whether the recorder has teeth.
+//! `cargo xtask sabotage`: whether those have teeth who judge the watcher.
 //!
 //! The tests of the whole binary are judged by a recorder that reads the API server's history (see pac-devcluster's
-//! `verdict`). Here the watcher is built with a bug put in on purpose, one at a time, in a copy of the workspace; the test
-//! has to fail, with the recorder's word that a promise is broken.
+//! `verdict`), and so is the simulation. Here the watcher is built with a bug put in on purpose, one at a time, in a copy of the workspace: the
+//! test has to fail, with the recorder's word that a promise is broken; or the simulation has to find it, within so many seeds.
 
 mod bugs;
+mod protocol;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use self::bugs::{BUGS, Bug};
-use crate::cargo::cargo;
+use self::bugs::{Bug, Judge, OF_TESTS};
+use self::protocol::OF_THE_PROTOCOL;
+use crate::cargo::{cargo, run};
 use crate::{root, say, services};
 
 #[derive(Debug, Args)]
 pub(crate) struct SabotageOptions {
-    /// Which bug: version, absence or merge-patch [default: all, one after the other].
+    /// Which bug [default: all, one after the other].
     bug: Option<String>,
+    /// Those bugs that the simulation is to find, instead of those that a test is to notice.
+    #[arg(long)]
+    simulated: bool,
+    /// How many seeds the simulation may need.
+    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
+    seeds: u64,
 }
 
 /// Puts bugs in; an error if one of them is not noticed.
 pub(crate) fn sabotage(options: &SabotageOptions) -> Result<()> {
+    let all: &[Bug] = if options.simulated { &OF_THE_PROTOCOL } else { &OF_TESTS };
     let asked_for = |bug: &&Bug| options.bug.as_ref().is_none_or(|name| name == bug.name);
-    let bugs: Vec<&Bug> = BUGS.iter().filter(asked_for).collect();
-    ensure!(!bugs.is_empty(), "no such bug; there are {}", BUGS.map(|bug| bug.name).join(", "));
-    services::bring_all()?;
+    let bugs: Vec<&Bug> = all.iter().filter(asked_for).collect();
+    let names: Vec<&str> = all.iter().map(|bug| bug.name).collect();
+    ensure!(!bugs.is_empty(), "no such bug; there are {}", names.join(", "));
+    if !options.simulated {
+        services::bring_all()?;
+    }
     let tree = root().join("target/sabotage/tree");
+    let mut missed = Vec::new();
     for bug in bugs {
         copy_sources(&tree)?;
         put_in(bug, &tree)?;
-        say::print(&format!("{}: {}; {}::{} …\n", bug.name, bug.what, bug.test.0, bug.test.1))?;
-        expect_to_be_noticed(bug, &tree)?;
-        say::print(&format!("{}: noticed, {} is broken\n", bug.name, bug.breaks))?;
+        say::print(&format!("{}: {} …\n", bug.name, bug.what))?;
+        match bug.judge {
+            Judge::Test { file, name, breaks } => {
+                expect_to_be_noticed(bug, (file, name), breaks, &tree)?;
+                say::print(&format!("{}: noticed by {file}::{name}, {breaks} is broken\n", bug.name))?;
+            }
+            Judge::Simulation => match found(options.seeds, &tree)? {
+                Some(found) => say::print(&format!("{}: {found}\n", bug.name))?,
+                None => {
+                    say::print(&format!("{}: NOT FOUND\n", bug.name))?;
+                    missed.push(bug.name);
+                }
+            },
+        }
     }
+    ensure!(missed.is_empty(), "not found within {} seeds: {}", options.seeds, missed.join(", "));
     Ok(())
 }
 
-fn expect_to_be_noticed(bug: &Bug, tree: &Path) -> Result<()> {
-    let (file, test) = bug.test;
+/// What the simulation finds, and by which seed; none if it finds nothing.
+fn found(seeds: u64, tree: &Path) -> Result<Option<String>> {
+    let target = root().join("target/sabotage/target");
+    let mut build = cargo(&["build", "--quiet", "--release", "--package", "pac-sim"])?;
+    build.current_dir(tree).env("CARGO_TARGET_DIR", &target);
+    run(build)?;
+    let mut simulator = Command::new(target.join("release/pac-sim"));
+    simulator.args(["--no-shrink", "--seed-limit", "120", "--hours", "0.1", "--seeds", &seeds.to_string()]);
+    let output = simulator.output().context("can't run the simulator")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    fs::write(root().join("target/sabotage/simulation.log"), said.as_bytes())?;
+    if output.status.success() {
+        return Ok(None);
+    }
+    let broken = said.lines().find_map(|line| line.strip_prefix("BROKEN: ")).context("the simulator failed")?;
+    let seed = said.lines().find_map(|line| line.strip_prefix("to repeat it: "));
+    Ok(Some(format!("{broken} is broken: {}", seed.unwrap_or_default())))
+}
+
+fn expect_to_be_noticed(bug: &Bug, (file, test): (&str, &str), breaks: &str, tree: &Path) -> Result<()> {
     let mut command = cargo(&["test", "--package", "pac", "--test", file, "--", "--exact", test, "--nocapture"])?;
     command.current_dir(tree).env("CARGO_TARGET_DIR", root().join("target/sabotage/target"));
     let output = command.output().context("can't run cargo")?;
@@ -49,7 +93,7 @@ fn expect_to_be_noticed(bug: &Bug, tree: &Path) -> Result<()> {
     let log = root().join(format!("target/sabotage/{}.log", bug.name));
     fs::write(&log, said.as_bytes())?;
     ensure!(said.contains("running 1 test"), "the test did not run: see {}", log.display());
-    let noticed = !output.status.success() && said.contains(&format!("{} BROKEN", bug.breaks));
+    let noticed = !output.status.success() && said.contains(&format!("{breaks} BROKEN"));
     ensure!(noticed, "the recorder did not notice it: see {}", log.display());
     Ok(())
 }
@@ -70,7 +114,7 @@ fn copy_sources(tree: &Path) -> Result<()> {
 }
 
 fn sources() -> Result<Vec<PathBuf>> {
-    let mut git = std::process::Command::new("git");
+    let mut git = Command::new("git");
     let listed = git.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root()).output()?;
     if !listed.status.success() {
         bail!("git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
@@ -92,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_the_bugs_change_is_there() {
-        for bug in &BUGS {
+        for bug in OF_TESTS.iter().chain(&OF_THE_PROTOCOL) {
             let text = fs::read_to_string(root().join(bug.file)).unwrap();
             assert_eq!(text.matches(bug.from).count(), 1, "{}", bug.name);
         }
