@@ -5,8 +5,8 @@
 //! `Snapshot::advance`, and the patch that starts a run. What is the model's is what carries requests to and fro: the order in which
 //! `Engine` does things with what those say, the API server, and the store's contract.
 //!
-//! Read [`cluster`], what there is; [`watcher`], who decides; [`system`], all of it at one instant, and what is a breach;
-//! [`protocol`], what can happen next; [`explore()`], the exploration.
+//! Read `cluster`, what there is; `watcher`, who decides; `system`, all of it at one instant, and what is a breach;
+//! `protocol`, what can happen next; [`explore()`], the exploration.
 //!
 //! A watcher does the same in the same state whatever the rest of the system is like. So what it does is worked out by the product
 //! once for each of its own states and inputs, and remembered: states of the whole then cost little.
