@@ -119,6 +119,16 @@ impl Postgres {
     /// If it doesn't answer within 30 seconds.
     pub fn restart(&mut self) -> Result<()> {
         self.server = None;
+        wait_until("PostgreSQL answers", Duration::from_secs(30), || {
+            // It ends at once where it finds that processes of the former one are still about to go.
+            if self.server.as_mut().is_none_or(|server| server.ended().is_ok_and(|ended| ended.is_some())) {
+                self.server = Some(self.spawn()?);
+            }
+            Ok(self.administer("SELECT 1").is_ok())
+        })
+    }
+
+    fn spawn(&self) -> Result<Child> {
         let mut server = server_program("postgres")?;
         server.arg("-D").arg(self.folder.path().join("data")).args(["-p", &self.port.to_string(), "-h", "127.0.0.1"]);
         server.arg("-k").arg(self.sockets());
@@ -129,8 +139,7 @@ impl Postgres {
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"))?;
         server.stdout(log.try_clone()?).stderr(log);
         // On SIGTERM it would wait for its clients to leave.
-        self.server = Some(Child::spawn("PostgreSQL", server)?.ended_by("INT"));
-        wait_until("PostgreSQL answers", Duration::from_secs(30), || Ok(self.administer("SELECT 1").is_ok()))
+        Ok(Child::spawn("PostgreSQL", server)?.ended_by("INT"))
     }
 
     /// Ends the server as a power cut would: with SIGKILL, all of its processes at once.

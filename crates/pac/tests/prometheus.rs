@@ -85,7 +85,6 @@ fn alerts_on_how_it_is_run_ring_when_the_thing_itself_happens() {
     let scraper = Scraper::impatient(&[&watcher]);
     // Nothing keeps PAC's own queue out, and the Repository is held.
     scraper.rings("GateDoesNotHold", true);
-    scraper.rings("OffWhileRunsWait", false);
     world.put_gate();
     scraper.rings("GateDoesNotHold", false);
     world.break_gate();
@@ -93,12 +92,6 @@ fn alerts_on_how_it_is_run_ring_when_the_thing_itself_happens() {
     scraper.rings("GateDoesNotHold", false);
     world.mend_gate();
     scraper.rings("GateLosesOrders", false);
-    // With the order under our name they wait for nobody but us.
-    (0..3).for_each(|number| world.hide_order(0, &format!("run-{number:03}")));
-    world.settings(&json!({"concurrency-enabled": "false"}));
-    scraper.rings("OffWhileRunsWait", true);
-    world.settings(&json!({"concurrency-enabled": "true"}));
-    scraper.rings("OffWhileRunsWait", false);
 }
 
 #[test]
@@ -186,6 +179,14 @@ fn each_alert_on_runs_and_settings_rings_when_the_thing_itself_happens() {
     faults.clear();
     scraper.rings("SlotsLeaked", false);
     scraper.rings("SlotsIdle", false);
+
+    world.repository(2, 1);
+    world.more_work(2, 0..2);
+    scraper.rings("OffWhileRunsWait", false);
+    world.settings(&json!({"concurrency-enabled": "false"}));
+    scraper.rings("OffWhileRunsWait", true);
+    world.settings(&json!({"concurrency-enabled": "true"}));
+    scraper.rings("OffWhileRunsWait", false);
 }
 
 #[test]
