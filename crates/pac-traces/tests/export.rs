@@ -153,7 +153,9 @@ async fn what_waits_to_be_sent_when_the_watcher_stops_is_sent() {
     let world = World::sending_to(&collector.url());
     world.start(&["a", "b", "c"]);
     world.stop().await;
-    assert_eq!(collector.spans().len(), 3);
+    // One that stops in the middle of a request may send what was in it twice, under the same IDs.
+    let sent: BTreeSet<Vec<u8>> = collector.spans().into_iter().map(|span| span.span_id).collect();
+    assert_eq!(sent.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
