@@ -8,7 +8,8 @@ use crate::operation::{OPERATIONS_MAX, Operation};
 use crate::placement_cache::{Memory, Moved, Place, PlacementCache};
 use crate::records::{self, OrderRecord, SlotRecord, VersionRecord};
 use crate::staged;
-use crate::store::{Changed, Store, unexpected, version_at, version_of};
+use crate::store::{Changed, Store, unexpected};
+use crate::version_key::version_of;
 
 /// The most runs looked up at once: two questions each, and one for the version.
 const LOOKED_UP_AT_ONCE: usize = (OPERATIONS_MAX - 1) / 2;
@@ -43,10 +44,9 @@ async fn commit_at_once(
     expected: Version,
     operations: &[Operation],
 ) -> Result<Version, DriverError> {
-    let stamp = store.stamp(repository, VersionRecord::default());
-    let operations = operations.iter().map(Operation::request).chain([stamp]).collect();
-    match store.change(repository, expected, None, operations).await? {
-        Changed::Done(revision) => Ok(version_at(revision)),
+    let operations = operations.iter().map(Operation::request).collect();
+    match store.change(repository, expected, None, operations, Some(VersionRecord::default())).await? {
+        Changed::Done(version) => Ok(version),
         Changed::Not(_) => Err(DriverError::Conflict),
     }
 }
@@ -59,7 +59,7 @@ pub(crate) async fn forget(store: &Store, repository: &RepositoryKey, expected: 
         .into_iter()
         .chain([keys::past(repository), keys::version(repository)].map(|key| TxnOp::delete(key, None)))
         .collect();
-    match store.change(repository, expected, None, operations).await? {
+    match store.change(repository, expected, None, operations, None).await? {
         Changed::Done(_) => Ok(()),
         Changed::Not(_) => Err(DriverError::Conflict),
     }

@@ -19,6 +19,7 @@ use crate::error::is_denied;
 use crate::load::{corrupt, load};
 use crate::placement_cache::{Memory, PlacementCache};
 use crate::store::Store;
+use crate::version_key::VersionKeys;
 use crate::{commit, keys, leases, staged, watch};
 
 /// How often to load again after carrying out what others left half done.
@@ -71,7 +72,7 @@ impl EtcdDriver {
 
     fn on(settings: &EtcdSettings, completes: bool) -> Self {
         let cluster = Arc::new(Cluster::new(settings.clone()));
-        let store = Store { cluster, origin: Uuid::new_v4().simple().to_string().into() };
+        let store = Store { cluster, versions: VersionKeys::new(&Uuid::new_v4().simple().to_string()) };
         Self { store, memory: Memory::new(), lease_ttl: settings.lease_ttl, completes }
     }
 

@@ -36,8 +36,8 @@
 //!
 //! # Reading order
 //!
-//! `keys` and `records` (what is kept), [`driver`], `load`, `placement_cache`, `operation` and `commit`, `staged`; then `connect` and `cluster` (how
-//! a call gets there), `leases`, `watch`, `error`.
+//! `keys`, `records` and `version_key` (what is kept), [`driver`], `load`, `placement_cache`, `operation` and `commit`, `staged`; then `connect` and
+//! `cluster` (how a call gets there), `leases`, `watch`, `error`.
 
 mod cluster;
 mod commit;
@@ -54,6 +54,7 @@ mod placement_cache;
 mod records;
 mod staged;
 mod store;
+mod version_key;
 mod watch;
 
 pub use driver::EtcdDriver;

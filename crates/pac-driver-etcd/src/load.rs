@@ -8,7 +8,7 @@ use pac_concurrency::{CorruptRecord, DriverError, Entry, Holder, RepositoryKey, 
 use crate::error::is_compacted;
 use crate::keys;
 use crate::records::{self, Applying, VersionRecord};
-use crate::store::{Store, unexpected, version_of};
+use crate::store::{Store, unexpected};
 
 /// Entries of a queue read at once: about half a megabyte.
 const PAGE: usize = 2_000;
@@ -58,7 +58,7 @@ async fn load_once(store: &Store, repository: &RepositoryKey, window: Window) ->
         more = rest.more() && reading.waiting.len() < size;
     }
     let count = usize::try_from(queue.count()).unwrap_or(usize::MAX);
-    Ok(Loaded { snapshot: reading.finish(version_of(version.kvs().first()), count), applying })
+    Ok(Loaded { snapshot: reading.finish(store.see(repository, version.kvs().first()), count), applying })
 }
 
 /// The entries behind the key `after`, as they were at `revision`.

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct VersionRecord {
     /// Which driver wrote it: a driver knows its own by it.
     pub(crate) by: String,
+    /// Which of the records it made this is: no two have the same text. Earlier versions leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) number: Option<u64>,
     /// A staged change that is decided, and being carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) applying: Option<Applying>,

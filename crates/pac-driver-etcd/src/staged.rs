@@ -18,7 +18,8 @@ use uuid::Uuid;
 use crate::keys;
 use crate::operation::{OPERATIONS_MAX, Operation};
 use crate::records::{self, Applying, VersionRecord};
-use crate::store::{Changed, Store, unexpected, version_at, version_of};
+use crate::store::{Changed, Store, unexpected};
+use crate::version_key::version_of;
 
 /// Operations in a part: at most half a megabyte with the longest of names, of the 1.5 MB etcd takes at once.
 const CHUNK: usize = 400;
@@ -68,8 +69,8 @@ async fn decide(
     let first = keys::chunk(repository, &applying.id, 0);
     let is_staged = Compare::create_revision(first, CompareOp::Greater, 0);
     let record = VersionRecord { applying: Some(applying.clone()), ..VersionRecord::default() };
-    match store.change(repository, expected, Some(is_staged), vec![store.stamp(repository, record)]).await? {
-        Changed::Done(revision) => Ok(version_at(revision)),
+    match store.change(repository, expected, Some(is_staged), Vec::new(), Some(record)).await? {
+        Changed::Done(version) => Ok(version),
         Changed::Not(_) => {
             unstage(store, repository, applying).await;
             Err(DriverError::Conflict)
@@ -103,15 +104,15 @@ pub(crate) async fn carry_out(
         };
         for operations in operations.chunks(OPERATIONS_MAX) {
             let operations = operations.iter().map(Operation::request).collect();
-            if let Changed::Not(found) = store.change(repository, decided, None, operations).await? {
+            if let Changed::Not(found) = store.change(repository, decided, None, operations, None).await? {
                 return Ok(outcome(found.as_ref(), decided, applying));
             }
         }
     }
     let record = VersionRecord { applied: Some(applying.id.clone()), ..VersionRecord::default() };
     let staged = TxnOp::delete(keys::staged(repository), Some(DeleteOptions::new().with_prefix()));
-    match store.change(repository, decided, None, vec![store.stamp(repository, record), staged]).await? {
-        Changed::Done(revision) => Ok(version_at(revision)),
+    match store.change(repository, decided, None, vec![staged], Some(record)).await? {
+        Changed::Done(version) => Ok(version),
         Changed::Not(found) => Ok(outcome(found.as_ref(), decided, applying)),
     }
 }
@@ -163,6 +164,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::Cluster;
+    use crate::version_key::VersionKeys;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_change_whose_parts_are_gone_is_not_decided() {
@@ -171,7 +173,7 @@ mod tests {
         let data = [("concurrency-driver", "etcd"), ("etcd-endpoints", &endpoint)];
         let resolved = resolve(&Sources::new().with_config_map("ns/c", data), &Disk).unwrap();
         let DriverSettings::Etcd(settings) = resolved.settings.driver else { unreachable!() };
-        let store = Store { cluster: Arc::new(Cluster::new(settings)), origin: "test".into() };
+        let store = Store { cluster: Arc::new(Cluster::new(settings)), versions: VersionKeys::new("test") };
         let repository: RepositoryKey = "ns/repo".parse().unwrap();
         let slot =
             |number| Operation::Put { key: format!("{}{number}", keys::slots(&repository)), value: String::new() };

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use etcd_client::{Compare, CompareOp, GetResponse, KeyValue, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, GetResponse, KeyValue, Txn, TxnOp, TxnOpResponse};
 use pac_concurrency::{DriverError, Fault, RepositoryKey, Version};
 
 use crate::cluster::Cluster;
 use crate::keys;
-use crate::records::{self, VersionRecord};
+use crate::records::VersionRecord;
+use crate::version_key::VersionKeys;
 
 /// The cluster, and who we are in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     pub(crate) cluster: Arc<Cluster>,
-    /// What this driver's own commits are known by.
-    pub(crate) origin: Arc<str>,
+    pub(crate) versions: VersionKeys,
 }
 
 /// What was read at one instant.
@@ -27,8 +27,8 @@ pub(crate) struct Read {
 
 /// What became of a change.
 pub(crate) enum Changed {
-    /// It is done, at this revision.
-    Done(i64),
+    /// It is done. This is the new version; the one it was at, if it was given none.
+    Done(Version),
     /// Nothing happened: the repository was not at the version. This is its version key.
     Not(Option<KeyValue>),
 }
@@ -52,46 +52,51 @@ impl Store {
         }
     }
 
-    /// Does all of `operations` if `repository` is at `version`, and `also` holds.
+    /// Does all of `operations` if `repository` is at `version`, and `also` holds, and makes a new version of it by `record`.
     pub(crate) async fn change(
         &self,
         repository: &RepositoryKey,
         version: Version,
         also: Option<Compare>,
         operations: Vec<TxnOp>,
+        record: Option<VersionRecord>,
     ) -> Result<Changed, DriverError> {
         let key = keys::version(repository);
-        // A key that isn't there has revision 0.
-        let at_version = Compare::mod_revision(key.as_str(), CompareOp::Equal, version.number().cast_signed());
-        let compares: Vec<Compare> = also.into_iter().chain([at_version]).collect();
-        let txn = Txn::new().when(compares).and_then(operations).or_else([TxnOp::get(key, None)]);
+        let conditions = match self.versions.conditions(repository, version) {
+            Some(conditions) => conditions,
+            None => {
+                let read = self.read(vec![TxnOp::get(key.as_str(), None)]).await?;
+                let found = read.answers.first().and_then(|answer| answer.kvs().first());
+                self.see(repository, found);
+                match self.versions.conditions(repository, version) {
+                    Some(conditions) => conditions,
+                    None => return Ok(Changed::Not(found.cloned())),
+                }
+            }
+        };
+        let value = record.map(|record| self.versions.value(record));
+        let stamp = value.as_ref().map(|value| TxnOp::put(key.as_str(), value.as_str(), None));
+        let conditions: Vec<Compare> = also.into_iter().chain(conditions).collect();
+        let operations: Vec<TxnOp> = operations.into_iter().chain(stamp).collect();
+        let txn = Txn::new().when(conditions).and_then(operations).or_else([TxnOp::get(key, None)]);
         let answer = self.cluster.write(|session| {
             let txn = txn.clone();
             async move { session.kv().txn(txn).await }
         });
         let answer = answer.await?;
         if answer.succeeded() {
+            let Some(value) = value else { return Ok(Changed::Done(version)) };
             let revision = answer.header().ok_or_else(unexpected)?.revision();
-            return Ok(Changed::Done(revision));
+            return Ok(Changed::Done(self.versions.note(repository, revision, value.as_bytes())));
         }
         let found = answer.op_responses().into_iter().filter_map(got).next().ok_or_else(unexpected)?;
         Ok(Changed::Not(found.kvs().first().cloned()))
     }
 
-    /// The write that makes a new version of `repository`.
-    pub(crate) fn stamp(&self, repository: &RepositoryKey, record: VersionRecord) -> TxnOp {
-        let record = VersionRecord { by: self.origin.to_string(), ..record };
-        TxnOp::put(keys::version(repository), records::write(&record), None)
+    /// The version that `repository`'s version key, there or not, is at.
+    pub(crate) fn see(&self, repository: &RepositoryKey, key: Option<&KeyValue>) -> Version {
+        key.map_or(Version::NONE, |key| self.versions.note(repository, key.mod_revision(), key.value()))
     }
-}
-
-/// The version that a version key, there or not, is at.
-pub(crate) fn version_of(key: Option<&KeyValue>) -> Version {
-    key.map_or(Version::NONE, |key| version_at(key.mod_revision()))
-}
-
-pub(crate) fn version_at(revision: i64) -> Version {
-    Version::new(revision.cast_unsigned())
 }
 
 /// An answer that has another form than the question.

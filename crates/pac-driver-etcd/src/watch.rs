@@ -15,7 +15,6 @@ use tracing::debug;
 use crate::cluster::REQUEST_TIMEOUT;
 use crate::error::CallStage;
 use crate::keys;
-use crate::records::{self, VersionRecord};
 use crate::store::Store;
 
 /// How long to wait before watching again.
@@ -143,7 +142,6 @@ impl Watch {
 
     fn is_own(&self, event: &Event) -> bool {
         let value = event.kv().filter(|_| event.event_type() == EventType::Put).map(|pair| pair.value());
-        let record = value.and_then(|value| records::parse::<VersionRecord>(value).ok());
-        record.is_some_and(|record| *record.by == *self.store.origin)
+        value.is_some_and(|value| self.store.versions.is_own(value))
     }
 }

@@ -38,6 +38,27 @@ async fn a_server_killed_under_load_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_version_of_before_a_backup_was_restored_is_no_states_after_it() {
+    let mut server = Cluster::start(1);
+    let (one, other) = (server.connect().await, server.connect().await);
+    let repository = repository();
+    commit_eventually(&one, &repository, &enqueue([1])).await;
+    server.back_up();
+    let lost = commit_eventually(&one, &repository, &enqueue([2])).await;
+    let revision = server.revision(&repository).await;
+    server.restore();
+    commit_eventually(&other, &repository, &enqueue([3])).await;
+    assert_eq!(server.revision(&repository).await, revision, "etcd gives the revision out again");
+    let outcome = eventually(async || match one.commit(&repository, lost, &Holder::new("watcher"), &hold([2])).await {
+        Err(error) if error.kind() == "conflict" => Ok(Err(())),
+        outcome => outcome.map(Ok),
+    });
+    assert_eq!(outcome.await, Err(()));
+    let slots = whole(&other, &repository).await.slots;
+    assert!(slots.is_empty(), "{slots:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_killed_under_load_loses_nothing() {
     let mut cluster = Cluster::start(3);
     let race = Race::new("ns/led", 300);

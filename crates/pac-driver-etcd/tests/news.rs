@@ -56,7 +56,7 @@ async fn what_is_compacted_before_it_is_heard_is_a_resync() {
     proxy.set(Passage::Closed);
     let version = writer.commit(&repository, version, &holder, &enqueue([2])).await.unwrap();
     let version = writer.commit(&repository, version, &holder, &enqueue([3])).await.unwrap();
-    server.kv().await.compact(version.number().cast_signed(), None).await.unwrap();
+    server.kv().await.compact(server.revision(&repository).await, None).await.unwrap();
     proxy.set(Passage::Open);
     assert_eq!(next(&mut changes).await, StoreEvent::Resync);
     writer.commit(&repository, version, &holder, &enqueue([4])).await.unwrap();

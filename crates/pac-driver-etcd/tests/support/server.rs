@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use etcd_client::{Client, GetOptions, KvClient};
+use pac_concurrency::RepositoryKey;
 use pac_devservers::process::{Child, wait_until};
 use pac_devservers::proxy::{Passage, Proxy};
 use pac_devservers::{find, free_port};
@@ -97,6 +98,26 @@ impl Cluster {
         self.restart(0);
     }
 
+    /// Keeps what the only member has, for [`Cluster::restore`].
+    pub(crate) fn back_up(&mut self) {
+        self.kill(0);
+        self.copy("member-0", "backup");
+        self.restart(0);
+    }
+
+    /// Starts the only member with what it had at [`Cluster::back_up`].
+    pub(crate) fn restore(&mut self) {
+        self.kill(0);
+        fs::remove_dir_all(self.folder.path().join("member-0")).unwrap();
+        self.copy("backup", "member-0");
+        self.restart(0);
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let [from, to] = [from, to].map(|name| self.folder.path().join(name));
+        assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+    }
+
     /// Stops a member without ending it: it keeps its connections, and says nothing.
     pub(crate) fn freeze(&self, number: usize) {
         self.signal(number, "STOP");
@@ -141,6 +162,12 @@ impl Cluster {
 
     pub(crate) async fn kv(&self) -> KvClient {
         self.client().await.kv_client()
+    }
+
+    /// When `repository` was last written.
+    pub(crate) async fn revision(&self, repository: &RepositoryKey) -> i64 {
+        let key = format!("/pac/concurrency/v2/version/{repository}");
+        self.kv().await.get(key, None).await.unwrap().kvs()[0].mod_revision()
     }
 
     /// All keys that begin with `prefix`.
