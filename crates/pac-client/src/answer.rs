@@ -27,6 +27,9 @@ pub(crate) struct Listing {
     pub(crate) overview: Overview,
     #[serde(skip)]
     pub(crate) listed: Listed,
+    /// How many were left out because nobody runs or waits there.
+    #[serde(skip)]
+    pub(crate) idle: usize,
     /// What was left out, and how to see it.
     #[serde(skip)]
     pub(crate) notes: Vec<String>,
@@ -127,13 +130,11 @@ async fn listing(queue: &Queue, source: &Source, printer: &Printer) -> Result<Li
         let wanted = selected::<Repository>(&cluster, listed.namespace(), selector).await?;
         overview.repositories.retain(|one| wanted.contains(&one.repository));
     }
-    if !queue.scope.all {
-        let before = overview.repositories.len();
-        overview.repositories.retain(|one| !is_idle(one));
-        let idle = before - overview.repositories.len();
-        if idle > 0 {
-            notes.push(format!("Repositories of which nobody runs or waits are left out: {idle} (--all)"));
-        }
+    let before = overview.repositories.len();
+    overview.repositories.retain(|one| queue.scope.all || !is_idle(one));
+    let idle = before - overview.repositories.len();
+    if idle > 0 {
+        notes.push(format!("Repositories of which nobody runs or waits are left out: {idle} (--all)"));
     }
     overview.repositories.sort_by_key(|one| (one.waiting == 0, one.oldest_waiting_seconds.map(|age| -age)));
     if let Some(path) = &queue.form.sort_by {
@@ -142,7 +143,7 @@ async fn listing(queue: &Queue, source: &Source, printer: &Printer) -> Result<Li
             return Err(nothing_at(path));
         }
     }
-    Ok(Listing { overview, listed, notes })
+    Ok(Listing { overview, listed, idle, notes })
 }
 
 /// Whether there is nothing to be said of it.

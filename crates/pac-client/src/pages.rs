@@ -105,9 +105,11 @@ fn list(page: &mut Page, listing: &Listing) {
     let rows: Vec<_> = rows.collect();
     match overview.watcher.system.as_str() {
         _ if !rows.is_empty() => page.table(table(&columns, &rows, page.width)),
-        "on" | "shadow" => page.line(match listing.listed.namespace() {
-            Some(namespace) => format!("There is no such Repository in namespace {namespace}."),
-            None => "There is no such Repository.".to_owned(),
+        "on" | "shadow" => page.line(match (listing.idle, listing.listed.namespace()) {
+            (0, Some(namespace)) => format!("There is no such Repository in namespace {namespace}."),
+            (0, None) => "There is no such Repository.".to_owned(),
+            (_, Some(namespace)) => format!("Nobody runs or waits in namespace {namespace}."),
+            (_, None) => "Nobody runs or waits.".to_owned(),
         }),
         // Then the cluster isn't watched, and what there is isn't known.
         _ => {}

@@ -139,7 +139,7 @@ async fn each_reason_to_wait_is_told() {
     let told = explained(&world, "last", Answer::Waiting).await;
     assert_eq!((told.position, &told.ahead), (Some(3), &names(&world, &["refused", "next"])));
     assert_eq!(told.holders.iter().map(|slot| slot.run.clone()).collect::<Vec<_>>(), names(&world, &["runs"]));
-    assert!(told.because.contains("one of 1 slots, of which 1 are taken; 2 runs are before it"), "{}", told.because);
+    assert!(told.because.contains("the one slot, which is taken; 2 runs are before it"), "{}", told.because);
     let told = explained(&world, "refused", Answer::Refused).await;
     let passed = |what: &Happened| matches!(what, Happened::PassedOver { by, .. } if by.ends_with("/runs"));
     assert!(told.history.iter().any(|record| passed(&record.what)), "{:?}", told.history);

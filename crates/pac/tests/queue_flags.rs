@@ -91,7 +91,7 @@ const ASKED_ABOUT: &[Case] = &[
     ("list -A", 0, &["team-0/repo-0", "team-1/repo-1"], &["team-2"], "nobody runs or waits are left out: 1 (--all)"),
     ("list -A -n team-1", 0, &["team-0/repo-0", "team-1/repo-1"], &[], ""),
     ("list -A --all", 0, &["team-0/repo-0", "team-1/repo-1", "team-2/repo-2"], &[], ""),
-    ("list -n team-2", 0, &["There is no such Repository in namespace team-2."], &["repo-2"], "left out: 1 (--all)"),
+    ("list -n team-2", 0, &["Nobody runs or waits in namespace team-2."], &["repo-2"], "left out: 1 (--all)"),
     ("list -n team-2 -o json", 0, &["\"repositories\": []"], &["repo-2"], ""),
     // PAC's namespace is another thing. Where the flag meant that before, it is said or refused.
     ("list -n pipelines-as-code", 0, &[], &["team-0"], "where the watcher is says --pac-namespace"),

@@ -255,12 +255,16 @@ fn judge_waiting(run: &ShownRun, line: Line<'_>, limit: Limit) -> Verdict {
         1 => "one run is before it".to_owned(),
         many => format!("{many} runs are before it"),
     };
-    let (taken, waits) = (line.holders.len(), format!("it waits for one of {limit} slots"));
-    let notice = match limit {
-        Limit::AtMost(most) if most.get() == 1 => "it waits for the one slot of its Repository".to_owned(),
-        _ => format!("{waits} of its Repository"),
+    let is_one = matches!(limit, Limit::AtMost(most) if most.get() == 1);
+    let taken = match line.holders.len() {
+        0 => "of which none is taken".to_owned(),
+        1 if is_one => "which is taken".to_owned(),
+        1 => "of which one is taken".to_owned(),
+        many => format!("of which {many} are taken"),
     };
-    Verdict::told_apart(Answer::Waiting, format!("{waits}, of which {taken} are taken; {ahead}"), notice)
+    let slots = if is_one { "the one slot".to_owned() } else { format!("one of {limit} slots") };
+    let notice = format!("it waits for {slots} of its Repository");
+    Verdict::told_apart(Answer::Waiting, format!("it waits for {slots}, {taken}; {ahead}"), notice)
 }
 
 fn running(run: &ShownRun, line: Line<'_>) -> Verdict {
