@@ -50,6 +50,15 @@ impl Etcd {
         server.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         server.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         server.args(["--initial-cluster", &format!("one={peer}")]);
+        // Else a server that is killed again and again takes longer each time to read all that was ever written.
+        server.args([
+            "--auto-compaction-mode",
+            "revision",
+            "--auto-compaction-retention",
+            "1000",
+            "--snapshot-count",
+            "10000",
+        ]);
         let log = fs::File::options().create(true).append(true).open(folder.path().join("log"))?;
         server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.server = Some(Child::spawn("etcd", server)?);
