@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -17,6 +19,9 @@ use crate::system::{Breach, PROMISES, System};
 /// How often time may pass before all must be done once nothing else goes wrong: 5 minutes.
 const PATIENCE: u32 = 60;
 
+/// How often it is told how far an exploration is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
 /// What can be explored.
 struct Exploration {
     protocol: Protocol,
@@ -24,6 +29,15 @@ struct Exploration {
     drained: Mutex<HashSet<u64>>,
     /// Whether a broken promise was found: the first one is reported, to which no way is shorter.
     is_broken: AtomicBool,
+}
+
+/// How far an exploration is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// How many states were seen.
+    pub states: usize,
+    /// How many steps the farthest of them is away.
+    pub depth: usize,
 }
 
 /// What was found.
@@ -157,12 +171,27 @@ impl Model for Exploration {
     }
 }
 
-/// Explores `scenario` until all was seen, or a promise was found broken.
-pub fn explore(scenario: Scenario, threads: usize) -> Found {
+/// Explores `scenario` until all was seen, or a promise was found broken; `tell` is told every ten seconds how far it is.
+///
+/// # Panics
+///
+/// If a thread that explores does.
+pub fn explore(scenario: Scenario, threads: usize, mut tell: impl FnMut(Progress)) -> Found {
     let began = Instant::now();
     let exploration =
         Exploration { protocol: Protocol::new(scenario), drained: Mutex::default(), is_broken: AtomicBool::new(false) };
-    let checker = exploration.checker().threads(threads).finish_when(HasDiscoveries::Any).spawn_bfs().join();
+    let mut checker = exploration.checker().threads(threads).finish_when(HasDiscoveries::Any).spawn_bfs();
+    let (explorers, mut told_at) = (checker.handles(), began);
+    while !explorers.iter().all(JoinHandle::is_finished) {
+        std::thread::sleep(Duration::from_millis(10));
+        if told_at.elapsed() > TELL_EVERY {
+            told_at = Instant::now();
+            tell(Progress { states: checker.unique_state_count(), depth: checker.max_depth() });
+        }
+    }
+    for explorer in explorers {
+        explorer.join().unwrap_or_else(|panic| resume_unwind(panic));
+    }
     let model = checker.model();
     let broken = checker.discoveries().into_iter().next().map(|(promise, path)| {
         let last = path.last_state().clone();
@@ -219,6 +248,7 @@ impl System {
 mod tests {
     use super::*;
     use crate::cluster::Life;
+    use crate::scenario::Slow;
 
     /// How many states there are when none is left out because another is like it, and how many of those are like no other.
     fn explored_one_by_one(scenario: Scenario) -> (usize, usize) {
@@ -252,12 +282,12 @@ mod tests {
             terms: 4,
             budget,
         };
-        let killed = scenario(false, Budget { crashes: 1, ..Budget::default() });
-        let lost = scenario(false, Budget { lost_commits: 1, lost_starts: 1, refusals: 1, ..Budget::default() });
-        for scenario in [killed, lost, scenario(true, Budget::default())] {
+        let killed = scenario(Slow::Nobody, Budget { crashes: 1, ..Budget::default() });
+        let lost = scenario(Slow::Nobody, Budget { lost_commits: 1, lost_starts: 1, refusals: 1, ..Budget::default() });
+        for scenario in [killed, lost, scenario(Slow::Everybody, Budget::default())] {
             let (all, unlike) = explored_one_by_one(scenario.clone());
             // Were two taken to be alike that aren't, what comes of one of them would be missing.
-            assert_eq!(explore(scenario, 1).states, unlike);
+            assert_eq!(explore(scenario, 1, |_| ()).states, unlike);
             assert!(unlike * 2 < all, "{unlike} of {all}");
         }
     }

@@ -20,5 +20,5 @@ mod system;
 mod watcher;
 
 pub use cluster::Life;
-pub use explore::{Broken, Found, explore};
-pub use scenario::{Budget, Scenario};
+pub use explore::{Broken, Found, Progress, explore};
+pub use scenario::{Budget, Scenario, Slow};

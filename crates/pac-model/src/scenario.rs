@@ -15,10 +15,9 @@ pub struct Scenario {
     pub limits: Vec<u8>,
     /// How many of those waiting a watcher remembers.
     pub window: usize,
-    /// Whether answers take their time, and starts wait to be sent. Otherwise who asks is answered at once, and only starts are on
-    /// their way for a while.
-    pub slow: bool,
-    /// Whether time passes.
+    /// Whose answers take their time.
+    pub slow: Slow,
+    /// Whether time passes as often as it likes.
     pub ticks: bool,
     /// How long a lease lasts, in ticks; none: until its holder is gone.
     pub lease: Option<u8>,
@@ -26,6 +25,17 @@ pub struct Scenario {
     pub terms: u8,
     /// What may go wrong.
     pub budget: Budget,
+}
+
+/// Whose answers take their time. Starts are on their way for a while whatever is slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slow {
+    /// Nobody's: who asks is answered at once.
+    Nobody,
+    /// The store's.
+    Store,
+    /// Those of the API server, too, and starts wait to be sent.
+    Everybody,
 }
 
 /// How often things may happen.
@@ -53,6 +63,8 @@ pub struct Budget {
     pub elections: u8,
     /// Everything is looked at.
     pub resyncs: u8,
+    /// Time passes, by 5 s; where it doesn't as often as it likes.
+    pub ticks: u8,
     /// Not a budget: the names whose start was refused, which others may pass. One bit each.
     pub refused: u8,
 }

@@ -1,7 +1,7 @@
 //! The bugs that tests of the whole binary are to notice: each one change to one file.
 
 /// A deliberate bug.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Bug {
     /// How it is asked for.
     pub(crate) name: &'static str,
@@ -23,6 +23,8 @@ pub(crate) enum Judge {
     Test { file: &'static str, name: &'static str, breaks: &'static str },
     /// The simulation, whatever it breaks.
     Simulation,
+    /// The exploration of a scenario of pac-model, and the promise that it says is broken.
+    Exploration { scenario: &'static str, breaks: &'static str },
 }
 
 /// All of them.

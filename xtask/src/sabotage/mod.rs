@@ -2,9 +2,11 @@
 //!
 //! The tests of the whole binary are judged by a recorder that reads the API server's history (see pac-devcluster's
 //! `verdict`), and so is the simulation. Here the watcher is built with a bug put in on purpose, one at a time, in a copy of the workspace: the
-//! test has to fail, with the recorder's word that a promise is broken; or the simulation has to find it, within so many seeds.
+//! test has to fail, with the recorder's word that a promise is broken; or the simulation has to find it, within so many seeds; or the
+//! exploration of a small system has to.
 
 mod bugs;
+mod explored;
 mod protocol;
 
 use std::fs;
@@ -26,6 +28,9 @@ pub(crate) struct SabotageOptions {
     /// Those bugs that the simulation is to find, instead of those that a test is to notice.
     #[arg(long)]
     simulated: bool,
+    /// Those bugs that the exploration of small systems is to find, instead of those that a test is to notice.
+    #[arg(long, conflicts_with = "simulated")]
+    explored: bool,
     /// How many seeds the simulation may need.
     #[arg(long, default_value_t = 100, value_name = "NUMBER")]
     seeds: u64,
@@ -33,12 +38,16 @@ pub(crate) struct SabotageOptions {
 
 /// Puts bugs in; an error if one of them is not noticed.
 pub(crate) fn sabotage(options: &SabotageOptions) -> Result<()> {
-    let all: &[Bug] = if options.simulated { &OF_THE_PROTOCOL } else { &OF_TESTS };
+    let all: Vec<Bug> = match options {
+        SabotageOptions { simulated: true, .. } => OF_THE_PROTOCOL.to_vec(),
+        SabotageOptions { explored: true, .. } => explored::bugs().collect(),
+        _ => OF_TESTS.to_vec(),
+    };
     let asked_for = |bug: &&Bug| options.bug.as_ref().is_none_or(|name| name == bug.name);
     let bugs: Vec<&Bug> = all.iter().filter(asked_for).collect();
     let names: Vec<&str> = all.iter().map(|bug| bug.name).collect();
     ensure!(!bugs.is_empty(), "no such bug; there are {}", names.join(", "));
-    if !options.simulated {
+    if bugs.iter().any(|bug| matches!(bug.judge, Judge::Test { .. })) {
         services::bring_all()?;
     }
     let tree = root().join("target/sabotage/tree");
@@ -52,6 +61,16 @@ pub(crate) fn sabotage(options: &SabotageOptions) -> Result<()> {
                 expect_to_be_noticed(bug, (file, name), breaks, &tree)?;
                 say::print(&format!("{}: noticed by {file}::{name}, {breaks} is broken\n", bug.name))?;
             }
+            Judge::Exploration { scenario, breaks } => match explored(bug, scenario, &tree)? {
+                Some(found) if found.starts_with(breaks) => {
+                    say::print(&format!("{}: found by {scenario}: {found}\n", bug.name))?;
+                }
+                found => {
+                    let found = found.map_or_else(|| "NOT FOUND".into(), |found| format!("NOT {breaks}, {found}"));
+                    say::print(&format!("{}: {scenario}: {found}\n", bug.name))?;
+                    missed.push(bug.name);
+                }
+            },
             Judge::Simulation => match found(options.seeds, &tree)? {
                 Some(found) => say::print(&format!("{}: {found}\n", bug.name))?,
                 None => {
@@ -61,8 +80,20 @@ pub(crate) fn sabotage(options: &SabotageOptions) -> Result<()> {
             },
         }
     }
-    ensure!(missed.is_empty(), "not found within {} seeds: {}", options.seeds, missed.join(", "));
+    let within = if options.simulated { format!(" within {} seeds", options.seeds) } else { String::new() };
+    ensure!(missed.is_empty(), "not found{within}: {}", missed.join(", "));
     Ok(())
+}
+
+/// Which promise `scenario` says is broken, in how many steps, and how; none if it was explored to its end.
+fn explored(bug: &Bug, scenario: &str, tree: &Path) -> Result<Option<String>> {
+    let test = ["test", "--package", "pac-model", "--test", "explored", "--", "--nocapture"];
+    let mut command = cargo(&[&test[..], &["--include-ignored", "--exact", scenario]].concat())?;
+    let (is_whole, said) = run_test(&mut command, bug, tree)?;
+    let broken = format!("{scenario} is broken: ");
+    let found = said.lines().find_map(|line| Some(line.split_once(&broken)?.1.to_owned()));
+    ensure!(is_whole || found.is_some(), "the exploration failed: see {}", log_of(bug).display());
+    Ok(found)
 }
 
 /// What the simulation finds, and by which seed; none if it finds nothing.
@@ -86,16 +117,26 @@ fn found(seeds: u64, tree: &Path) -> Result<Option<String>> {
 
 fn expect_to_be_noticed(bug: &Bug, (file, test): (&str, &str), breaks: &str, tree: &Path) -> Result<()> {
     let mut command = cargo(&["test", "--package", "pac", "--test", file, "--", "--exact", test, "--nocapture"])?;
+    let (passed, said) = run_test(&mut command, bug, tree)?;
+    let noticed = !passed && said.contains(&format!("{breaks} BROKEN"));
+    ensure!(noticed, "the recorder did not notice it: see {}", log_of(bug).display());
+    Ok(())
+}
+
+/// Runs the one test that `command` is, in `tree`; says whether it passed, and what it printed, which is kept as well.
+fn run_test(command: &mut Command, bug: &Bug, tree: &Path) -> Result<(bool, String)> {
     command.current_dir(tree).env("CARGO_TARGET_DIR", root().join("target/sabotage/target"));
     let output = command.output().context("can't run cargo")?;
     let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let log = root().join(format!("target/sabotage/{}.log", bug.name));
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let log = log_of(bug);
     fs::write(&log, said.as_bytes())?;
     ensure!(said.contains("running 1 test"), "the test did not run: see {}", log.display());
-    let noticed = !output.status.success() && said.contains(&format!("{breaks} BROKEN"));
-    ensure!(noticed, "the recorder did not notice it: see {}", log.display());
-    Ok(())
+    Ok((output.status.success(), said))
+}
+
+fn log_of(bug: &Bug) -> PathBuf {
+    root().join(format!("target/sabotage/{}.log", bug.name))
 }
 
 /// The files git knows of or would take, as they are now. What is the same already is left alone: cargo goes by its time.
@@ -136,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_the_bugs_change_is_there() {
-        for bug in OF_TESTS.iter().chain(&OF_THE_PROTOCOL) {
+        for bug in OF_TESTS.into_iter().chain(OF_THE_PROTOCOL).chain(explored::bugs()) {
             let text = fs::read_to_string(root().join(bug.file)).unwrap();
             assert_eq!(text.matches(bug.from).count(), 1, "{}", bug.name);
         }

@@ -6,7 +6,7 @@ const PLAN: &str = "crates/pac-concurrency/src/plan.rs";
 const PASS: &str = "crates/pac-concurrency/src/manager/pass.rs";
 const PATCH: &str = "crates/pac-kube/src/patch.rs";
 const STARTS: &str = "crates/pac-watcher/src/engine/starts.rs";
-const STATE_OF_STARTS: &str = "crates/pac-state/src/index/repository/starts.rs";
+pub(super) const STATE_OF_STARTS: &str = "crates/pac-state/src/index/repository/starts.rs";
 
 const fn bug(name: &'static str, what: &'static str, file: &'static str, from: &'static str, to: &'static str) -> Bug {
     Bug { name, what, file, from, to, judge: Judge::Simulation }

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Id, Life, Name};
 use crate::protocol::Protocol;
+use crate::scenario::Slow;
 use crate::system::{System, Watching};
 
 /// One thing that happens. Watchers, starts and reads are named by their number.
@@ -103,7 +104,7 @@ impl Protocol {
             self.of_watcher(system, number, watching, &mut actions);
         }
         self.of_requests(system, &mut actions);
-        if self.scenario.ticks && system.may_tick() {
+        if (self.scenario.ticks || system.budget.ticks > 0) && system.may_tick() {
             actions.push(Action::Tick);
         }
         for (number, left) in (0..).zip(&system.leases) {
@@ -157,7 +158,7 @@ impl Protocol {
             match (start.answer, start.by) {
                 (None, by) => {
                     actions.push(Action::Arrive(number));
-                    let may_lose = left.lost_starts > 0 && !self.scenario.slow && by.is_some();
+                    let may_lose = left.lost_starts > 0 && self.scenario.slow != Slow::Everybody && by.is_some();
                     actions.extend(may_lose.then_some(Action::LoseAnswer(number)));
                     actions.extend((left.refusals > 0).then_some(Action::Refuse(number)));
                     actions.extend((left.lost_starts > 0).then_some(Action::LoseStart(number)));

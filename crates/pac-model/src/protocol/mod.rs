@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Object};
 use crate::known::Known;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Slow};
 use crate::system::{Answer, System, Watching};
 use crate::watcher::{Ask, Input, Output, TICK, Watcher};
 
@@ -41,7 +41,7 @@ impl Protocol {
         (locked(&self.known).len(), locked(&self.taken).len())
     }
 
-    /// Whether time passes.
+    /// Whether time passes as often as it likes.
     pub(crate) fn has_ticks(&self) -> bool {
         self.scenario.ticks
     }
@@ -61,7 +61,8 @@ impl Protocol {
     fn begin(&self, system: &mut System) -> Watching {
         let number = u8::try_from(system.leases.len()).unwrap_or(u8::MAX);
         system.leases.push(self.lease());
-        let (limit, window, waits) = (system.cluster.limit, self.scenario.window, !self.scenario.slow);
+        let (limit, window) = (system.cluster.limit, self.scenario.window);
+        let waits = self.scenario.slow != Slow::Everybody;
         let watcher = Watcher::begin(self.began, system.cluster.runs(), limit, number, self.ttl(), window, waits);
         let seen = system.cluster.history.len();
         Watching { watcher: self.intern(watcher), seen, has_news: false, answer: None }

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Event, Life, Name};
 use crate::protocol::{Action, Protocol};
+use crate::scenario::Slow;
 use crate::system::{Answer, Read, Start, StartAnswer, System};
 use crate::watcher::{Input, Outcome, Purpose};
 
@@ -95,17 +96,19 @@ impl Protocol {
             }
             Action::Lapse(number) => next.leases[usize::from(number)] = 0,
         }
-        if !self.scenario.slow {
+        if self.scenario.slow != Slow::Everybody {
             self.settle(&mut next);
         }
         next.tidy();
         Some(next)
     }
 
-    /// Has everybody be answered at once.
+    /// Has everybody be answered at once whose answers don't take their time.
     fn settle(&self, next: &mut System) {
         loop {
-            let answered = (0..self.scenario.watchers).find(|number| next.watching(*number).answer.is_some());
+            let may_wait = self.scenario.slow == Slow::Store;
+            let is_answered = |number: &u8| !may_wait && next.watching(*number).answer.is_some();
+            let answered = (0..self.scenario.watchers).find(is_answered);
             let sends = (0..self.scenario.watchers).find(|number| next.watching(*number).watcher.may_send());
             let started = next.starts.iter().position(|start| start.answer.is_some() && start.by.is_some());
             if let Some(number) = answered
@@ -134,7 +137,7 @@ impl Protocol {
             self.tell(next, number, input);
             match &next.watching(number).answer {
                 Some(Answer::Committed(Outcome::Done(_))) => break before,
-                Some(_) if !self.scenario.slow => input = next.answered(number)?,
+                Some(_) if self.scenario.slow == Slow::Nobody => input = next.answered(number)?,
                 _ => return None,
             }
         };
@@ -162,6 +165,7 @@ impl Protocol {
     }
 
     fn tick(&self, next: &mut System) {
+        next.budget.ticks = next.budget.ticks.saturating_sub(1);
         for number in 0..self.scenario.watchers {
             self.tell(next, number, Input::Tick);
         }

@@ -1,9 +1,10 @@
 //! The promises, as each step is judged by them. What is broken stays so.
 
-use pac_concurrency::{Delta, Entry, OrderKey, Snapshot};
+use pac_concurrency::{Delta, Entry, OrderKey, RunKey, Snapshot};
 
 use super::System;
 use crate::cluster::{Id, Life, Started};
+use crate::watcher::holder;
 
 /// What is broken: a promise, and how.
 pub(crate) type Breach = (&'static str, &'static str);
@@ -22,9 +23,10 @@ impl System {
     }
 
     /// What a commit made of the store as it was `before`, by a watcher that `believed` in that limit.
-    pub(super) fn judge_commit(&mut self, before: &Snapshot, delta: &Delta, believed: u8) {
+    pub(super) fn judge_commit(&mut self, before: &Snapshot, delta: &Delta, by: u8) {
         self.judge_ends(before, delta);
-        self.judge_admission(before, delta, believed);
+        self.judge_admission(before, delta, self.watching(by).watcher.limit);
+        self.judge_order(before, delta, by);
         self.judge_what_stays(before, delta);
     }
 
@@ -55,13 +57,27 @@ impl System {
             if believed > 0 && self.store.slots.len() > usize::from(believed) {
                 self.breach = Some(("P1", "there are more slots than the limit"));
             }
-            let waits = |other: &Entry| {
-                let id = Id::of(&other.run);
-                self.cluster.life(id) == Life::Pending && self.budget.refused & (1 << id.name) == 0
-            };
+            let waits =
+                |other: &Entry| self.cluster.life(Id::of(&other.run)) == Life::Pending && !self.was_refused(&other.run);
             if self.store.waiting.iter().any(|other| place(other) < place(entry) && waits(other)) {
                 self.breach = Some(("P3", "a run gets a slot before an older one that waits"));
             }
+        }
+    }
+
+    /// P3: who gives a slot back, since not all fit any longer, gives those of younger runs back as well, if it may yet start them.
+    fn judge_order(&mut self, before: &Snapshot, delta: &Delta, by: u8) {
+        let watcher = &self.watching(by).watcher;
+        let given_back = delta.give_back.iter().filter_map(|run| before.slots.get(run));
+        let first = given_back.map(|slot| &slot.entry).filter(|entry| !self.was_refused(&entry.run)).min();
+        let may_start = |run: &RunKey| {
+            let is_its_own = before.slots[run].holder == holder(watcher.holder);
+            is_its_own && self.cluster.life(Id::of(run)) == Life::Pending && !watcher.may_be_started(run)
+        };
+        let left =
+            self.store.slots.values().map(|slot| &slot.entry).filter(|entry| before.slots.contains_key(&entry.run));
+        if left.filter(|entry| first.is_some_and(|first| first < entry)).any(|entry| may_start(&entry.run)) {
+            self.breach = Some(("P3", "the slot of a run is given back, and a younger one keeps its own"));
         }
     }
 
@@ -72,10 +88,18 @@ impl System {
             let has_slot = self.store.slots.get(&entry.run).is_some_and(|slot| slot.entry == *entry);
             has_slot || self.store.waiting.contains(entry)
         };
+        if self.store.waiting.iter().any(|entry| self.store.slots.contains_key(&entry.run)) {
+            self.breach = Some(("P6", "a run has a slot, and waits for one"));
+        }
         let entries = before.slots.values().map(|slot| &slot.entry).chain(&before.waiting);
         if entries.filter(|entry| !goes(entry)).any(|entry| !is_there(entry)) {
             self.breach = Some(("P6", "a slot or a place in the queue is lost"));
         }
+    }
+
+    /// Whether a start of that name was refused, so that others may pass it.
+    fn was_refused(&self, run: &RunKey) -> bool {
+        self.budget.refused & (1 << Id::of(run).name) != 0
     }
 
     /// P1: who is started has a slot, and doesn't exceed the limit. P2: it was pending, and that very run.

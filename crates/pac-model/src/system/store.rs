@@ -24,7 +24,7 @@ impl System {
         if self.store.version != expected {
             return Outcome::Conflict;
         }
-        let (committer, believed) = (self.watching(by).watcher.holder, self.watching(by).watcher.limit);
+        let committer = self.watching(by).watcher.holder;
         let number = self.unused_version();
         let mut store = Snapshot::clone(&self.store);
         store.advance(Version::new(number), &holder(committer), delta);
@@ -35,7 +35,7 @@ impl System {
         for (number, watching) in (0..).zip(&mut self.watchers) {
             watching.has_news |= number != by;
         }
-        self.judge_commit(&before, delta, believed);
+        self.judge_commit(&before, delta, by);
         Outcome::Done(number)
     }
 

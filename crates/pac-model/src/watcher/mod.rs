@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pac_concurrency::manager::{CachedRepository, Pass, Remembered, Trust};
 use pac_concurrency::protocol::{FOREIGN_LOOK, STALL_AFTER};
-use pac_concurrency::{Holder, Scope, Snapshot, Version};
+use pac_concurrency::{Holder, RunKey, Scope, Snapshot, Version};
 use pac_state::index::RepositoryState;
 use tokio::time::Instant;
 
@@ -175,6 +175,11 @@ impl Watcher {
     /// Whether it takes over what others have in hand.
     pub(crate) fn takes_over(&self) -> bool {
         self.takes_over_until.is_some_and(|until| self.now < until)
+    }
+
+    /// Whether a run was started, or may be being started by it, as far as it knows.
+    pub(crate) fn may_be_started(&self, run: &RunKey) -> bool {
+        self.state.may_be_started(run, self.now)
     }
 
     fn want(&mut self, scope: Scope) {

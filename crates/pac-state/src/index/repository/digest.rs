@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::mem::discriminant;
 use std::time::Duration;
 
-use pac_concurrency::RunKey;
+use pac_concurrency::{RunKey, RunState};
 use tokio::time::Instant;
 
 use super::RepositoryState;
@@ -50,6 +50,11 @@ impl RepositoryState {
         }
         let claimed: BTreeMap<_, _> = self.claimed.iter().map(|(run, until)| (run, ahead(*until))).collect();
         claimed.into_iter().filter(|(_, until)| *until > 0).for_each(|claimed| claimed.hash(digest));
+    }
+
+    /// Whether `run` was started by somebody, or may be being started by this watcher, as far as it knows.
+    pub fn may_be_started(&self, run: &RunKey, now: Instant) -> bool {
+        matches!(self.state_of(run, now), RunState::Starting | RunState::Running)
     }
 
     /// Whether a start of `run` was acknowledged after `asked`, or came to be in doubt.
