@@ -15,8 +15,8 @@ pub(crate) use options::SimulateOptions;
 
 /// Simulates as the command line says; an error if a promise was broken.
 pub(crate) fn simulate(_: &SimulateOptions) -> Result<()> {
-    run(cargo(&["build", "--release", "--package", "pac-sim"])?)?;
-    let mut command = Command::new(target_folder().join("release/pac-sim"));
+    run(cargo(&["build", "--profile", "simulation", "--package", "pac-sim"])?)?;
+    let mut command = Command::new(target_folder().join("simulation/pac-sim"));
     // Behind the subcommand.
     command.args(std::env::args_os().skip(2));
     run(command)

@@ -42,7 +42,8 @@ impl StructType for Operation {
 pub(crate) fn evaluate(expression: &str, variables: &BTreeMap<&str, Value>) -> Result<Value, String> {
     let program = compile(expression)?;
     let mut context = Context::with_env(environment()?);
-    for (name, value) in variables {
+    // What it can't name needn't be made CEL's own, which takes longer than most expressions.
+    for (name, value) in variables.iter().filter(|(name, _)| expression.contains(**name)) {
         context.add_variable(*name, value).map_err(|error| error.to_string())?;
     }
     let result = program.execute(&context).map_err(|error| {

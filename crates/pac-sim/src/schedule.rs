@@ -137,6 +137,8 @@ pub(crate) enum Action {
     FailOver {
         missed: usize,
     },
+    /// It is as a backup has it.
+    Restore,
     LeasesEnd,
 }
 
@@ -177,7 +179,7 @@ pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
     let mut at = Duration::from_secs(3);
     while at < scenario.lasts {
         let into_it = Duration::from_millis((at.as_millis() % (GUST + LULL).as_millis()) as u64);
-        let action = if into_it < GUST && random.random_bool(0.6) {
+        let action = if into_it < GUST && random.random_bool(0.7) {
             trouble(scenario, &mut random)
         } else if into_it > GUST + RECOVERED_AFTER && random.random_bool(0.1) {
             Action::Ask
@@ -185,7 +187,7 @@ pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
             doing(scenario, &mut random)
         };
         steps.push(Step { at, action });
-        at += Duration::from_millis(random.random_range(50..900));
+        at += Duration::from_millis(random.random_range(50..500));
     }
     steps
 }
@@ -250,6 +252,7 @@ fn trouble(scenario: &Scenario, random: &mut StdRng) -> Action {
         36 if scenario.has_server() => Action::FailOver { missed: 0 },
         37 if scenario.has_server() => Action::LeasesEnd,
         38 if scenario.is_lossy => Action::FailOver { missed: random.random_range(1..8) },
+        39 if scenario.is_lossy && random.random_bool(0.2) => Action::Restore,
         _ => gust(Side::Api, watcher, random),
     }
 }
@@ -277,7 +280,7 @@ fn gust(side: Side, watcher: usize, random: &mut StdRng) -> Action {
         _ => Fault::LostAfter,
     };
     let whose = random.random_bool(0.6).then_some(watcher);
-    let gust = Gust { side, whose, fault, share: [30, 100, 300, 700][random.random_range(0..4)] };
+    let gust = Gust { side, whose, fault, share: [50, 200, 500, 900][random.random_range(0..4)] };
     Action::Weather { gust, lasts: milliseconds(random, 100, 5_000) }
 }
 

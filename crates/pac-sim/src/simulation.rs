@@ -150,7 +150,15 @@ fn allowed(world: &World) -> VerdictOptions {
         let decided_before = Duration::from_secs(6);
         let secret_wait = Some(Duration::from_secs(10));
         let usual = VerdictOptions::default();
-        return VerdictOptions { in_flight: decided_before, limit_allowance: decided_before, secret_wait, ..usual };
+        // PAC's watcher may be away while a run waits for its Secret, up to 15 s, and nobody passes it.
+        let longest_gap = usual.longest_gap + Duration::from_secs(if world.scenario.companion { 15 } else { 0 });
+        return VerdictOptions {
+            in_flight: decided_before,
+            limit_allowance: decided_before,
+            secret_wait,
+            longest_gap,
+            ..usual
+        };
     }
     VerdictOptions { lost: world.excuses(), ..VerdictOptions::in_storms(GUST, LULL) }
 }

@@ -1,15 +1,15 @@
 //! A simulation that doesn't come to an end.
 //!
 //! A loop in which nothing is waited for keeps the one thread there is, and virtual time with it: nobody inside can notice. So another thread
-//! looks, by the kernel's clock, whether virtual time goes on.
+//! looks whether virtual time goes on, by how long the process has had a processor: on a machine that is busy with other things it may have none for long.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use crate::trace::Trace;
 
-/// How long one virtual moment may take of real time, with a machine to share.
+/// How long one virtual moment may take of a processor's time.
 const STANDS_STILL: Duration = Duration::from_secs(30);
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(100);
@@ -25,13 +25,15 @@ pub(crate) fn watched<T>(
     thread::scope(|scope| {
         let (done, is_done) = channel::<()>();
         scope.spawn(move || {
-            let (began, mut moved) = (Instant::now(), (trace.last().0, Instant::now()));
+            let (began, mut moved) = (Instant::now(), (trace.last().0, processor_time()));
             while is_done.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let (at, line) = trace.last();
                 if at != moved.0 {
-                    moved = (at, Instant::now());
+                    moved = (at, processor_time());
                 }
-                if let Some(why) = reason(began.elapsed(), at_most, moved.1.elapsed(), STANDS_STILL) {
+                if let Some(why) =
+                    reason(began.elapsed(), at_most, processor_time().saturating_sub(moved.1), STANDS_STILL)
+                {
                     return give_up(format!("{why}; the last that happened was\n{line}"));
                 }
             }
@@ -40,6 +42,17 @@ pub(crate) fn watched<T>(
         drop(done);
         outcome
     })
+}
+
+/// How long this process has had a processor so far; nothing where the kernel doesn't tell, and then nobody is given up by that.
+fn processor_time() -> Duration {
+    // The unit of proc_pid_stat(5) on Linux.
+    const TICK: Duration = Duration::from_millis(10);
+    let told = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program may have anything in it.
+    let fields = told.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u32 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+    TICK * ticks
 }
 
 /// Why a simulation is given up, if it is.
@@ -71,6 +84,14 @@ mod tests {
         let say = move |why: String| sender.send(why).unwrap();
         let why = watched(&trace, Duration::ZERO, say, || given_up.recv().unwrap());
         assert!(why.starts_with("there was no end within 0 s") && why.contains("round and round"), "{why}");
+    }
+
+    #[test]
+    fn the_kernel_tells_a_processors_time() {
+        let (began, since) = (processor_time(), Instant::now());
+        while processor_time() < began + Duration::from_millis(50) {
+            assert!(since.elapsed() < Duration::from_secs(60), "{:?}", processor_time());
+        }
     }
 
     #[test]

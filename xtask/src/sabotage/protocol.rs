@@ -170,7 +170,8 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
         "a refused start gives back without reading the run",
         STARTS,
         "                self.look_again(repository, run, Some(&why)).await;",
-        "                self.refused(repository, run, &why);",
+        "                self.index.with(repository, |state| state.refuse_start(run, &why, Instant::now()));
+                self.note_refused(repository, run, &why);",
     ),
     bug(
         "version",

@@ -103,7 +103,12 @@ impl Store {
 
     /// Every kept version in order.
     pub fn history(&self) -> Vec<Version> {
-        let entries: Vec<_> = self.inner.state.lock().history.iter().cloned().collect();
+        self.history_after(0)
+    }
+
+    /// The same without the first `count` of those that are kept.
+    pub fn history_after(&self, count: usize) -> Vec<Version> {
+        let entries: Vec<_> = self.inner.state.lock().history.iter().skip(count).cloned().collect();
         entries.into_iter().map(|(resource, entry)| entry.version(resource)).collect()
     }
 

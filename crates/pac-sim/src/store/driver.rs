@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::records::Records;
-use super::{News, STATES_KEPT, StoreServer};
+use super::{News, StoreServer};
 use crate::trace::Trace;
 use crate::way::Way;
 use crate::weather::{Fault, Side, Weather, usual_delay};
@@ -154,11 +154,7 @@ impl StoreServer {
         let before = is_commit.then(|| state.records.clone());
         let done = call(&mut state.records)?;
         if let Some(before) = before {
-            state.commits += 1;
-            state.past.push_back(before);
-            if state.past.len() > STATES_KEPT {
-                state.past.pop_front();
-            }
+            state.note_commit(before);
         }
         Ok(done)
     }

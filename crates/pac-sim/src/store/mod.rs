@@ -2,8 +2,8 @@
 //!
 //! `records` is what it holds and what a commit makes of it, written anew from the contract and from nothing else; `driver` is how a
 //! watcher reaches it. A call travels, is carried out on a task of its own whether or not its caller still waits, and its answer travels back; [`Weather`](crate::weather::Weather) strikes it
-//! on the way. The server as a whole may be away, end all leases, and fail over: to a standby that has everything, or to one that missed the
-//! last commits. What was sent to the one before is never carried out then.
+//! on the way. The server as a whole may be away, end all leases, fail over, to a standby that has everything or to one that missed the
+//! last commits, and be restored from a backup. What was sent to the one before is never carried out then.
 //!
 //! Where nothing strikes it, it passes the conformance suite of all drivers (`tests/conformance.rs`).
 
@@ -28,6 +28,8 @@ use crate::way::Way;
 
 /// How many of the last states a standby may be behind by.
 const STATES_KEPT: usize = 64;
+/// After how many commits a backup is made.
+const BACKUP_EVERY: usize = 100;
 /// Changes kept for a watcher that is slow to hear of them; it is to look at everything when it falls further behind.
 const CHANGES_KEPT: usize = 256;
 
@@ -57,6 +59,8 @@ struct State {
     records: Records,
     /// The states before the last commits, oldest first.
     past: VecDeque<Records>,
+    /// The latest backup, and the one before.
+    backups: [Records; 2],
     /// How many changes took effect.
     commits: usize,
     /// Which primary it is: what was sent to another one is lost.
@@ -76,8 +80,9 @@ enum News {
 impl StoreServer {
     /// One that is called `name`, and whose leases last `lease_ttl`.
     pub(crate) fn new(name: &'static str, versions: Versions, lease_ttl: Duration, deadline: Duration) -> Arc<Self> {
-        let state =
-            State { records: Records::new(versions), past: VecDeque::new(), commits: 0, epoch: 0, is_away: false };
+        let records = Records::new(versions);
+        let backups = [records.clone(), records.clone()];
+        let state = State { records, past: VecDeque::new(), backups, commits: 0, epoch: 0, is_away: false };
         let changes = broadcast::channel(CHANGES_KEPT).0;
         Arc::new(Self { name, lease_ttl, deadline, state: Mutex::new(state), origins: AtomicU64::new(0), changes })
     }
@@ -97,19 +102,25 @@ impl StoreServer {
     pub(crate) fn fail_over(&self, missed: usize) -> (usize, BTreeSet<String>) {
         let mut state = self.state.lock();
         let missed = missed.min(state.past.len());
-        let mut lost = state.records.held();
-        for _ in 0..missed {
-            if let Some(before) = state.past.pop_back() {
-                state.records = before;
-            }
-        }
-        for kept in state.records.held() {
-            lost.remove(&kept);
-        }
-        state.epoch += 1;
+        let kept = state.past.len() - missed;
+        let before = state.past.drain(kept..).next();
+        let before = before.unwrap_or_else(|| state.records.clone());
+        let lost = state.begin_anew(before);
         drop(state);
         self.tell(News::Gap);
         (missed, lost)
+    }
+
+    /// It is restored from the backup before the latest one. The uids of the runs that lost their slot with that.
+    pub(crate) fn restore(&self) -> BTreeSet<String> {
+        let mut state = self.state.lock();
+        let backup = state.backups[1].clone();
+        // There is nothing before it that a standby could have.
+        state.past.clear();
+        let lost = state.begin_anew(backup);
+        drop(state);
+        self.tell(News::Gap);
+        lost
     }
 
     /// All leases are over, as after a clock that leapt.
@@ -153,6 +164,34 @@ impl StoreServer {
     fn tell(&self, news: News) {
         // Nobody listening is no error.
         let _ = self.changes.send(news);
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Another primary begins, which has `records`. The uids of the runs that lost their slot with that.
+    fn begin_anew(&mut self, records: Records) -> BTreeSet<String> {
+        let mut lost = self.records.held();
+        self.records = records;
+        for kept in self.records.held() {
+            lost.remove(&kept);
+        }
+        self.epoch += 1;
+        lost
+    }
+
+    /// Notes a commit, `before` which things were like this.
+    fn note_commit(&mut self, before: Records) {
+        self.commits += 1;
+        if self.commits.is_multiple_of(BACKUP_EVERY) {
+            self.backups.swap(0, 1);
+            self.backups[0] = before.clone();
+        }
+        self.past.push_back(before);
+        if self.past.len() > STATES_KEPT {
+            self.past.pop_front();
+        }
     }
 }
 

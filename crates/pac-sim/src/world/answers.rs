@@ -2,21 +2,24 @@
 //!
 //! A watcher knows the cluster by its watch. So an answer is held against all that was so within the last seconds: whom it names must
 //! have been there like that at some moment, and whoever was there like that all the while must be named.
+//! Numbers are held against both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pac_devcluster::{Change, DevCluster, Version};
-use pac_queue::view::{Queues, RepositoryQueue};
+use pac_devcluster::{Change, Store, Version};
+use pac_queue::view::{Answer, Explanation, Overview, Queues, RepositoryQueue, Summary, WatcherView};
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::World;
+use crate::replica::Asked;
 
 /// How far behind the cluster an answer may be while nothing goes wrong.
 const BEHIND: Duration = Duration::from_secs(3);
+/// How much more than that of the past is kept apart, for answers that take their time.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What was found untrue. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -27,15 +30,30 @@ pub(crate) struct Untrue(Arc<Mutex<Vec<String>>>);
 enum Stage {
     Waiting,
     Running,
-    /// Done, gone, still to be queued, cancelled, being deleted: answers may have it so or so.
+    /// Done or gone.
+    Over,
+    /// Still to be queued, cancelled, being deleted: answers may have it so or so.
     Other,
 }
 
 /// What one run was within a while.
-struct Lately<'a> {
-    name: &'a str,
-    namespace: &'a str,
+#[derive(Debug, Clone)]
+struct Lately {
+    name: String,
+    namespace: String,
     stages: BTreeSet<Stage>,
+}
+
+/// What all runs were at a time long enough ago, so that nobody need go through the whole history for an answer. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past(Arc<Mutex<LongAgo>>);
+
+#[derive(Debug, Default)]
+struct LongAgo {
+    /// How many versions there were by then.
+    versions: usize,
+    until: Duration,
+    runs: BTreeMap<String, Lately>,
 }
 
 // === impl Untrue ===
@@ -48,94 +66,198 @@ impl Untrue {
     }
 }
 
+// === impl Lately ===
+
+impl Lately {
+    fn was_all_the_while(&self, stage: Stage) -> bool {
+        self.stages.iter().eq([&stage])
+    }
+
+    /// Whether an answer may say so.
+    fn may_have_been(&self, stage: Stage) -> bool {
+        self.stages.contains(&stage) || self.stages.contains(&Stage::Other)
+    }
+}
+
+// === impl LongAgo ===
+
+impl LongAgo {
+    /// What every run was between `from` and `to`, by its uid; none if that is too long ago.
+    fn lately(&mut self, store: &Store, from: Duration, to: Duration) -> Option<BTreeMap<String, Lately>> {
+        if from < self.until {
+            return None;
+        }
+        let history = store.history_after(self.versions);
+        self.until = self.until.max(from.saturating_sub(ANSWERED_WITHIN));
+        let (old, new) = history.split_at(history.partition_point(|version| version.at <= self.until));
+        self.versions += old.len();
+        for version in old {
+            take_in(&mut self.runs, version, true);
+            if version.change == Change::Deleted {
+                self.runs.remove(&version.uid);
+            }
+        }
+        let mut runs = self.runs.clone();
+        for version in new.iter().filter(|version| version.at <= to) {
+            take_in(&mut runs, version, version.at <= from);
+        }
+        Some(runs)
+    }
+}
+
+/// Adds a version to what the runs were; what was before it no longer counts if it `is_old`.
+fn take_in(runs: &mut BTreeMap<String, Lately>, version: &Version, is_old: bool) {
+    if version.resource != "pipelineruns" {
+        return;
+    }
+    let run = runs.entry(version.uid.clone()).or_insert_with(|| Lately {
+        name: version.name.clone(),
+        namespace: version.namespace.clone(),
+        // It wasn't there before.
+        stages: BTreeSet::from([Stage::Over]),
+    });
+    if is_old {
+        run.stages.clear();
+    }
+    run.stages.insert(stage(version));
+}
+
 // === impl World ===
 
 impl World {
     /// Asks every watcher that is at work; what of the answers isn't true is noted.
     pub(super) fn ask(&self) {
         for replica in self.replicas.iter().flatten() {
-            let (asked, cluster, began) = (replica.asked(), Arc::clone(&self.outside.cluster), self.began);
-            let (untrue, trace) = (self.untrue.clone(), self.outside.trace.clone());
+            let (identity, asked) = (replica.way.identity.clone(), replica.asked());
+            let (cluster, began) = (Arc::clone(&self.outside.cluster), self.began);
+            let (untrue, past, trace) = (self.untrue.clone(), self.past.clone(), self.outside.trace.clone());
             tokio::spawn(async move {
                 let from = began.elapsed().saturating_sub(BEHIND);
-                let Some(queues) = asked.answer::<Queues>("/debug/queue").await else { return };
-                // One that knows that something is wrong says so.
-                if queues.watcher.system != "on" || !queues.watcher.trouble.is_empty() {
-                    return;
-                }
-                let mut found = untrue.0.lock();
-                for what in judge(&queues, &cluster, from, began) {
+                let lately = || past.0.lock().lately(cluster.store(), from, began.elapsed());
+                for what in questioned(&asked, lately).await {
                     trace.tell(&format!("untrue: {what}"));
-                    found.push(format!("{:.3} s: {} {what}", began.elapsed().as_secs_f64(), queues.watcher.identity));
+                    untrue.0.lock().push(format!("{:.3} s: {identity} {what}", began.elapsed().as_secs_f64()));
                 }
             });
         }
     }
 }
 
-/// What of an answer isn't true.
-fn judge(queues: &Queues, cluster: &DevCluster, from: Duration, began: Instant) -> Vec<String> {
-    let history = cluster.history();
-    let lately = lately(&history, from, began.elapsed());
+/// What of a watcher's answers isn't true, by what every run was `lately`.
+async fn questioned(asked: &Asked, lately: impl Fn() -> Option<BTreeMap<String, Lately>>) -> Vec<String> {
     let mut untrue = Vec::new();
-    for queue in queues.repositories.iter().filter(|queue| queue.store_trouble.is_none()) {
-        let names = |uid: &str, stage: Stage| lately.get(uid).is_some_and(|run| run.stages.contains(&stage));
-        for run in queue.waiting.iter().filter(|run| run.note.is_none() && !names(&run.uid, Stage::Waiting)) {
-            untrue.push(format!("says that {} waits", run.run));
+    if let Some(queues) = asked.answer::<Queues>("/debug/queue").await
+        && is_sure(&queues.watcher)
+        && let Some(lately) = lately()
+    {
+        untrue.extend(queues.repositories.iter().flat_map(|queue| named(queue, &lately)));
+    }
+    if let Some(overview) = asked.answer::<Overview>("/debug/queue/summary").await
+        && is_sure(&overview.watcher)
+        && let Some(lately) = lately()
+    {
+        untrue.extend(overview.repositories.iter().flat_map(|summary| counted(summary, &lately)));
+    }
+    for (uid, run) in lately().iter().flat_map(one_of_each) {
+        let path = format!("/debug/queue/explain?run={}/{}", run.namespace, run.name);
+        if let Some(explanation) = asked.answer::<Explanation>(&path).await
+            && is_sure(&explanation.watcher)
+            && let Some(lately) = lately()
+        {
+            untrue.extend(explained(&explanation, &uid, &lately));
         }
-        for run in queue.running.iter().filter(|run| run.state == "running" && !names(&run.uid, Stage::Running)) {
-            untrue.push(format!("says that {} runs", run.run));
-        }
-        untrue.extend(unnamed(queue, &lately));
     }
     untrue
 }
 
+/// Whether a watcher is at work and knows of nothing that is wrong: it says so, otherwise.
+fn is_sure(watcher: &WatcherView) -> bool {
+    watcher.system == "on" && watcher.trouble.is_empty()
+}
+
+/// What of a Repository's queue isn't true.
+fn named(queue: &RepositoryQueue, lately: &BTreeMap<String, Lately>) -> Vec<String> {
+    if queue.store_trouble.is_some() {
+        return Vec::new();
+    }
+    let was = |uid: &str, stage: Stage| lately.get(uid).is_some_and(|run| run.stages.contains(&stage));
+    let waits = queue.waiting.iter().filter(|run| run.note.is_none() && !was(&run.uid, Stage::Waiting));
+    let waits = waits.map(|run| format!("says that {} waits", run.run));
+    let runs = queue.running.iter().filter(|run| run.state == "running" && !was(&run.uid, Stage::Running));
+    let runs = runs.map(|run| format!("says that {} runs", run.run));
+    waits.chain(runs).chain(unnamed(queue, lately)).collect()
+}
+
+/// What of a Repository's numbers can't be.
+fn counted(summary: &Summary, lately: &BTreeMap<String, Lately>) -> Vec<String> {
+    let namespace = summary.repository.split('/').next().unwrap_or_default();
+    let of_this = || lately.values().filter(|run| run.namespace == namespace);
+    let told = [(Stage::Waiting, summary.waiting, "wait"), (Stage::Running, summary.running, "run")];
+    let untrue = told.into_iter().filter_map(|(stage, number, what)| {
+        let least = of_this().filter(|run| run.was_all_the_while(stage)).count();
+        let most = of_this().filter(|run| run.may_have_been(stage)).count();
+        let is_true = (least..=most).contains(&number);
+        (!is_true).then(|| format!("says that {number} {what} in {namespace}, where {least} to {most} did"))
+    });
+    untrue.collect()
+}
+
+/// A run of each Repository that waited all the while, and one that ran.
+fn one_of_each(lately: &BTreeMap<String, Lately>) -> Vec<(String, Lately)> {
+    let mut found = BTreeMap::new();
+    for (uid, run) in lately {
+        for stage in [Stage::Waiting, Stage::Running].into_iter().filter(|stage| run.was_all_the_while(*stage)) {
+            found.entry((run.namespace.clone(), stage)).or_insert_with(|| (uid.clone(), run.clone()));
+        }
+    }
+    found.into_values().collect()
+}
+
+/// What of an explanation of the run with this uid isn't true.
+fn explained(explanation: &Explanation, uid: &str, lately: &BTreeMap<String, Lately>) -> Vec<String> {
+    let Some(run) = lately.get(uid) else { return Vec::new() };
+    let (answer, name) = (explanation.answer, &explanation.run);
+    let is_over = matches!(answer, Answer::Unknown | Answer::Foreign | Answer::Done | Answer::Withdrawn);
+    let runs = matches!(answer, Answer::Running | Answer::Released);
+    let mut untrue = Vec::new();
+    if run.was_all_the_while(Stage::Waiting) && (is_over || runs) {
+        untrue.push(format!("explains {name}, which waits, by {answer:?}"));
+    }
+    if run.was_all_the_while(Stage::Running) && !runs {
+        untrue.push(format!("explains {name}, which runs, by {answer:?}"));
+    }
+    let waited = |before: &str| {
+        let mut of_that_name = lately.values().filter(|run| format!("{}/{}", run.namespace, run.name) == before);
+        of_that_name.any(|run| run.may_have_been(Stage::Waiting))
+    };
+    let ahead = explanation.ahead.iter().filter(|before| !waited(before));
+    untrue.extend(ahead.map(|before| format!("says that {before} waits before {name}")));
+    untrue
+}
+
 /// Who is not named who was there all the while.
-fn unnamed<'a>(
-    queue: &'a RepositoryQueue,
-    lately: &'a BTreeMap<&str, Lately<'_>>,
-) -> impl Iterator<Item = String> + 'a {
+fn unnamed<'a>(queue: &'a RepositoryQueue, lately: &'a BTreeMap<String, Lately>) -> impl Iterator<Item = String> + 'a {
     let waiting: BTreeSet<&str> = queue.waiting.iter().map(|run| run.uid.as_str()).collect();
     let running: BTreeSet<&str> = queue.running.iter().map(|run| run.uid.as_str()).collect();
     let namespace = queue.repository.split('/').next().unwrap_or_default();
     let of_this = lately.iter().filter(move |(_, run)| run.namespace == namespace);
     of_this.filter_map(move |(uid, run)| {
-        let was_all_the_while = |stage: Stage| run.stages.iter().eq([&stage]);
-        if was_all_the_while(Stage::Waiting) && !waiting.contains(uid) && !running.contains(uid) {
+        if run.was_all_the_while(Stage::Waiting) && !waiting.contains(uid.as_str()) && !running.contains(uid.as_str()) {
             return Some(format!("doesn't say that {namespace}/{} waits", run.name));
         }
-        let is_unnamed = was_all_the_while(Stage::Running) && !running.contains(uid);
+        let is_unnamed = run.was_all_the_while(Stage::Running) && !running.contains(uid.as_str());
         is_unnamed.then(|| format!("doesn't say that {namespace}/{} runs", run.name))
     })
 }
 
-/// What every run was between `from` and `to`, by its uid.
-fn lately(history: &[Version], from: Duration, to: Duration) -> BTreeMap<&str, Lately<'_>> {
-    let mut runs: BTreeMap<&str, Lately<'_>> = BTreeMap::new();
-    for version in history.iter().filter(|version| version.resource == "pipelineruns" && version.at <= to) {
-        let stage = stage(version);
-        let run = runs.entry(&version.uid).or_insert_with(|| Lately {
-            name: &version.name,
-            namespace: &version.namespace,
-            // It wasn't there before.
-            stages: BTreeSet::from([Stage::Other]),
-        });
-        if version.at <= from {
-            run.stages.clear();
-        }
-        run.stages.insert(stage);
-    }
-    runs
-}
-
 fn stage(version: &Version) -> Stage {
     let text = |path: &str| version.object.pointer(path).and_then(Value::as_str);
-    let is_going = version.change == Change::Deleted || text("/metadata/deletionTimestamp").is_some();
+    let is_going = text("/metadata/deletionTimestamp").is_some();
     let is_done = matches!(text("/status/conditions/0/status"), Some("True" | "False"));
     let state = text("/metadata/annotations/pipelinesascode.tekton.dev~1state");
     match text("/spec/status") {
-        _ if is_going || is_done => Stage::Other,
+        _ if version.change == Change::Deleted || is_done => Stage::Over,
+        _ if is_going => Stage::Other,
         Some("PipelineRunPending") if state == Some("queued") => Stage::Waiting,
         None | Some("") => Stage::Running,
         _ => Stage::Other,

@@ -5,7 +5,7 @@ mod excuses;
 mod operators;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use self::answers::Untrue;
+use self::answers::{Past, Untrue};
 use self::users::Users;
 use crate::part::Part;
 use crate::replica::{Outside, Replica, SETTINGS};
@@ -64,6 +64,7 @@ pub(crate) struct World {
     lost: Vec<LostSlots>,
     /// What watchers answered that wasn't true.
     pub(crate) untrue: Untrue,
+    past: Past,
     /// What users and operators did, by kind.
     pub(crate) doings: BTreeMap<&'static str, usize>,
 }
@@ -94,6 +95,7 @@ impl World {
             to_undo: Vec::new(),
             lost: Vec::new(),
             untrue: Untrue::default(),
+            past: Past::default(),
             doings: BTreeMap::new(),
         };
         world.set_up(part)?;
@@ -239,10 +241,13 @@ impl World {
                 if let Some(server) = self.server() {
                     let (missed, runs) = server.fail_over(missed);
                     let kind = if missed > 0 { "store: failed over, commits lost" } else { "store: failed over" };
-                    self.outside.weather.count(kind);
-                    let at = self.began.elapsed();
-                    self.outside.trace.tell(&format!("{missed} commits lost, and the slots of {runs:?}"));
-                    self.lost.push(LostSlots { at, runs });
+                    self.lost_slots(kind, runs);
+                }
+            }
+            Action::Restore => {
+                if let Some(server) = self.server() {
+                    let runs = server.restore();
+                    self.lost_slots("store: restored from a backup", runs);
                 }
             }
             Action::LeasesEnd => {
@@ -272,6 +277,13 @@ impl World {
             strike(&replica.way);
             self.outside.weather.count(what);
         }
+    }
+
+    /// Counts a fault of the store with which these runs lost their slots.
+    fn lost_slots(&mut self, what: &'static str, runs: BTreeSet<String>) {
+        self.outside.weather.count(what);
+        self.outside.trace.tell(&format!("{what}: the slots of {runs:?} are lost"));
+        self.lost.push(LostSlots { at: self.began.elapsed(), runs });
     }
 
     /// Counts a fault that has to be undone.
