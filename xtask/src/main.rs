@@ -16,6 +16,7 @@ mod interrupt;
 mod judge;
 mod krew;
 mod model;
+mod mutants;
 mod programs;
 mod sabotage;
 mod say;
@@ -51,6 +52,8 @@ enum Command {
     Judge(judge::JudgeOptions),
     /// Explore every state of two watchers, a store and an API server; the small systems among them are part of every test run.
     Model(model::ModelOptions),
+    /// Change one thing at a time in what decides and commits, and see that the tests of its own crate notice.
+    Mutants(mutants::MutantsOptions),
     /// Measure how fast and how small the system is, beside what the servers can do; writes docs/benchmarks.md.
     Bench(bench::BenchOptions),
     /// Run today's watchers beside those of another version, on one store: a rolling upgrade, and back.
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::simulate(&options),
         Command::Judge(options) => judge::judge(&options),
         Command::Model(options) => model::model(&options),
+        Command::Mutants(options) => mutants::mutants(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::Beside(options) => beside::beside(&options),
         Command::Sabotage(options) => sabotage::sabotage(&options),

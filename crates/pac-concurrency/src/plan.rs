@@ -292,8 +292,7 @@ impl Plan {
         let beyond = |entry: &Entry| horizon.is_some_and(|last| last.is_none_or(|last| entry > last));
         for entry in candidates {
             if beyond(entry) {
-                self.window_too_small = free > 0;
-                return;
+                break;
             }
             if free == 0 {
                 // Who is held waits for something else than a slot.
@@ -308,7 +307,7 @@ impl Plan {
             self.held += 1;
             self.granted.push(entry.clone());
         }
-        // The window holds nobody to admit, and there is more behind it.
+        // The window holds nobody else to admit, and there is more behind it.
         self.window_too_small = horizon.is_some() && free > 0;
         self.at_limit = horizon.is_some() && free == 0 && observation.limit != Limit::Unknown;
     }

@@ -275,6 +275,8 @@ fn without_a_limit_all_are_admitted_and_none_adopted() {
 #[test]
 fn without_a_limit_a_queued_run_that_runs_leaves_the_queue() {
     assert_eq!(Scene::new(0).queued(1, Running).plan().dequeued, runs(&[1]));
+    let plan = Scene::new(1).queued(1, Running).plan();
+    assert_eq!((plan.adopted, plan.dequeued), (entries(&[1]), vec![]), "with one it keeps its place, with a slot");
 }
 
 #[test]
@@ -297,12 +299,17 @@ fn nobody_passes_a_run_whose_place_is_still_to_come() {
 
 #[test]
 fn a_partial_window_admits_only_those_known_to_be_next() {
-    let mut scene = Scene::new(3).queued(1, Pending).queued(2, Pending).seen(9, Pending);
-    scene.snapshot.whole = false;
-    scene.snapshot.waiting_count = 7;
-    let plan = scene.plan();
-    assert_eq!(plan.granted, entries(&[1, 2]), "P3");
-    assert!(plan.window_too_small);
+    for (limit, too_small, newcomer) in [(3, true, true), (3, true, false), (2, false, true), (2, false, false)] {
+        let mut scene = Scene::new(limit).queued(1, Pending).queued(2, Pending);
+        scene = if newcomer { scene.seen(9, Pending) } else { scene };
+        (scene.snapshot.whole, scene.snapshot.waiting_count) = (false, 7);
+        let plan = scene.plan();
+        assert_eq!(plan.granted, entries(&[1, 2]), "P3");
+        assert_eq!((plan.window_too_small, plan.at_limit), (too_small, !too_small), "{limit} {newcomer}");
+        scene.snapshot.whole = true;
+        let plan = if newcomer { continue } else { scene.plan() };
+        assert!(!plan.window_too_small && !plan.at_limit, "nobody else waits");
+    }
 }
 
 #[test]
@@ -315,10 +322,10 @@ fn a_window_of_runs_that_are_over_asks_for_more() {
 
 #[test]
 fn runs_that_left_from_behind_the_window_are_released() {
-    let mut scene = Scene::new(1).slot(1, Running).seen(7, Finished).seen(8, Pending);
-    scene.departed = runs(&[7, 8, 9]);
+    let mut scene = Scene::new(1).slot(1, Finished).seen(7, Finished).seen(8, Pending);
+    scene.departed = runs(&[1, 7, 8, 9]);
     let plan = scene.plan();
-    assert_eq!((plan.dequeued, plan.confirm), (runs(&[7]), runs(&[9])));
+    assert_eq!((plan.released, plan.dequeued, plan.confirm), (runs(&[1]), runs(&[7]), runs(&[9])));
 }
 
 #[test]

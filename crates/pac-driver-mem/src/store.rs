@@ -89,3 +89,19 @@ impl Repository {
         self.waiting.take(&entry)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever found it right before it was removed from the store holds on to it.
+    #[test]
+    fn one_that_is_forgotten_is_unknown_and_unchangeable_to_whoever_holds_on_to_it() {
+        let (version, holder) = (Version::new(1), Holder::new("holder"));
+        let mut repository = Repository::new(version, &holder, &Delta::default());
+        assert!(repository.is_at(version));
+        repository.forget();
+        assert!(!repository.is_at(version) && !repository.is_at(Version::NONE));
+        assert_eq!(repository.snapshot(Window::Whole, |_| true), Snapshot::empty());
+    }
+}

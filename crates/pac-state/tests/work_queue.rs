@@ -102,4 +102,31 @@ async fn the_earliest_time_counts() {
     assert_eq!(start.elapsed().as_secs(), 2);
     queue.done(&key("a"));
     assert!(queue.next().now_or_never().is_none());
+    queue.add_later(key("b"), Scope::Whole, start + Duration::from_secs(9));
+    queue.add_later(key("b"), Scope::Head, start + Duration::from_secs(5));
+    assert_eq!(queue.next().await, (key("b"), Scope::Whole), "all that was asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_waits_is_woken() {
+    let queue = WorkQueue::default();
+    let added = async { queue.add(key("a"), Scope::Head) };
+    let next = tokio::time::timeout(Duration::from_secs(1), queue.next());
+    let (found, ()) = tokio::join!(next, added);
+    assert_eq!(found.unwrap().0, key("a"));
+}
+
+#[tokio::test]
+async fn what_is_asked_for_counts_until_it_is_taken_or_forgotten() {
+    let queue = WorkQueue::default();
+    assert_eq!(queue.depth(), 0);
+    for name in ["a", "b", "c"] {
+        queue.add(key(name), Scope::Head);
+    }
+    assert_eq!(queue.depth(), 3);
+    queue.next().await;
+    assert_eq!(queue.depth(), 2);
+    queue.clear();
+    assert_eq!(queue.depth(), 0);
+    assert!(queue.next().now_or_never().is_none());
 }

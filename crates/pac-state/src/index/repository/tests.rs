@@ -1,5 +1,6 @@
 //! What is known of the runs of one repository, and what becomes of it.
 
+use pac_concurrency::protocol::{LIVE_READ_STANDS, STOPPING_LASTS};
 use pac_concurrency::{Entry, Holder, Version};
 use pac_kube::convert::FinalState;
 use pac_kube::execution_order::EventPlace;
@@ -80,6 +81,38 @@ fn a_run_that_moved_to_another_repository_and_back_is_not_over() {
     assert_eq!(decided(&mut state, &run, now).released, std::slice::from_ref(&run));
     state.apply_run(view(Phase::Running), now, Duration::ZERO);
     assert!(decided(&mut state, &run, now).removed().count() == 0);
+}
+
+#[test]
+fn a_run_with_a_slot_is_started_unless_it_is_found_started() {
+    for (phase, starts) in [(Phase::Waiting, true), (Phase::Running, false), (Phase::Stopping, false)] {
+        let (mut state, run, now) = shown(Phase::Waiting);
+        state.confirm(Confirmed::Is(view(phase)), now);
+        let plan = decided(&mut state, &run, now);
+        assert_eq!((plan.resume.contains(&run), plan.removed().count()), (starts, 0), "{phase:?}");
+    }
+}
+
+#[test]
+fn a_run_found_stopping_counts_as_long_as_its_last_tasks_may_begin() {
+    let instant = Duration::from_millis(1);
+    for (after, counts) in [(STOPPING_LASTS - instant, true), (STOPPING_LASTS, false)] {
+        let (mut state, run, now) = shown(Phase::Waiting);
+        state.confirm(Confirmed::Is(view(Phase::Stopping)), now);
+        state.confirm(Confirmed::Is(view(Phase::Stopping)), now + after);
+        assert_eq!(decided(&mut state, &run, now + after).released.is_empty(), counts, "P1, P5: {after:?}");
+    }
+}
+
+#[test]
+fn a_run_that_is_found_and_not_shown_counts_for_a_while() {
+    for (after, adopted) in [(Duration::ZERO, 1), (LIVE_READ_STANDS, 0)] {
+        let (mut state, now) = (RepositoryState::new(true), Instant::now());
+        state.confirm(Confirmed::Is(view(Phase::Running)), now);
+        let none = Snapshot::empty();
+        let plan = state.decide(limit(1), Scope::Head, &none, &|_| SlotOwnership::Mine, now + after);
+        assert_eq!(plan.adopted.len(), adopted, "P1: {after:?}");
+    }
 }
 
 #[test]

@@ -2,167 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::num::NonZeroU32;
+mod beside;
+mod passes;
+mod played;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures::stream::BoxStream;
 use pac_concurrency::manager::TermEvent;
 use pac_concurrency::{
-    Capabilities, Condition, ConnectedStore, Connections, Delta, Driver, DriverError, Entry, Fault, HistoryStore,
-    Holder, LegacySource, Limit, Manager, ManagerOptions, Observation, OrderKey, OwnershipView, Plan, ReconcileOutcome,
-    Renewal, Repositories, RepositoryKey, RunKey, RunState, Scope, ServerInfo, Snapshot, StoreEvent, Version, Window,
-    plan, relocate,
+    ConnectedStore, Delta, Driver, DriverError, Holder, Manager, ManagerOptions, OwnershipView, Plan, Scope, Snapshot,
+    Version, Window, relocate,
 };
 use pac_driver_mem::MemDriver;
-
-const LEASE: Duration = Duration::from_secs(60);
-
-/// A store whose next commit takes effect and whose answer is lost, and that answers late. It counts what is loaded.
-#[derive(Debug)]
-struct Lossy {
-    store: MemDriver,
-    loses_next: AtomicBool,
-    renews_in: Duration,
-    answers_in: Duration,
-    loads: AtomicU32,
-}
-
-impl Lossy {
-    fn new(store: &MemDriver) -> Self {
-        Self {
-            store: store.peer(),
-            loses_next: AtomicBool::new(false),
-            renews_in: Duration::ZERO,
-            answers_in: Duration::ZERO,
-            loads: AtomicU32::new(0),
-        }
-    }
-}
-
-#[async_trait]
-impl Driver for Lossy {
-    fn name(&self) -> &'static str {
-        self.store.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.store.capabilities()
-    }
-
-    fn lease_ttl(&self) -> Duration {
-        self.store.lease_ttl()
-    }
-
-    async fn load(&self, repository: &RepositoryKey, window: Window) -> Result<Snapshot, DriverError> {
-        self.loads.fetch_add(1, Ordering::Relaxed);
-        let loaded = self.store.load(repository, window).await;
-        // As a store that is slow, on a clock that is paused.
-        tokio::time::sleep(self.answers_in).await;
-        loaded
-    }
-
-    async fn commit(
-        &self,
-        repository: &RepositoryKey,
-        expected: Version,
-        holder: &Holder,
-        delta: &Delta,
-    ) -> Result<Version, DriverError> {
-        let committed = self.store.commit(repository, expected, holder, delta).await;
-        // As a store that is slow, on a clock that is paused.
-        tokio::time::sleep(self.answers_in).await;
-        if self.loses_next.swap(false, Ordering::Relaxed) {
-            return Err(DriverError::Indeterminate(Fault::new("the connection was cut")));
-        }
-        committed
-    }
-
-    async fn begin(&self, holder: &Holder) -> Result<(), DriverError> {
-        self.store.begin(holder).await
-    }
-
-    async fn renew(&self, holder: &Holder) -> Result<Renewal, DriverError> {
-        let renewed = self.store.renew(holder).await;
-        // As a store that is slow, on a clock that is paused.
-        tokio::time::sleep(self.renews_in).await;
-        renewed
-    }
-
-    async fn end(&self, holder: &Holder) -> Result<(), DriverError> {
-        self.store.end(holder).await
-    }
-
-    async fn holders(&self) -> Result<Vec<Holder>, DriverError> {
-        self.store.holders().await
-    }
-
-    async fn repositories(&self) -> Result<Repositories, DriverError> {
-        self.store.repositories().await
-    }
-
-    async fn forget(&self, repository: &RepositoryKey, expected: Version) -> Result<(), DriverError> {
-        self.store.forget(repository, expected).await
-    }
-
-    fn changes(&self) -> BoxStream<'static, StoreEvent> {
-        self.store.changes()
-    }
-
-    async fn check(&self) -> Result<ServerInfo, DriverError> {
-        self.store.check().await
-    }
-
-    fn connections(&self) -> Option<Connections> {
-        self.store.connections()
-    }
-
-    fn condition(&self) -> Condition {
-        self.store.condition()
-    }
-
-    fn history(&self) -> Option<&dyn HistoryStore> {
-        self.store.history()
-    }
-
-    fn legacy_source(&self) -> Option<&dyn LegacySource> {
-        self.store.legacy_source()
-    }
-}
-
-fn repository() -> RepositoryKey {
-    RepositoryKey::new("ns", "repo").unwrap()
-}
-
-fn entry(number: i64) -> Entry {
-    Entry::new(RunKey::new("ns", &format!("run-{number}"), "uid").unwrap(), OrderKey::alone(number))
-}
-
-/// A pass over a repository with a limit of 1, in which runs 1 and 2 wait.
-async fn pass(manager: &Manager) -> Result<ReconcileOutcome, DriverError> {
-    let decide = |snapshot: &Snapshot, _: Scope, ownership: &OwnershipView<'_>| {
-        plan(
-            snapshot,
-            &Observation {
-                limit: Limit::AtMost(NonZeroU32::MIN),
-                running: Vec::new(),
-                waiting: vec![entry(1), entry(2)],
-                moved: Vec::new(),
-                departed: Vec::new(),
-                settled: &|_| true,
-                state: &|_| RunState::Pending,
-                ownership: &|slot| ownership.of(slot),
-            },
-        )
-    };
-    manager.reconcile(&repository(), Scope::Head, &decide).await
-}
-
-fn manager(store: &MemDriver) -> Manager {
-    Manager::new(Arc::new(store.peer()), ManagerOptions::new("watcher"))
-}
+use played::{LEASE, Lossy, entry, manager, pass, repository};
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_looked_up_and_its_run_started() {

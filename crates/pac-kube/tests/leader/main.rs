@@ -2,141 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+mod server;
+
 use std::time::Duration;
 
-use http::{Method, Request, Response};
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::Client;
-use kube::client::Body;
-use pac_kube::leader::{Candidate, LeaderOptions};
-use serde_json::{Value, json};
+use pac_kube::leader::{LEASE_NAME, is_vacant};
+use serde_json::json;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 
-const LEASE: Duration = Duration::from_secs(15);
-/// A leader that could not renew leads for so long.
-const RENEWED_FOR: Duration = Duration::from_secs(10);
-/// Who looks now and then does so at least this often.
-const LOOK: Duration = Duration::from_secs(2);
-
-/// An API server that knows one Lease, and can't be watched.
-#[derive(Clone, Default)]
-struct Server(Arc<Mutex<Option<Lease>>>);
-
-/// What a candidate's requests come to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Open,
-    Refused,
-    Silent,
-}
-
-struct Contender {
-    leading: watch::Receiver<bool>,
-    way: watch::Sender<Way>,
-    fit: watch::Sender<bool>,
-    over: CancellationToken,
-    running: JoinHandle<()>,
-}
-
-impl Server {
-    fn contender(&self, identity: &str) -> Contender {
-        let (way, passage) = watch::channel(Way::Open);
-        let server = self.clone();
-        let service = tower::service_fn(move |request| {
-            let (server, way) = (server.clone(), *passage.borrow());
-            async move { server.answer(request, way).await }
-        });
-        let (fit, is_fit) = watch::channel(true);
-        let options = LeaderOptions::new("pipelines-as-code", identity, LEASE);
-        let (mut candidate, leading) = Candidate::new(Client::new(service, "default"), options, is_fit);
-        let over = CancellationToken::new();
-        let until = over.clone();
-        let running = tokio::spawn(async move {
-            let _ = until.run_until_cancelled(candidate.run()).await;
-            candidate.resign().await;
-        });
-        Contender { leading, way, fit, over, running }
-    }
-
-    async fn answer(self, request: Request<Body>, way: Way) -> Result<Response<Body>, Infallible> {
-        match way {
-            Way::Open => {}
-            Way::Refused => return Ok(status(500)),
-            Way::Silent => std::future::pending().await,
-        }
-        let method = request.method().clone();
-        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch"));
-        let sent = request.into_body().collect_bytes().await.unwrap();
-        Ok(match method {
-            Method::GET if is_watch => status(403),
-            Method::GET => self.lease().map_or_else(|| status(404), |lease| json_body(200, &json!(lease))),
-            _ => self.write(serde_json::from_slice(&sent).unwrap()),
-        })
-    }
-
-    /// A create or an update, which must be of the version there is.
-    fn write(&self, mut lease: Lease) -> Response<Body> {
-        let mut kept = self.0.lock().unwrap();
-        let version = |lease: &Lease| lease.metadata.resource_version.clone();
-        if lease.metadata.resource_version != kept.as_ref().and_then(version) {
-            return status(409);
-        }
-        let next = lease.metadata.resource_version.as_deref().unwrap_or("0").parse::<u64>().unwrap() + 1;
-        lease.metadata.resource_version = Some(next.to_string());
-        *kept = Some(lease.clone());
-        json_body(200, &json!(lease))
-    }
-
-    fn lease(&self) -> Option<Lease> {
-        self.0.lock().unwrap().clone()
-    }
-
-    fn holder(&self) -> Option<String> {
-        self.lease()?.spec?.holder_identity
-    }
-
-    fn transitions(&self) -> i32 {
-        self.lease().unwrap().spec.unwrap().lease_transitions.unwrap()
-    }
-}
-
-impl Contender {
-    fn leads(&self) -> bool {
-        *self.leading.borrow()
-    }
-
-    /// Waits until it leads, or not; says how long that took.
-    async fn becomes(&mut self, leading: bool) -> Duration {
-        let began = Instant::now();
-        let become_so = timeout(LEASE * 4, self.leading.wait_for(|leads| *leads == leading)).await;
-        assert!(become_so.is_ok(), "never led: {leading}");
-        began.elapsed()
-    }
-
-    /// Ends as a killed process does.
-    fn kill(&self) {
-        self.running.abort();
-    }
-}
-
-fn status(code: u16) -> Response<Body> {
-    let reason = if code == 404 { "NotFound" } else { "" };
-    json_body(code, &json!({"kind": "Status", "status": "Failure", "reason": reason, "code": code}))
-}
-
-fn json_body(code: u16, body: &Value) -> Response<Body> {
-    Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap()
-}
-
-/// So much time passes, at once: the clock is the test's own.
-async fn pass(time: Duration) {
-    tokio::time::sleep(time).await; // nothing to wait for but the clock itself
-}
+use self::server::{Contender, LEASE, LOOK, RENEWED_FOR, Server, Way, event, pass};
 
 /// One that leads, and one that has stood by for a while.
 async fn leader_and_standby(server: &Server) -> (Contender, Contender) {
@@ -156,6 +31,10 @@ async fn a_standby_leaves_a_leader_that_lives_alone() {
     assert!(leader.leads() && !standby.leads());
     assert!(!leader.leading.has_changed().unwrap() && !standby.leading.has_changed().unwrap(), "for a moment, even");
     assert_eq!((server.holder().as_deref(), server.transitions()), (Some("leader"), 1));
+    let lease = server.lease().unwrap();
+    let spec = lease.spec.unwrap();
+    assert_eq!((lease.metadata.name.as_deref(), spec.lease_duration_seconds), (Some(LEASE_NAME), Some(15)));
+    assert!(spec.renew_time.unwrap().0 > spec.acquire_time.unwrap().0, "since when it leads stays");
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,4 +157,63 @@ async fn a_lease_of_ones_own_is_taken_at_once() {
     let took = again.becomes(true).await;
     assert!(took < LOOK && !standby.leads(), "{took:?}");
     assert_eq!(server.transitions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_watches_follows_at_once() {
+    let server = Server::watched();
+    let (leader, mut standby) = leader_and_standby(&server).await;
+    // The watch ends as the server's do whose history is gone; it is begun again at the next look.
+    let begun =
+        server.tell(&event("ERROR", json!({"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410})));
+    pass(LOOK * 2).await;
+    assert_eq!(server.tell(&event("ADDED", json!(server.lease()))), begun + 1);
+    pass(LOOK / 4).await;
+    leader.over.cancel();
+    let took = standby.becomes(true).await;
+    assert!(took < LOOK / 4, "{took:?}");
+    assert_eq!(server.transitions(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_nobodys_once_its_leader_gave_it_up() {
+    let server = Server::default();
+    let (way, passage) = watch::channel(Way::Open);
+    let client = server.client(passage);
+    assert!(!is_vacant(&client, "pipelines-as-code").await, "nobody ever led: nobody could say that somebody gave way");
+    let mut leader = server.contender("leader");
+    leader.becomes(true).await;
+    assert!(!is_vacant(&client, "pipelines-as-code").await);
+    leader.over.cancel();
+    leader.running.await.unwrap();
+    assert!(is_vacant(&client, "pipelines-as-code").await);
+    way.send_replace(Way::Silent);
+    assert!(!is_vacant(&client, "pipelines-as-code").await, "no answer is none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_changes_while_it_is_given_up_is_given_up_all_the_same() {
+    for (codes, left, took_at_most) in [(&[409, 409][..], 0, LOOK), (&[500, 500], 1, LEASE + LOOK)] {
+        let server = Server::default();
+        let (leader, mut standby) = leader_and_standby(&server).await;
+        server.refuse(codes);
+        leader.over.cancel();
+        leader.running.await.unwrap();
+        assert_eq!(server.refusals_left(), left, "a renewal may take effect late; another error is left");
+        server.refuse(&[]);
+        let took = standby.becomes(true).await;
+        assert!(took <= took_at_most && (codes[0] == 409 || took > LOOK), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_finds_the_lease_changed_ends_leadership_and_one_that_fails_does_not() {
+    let server = Server::default();
+    let (mut leader, _standby) = leader_and_standby(&server).await;
+    server.refuse(&[500]);
+    pass(LOOK * 2).await;
+    assert!(leader.leads() && !leader.leading.has_changed().unwrap(), "it has its lease");
+    server.refuse(&[409]);
+    let took = leader.becomes(false).await;
+    assert!(took <= LOOK, "{took:?}: somebody else wrote");
 }
