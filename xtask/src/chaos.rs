@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use pac_config::DriverKind;
+use pac_devservers::patroni::Replication;
 
 use crate::cargo::{cargo, run};
 use crate::services;
@@ -21,6 +22,9 @@ pub(crate) struct ChaosOptions {
     /// Where slots and queues are kept; a server is started for it.
     #[arg(long, value_enum, default_value_t = DriverKind::PostgreSql)]
     driver: DriverKind,
+    /// Not one server of PostgreSQL's, but three with Patroni, whose replication is synchronous or asynchronous, and who fail over.
+    #[arg(long, value_name = "REPLICATION", conflicts_with_all = ["driver", "drills"])]
+    failover: Option<Replication>,
     /// How many watchers; one, whatever is said here, on the memory driver.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
     replicas: u32,
@@ -37,8 +41,17 @@ pub(crate) fn chaos(options: &ChaosOptions) -> Result<()> {
     services::bring_all()?;
     // Nobody else sees into the memory of one.
     let replicas = if options.driver == DriverKind::Memory { 1 } else { options.replicas };
-    let test = options.driver.name();
-    let mut command = cargo(&["test", "--package", "pac", "--test", "chaos", "--", "--exact", test, "--nocapture"])?;
+    let test = match options.failover {
+        Some(replication) => {
+            services::bring(services::FAILOVER)?;
+            replication.to_string()
+        }
+        None => options.driver.name().to_owned(),
+    };
+    let mut command = cargo(&["test", "--package", "pac", "--test", "chaos", "--", "--exact", &test, "--nocapture"])?;
+    if options.failover.is_some() {
+        command.arg("--ignored");
+    }
     command.env("CHAOS_SEED", options.seed.to_string()).env("CHAOS_SEEDS", options.seeds.to_string());
     command.env("CHAOS_MINUTES", options.minutes.to_string()).env("CHAOS_REPLICAS", replicas.to_string());
     command.env("RUST_BACKTRACE", "0");

@@ -15,8 +15,11 @@ mod options;
 pub(crate) use options::JudgeOptions;
 
 /// Judges as the command line says; an error if an answer has no explanation.
-pub(crate) fn judge(_: &JudgeOptions) -> Result<()> {
+pub(crate) fn judge(options: &JudgeOptions) -> Result<()> {
     services::bring(services::STORES)?;
+    if options.failover.is_some() {
+        services::bring(services::FAILOVER)?;
+    }
     run(cargo(&["build", "--package", "pac-judge"])?)?;
     let mut command = Command::new(target_folder().join("debug/pac-judge"));
     // Behind the subcommand.

@@ -38,6 +38,11 @@ const FAKETIME: Needed =
 /// The servers that keep slots and queues, and what it takes to try them.
 pub(crate) const STORES: &[Needed] = &[POSTGRES, ETCD, FAKETIME];
 
+const PATRONI: Needed = needed("patroni", "patroni", "PostgreSQL that fails over");
+
+/// What PostgreSQL that fails over takes.
+pub(crate) const FAILOVER: &[Needed] = &[PATRONI, POSTGRES, ETCD, ETCDCTL];
+
 const PYTHON: Needed = needed("pip3", "python3-pip", "Helm, which renders the chart");
 /// A package of PyPI.
 const HELM: &str = "helm-python-sdk==0.2.2";

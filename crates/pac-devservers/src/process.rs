@@ -103,9 +103,7 @@ impl Child {
     ///
     /// If there is no `kill`.
     pub fn signal_all(&self, signal: &str) -> Result<()> {
-        let started = descendants(self.process.id());
-        let all: Vec<u32> = std::iter::once(self.process.id()).chain(started).collect();
-        send(&all, signal)
+        signal_with_descendants(self.process.id(), signal)
     }
 
     /// Its process id.
@@ -126,6 +124,12 @@ impl Drop for Child {
             eprintln!("warning: {error:#}");
         }
     }
+}
+
+/// Sends `signal` to the process `id` and to whatever it started. For one that somebody else started, such as Patroni's servers.
+pub(crate) fn signal_with_descendants(id: u32, signal: &str) -> Result<()> {
+    let all: Vec<u32> = std::iter::once(id).chain(descendants(id)).collect();
+    send(&all, signal)
 }
 
 /// Sends a signal, of which the standard library knows none but SIGKILL. A process that is gone meanwhile is no failure.

@@ -144,7 +144,9 @@ impl Driver for PgDriver {
         }
         let load = Statement::new(include_str!("../sql/load.sql")).text(repository.as_str()).number(row::limit(window));
         let rows = self.sessions.read(load).await?;
-        row::snapshot(repository, window, &rows).map_err(|error| self.explain(error))
+        let snapshot = row::snapshot(repository, window, &rows).map_err(|error| self.explain(error))?;
+        // A pooler may have turned to a standby since it was connected to, and that may be behind.
+        snapshot.ok_or_else(|| DriverError::Unavailable(Fault::new(self.sessions.server().takes_no_writes())))
     }
 
     async fn commit(

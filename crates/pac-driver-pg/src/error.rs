@@ -111,6 +111,18 @@ impl Server {
         self.broken(stage, ErrorKind::TimedOut, format!("no answer within {deadline:?}"))
     }
 
+    /// It did what it was asked, but the standby that is to have it, too, may not.
+    pub(crate) fn alone_has_it(&self, stage: CallStage) -> DriverError {
+        let what =
+            format!("{} was made to wait for its standby no longer: what it did may be lost with it", self.address);
+        match stage {
+            CallStage::Writing => DriverError::Indeterminate(Fault::new(what)),
+            CallStage::Connecting | CallStage::Upgrading | CallStage::Reading => {
+                DriverError::Unavailable(Fault::new(what))
+            }
+        }
+    }
+
     fn broken(
         &self,
         stage: CallStage,

@@ -70,8 +70,8 @@ pub(crate) fn limit(window: Window) -> Option<i64> {
     }
 }
 
-/// The snapshot that the rows of `load.sql` are.
-pub(crate) fn snapshot(repository: &RepositoryKey, window: Window, rows: &[Row]) -> Result<Snapshot, Error> {
+/// The snapshot that the rows of `load.sql` are; none, if the server only reads.
+pub(crate) fn snapshot(repository: &RepositoryKey, window: Window, rows: &[Row]) -> Result<Option<Snapshot>, Error> {
     let mut snapshot = Snapshot::empty();
     let mut counted = 0;
     let mut seen = 0_usize;
@@ -79,6 +79,8 @@ pub(crate) fn snapshot(repository: &RepositoryKey, window: Window, rows: &[Row])
         let row = LoadRow::read(row)?;
         let corrupt = |table, why| CorruptRecord { place: row.place(table, repository), why };
         match row.kind.as_str() {
+            "server" if row.lapsed == Some(true) => return Ok(None),
+            "server" => {}
             "repository" => {
                 snapshot.version = version(row.version.unwrap_or_default());
                 counted = usize::try_from(row.waiting_count.unwrap_or_default()).unwrap_or_default();
@@ -102,7 +104,7 @@ pub(crate) fn snapshot(repository: &RepositoryKey, window: Window, rows: &[Row])
     snapshot.whole = seen <= window.size();
     snapshot.shrink(window.size());
     snapshot.waiting_count = if snapshot.whole { snapshot.waiting.len() } else { counted.max(seen) };
-    Ok(snapshot)
+    Ok(Some(snapshot))
 }
 
 /// The repositories that the rows of `repositories.sql` name, with their versions.

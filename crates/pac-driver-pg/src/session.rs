@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pac_concurrency::{DriverError, Fault};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     prepared: HashMap<&'static str, tokio_postgres::Statement>,
     /// Whether an answer is still to come.
     is_asking: bool,
+    /// Whether the server said that it waits for no standby any more, for what is asked now or was asked last.
+    waited_in_vain: Arc<AtomicBool>,
     wire: AbortHandle,
 }
 
@@ -46,8 +49,9 @@ impl Session {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let wire = tokio::spawn(carry(connection, heard)).abort_handle();
-        Self { client, server: Arc::new(server), prepared: HashMap::new(), is_asking: false, wire }
+        let waited_in_vain = Arc::<AtomicBool>::default();
+        let wire = tokio::spawn(carry(connection, heard, Arc::clone(&waited_in_vain))).abort_handle();
+        Self { client, server: Arc::new(server), prepared: HashMap::new(), is_asking: false, waited_in_vain, wire }
     }
 
     /// Finds out whether the server takes writes, which is an error if not, and whose rights we have there.
@@ -65,6 +69,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether what was run last is done, but somebody had the server wait no longer for the standby that is to have it, too.
+    pub(crate) fn waited_in_vain(&self) -> bool {
+        self.waited_in_vain.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
@@ -73,6 +82,7 @@ impl Session {
     /// in another may reach two servers; so it is one message, with a statement that has no name.
     pub(crate) async fn run(&mut self, statement: Statement<'_>, pooled: bool) -> Result<Vec<Row>, Error> {
         self.is_asking = true;
+        self.waited_in_vain.store(false, Ordering::Relaxed);
         let rows = if pooled {
             let parameters: Vec<_> = statement.values().zip(statement.types()).collect();
             self.client.query_typed(statement.text, &parameters).await
@@ -131,8 +141,11 @@ impl fmt::Debug for Session {
 }
 
 /// Carries messages to and fro until the connection ends, by either side's wish.
-async fn carry<S, T>(mut connection: Connection<S, T>, heard: Option<mpsc::UnboundedSender<String>>)
-where
+async fn carry<S, T>(
+    mut connection: Connection<S, T>,
+    heard: Option<mpsc::UnboundedSender<String>>,
+    waited_in_vain: Arc<AtomicBool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
@@ -145,7 +158,13 @@ where
                     return;
                 }
             }
-            Ok(AsyncMessage::Notice(notice)) => debug!(notice = notice.message(), "PostgreSQL says"),
+            Ok(AsyncMessage::Notice(notice)) => {
+                // Its words depend on the server's language, and it has no code of its own.
+                if notice.routine() == Some("SyncRepWaitForLSN") {
+                    waited_in_vain.store(true, Ordering::Relaxed);
+                }
+                debug!(notice = notice.message(), "PostgreSQL says");
+            }
             Ok(_) => {}
             Err(error) => return debug!(%error, "a connection to PostgreSQL ended"),
         }

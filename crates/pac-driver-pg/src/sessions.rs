@@ -78,8 +78,9 @@ impl Sessions {
         let pooled = self.pooled.load(Ordering::Relaxed);
         match timeout(ANSWER_WITHIN, lent.connection.run(statement, pooled)).await {
             Ok(Ok(rows)) => {
+                let waited_in_vain = lent.connection.waited_in_vain();
                 lent.give_back();
-                Ok(rows)
+                if waited_in_vain { Err(server.alone_has_it(stage)) } else { Ok(rows) }
             }
             Ok(Err(error)) => {
                 if spoils_connection(&error) {

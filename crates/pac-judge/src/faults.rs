@@ -16,7 +16,7 @@ use crate::store::Server;
 /// How often each kind of fault struck.
 pub type Faults = BTreeMap<&'static str, usize>;
 
-/// One who strikes.
+/// One who strikes a server.
 pub(crate) struct Striker {
     pub(crate) server: Server,
     /// The network of each driver.
@@ -24,7 +24,6 @@ pub(crate) struct Striker {
     pub(crate) chance: StdRng,
     /// The longest a fault lasts, and the longest until the next; milliseconds.
     pub(crate) lasts: u64,
-    pub(crate) faults: Faults,
 }
 
 /// The kinds there are. What isn't here struck by itself: an answer that somebody didn't wait for.
@@ -54,7 +53,8 @@ impl Striker {
     /// # Errors
     ///
     /// If a server doesn't come back, or a signal can't be sent.
-    pub(crate) fn strike(&mut self, work: &Work, times: Option<u64>) -> Result<()> {
+    pub(crate) fn strike(mut self, work: &Work, times: Option<u64>) -> Result<Faults> {
+        let mut faults = Faults::new();
         for turn in 0.. {
             self.pause();
             if work.is_over() || times.is_some_and(|times| times <= work.struck()) {
@@ -62,11 +62,11 @@ impl Striker {
             }
             let fault = FAULTS[turn % FAULTS.len()];
             if let Some(name) = self.strike_once(fault)? {
-                *self.faults.entry(name).or_default() += 1;
+                *faults.entry(name).or_default() += 1;
                 work.note_struck();
             }
         }
-        Ok(())
+        Ok(faults)
     }
 
     fn strike_once(&mut self, fault: Fault) -> Result<Option<&'static str>> {

@@ -6,7 +6,7 @@
 //! A real server runs, and drivers reach it each through a network of its own. Several clients share a driver. They load and commit on a
 //! few repositories, and each notes when it called what, when the answer was there, and what it was; an answer that was lost is a commit that may
 //! have taken effect at any time after its call, or never ([`history`]). Meanwhile the server is killed with SIGKILL, paused, its clock put forward and
-//! back; the network holds, cuts, slows and swallows (`faults`). In the end each repository's history is judged by itself: linearizability
+//! back; the network holds, cuts, slows and swallows (`faults`). Or it is three servers that fail over (`failover`). In the end each repository's history is judged by itself: linearizability
 //! of the whole is that of each of them.
 //!
 //! # What judges
@@ -17,15 +17,19 @@
 //!
 //! A load is judged by all it shows but one thing: whether leases have lapsed, which is a matter of time. What a driver says did not happen
 //! ([`Unavailable`](pac_concurrency::DriverError::Unavailable)) isn't in the history at all; if it did happen, what others see has no explanation.
+//!
+//! Servers whose replication is asynchronous lose commits when they fail over: of those it is counted how many ([`undone`]).
 
 pub mod history;
 pub mod linearizability;
 pub mod options;
 pub mod repository;
 pub mod text;
+pub mod undone;
 pub mod verdict;
 
 mod clients;
+mod failover;
 mod faults;
 mod store;
 mod trial;

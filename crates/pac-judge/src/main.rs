@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use pac_devservers::patroni::Replication;
 use pac_judge::options::JudgeOptions;
+use pac_judge::undone::Undone;
 use pac_judge::{History, Trial, judge_all, large_in, text};
 
 #[derive(Debug, Parser)]
@@ -45,10 +47,18 @@ fn run(options: &JudgeOptions) -> Result<bool> {
         seed: options.seed,
         faults_last: Duration::from_secs(2),
     };
-    let outcomes = trial.of_server(options.driver)?;
+    let outcomes = match options.failover {
+        Some(replication) => trial.of_failover(replication)?,
+        None => trial.of_server(options.driver)?,
+    };
     print!("{outcomes}");
     if let Some(file) = &options.history {
         write(file, &outcomes.histories)?;
+    }
+    if options.failover == Some(Replication::Asynchronous) {
+        // There is no explanation to look for.
+        println!("{}", Undone::of(&outcomes.histories));
+        return Ok(true);
     }
     tell(&outcomes.histories, options, options.history.as_deref())
 }

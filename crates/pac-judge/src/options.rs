@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use pac_devservers::patroni::Replication;
 
 /// A store that has a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -19,6 +20,9 @@ pub struct JudgeOptions {
     /// The store; a server is started for it.
     #[arg(long, value_enum, default_value_t = StoreKind::Postgresql)]
     pub driver: StoreKind,
+    /// Not one server of PostgreSQL's, but three with Patroni, whose replication is synchronous or asynchronous, and who fail over.
+    #[arg(long, value_name = "REPLICATION", conflicts_with_all = ["driver", "check"])]
+    pub failover: Option<Replication>,
     /// How many operations clients get answers to, or lose those of.
     #[arg(long, default_value_t = 100_000, value_name = "NUMBER")]
     pub operations: u64,

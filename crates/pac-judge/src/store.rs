@@ -86,28 +86,23 @@ impl Server {
             Self::Etcd(_) => None,
         }
     }
-
-    /// What makes a driver that reaches the server through `port`.
-    pub(crate) fn kind(&self) -> StoreKind {
-        match self {
-            Self::PostgreSql(..) => StoreKind::Postgresql,
-            Self::Etcd(_) => StoreKind::Etcd,
-        }
-    }
 }
 
-/// A driver as a watcher has it, but that it doesn't wait long for a connection.
+/// A driver as a watcher has it, but that it doesn't wait long for a connection, on the server or servers at `ports`.
 ///
 /// # Errors
 ///
 /// If it can't connect.
-pub(crate) async fn connect(kind: StoreKind, port: u16) -> Result<Arc<dyn Driver>> {
-    let (endpoint, port) = (format!("127.0.0.1:{port}"), port.to_string());
+pub(crate) async fn connect(kind: StoreKind, ports: &[u16]) -> Result<Arc<dyn Driver>> {
+    let joined = |texts: Vec<String>| texts.join(",");
+    let hosts = joined(vec!["127.0.0.1".to_owned(); ports.len()]);
+    let endpoints = joined(ports.iter().map(|port| format!("127.0.0.1:{port}")).collect());
+    let ports = joined(ports.iter().map(u16::to_string).collect());
     let entries = match kind {
         StoreKind::Postgresql => vec![
             (&keys::CONCURRENCY_DRIVER, kind.name()),
-            (&keys::POSTGRESQL_HOST, "127.0.0.1"),
-            (&keys::POSTGRESQL_PORT, &port),
+            (&keys::POSTGRESQL_HOST, hosts.as_str()),
+            (&keys::POSTGRESQL_PORT, &ports),
             (&keys::POSTGRESQL_SSL_MODE, "disable"),
             (&keys::POSTGRESQL_PASSWORD, PASSWORD),
             (&keys::POSTGRESQL_MAX_CONNECTIONS, "4"),
@@ -115,7 +110,7 @@ pub(crate) async fn connect(kind: StoreKind, port: u16) -> Result<Arc<dyn Driver
         ],
         StoreKind::Etcd => vec![
             (&keys::CONCURRENCY_DRIVER, kind.name()),
-            (&keys::ETCD_ENDPOINTS, &endpoint),
+            (&keys::ETCD_ENDPOINTS, &endpoints),
             (&keys::ETCD_DIAL_TIMEOUT, "5s"),
         ],
     };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use pac_concurrency::Driver;
+use pac_devservers::patroni::{Patroni, Replication};
 use pac_devservers::proxy::Proxy;
 use parking_lot::Mutex;
 use rand::SeedableRng;
@@ -16,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clients::{Work, Worker};
+use crate::failover::FailoverStriker;
 use crate::faults::{Faults, Striker};
 use crate::history::{History, Operation, Outcome, Record};
 use crate::linearizability::Effort;
@@ -29,6 +31,9 @@ const CLIENTS_OF_A_DRIVER: usize = 3;
 const LARGE_IN_ETCD: usize = 42;
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Drivers of one store.
+type Drivers = Vec<Arc<dyn Driver>>;
 
 /// What a trial is of.
 #[derive(Debug, Clone, Copy)]
@@ -78,15 +83,38 @@ impl Trial {
     /// If there is no server to be had, or it says what the contract has no room for.
     pub fn of_server(&self, kind: StoreKind) -> Result<Outcomes> {
         let server = Server::start(kind)?;
-        let drivers = usize::from(self.clients).div_ceil(CLIENTS_OF_A_DRIVER);
-        let networks = (0..drivers).map(|_| Proxy::start(server.port())).collect::<Result<Vec<_>>>()?;
         let runtime = Runtime::new()?;
-        let connecting = networks.iter().map(|network| connect(server.kind(), network.port()));
-        let drivers = runtime.block_on(futures::future::try_join_all(connecting))?;
+        let (networks, drivers) = self.drivers(&runtime, kind, &[server.port()])?;
         let lasts = u64::try_from(self.faults_last.as_millis())?;
         let chance = StdRng::seed_from_u64(self.seed);
-        let striker = Striker { server, networks: Arc::new(networks), chance, lasts, faults: Faults::new() };
-        self.run(&runtime, &drivers, Some(striker))
+        let striker = Striker { server, networks: Arc::new(networks), chance, lasts };
+        self.run(&runtime, &drivers, Some(|work: &Work| striker.strike(work, self.faults)))
+    }
+
+    /// Has clients work on a cluster of PostgreSQL servers, which is started for it, while it fails over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trial::of_server`], and if the cluster doesn't become whole again.
+    pub fn of_failover(&self, replication: Replication) -> Result<Outcomes> {
+        let cluster = Patroni::start(replication)?;
+        let runtime = Runtime::new()?;
+        let (networks, drivers) = self.drivers(&runtime, StoreKind::Postgresql, &cluster.ports())?;
+        let striker = FailoverStriker { cluster, networks, chance: StdRng::seed_from_u64(self.seed) };
+        self.run(&runtime, &drivers, Some(|work: &Work| striker.strike(work, self.faults)))
+    }
+
+    /// Drivers, each with networks of its own to the servers at `ports`.
+    fn drivers(&self, runtime: &Runtime, kind: StoreKind, ports: &[u16]) -> Result<(Vec<Proxy>, Drivers)> {
+        let drivers = usize::from(self.clients).div_ceil(CLIENTS_OF_A_DRIVER);
+        let each = (0..drivers).flat_map(|_| ports.iter().map(|&port| Proxy::start(port)));
+        let networks = each.collect::<Result<Vec<_>>>()?;
+        let connecting = networks.chunks(ports.len()).map(|networks| {
+            let ports: Vec<u16> = networks.iter().map(Proxy::port).collect();
+            async move { connect(kind, &ports).await }
+        });
+        let drivers = runtime.block_on(futures::future::try_join_all(connecting))?;
+        Ok((networks, drivers))
     }
 
     /// Has clients work on these drivers of one store, where nothing fails by our hand.
@@ -95,10 +123,15 @@ impl Trial {
     ///
     /// If it says what the contract has no room for.
     pub fn of_drivers(&self, drivers: &[Arc<dyn Driver>]) -> Result<Outcomes> {
-        self.run(&Runtime::new()?, drivers, None)
+        self.run(&Runtime::new()?, drivers, None::<fn(&Work) -> Result<Faults>>)
     }
 
-    fn run(&self, runtime: &Runtime, drivers: &[Arc<dyn Driver>], mut striker: Option<Striker>) -> Result<Outcomes> {
+    fn run(
+        &self,
+        runtime: &Runtime,
+        drivers: &[Arc<dyn Driver>],
+        strike: Option<impl FnOnce(&Work) -> Result<Faults> + Send>,
+    ) -> Result<Outcomes> {
         let began = Instant::now();
         let work = Arc::new(Work::new(self.repositories.into())?);
         let mut workers = Vec::new();
@@ -108,15 +141,17 @@ impl Trial {
         }
         // What was asked until then is judged.
         runtime.spawn(end_when_asked_to(Arc::clone(&work)));
-        thread::scope(|scope| {
-            let striking = striker.as_mut().map(|striker| scope.spawn(|| striker.strike(&work, self.faults)));
+        let faults = thread::scope(|scope| {
+            let struck = &work;
+            let striking = strike.map(|strike| scope.spawn(move || strike(struck)));
             self.watch(&work, began, striking.is_some(), || {
                 let is_struck = self.faults.is_some_and(|faults| faults <= work.struck());
                 let no_longer_strikes = striking.as_ref().is_some_and(thread::ScopedJoinHandle::is_finished);
                 (no_longer_strikes && !is_struck) || workers.iter().any(|worker| worker.is_finished())
             });
             work.end();
-            striking.map_or(Ok(()), |striking| striking.join().map_err(|_| anyhow!("the striker panicked"))?)
+            let striking = striking.map(|striking| striking.join().map_err(|_| anyhow!("the striker panicked"))?);
+            striking.unwrap_or_else(|| Ok(Faults::new()))
         })?;
         let records = runtime.block_on(futures::future::try_join_all(workers))?;
         let records = records.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten();
@@ -125,7 +160,6 @@ impl Trial {
         for (repository, record) in records {
             histories[repository].records.push(record);
         }
-        let faults = striker.map(|striker| striker.faults).unwrap_or_default();
         Ok(Outcomes { histories, faults, refused: work.refused(), took: began.elapsed() })
     }
 

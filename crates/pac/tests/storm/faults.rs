@@ -3,21 +3,23 @@
 use std::time::Duration;
 
 use pac_devcluster::{FaultAction, FaultRule};
-use pac_devservers::proxy::Passage;
+use pac_devservers::proxy::{Passage, Proxy};
 use rand::Rng;
 
-use super::{Storm, Undo};
+use super::{Servers, Storm, Undo};
 
 // === impl Storm ===
 
 impl Storm {
     /// Strikes one blow and says which; none if what it was meant for is down already.
     pub(super) fn something_fails(&mut self) -> Option<&'static str> {
-        match self.random.random_range(0..15) {
+        // Where servers fail over, that is what happens most.
+        let fails_over = self.servers.as_ref().is_some_and(Servers::fail_over);
+        match self.random.random_range(0..if fails_over { 24 } else { 15 }) {
             0 => self.kill_watcher(),
             1 => self.stop_watcher(),
             2 => self.freeze_watcher(),
-            3 => self.kill_store(),
+            3 | 15.. => self.servers_fail(),
             4 => self.cut_network(Passage::Held, "network held"),
             5 => self.cut_network(Passage::Closed, "network closed"),
             6 => self.cut_answers(),
@@ -63,20 +65,30 @@ impl Storm {
         Some("watcher frozen")
     }
 
-    fn kill_store(&mut self) -> Option<&'static str> {
-        if self.is_to_be_undone(Undo::Store) {
+    fn servers_fail(&mut self) -> Option<&'static str> {
+        if self.is_to_be_undone(Undo::Servers) {
             return None;
         }
-        self.store.as_mut()?.kill();
-        self.undo_after(Undo::Store, 0, 5_000);
-        Some("store killed")
+        let servers = self.servers.as_mut()?;
+        let what = servers.fail(&mut self.random)?;
+        let most = servers.longest_outage();
+        self.undo_after(Undo::Servers, 0, most);
+        Some(what)
+    }
+
+    /// The way to one of the servers.
+    fn network(&mut self) -> Option<&Proxy> {
+        let ways = self.networks.len();
+        // The choice is one only where there are several: a seed's storm is what it was.
+        let chosen = if ways > 1 { self.random.random_range(0..ways) } else { 0 };
+        self.networks.get(chosen)
     }
 
     fn cut_network(&mut self, passage: Passage, what: &'static str) -> Option<&'static str> {
         if self.is_to_be_undone(Undo::Network) {
             return None;
         }
-        self.network.as_ref()?.set(passage);
+        self.network()?.set(passage);
         self.undo_after(Undo::Network, 200, 15_000);
         Some(what)
     }
@@ -85,7 +97,8 @@ impl Storm {
         if self.is_to_be_undone(Undo::Slowness) {
             return None;
         }
-        self.network.as_ref()?.slow_down(Duration::from_millis(self.random.random_range(5..300)));
+        let delay = Duration::from_millis(self.random.random_range(5..300));
+        self.network()?.slow_down(delay);
         self.undo_after(Undo::Slowness, 500, 10_000);
         Some("network slowed")
     }
@@ -100,7 +113,8 @@ impl Storm {
     }
 
     fn cut_answers(&mut self) -> Option<&'static str> {
-        self.network.as_ref()?.cut_answers(self.random.random_range(1..10));
+        let count = self.random.random_range(1..10);
+        self.network()?.cut_answers(count);
         Some("answers cut")
     }
 

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::command::{Said, command, json_of, queue, run, said};
 pub(crate) use self::process::Watcher;
 pub(crate) use self::scrape::Scrape;
-pub(crate) use self::store::{Store, postgresql_settings};
+pub(crate) use self::store::{Store, postgresql_settings, settings_of_several};
 pub(crate) use self::work::{World, event, short_runs};
 
 /// How long anything awaited may take. Far longer than it does, so that a slow machine fails no test.

@@ -112,10 +112,16 @@ impl Store {
 
 /// What a ConfigMap says to have a watcher use PostgreSQL at this port.
 pub(crate) fn postgresql_settings(port: u16) -> Value {
+    settings_of_several([port])
+}
+
+/// The same for several servers, at these ports.
+pub(crate) fn settings_of_several(ports: impl IntoIterator<Item = u16>) -> Value {
+    let ports: Vec<String> = ports.into_iter().map(|port| port.to_string()).collect();
     json!({
         "concurrency-driver": "postgresql",
-        "postgresql-host": "127.0.0.1",
-        "postgresql-port": port.to_string(),
+        "postgresql-host": vec!["127.0.0.1"; ports.len()].join(","),
+        "postgresql-port": ports.join(","),
         "postgresql-ssl-mode": "disable",
         "postgresql-password": PASSWORD,
     })
