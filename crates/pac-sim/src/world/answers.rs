@@ -180,7 +180,7 @@ fn named(queue: &RepositoryQueue, lately: &BTreeMap<String, Lately>) -> Vec<Stri
     if queue.store_trouble.is_some() {
         return Vec::new();
     }
-    let was = |uid: &str, stage: Stage| lately.get(uid).is_some_and(|run| run.stages.contains(&stage));
+    let was = |uid: &str, stage: Stage| lately.get(uid).is_some_and(|run| run.may_have_been(stage));
     let waits = queue.waiting.iter().filter(|run| run.note.is_none() && !was(&run.uid, Stage::Waiting));
     let waits = waits.map(|run| format!("says that {} waits", run.run));
     let runs = queue.running.iter().filter(|run| run.state == "running" && !was(&run.uid, Stage::Running));

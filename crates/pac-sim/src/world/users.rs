@@ -119,10 +119,13 @@ impl World {
             Undo::Run(number, run) => {
                 let name = format!("run-{run}");
                 let store = self.outside.cluster.store();
-                if store.get("pipelineruns", &namespace(number), &name).is_some() {
-                    self.undo_after(undo, Duration::from_millis(500));
-                } else {
-                    self.serve(number, event(number, &[name]));
+                match store.get("pipelineruns", &namespace(number), &name) {
+                    Some(run) if run.pointer("/metadata/deletionTimestamp").is_some() => {
+                        self.undo_after(undo, Duration::from_millis(500));
+                    }
+                    // Deleted twice, it was made again already.
+                    Some(_) => {}
+                    None => self.serve(number, event(number, &[name])),
                 }
             }
             _ => {}
