@@ -21,6 +21,9 @@ use crate::error::with_causes;
 const WATCH_LASTS: u32 = 10;
 /// Longest silence of a watch. A watch of [`WATCH_LASTS`] is never silent for so long.
 const SILENT_FOR: Duration = Duration::from_secs(12);
+/// How long a watch that was begun may take to say that it can't go on from there: a server answers that it may be watched, and
+/// says that as its first word.
+const FIRST_WORD: Duration = Duration::from_millis(100);
 /// How long a request for a watch waits for its answer, which comes at once however much there is to tell. So much longer
 /// after a failure and after two: a server with too much to do gets no further requests from us for that.
 const OPENED_WITHIN: Duration = Duration::from_secs(5);
@@ -90,6 +93,8 @@ struct Watch<K> {
     version: String,
     events: BoxStream<'static, kube::Result<WatchEvent<K>>>,
     began: Instant,
+    /// Whether it had time for its first word.
+    has_begun: bool,
     told: bool,
 }
 
@@ -147,7 +152,12 @@ where
                     };
                     self.state = self.page(token).await?;
                 }
-                State::Listed(version) => return self.open(version).await,
+                State::Listed(version) => {
+                    let watch = self.open(version).await?;
+                    if let Some(news) = self.hear(watch).await? {
+                        return Ok(news);
+                    }
+                }
                 State::Watching(watch) => {
                     if let Some(news) = self.hear(watch).await? {
                         return Ok(news);
@@ -174,15 +184,14 @@ where
     }
 
     /// Begins a watch where the list, or the watch before, ended.
-    async fn open(&mut self, version: String) -> Result<News<K>, Deaf> {
+    async fn open(&mut self, version: String) -> Result<Watch<K>, Deaf> {
         pause(self.failures).await;
         let within = OPENED_WITHIN * (1 + self.failures.min(2));
         let opened = timeout(within, self.api.watch(&self.watch, &version)).await;
         let why = match opened {
             Ok(Ok(events)) => {
-                self.state =
-                    State::Watching(Watch { version, events: events.boxed(), began: Instant::now(), told: false });
-                return Ok(News::Alive);
+                let (events, began) = (events.boxed(), Instant::now());
+                return Ok(Watch { version, events, began, has_begun: false, told: false });
             }
             // What happened since is not known any more.
             Ok(Err(Error::Api(status))) if status.code == 410 => return Err(Deaf::Broken(status.message.clone())),
@@ -195,7 +204,8 @@ where
 
     /// The next word of a watch; none if it was closed in good order.
     async fn hear(&mut self, mut watch: Watch<K>) -> Result<Option<News<K>>, Deaf> {
-        let heard = timeout(SILENT_FOR, watch.events.next()).await;
+        let patience = if watch.has_begun { SILENT_FOR } else { FIRST_WORD };
+        let heard = timeout(patience, watch.events.next()).await;
         let (news, version) = match heard {
             Ok(Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)))) => {
                 let version = object.resource_version();
@@ -226,6 +236,10 @@ where
                 self.state = State::Listed(watch.version);
                 return Err(Deaf::Broken(with_causes(&error)));
             }
+            Err(_) if !watch.has_begun => {
+                self.state = State::Watching(Watch { has_begun: true, ..watch });
+                return Ok(Some(News::Alive));
+            }
             Err(_) => {
                 self.state = State::Listed(watch.version);
                 return Err(Deaf::Failed(format!("nothing was heard for {} s", SILENT_FOR.as_secs())));
@@ -235,7 +249,7 @@ where
             return Err(Deaf::Failed("an object without a resourceVersion".to_owned()));
         };
         self.failures = 0;
-        self.state = State::Watching(Watch { version, told: true, ..watch });
+        self.state = State::Watching(Watch { version, has_begun: true, told: true, ..watch });
         Ok(Some(news))
     }
 }
