@@ -225,7 +225,11 @@ impl Patroni {
     }
 
     /// Has those make a new copy of the leader's data that don't follow it.
-    fn reinitialize_standbys(&self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If etcd or the leader doesn't answer.
+    pub fn reinitialize_standbys(&self) -> Result<()> {
         let Some(leader) = self.leader()? else { return Ok(()) };
         let following = self.nodes[leader].psql("SELECT application_name FROM pg_stat_replication")?;
         for (number, node) in self.nodes.iter().enumerate() {

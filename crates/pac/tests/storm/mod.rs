@@ -120,6 +120,7 @@ impl Storm {
         let began = Instant::now();
         while began.elapsed() < self.options.lasts {
             self.undo(Instant::now());
+            self.tend();
             let gust = began.elapsed().as_secs() % (GUST + LULL).as_secs() < GUST.as_secs();
             let users = self.random.random_bool(0.5);
             let what = if users || !gust { self.users_do_something() } else { self.something_fails() };
@@ -142,6 +143,12 @@ impl Storm {
         let (due, later): (Vec<_>, Vec<_>) = self.to_undo.drain(..).partition(|(when, _)| *when <= now);
         self.to_undo = later;
         due.into_iter().for_each(|(_, undo)| self.undo_now(undo));
+    }
+
+    fn tend(&mut self) {
+        if let Some(servers) = &mut self.servers {
+            servers.tend();
+        }
     }
 
     fn undo_now(&mut self, undo: Undo) {
@@ -202,6 +209,7 @@ impl Storm {
                 last.0,
                 self.world.verdict(PATIENCE)
             );
+            self.tend();
             std::thread::sleep(Duration::from_millis(100)); // what is awaited is the watchers' doing
             let now = self.world.unfinished();
             if now != last.0 {

@@ -1,6 +1,6 @@
 //! Where slots and queues are kept in a storm: one server, or three that fail over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pac_devservers::patroni::Patroni;
 use rand::Rng;
@@ -8,6 +8,10 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 
 use crate::support::{Store, settings_of_several};
+
+/// How often an operator looks, and how long Patroni has to mend by itself what it can.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const OPERATOR_AFTER: Duration = Duration::from_secs(30);
 
 /// See the [module](self).
 pub(crate) enum Servers {
@@ -19,6 +23,9 @@ pub(crate) enum Servers {
 pub(crate) struct Cluster {
     patroni: Patroni,
     broken: Option<(usize, Breakage)>,
+    /// When it was looked at last, and since when it isn't whole by itself.
+    looked: Instant,
+    not_whole_since: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +84,13 @@ impl Servers {
         }
     }
 
+    /// What an operator does besides: where a standby can't follow by itself, commits wait for it.
+    pub(super) fn tend(&mut self) {
+        if let Self::Three(cluster) = self {
+            cluster.tend();
+        }
+    }
+
     /// Undoes that.
     pub(super) fn mend(&mut self) {
         match self {
@@ -113,6 +127,20 @@ impl Cluster {
         Some(what)
     }
 
+    fn tend(&mut self) {
+        if self.looked.elapsed() < LOOK_EVERY {
+            return;
+        }
+        self.looked = Instant::now();
+        if self.broken.is_some() || self.patroni.is_healthy().unwrap() {
+            self.not_whole_since = None;
+        } else if self.not_whole_since.get_or_insert(self.looked).elapsed() > OPERATOR_AFTER {
+            // Where nobody leads there is nothing to copy.
+            let _ = self.patroni.reinitialize_standbys();
+            self.not_whole_since = None;
+        }
+    }
+
     fn mend(&mut self) {
         match self.broken.take() {
             Some((node, Breakage::Killed)) => self.patroni.restart(node).unwrap(),
@@ -125,6 +153,6 @@ impl Cluster {
 
 impl From<Patroni> for Box<Cluster> {
     fn from(patroni: Patroni) -> Self {
-        Self::new(Cluster { patroni, broken: None })
+        Self::new(Cluster { patroni, broken: None, looked: Instant::now(), not_whole_since: None })
     }
 }
