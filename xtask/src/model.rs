@@ -10,9 +10,12 @@ use clap::Args;
 use crate::cargo::cargo;
 use crate::say;
 
+/// Systems that take gigabytes and many minutes: explored only when they are asked for by name.
+const ONLY_BY_NAME: [&str; 2] = ["starts_are_lost_and_leaders_change", "commits_are_slow_and_leaders_change"];
+
 #[derive(Debug, Args)]
 pub(crate) struct ModelOptions {
-    /// Explore those systems alone whose name has this in it.
+    /// Explore those systems alone whose name has this in it [default: all but two very large ones].
     name: Option<String>,
 }
 
@@ -21,6 +24,9 @@ pub(crate) fn model(options: &ModelOptions) -> Result<()> {
     let name = options.name.as_deref().unwrap_or_default();
     let test = ["test", "--package", "pac-model", "--test", "explored", "--"];
     let mut explore = cargo(&[&test[..], &["--nocapture", "--test-threads", "1", "--include-ignored", name]].concat())?;
+    if name.is_empty() {
+        explore.args(ONLY_BY_NAME.iter().flat_map(|large| ["--skip", large]));
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     explore.env("MODEL_THREADS", threads.to_string()).stdout(Stdio::piped());
     let began = Instant::now();

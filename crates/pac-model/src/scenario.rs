@@ -32,9 +32,9 @@ pub struct Scenario {
 pub enum Slow {
     /// Nobody's: who asks is answered at once.
     Nobody,
-    /// The store's.
-    Store,
-    /// Those of the API server, too, and starts wait to be sent.
+    /// Those to commits.
+    Commits,
+    /// All, and starts wait to be sent.
     Everybody,
 }
 

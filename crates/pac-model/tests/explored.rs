@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 use pac_model::Life::{Pending, Running, Unborn};
-use pac_model::Slow::{Everybody, Nobody, Store};
+use pac_model::Slow::{Commits, Everybody, Nobody};
 use pac_model::{Budget, Scenario, explore};
 
 /// Two runs that are still to come, limit 1, two watchers, and nothing goes wrong.
@@ -65,7 +65,7 @@ explored! {
     starts_are_lost { runs: vec![Pending]; lost_starts: 2, refusals: 1 }
     a_watcher_is_killed { runs: vec![Pending]; crashes: 1 }
     a_run_goes { runs: vec![Pending]; cancelled: 1, deleted: 1 }
-    the_store_is_slow { runs: vec![Pending], slow: Store }
+    commits_are_slow { runs: vec![Pending], slow: Commits }
     #[ignore = "takes long: cargo xtask model"]
     one_comes_behind { runs: vec![Running, Unborn] }
     #[ignore = "takes long: cargo xtask model"]
@@ -77,7 +77,7 @@ explored! {
     #[ignore = "takes long: cargo xtask model"]
     leases_run_out { runs: vec![Pending], ticks: true, lease: Some(1), terms: 3 }
     #[ignore = "takes long: cargo xtask model"]
-    the_store_is_slow_and_leaders_change { runs: vec![Pending], slow: Store; ticks: 3, elections: 1, refusals: 1 }
+    commits_are_slow_and_leaders_change { runs: vec![Pending], slow: Commits; ticks: 3, elections: 1, refusals: 1 }
     #[ignore = "takes long: cargo xtask model"]
     starts_are_lost_and_leaders_change { runs: vec![Pending]; ticks: 3, elections: 1, lost_starts: 1, refusals: 1 }
     // One watcher, more that goes wrong.

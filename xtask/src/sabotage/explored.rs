@@ -26,7 +26,7 @@ const SIMULATED_TOO: [(&str, Judge); 22] = [
     ("nobody-looks", by("alone_killed_and_the_limit_is_lowered", "P4")),
     ("former-start", by("alone_killed_and_the_limit_is_lowered", "P1")),
     ("remembered", by("starts_are_lost_and_leaders_change", "P1")),
-    ("proof", by("the_store_is_slow_and_leaders_change", "P1")),
+    ("proof", by("commits_are_slow_and_leaders_change", "P1")),
     ("start-forgotten", by("one_comes_behind_and_the_limit_changes", "P1")),
     ("younger-in-doubt", by("alone_and_in_doubt", "P3")),
 ];
@@ -99,7 +99,7 @@ const OF_THE_MODEL: [Bug; 7] = [
         file: "crates/pac-model/src/watcher/engine.rs",
         from: "passed.proven, by",
         to: "self.now, by",
-        judge: by("the_store_is_slow_and_leaders_change", "P1"),
+        judge: by("commits_are_slow_and_leaders_change", "P1"),
     },
 ];
 

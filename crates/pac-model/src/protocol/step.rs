@@ -106,8 +106,8 @@ impl Protocol {
     /// Has everybody be answered at once whose answers don't take their time.
     fn settle(&self, next: &mut System) {
         loop {
-            let may_wait = self.scenario.slow == Slow::Store;
-            let is_answered = |number: &u8| !may_wait && next.watching(*number).answer.is_some();
+            let is_answered =
+                |number: &u8| next.watching(*number).answer.as_ref().is_some_and(|answer| !self.is_late(answer));
             let answered = (0..self.scenario.watchers).find(is_answered);
             let sends = (0..self.scenario.watchers).find(|number| next.watching(*number).watcher.may_send());
             let started = next.starts.iter().position(|start| start.answer.is_some() && start.by.is_some());
@@ -128,6 +128,15 @@ impl Protocol {
         }
     }
 
+    /// Whether this answer of the store takes its time.
+    fn is_late(&self, answer: &Answer) -> bool {
+        match self.scenario.slow {
+            Slow::Nobody => false,
+            Slow::Commits => matches!(answer, Answer::Committed(_)),
+            Slow::Everybody => true,
+        }
+    }
+
     /// The next commit of that watcher is carried out, or not, and its answer lost; none if it doesn't come to a commit.
     fn lose_commit(&self, next: &mut System, number: u8, is_done: bool) -> Option<()> {
         next.budget.lost_commits -= 1;
@@ -137,7 +146,7 @@ impl Protocol {
             self.tell(next, number, input);
             match &next.watching(number).answer {
                 Some(Answer::Committed(Outcome::Done(_))) => break before,
-                Some(_) if self.scenario.slow == Slow::Nobody => input = next.answered(number)?,
+                Some(answer) if !self.is_late(answer) => input = next.answered(number)?,
                 _ => return None,
             }
         };
