@@ -130,3 +130,14 @@ pub(crate) fn repositories(rows: &[Row]) -> Result<(Vec<(RepositoryKey, i64)>, R
 fn version(number: i64) -> Version {
     Version::new(number.unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_more_is_asked_for_than_the_window_shows() {
+        assert_eq!([Window::First(0), Window::First(3)].map(limit), [Some(1), Some(4)]);
+        assert_eq!((limit(Window::First(usize::MAX)), limit(Window::Whole)), (Some(i64::MAX), None));
+    }
+}

@@ -110,6 +110,7 @@ mod tests {
     fn numbers_in_names_count_as_numbers() {
         let sorted = ["a", "job-2-x", "job-9-b", "job-10-a", "job-10-b", "job-a", "jobs"];
         assert!(sorted.is_sorted_by(|one, other| by_name(one, other).is_lt()));
+        assert!(sorted.iter().rev().is_sorted_by(|one, other| by_name(one, other).is_gt()), "whichever comes first");
         assert_eq!(naturally("a01", "a1"), Ordering::Equal);
         assert_eq!(by_name("a01", "a1"), Ordering::Less);
     }
@@ -145,6 +146,12 @@ mod tests {
             let expected = matches!(problem, OrderProblem::NotAName { .. } | OrderProblem::AnotherNamespace { .. });
             assert!(expected, "{annotation:?}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_malformed_one_is_named_by_its_number() {
+        let problem = place("ns/a,x", "ns", "a").unwrap_err();
+        assert_eq!(problem, OrderProblem::NotAName { number: 2, text: "x".to_owned() });
     }
 
     #[test]

@@ -108,8 +108,7 @@ impl Candidate {
             }
             match timeout(self.patience(), self.acquire_or_renew(stands)).await {
                 Ok(Ok(true)) => self.lead(asked),
-                Ok(Ok(false)) if stands => self.follow("another watcher leads"),
-                Ok(Ok(false)) => {}
+                Ok(Ok(false)) => self.follow("another watcher leads"),
                 Ok(Err(error)) => self.endure(&with_causes(&error)),
                 Err(_) => self.endure("no answer in time"),
             }

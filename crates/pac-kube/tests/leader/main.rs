@@ -217,3 +217,14 @@ async fn a_renewal_that_finds_the_lease_changed_ends_leadership_and_one_that_fai
     let took = leader.becomes(false).await;
     assert!(took <= LOOK, "{took:?}: somebody else wrote");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_question_without_an_answer_is_asked_again() {
+    let server = Server::default();
+    let mut contender = server.contender("contender");
+    contender.way.send_replace(Way::Silent);
+    pass(LOOK / 2).await;
+    contender.way.send_replace(Way::Open);
+    let took = contender.becomes(true).await;
+    assert!(took <= RENEWED_FOR / 2 + LOOK, "{took:?}");
+}
