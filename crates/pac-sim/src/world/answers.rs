@@ -145,12 +145,14 @@ impl World {
 
 /// What of a watcher's answers isn't true, by what every run was `lately`.
 async fn questioned(asked: &Asked, lately: impl Fn() -> Option<BTreeMap<String, Lately>>) -> Vec<String> {
-    let mut untrue = Vec::new();
+    let (mut untrue, mut noted) = (Vec::new(), BTreeSet::new());
     if let Some(queues) = asked.answer::<Queues>("/debug/queue").await
         && is_sure(&queues.watcher)
         && let Some(lately) = lately()
     {
         untrue.extend(queues.repositories.iter().flat_map(|queue| named(queue, &lately)));
+        let waiting = queues.repositories.into_iter().flat_map(|queue| queue.waiting);
+        noted.extend(waiting.filter(|run| run.note.is_some()).map(|run| run.run));
     }
     if let Some(overview) = asked.answer::<Overview>("/debug/queue/summary").await
         && is_sure(&overview.watcher)
@@ -164,7 +166,7 @@ async fn questioned(asked: &Asked, lately: impl Fn() -> Option<BTreeMap<String, 
             && is_sure(&explanation.watcher)
             && let Some(lately) = lately()
         {
-            untrue.extend(explained(&explanation, &uid, &lately));
+            untrue.extend(explained(&explanation, &uid, &noted, &lately));
         }
     }
     untrue
@@ -213,8 +215,13 @@ fn one_of_each(lately: &BTreeMap<String, Lately>) -> Vec<(String, Lately)> {
     found.into_values().collect()
 }
 
-/// What of an explanation of the run with this uid isn't true.
-fn explained(explanation: &Explanation, uid: &str, lately: &BTreeMap<String, Lately>) -> Vec<String> {
+/// What of an explanation of the run with this uid isn't true. Of runs that are `noted` in the queue it doesn't say that they just wait.
+fn explained(
+    explanation: &Explanation,
+    uid: &str,
+    noted: &BTreeSet<String>,
+    lately: &BTreeMap<String, Lately>,
+) -> Vec<String> {
     let Some(run) = lately.get(uid) else { return Vec::new() };
     let (answer, name) = (explanation.answer, &explanation.run);
     let is_over = matches!(answer, Answer::Unknown | Answer::Foreign | Answer::Done | Answer::Withdrawn);
@@ -230,7 +237,7 @@ fn explained(explanation: &Explanation, uid: &str, lately: &BTreeMap<String, Lat
         let mut of_that_name = lately.values().filter(|run| format!("{}/{}", run.namespace, run.name) == before);
         of_that_name.any(|run| run.may_have_been(Stage::Waiting))
     };
-    let ahead = explanation.ahead.iter().filter(|before| !waited(before));
+    let ahead = explanation.ahead.iter().filter(|before| !noted.contains(*before) && !waited(before));
     untrue.extend(ahead.map(|before| format!("says that {before} waits before {name}")));
     untrue
 }
