@@ -72,7 +72,10 @@ impl EtcdDriver {
 
     fn on(settings: &EtcdSettings, completes: bool) -> Self {
         let cluster = Arc::new(Cluster::new(settings.clone()));
-        let store = Store { cluster, versions: VersionKeys::new(&Uuid::new_v4().simple().to_string()) };
+        // With the number of a record, as long as what earlier versions write.
+        let mut origin = Uuid::new_v4().simple().to_string();
+        origin.truncate(24);
+        let store = Store { cluster, versions: VersionKeys::new(&origin) };
         Self { store, memory: Memory::new(), lease_ttl: settings.lease_ttl, completes }
     }
 

@@ -7,11 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The value of a version key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VersionRecord {
-    /// Which driver wrote it: a driver knows its own by it.
+    /// Which driver wrote it, and which of its records this is: a driver knows its own by it, and no two are the same. Earlier versions
+    /// leave out the second.
     pub(crate) by: String,
-    /// Which of the records it made this is: no two have the same text. Earlier versions leave it out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) number: Option<u64>,
     /// A staged change that is decided, and being carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) applying: Option<Applying>,

@@ -23,7 +23,7 @@ const REPOSITORIES_MAX: u64 = 100_000;
 /// The version keys that this driver saw or wrote last. Forgetting any of it costs a round trip.
 #[derive(Debug, Clone)]
 pub(crate) struct VersionKeys {
-    /// What this driver's own commits are known by.
+    /// What this driver's own commits are known by: the beginning of no other's.
     origin: Arc<str>,
     /// How many records it has made.
     made: Arc<AtomicU64>,
@@ -39,13 +39,13 @@ impl VersionKeys {
 
     /// The value of a version key as this driver writes it, which no other write of anybody's has.
     pub(crate) fn value(&self, record: VersionRecord) -> String {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        records::write(&VersionRecord { by: self.origin.to_string(), number: Some(number), ..record })
+        let by = format!("{}{:08x}", self.origin, self.made.fetch_add(1, Ordering::Relaxed));
+        records::write(&VersionRecord { by, ..record })
     }
 
     /// Whether this driver wrote `value`.
     pub(crate) fn is_own(&self, value: &[u8]) -> bool {
-        records::parse::<VersionRecord>(value).is_ok_and(|record| *record.by == *self.origin)
+        records::parse::<VersionRecord>(value).is_ok_and(|record| record.by.starts_with(&*self.origin))
     }
 
     /// Notes that `repository` had this `value` written at `revision`; the version that is.
@@ -94,7 +94,7 @@ mod tests {
         let keys = VersionKeys::new("one");
         let repository: RepositoryKey = "ns/repo".parse().unwrap();
         let values = [(); 2].map(|()| keys.value(VersionRecord::default()));
-        assert_eq!(values[0], r#"{"by":"one","number":0}"#);
+        assert_eq!(values[0], r#"{"by":"one00000000"}"#);
         let [first, second] = values.map(|value| keys.note(&repository, 100, value.as_bytes()));
         assert_ne!(first, second);
         assert_eq!([first, second].map(revision), [100, 100]);
