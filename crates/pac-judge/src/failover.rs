@@ -48,7 +48,7 @@ impl FailoverStriker {
     /// # Errors
     ///
     /// If the cluster doesn't become whole again, or a signal can't be sent.
-    pub(crate) fn strike(mut self, work: &Work, times: Option<u64>) -> Result<Faults> {
+    pub(crate) fn strike(&mut self, work: &Work, times: Option<u64>) -> Result<Faults> {
         let mut faults = Faults::new();
         for turn in 0.. {
             self.pause(3_000);

@@ -53,7 +53,7 @@ impl Striker {
     /// # Errors
     ///
     /// If a server doesn't come back, or a signal can't be sent.
-    pub(crate) fn strike(mut self, work: &Work, times: Option<u64>) -> Result<Faults> {
+    pub(crate) fn strike(&mut self, work: &Work, times: Option<u64>) -> Result<Faults> {
         let mut faults = Faults::new();
         for turn in 0.. {
             self.pause();

@@ -87,7 +87,8 @@ impl Trial {
         let (networks, drivers) = self.drivers(&runtime, kind, &[server.port()])?;
         let lasts = u64::try_from(self.faults_last.as_millis())?;
         let chance = StdRng::seed_from_u64(self.seed);
-        let striker = Striker { server, networks: Arc::new(networks), chance, lasts };
+        // The server is there until the clients are done, who may take longer than it is struck.
+        let mut striker = Striker { server, networks: Arc::new(networks), chance, lasts };
         self.run(&runtime, &drivers, Some(|work: &Work| striker.strike(work, self.faults)))
     }
 
@@ -100,7 +101,7 @@ impl Trial {
         let cluster = Patroni::start(replication)?;
         let runtime = Runtime::new()?;
         let (networks, drivers) = self.drivers(&runtime, StoreKind::Postgresql, &cluster.ports())?;
-        let striker = FailoverStriker { cluster, networks, chance: StdRng::seed_from_u64(self.seed) };
+        let mut striker = FailoverStriker { cluster, networks, chance: StdRng::seed_from_u64(self.seed) };
         self.run(&runtime, &drivers, Some(|work: &Work| striker.strike(work, self.faults)))
     }
 
