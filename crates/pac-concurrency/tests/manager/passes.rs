@@ -1,18 +1,17 @@
 //! One pass: what it loads, what it tries again, and what it says it came to.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use pac_concurrency::protocol::STALL_AFTER;
 use pac_concurrency::{
-    Delta, Driver, DriverError, Fault, Holder, Limit, Manager, ManagerOptions, Observation, OwnershipView, Plan,
-    RepositoryKey, RunKey, RunState, Scope, Snapshot, Version, Window, plan,
+    Delta, Driver, DriverError, Fault, Holder, Manager, ManagerOptions, OwnershipView, Plan, RepositoryKey, RunKey,
+    RunState, Scope, Snapshot, Version, Window,
 };
 use pac_driver_mem::MemDriver;
 use pac_metrics::{Exposition, per_repository};
 
-use crate::played::{LEASE, Lossy, entry, manager, pass, repository};
+use crate::played::{LEASE, Lossy, entry, manager, pass, pass_over, repository};
 
 /// A manager that remembers and loads `window` entries, and its store.
 async fn played(window: usize, attempts: u32) -> (Manager, Arc<Lossy>) {
@@ -71,22 +70,7 @@ async fn a_head_of_runs_that_are_over_is_followed_by_more() {
     another_commits(&store.store, Delta { enqueue: (1..=20).map(entry).collect(), ..Delta::default() }).await;
     let over = [1, 2].map(|number| entry(number).run);
     let state = |run: &RunKey| if over.contains(run) { RunState::Finished } else { RunState::Pending };
-    let decide = |snapshot: &Snapshot, _: Scope, ownership: &OwnershipView<'_>| {
-        plan(
-            snapshot,
-            &Observation {
-                limit: Limit::AtMost(NonZeroU32::MIN),
-                running: Vec::new(),
-                waiting: Vec::new(),
-                moved: Vec::new(),
-                departed: Vec::new(),
-                settled: &|_| true,
-                state: &state,
-                ownership: &|slot| ownership.of(slot),
-            },
-        )
-    };
-    let passed = manager.reconcile(&repository(), Scope::Head, &decide).await.unwrap();
+    let passed = pass_over(&manager, &[], &state).await.unwrap();
     assert_eq!(passed.start, [entry(3).run]);
     assert_eq!(store.loads.load(Ordering::Relaxed), 2, "one entry, then eight");
 }

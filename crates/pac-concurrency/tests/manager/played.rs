@@ -185,17 +185,26 @@ pub(crate) fn entry(number: i64) -> Entry {
 
 /// A pass over a repository with a limit of 1, in which runs 1 and 2 wait.
 pub(crate) async fn pass(manager: &Manager) -> Result<ReconcileOutcome, DriverError> {
+    pass_over(manager, &[entry(1), entry(2)], &|_| RunState::Pending).await
+}
+
+/// A pass over a repository with a limit of 1, in which these wait.
+pub(crate) async fn pass_over(
+    manager: &Manager,
+    waiting: &[Entry],
+    state: &(dyn Fn(&RunKey) -> RunState + Sync),
+) -> Result<ReconcileOutcome, DriverError> {
     let decide = |snapshot: &Snapshot, _: Scope, ownership: &OwnershipView<'_>| {
         plan(
             snapshot,
             &Observation {
                 limit: Limit::AtMost(NonZeroU32::MIN),
                 running: Vec::new(),
-                waiting: vec![entry(1), entry(2)],
+                waiting: waiting.to_vec(),
                 moved: Vec::new(),
                 departed: Vec::new(),
                 settled: &|_| true,
-                state: &|_| RunState::Pending,
+                state,
                 ownership: &|slot| ownership.of(slot),
             },
         )
