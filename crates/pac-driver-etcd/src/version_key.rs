@@ -17,6 +17,7 @@ use crate::records::{self, VersionRecord};
 
 /// The bits of a version that are the revision: enough for half a century of ten thousand writes a second.
 const REVISION_BITS: u32 = 44;
+const REVISION_MASK: u64 = (1 << REVISION_BITS) - 1;
 /// Repositories whose version key is remembered.
 const REPOSITORIES_MAX: u64 = 100_000;
 
@@ -82,8 +83,6 @@ fn version(revision: i64, value: &[u8]) -> Version {
 fn revision(version: Version) -> i64 {
     (version.number() & REVISION_MASK).cast_signed()
 }
-
-const REVISION_MASK: u64 = (1 << REVISION_BITS) - 1;
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,8 @@
 //! A real server runs, and drivers reach it each through a network of its own. Several clients share a driver. They load and commit on a
 //! few repositories, and each notes when it called what, when the answer was there, and what it was; an answer that was lost is a commit that may
 //! have taken effect at any time after its call, or never ([`history`]). Meanwhile the server is killed with SIGKILL, paused, its clock put forward and
-//! back; the network holds, cuts, slows and swallows (`faults`). Or it is three servers that fail over (`failover`). In the end each repository's history is judged by itself: linearizability
-//! of the whole is that of each of them.
+//! back; the network holds, cuts, slows and swallows (`faults`). Or it is three servers that fail over (`failover`). In the end each
+//! repository's history is judged by itself: linearizability of the whole is that of each of them.
 //!
 //! # What judges
 //!

@@ -1,7 +1,8 @@
 //! A simulation that doesn't come to an end.
 //!
 //! A loop in which nothing is waited for keeps the one thread there is, and virtual time with it: nobody inside can notice. So another thread
-//! looks whether virtual time goes on, by how long the process has had a processor: on a machine that is busy with other things it may have none for long.
+//! looks whether virtual time goes on, by how long the process has had a processor: on a machine that is busy with other things it may
+//! have none for long.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
