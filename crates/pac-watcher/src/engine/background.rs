@@ -132,7 +132,7 @@ impl Engine {
             // Both ends of a short outage are one piece of news, so that the outages are counted.
             let before = std::mem::replace(&mut outages, self.health.overcome(Part::RunWatch));
             if before != outages {
-                self.reads.forget_failures();
+                self.reads.forget_waits();
                 let now = Instant::now();
                 for repository in self.index.repositories() {
                     self.index.with(&repository, |state| state.hurry_starts(now));

@@ -34,7 +34,7 @@ pub(super) enum Planned {
     Now,
     /// It is being read.
     UnderWay,
-    /// Not before this: it could not be read a moment ago.
+    /// Not before this: it could not be read a moment ago, or would tell the same.
     Later(Instant),
 }
 
@@ -46,6 +46,8 @@ pub(super) struct Reads(Mutex<State>);
 struct State {
     under_way: HashSet<(Purpose, RunKey)>,
     failed: HashMap<(Purpose, RunKey), Failed>,
+    /// What would tell the same until then.
+    told: HashMap<(Purpose, RunKey), Instant>,
 }
 
 /// What came of a read so far.
@@ -73,6 +75,9 @@ impl Reads {
         if let Some(failed) = state.failed.get(&read).filter(|failed| failed.until > now) {
             return Planned::Later(failed.until);
         }
+        if let Some(until) = state.told.get(&read).filter(|until| **until > now) {
+            return Planned::Later(*until);
+        }
         if state.under_way.insert(read) { Planned::Now } else { Planned::UnderWay }
     }
 
@@ -81,9 +86,11 @@ impl Reads {
         ReadUnderWay { reads: self, read: (purpose, run.clone()) }
     }
 
-    /// Has everything that failed tried again as soon as somebody asks.
-    pub(super) fn forget_failures(&self) {
-        self.lock().failed.clear();
+    /// Has everything read again as soon as somebody asks.
+    pub(super) fn forget_waits(&self) {
+        let mut state = self.lock();
+        state.failed.clear();
+        state.told.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,9 +101,12 @@ impl Reads {
 // === impl ReadUnderWay ===
 
 impl ReadUnderWay<'_> {
-    /// It told what was asked.
-    pub(super) fn told(self) {
-        self.reads.lock().failed.remove(&self.read);
+    /// It told what was asked; if not for good, it would tell the same until `again_at`.
+    pub(super) fn told(self, again_at: Option<Instant>, now: Instant) {
+        let mut state = self.reads.lock();
+        state.failed.remove(&self.read);
+        state.told.retain(|_, until| *until > now);
+        state.told.extend(again_at.map(|until| (self.read.clone(), until)));
     }
 
     /// It didn't.
@@ -144,7 +154,21 @@ mod tests {
         }
         assert!(waits.is_sorted(), "{waits:?}");
         assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::Now);
-        reads.begin(Purpose::Confirm, &run).told();
+        reads.begin(Purpose::Confirm, &run).told(None, now);
         assert!(reads.lock().failed.is_empty());
+        assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::Now);
+    }
+
+    #[test]
+    fn what_would_tell_the_same_is_not_asked_again_before_it_may_tell_more() {
+        let (reads, run, now) = (Reads::default(), RunKey::new("ns", "run", "uid").unwrap(), Instant::now());
+        let until = now + WAIT;
+        assert_eq!(reads.plan(Purpose::OverLimit, &run, now), Planned::Now);
+        reads.begin(Purpose::OverLimit, &run).told(Some(until), now);
+        assert_eq!(reads.plan(Purpose::OverLimit, &run, now), Planned::Later(until));
+        assert_eq!(reads.plan(Purpose::Confirm, &run, now), Planned::Now);
+        assert_eq!(reads.plan(Purpose::OverLimit, &run, until), Planned::Now);
+        reads.begin(Purpose::OverLimit, &run).told(None, until);
+        assert!(reads.lock().told.is_empty());
     }
 }

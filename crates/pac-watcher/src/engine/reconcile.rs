@@ -145,27 +145,27 @@ impl Engine {
     /// Reads `run` from the API server, and looks again with what that says.
     pub(super) fn confirm(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
         self.read(Purpose::Confirm, repository, run, |engine, repository, confirmed, _| {
-            engine.take_in(repository, confirmed);
+            debug!(%repository, ?confirmed, "read a run live");
+            engine.index.with(repository, |state| state.confirm(confirmed, Instant::now()));
+            None
         });
     }
 
     /// Finds out whether `run`, which no longer fits, was started: if not, the next pass gives its slot back.
     fn find_over_limit(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey) {
         self.read(Purpose::OverLimit, repository, run, |engine, repository, confirmed, asked| {
-            match engine.index.with(repository, |state| state.take_in_over_limit(confirmed, asked, Instant::now())) {
-                Some(when) => engine.queue.add_later(repository.clone(), Scope::Head, when),
-                None => engine.queue.add(repository.clone(), Scope::Head),
-            }
+            engine.index.with(repository, |state| state.take_in_over_limit(confirmed, asked, Instant::now()))
         });
     }
 
-    /// Reads `run`, and does with what that says, and when it was asked at the earliest, as `then` has it.
+    /// Reads `run`, and does with what that says, and when it was asked at the earliest, as `then` has it: which returns when it could
+    /// say more, if not at once.
     fn read(
         self: &Arc<Self>,
         purpose: Purpose,
         repository: &RepositoryKey,
         run: RunKey,
-        then: impl FnOnce(&Self, &RepositoryKey, Confirmed, Instant) + Send + 'static,
+        then: impl FnOnce(&Self, &RepositoryKey, Confirmed, Instant) -> Option<Instant> + Send + 'static,
     ) {
         match self.reads.plan(purpose, &run, Instant::now()) {
             Planned::Now => {}
@@ -182,9 +182,13 @@ impl Engine {
             };
             match found {
                 Ok(confirmed) => {
-                    read.told();
                     engine.health.fine_of_one(Part::ApiServer);
-                    then(&engine, &repository, confirmed, began);
+                    let again_at = then(&engine, &repository, confirmed, began);
+                    read.told(again_at, Instant::now());
+                    match again_at {
+                        Some(when) => engine.queue.add_later(repository, Scope::Head, when),
+                        None => engine.queue.add(repository, Scope::Head),
+                    }
                 }
                 Err(why) => {
                     let failed = read.failed(Instant::now());
@@ -207,12 +211,6 @@ impl Engine {
             }
             LiveReadError::Unreadable(why) => debug!(%run, why, "PipelineRun {run} still can't be read"),
         }
-    }
-
-    fn take_in(&self, repository: &RepositoryKey, confirmed: Confirmed) {
-        debug!(%repository, ?confirmed, "read a run live");
-        self.index.with(repository, |state| state.confirm(confirmed, Instant::now()));
-        self.queue.add(repository.clone(), Scope::Head);
     }
 
     /// Writes onto a run that is done how it ended.
