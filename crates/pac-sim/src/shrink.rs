@@ -4,7 +4,7 @@
 //! first large and then small ones (delta debugging). What is left is not the smallest there is, but nothing of it can be missed alone.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -12,8 +12,9 @@ use crate::part::Part;
 use crate::schedule::Step;
 use crate::simulation::Breach;
 
-/// How often it is tried with less, at most.
+/// How often it is tried with less, at most, and for how long.
 const TRIES: usize = 600;
+const TRIES_FOR: Duration = Duration::from_secs(900);
 /// Nobody need look for less than this.
 const SHORTEST: Duration = Duration::from_secs(5);
 
@@ -36,6 +37,7 @@ struct Shrinking<'a> {
     simulate: &'a dyn Fn(&Part) -> Result<Option<Breach>>,
     progress: &'a mut dyn FnMut(&Part, usize),
     tries: usize,
+    began: Instant,
 }
 
 /// Leaves out what can be left out of `whole`, which broke `breach`. `simulate` says what a part breaks; `progress` is told what is left, and how
@@ -53,7 +55,7 @@ pub fn shrink(
 ) -> Result<Shrunk> {
     let wanted = breach.promises.iter().cloned().collect();
     let least = Shrunk { part: whole.clone(), told: Vec::new(), breach: breach.clone() };
-    let mut shrinking = Shrinking { seed, least, wanted, simulate, progress, tries: 0 };
+    let mut shrinking = Shrinking { seed, least, wanted, simulate, progress, tries: 0, began: Instant::now() };
     shrinking.less_time()?;
     shrinking.fewer_kinds()?;
     shrinking.fewer_repositories()?;
@@ -71,7 +73,7 @@ pub fn shrink(
 impl Shrinking<'_> {
     /// Whether `part` breaks one of the promises, too; then it is the least so far.
     fn is_enough(&mut self, part: Part) -> Result<bool> {
-        if self.tries >= TRIES {
+        if self.tries >= TRIES || self.began.elapsed() > TRIES_FOR {
             return Ok(false);
         }
         self.tries += 1;

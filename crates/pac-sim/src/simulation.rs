@@ -114,16 +114,16 @@ fn named(counts: &BTreeMap<&'static str, usize>) -> BTreeMap<String, usize> {
 
 /// Waits until all work is done; what is not, if nothing happens any more.
 async fn until_done(world: &mut World) -> Option<String> {
-    let mut last = (world.unfinished(), Instant::now());
-    while !last.0.is_empty() || !world.users.are_served() || !world.all_is_undone() {
-        if last.1.elapsed() > PATIENCE {
-            return Some(format!("{} runs are not done, and nothing happens: {:?}", last.0.len(), last.0));
+    let (mut left, mut changed) = (world.left_to_do(), Instant::now());
+    while !left.0.is_empty() || !world.users.are_served() || !world.all_is_undone() {
+        if changed.elapsed() > PATIENCE {
+            return Some(format!("{} runs are not done, and nothing happens: {:?}", left.0.len(), left.0));
         }
         sleep(LOOK).await;
         world.undo_the_rest();
-        let now = world.unfinished();
-        if now != last.0 {
-            last = (now, Instant::now());
+        let now = world.left_to_do();
+        if now != left {
+            (left, changed) = (now, Instant::now());
         }
     }
     None

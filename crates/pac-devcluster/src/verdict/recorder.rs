@@ -37,6 +37,9 @@ struct Past {
 /// A start that passed an earlier run.
 #[derive(Debug)]
 struct Passed {
+    key: RepositoryKey,
+    /// The limit under which there was a slot for both.
+    limit: Option<u64>,
     /// Until when the earlier run must have followed.
     until: Duration,
     violation: String,
@@ -55,7 +58,8 @@ pub(super) struct Recorder<'a> {
     start: PromiseVerdict,
     order: PromiseVerdict,
     waiting: PromiseVerdict,
-    /// Runs that were passed although a slot was free for them too: fine if they follow at once.
+    /// Runs that were passed although a slot was free for them too: fine if they follow at once, or the slot is taken from them by a
+    /// lower limit or a pause: then they wait like others, and whoever passes them from then on is judged then.
     passed: BTreeMap<String, Vec<Passed>>,
     hand_offs: Vec<Duration>,
     first_created: Option<Duration>,
@@ -115,10 +119,16 @@ impl<'a> Recorder<'a> {
             self.check_gap(key, version.at, Some(version.revision));
         }
         self.limits.change_settings(&version.object);
-        for key in keys {
-            let limit = self.limits.open(&key);
-            self.repositories.entry(key).or_default().note_slots(version.at, limit);
+        keys.into_iter().for_each(|key| self.note_limit(key, version.at));
+    }
+
+    /// Goes by the limit that a Repository has now.
+    fn note_limit(&mut self, key: RepositoryKey, at: Duration) {
+        let open = self.limits.open(&key);
+        for passed in self.passed.values_mut() {
+            passed.retain(|passed| passed.key != key || !is_less(open, passed.limit));
         }
+        self.repositories.entry(key).or_default().note_slots(at, open);
     }
 
     fn read_repository(&mut self, version: &Version) {
@@ -131,10 +141,7 @@ impl<'a> Recorder<'a> {
         }
         let repository = (version.change != Change::Deleted).then_some(&*version.object);
         self.limits.change(key, version.at, repository);
-        for affected in affected {
-            let limit = self.limits.open(&affected);
-            self.repositories.entry(affected).or_default().note_slots(version.at, limit);
-        }
+        affected.into_iter().for_each(|key| self.note_limit(key, version.at));
     }
 
     fn read_run(&mut self, version: &Version) {
@@ -295,11 +302,13 @@ impl<'a> Recorder<'a> {
         // Runs admitted at once are started side by side, and the server may see their starts in any order.
         let slots_left = limit.map(|limit| limit.saturating_sub(repository.running.len() as u64 + 1));
         let side_by_side = slots_left.is_none_or(|left| earlier.len() as u64 <= left);
+        let is_lowered = is_less(self.limits.open(&past.key), limit);
         for (uid, name) in earlier {
             let violation = format!("{} was started before {name}, which waited with an earlier place", told(version));
             if side_by_side {
-                let until = version.at + self.options.side_by_side;
-                self.passed.entry(uid).or_default().push(Passed { until, violation });
+                let (key, until) = (past.key.clone(), version.at + self.options.side_by_side);
+                let passed = (!is_lowered).then_some(Passed { key, limit, until, violation });
+                self.passed.entry(uid).or_default().extend(passed);
             } else {
                 self.order.break_by(|| violation);
             }
@@ -380,6 +389,11 @@ impl<'a> Recorder<'a> {
             promises: vec![self.limit, self.start, self.order, self.waiting],
         }
     }
+}
+
+/// Whether a limit is lower than another; none is the highest.
+fn is_less(limit: Option<u64>, other: Option<u64>) -> bool {
+    limit.is_some_and(|limit| other.is_none_or(|other| limit < other))
 }
 
 /// A run and the version that is told about.

@@ -10,7 +10,7 @@
 mod driver;
 mod records;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -61,6 +61,8 @@ struct State {
     past: VecDeque<Records>,
     /// The latest backup, and the one before.
     backups: [Records; 2],
+    /// When a run of this path waited last of those that do no more.
+    waited: BTreeMap<String, Instant>,
     /// How many changes took effect.
     commits: usize,
     /// Which primary it is: what was sent to another one is lost.
@@ -82,7 +84,8 @@ impl StoreServer {
     pub(crate) fn new(name: &'static str, versions: Versions, lease_ttl: Duration, deadline: Duration) -> Arc<Self> {
         let records = Records::new(versions);
         let backups = [records.clone(), records.clone()];
-        let state = State { records, past: VecDeque::new(), backups, commits: 0, epoch: 0, is_away: false };
+        let (past, waited) = (VecDeque::new(), BTreeMap::new());
+        let state = State { records, past, backups, waited, commits: 0, epoch: 0, is_away: false };
         let changes = broadcast::channel(CHANGES_KEPT).0;
         Arc::new(Self { name, lease_ttl, deadline, state: Mutex::new(state), origins: AtomicU64::new(0), changes })
     }
@@ -138,6 +141,12 @@ impl StoreServer {
         self.state.lock().records.count()
     }
 
+    /// Whether it had a run of this path wait at `since` or later.
+    pub(crate) fn had_waiting(&self, path: &str, since: Instant) -> bool {
+        let state = self.state.lock();
+        state.records.has_waiting(path) || state.waited.get(path).is_some_and(|last| *last >= since)
+    }
+
     /// What it holds, in words.
     pub(crate) fn told(&self) -> String {
         self.state.lock().records.told()
@@ -173,7 +182,8 @@ impl State {
     /// Another primary begins, which has `records`. The uids of the runs that lost their slot with that.
     fn begin_anew(&mut self, records: Records) -> BTreeSet<String> {
         let mut lost = self.records.held();
-        self.records = records;
+        let before = std::mem::replace(&mut self.records, records);
+        self.note_gone(&before);
         for kept in self.records.held() {
             lost.remove(&kept);
         }
@@ -181,8 +191,15 @@ impl State {
         lost
     }
 
+    /// Notes who waited in `before`, and doesn't any more.
+    fn note_gone(&mut self, before: &Records) {
+        let now = Instant::now();
+        self.waited.extend(before.waiting_no_more(&self.records).into_iter().map(|path| (path, now)));
+    }
+
     /// Notes a commit, `before` which things were like this.
     fn note_commit(&mut self, before: Records) {
+        self.note_gone(&before);
         self.commits += 1;
         if self.commits.is_multiple_of(BACKUP_EVERY) {
             self.backups.swap(0, 1);

@@ -136,6 +136,23 @@ impl Records {
         runs.map(|run| run.uid().to_owned()).collect()
     }
 
+    /// The paths of the runs that wait here, and don't in `now`.
+    pub(super) fn waiting_no_more(&self, now: &Self) -> Vec<String> {
+        let changed = self.repositories.iter().filter_map(|(key, before)| {
+            let now = now.repositories.get(key);
+            (!now.is_some_and(|now| Arc::ptr_eq(before, now))).then_some((before, now))
+        });
+        let gone = changed.flat_map(|(before, now)| {
+            before.waiting.keys().filter(move |run| !now.is_some_and(|now| now.waiting.contains_key(*run)))
+        });
+        gone.map(|run| run.path().to_owned()).collect()
+    }
+
+    /// Whether a run of this path waits.
+    pub(super) fn has_waiting(&self, path: &str) -> bool {
+        self.repositories.values().any(|one| one.waiting.keys().any(|run| run.path() == path))
+    }
+
     pub(super) fn told(&self) -> String {
         let mut told = String::new();
         for (key, one) in &self.repositories {

@@ -32,7 +32,7 @@ enum Stage {
     Running,
     /// Done or gone.
     Over,
-    /// Still to be queued, cancelled, being deleted: answers may have it so or so.
+    /// Still to be queued or ordered, cancelled, being deleted: answers may have it so or so.
     Other,
 }
 
@@ -131,10 +131,13 @@ impl World {
             let (identity, asked) = (replica.way.identity.clone(), replica.asked());
             let (cluster, began) = (Arc::clone(&self.outside.cluster), self.began);
             let (untrue, past, trace) = (self.untrue.clone(), self.past.clone(), self.outside.trace.clone());
+            let stores = [Arc::clone(&self.outside.postgresql), Arc::clone(&self.outside.etcd)];
             tokio::spawn(async move {
                 let from = began.elapsed().saturating_sub(BEHIND);
                 let lately = || past.0.lock().lately(cluster.store(), from, began.elapsed());
-                for what in questioned(&asked, lately).await {
+                // A watcher that is behind puts runs back into the queue that are over, and others tell what the queue has.
+                let in_store = |path: &str| stores.iter().any(|store| store.had_waiting(path, began + from));
+                for what in questioned(&asked, lately, in_store).await {
                     trace.tell(&format!("untrue: {what}"));
                     untrue.0.lock().push(format!("{:.3} s: {identity} {what}", began.elapsed().as_secs_f64()));
                 }
@@ -143,8 +146,12 @@ impl World {
     }
 }
 
-/// What of a watcher's answers isn't true, by what every run was `lately`.
-async fn questioned(asked: &Asked, lately: impl Fn() -> Option<BTreeMap<String, Lately>>) -> Vec<String> {
+/// What of a watcher's answers isn't true, by what every run was `lately`, and who was in the queue of the store.
+async fn questioned(
+    asked: &Asked,
+    lately: impl Fn() -> Option<BTreeMap<String, Lately>>,
+    in_store: impl Fn(&str) -> bool,
+) -> Vec<String> {
     let (mut untrue, mut noted) = (Vec::new(), BTreeSet::new());
     if let Some(queues) = asked.answer::<Queues>("/debug/queue").await
         && is_sure(&queues.watcher)
@@ -166,7 +173,8 @@ async fn questioned(asked: &Asked, lately: impl Fn() -> Option<BTreeMap<String, 
             && is_sure(&explanation.watcher)
             && let Some(lately) = lately()
         {
-            untrue.extend(explained(&explanation, &uid, &noted, &lately));
+            let is_excused = |before: &str| noted.contains(before) || in_store(before);
+            untrue.extend(explained(&explanation, &uid, is_excused, &lately));
         }
     }
     untrue
@@ -215,11 +223,11 @@ fn one_of_each(lately: &BTreeMap<String, Lately>) -> Vec<(String, Lately)> {
     found.into_values().collect()
 }
 
-/// What of an explanation of the run with this uid isn't true. Of runs that are `noted` in the queue it doesn't say that they just wait.
+/// What of an explanation of the run with this uid isn't true. Of those before it that are `excused` it doesn't say that they just wait.
 fn explained(
     explanation: &Explanation,
     uid: &str,
-    noted: &BTreeSet<String>,
+    is_excused: impl Fn(&str) -> bool,
     lately: &BTreeMap<String, Lately>,
 ) -> Vec<String> {
     let Some(run) = lately.get(uid) else { return Vec::new() };
@@ -237,7 +245,7 @@ fn explained(
         let mut of_that_name = lately.values().filter(|run| format!("{}/{}", run.namespace, run.name) == before);
         of_that_name.any(|run| run.may_have_been(Stage::Waiting))
     };
-    let ahead = explanation.ahead.iter().filter(|before| !noted.contains(*before) && !waited(before));
+    let ahead = explanation.ahead.iter().filter(|before| !is_excused(before) && !waited(before));
     untrue.extend(ahead.map(|before| format!("says that {before} waits before {name}")));
     untrue
 }
@@ -262,10 +270,14 @@ fn stage(version: &Version) -> Stage {
     let is_going = text("/metadata/deletionTimestamp").is_some();
     let is_done = matches!(text("/status/conditions/0/status"), Some("True" | "False"));
     let state = text("/metadata/annotations/pipelinesascode.tekton.dev~1state");
+    // Without one it is only waited for where there is a limit.
+    let is_ordered = ["pipelinesascode.tekton.dev", "concurrency.pipelinesascode.tekton.dev"]
+        .iter()
+        .any(|group| text(&format!("/metadata/annotations/{group}~1execution-order")).is_some());
     match text("/spec/status") {
         _ if version.change == Change::Deleted || is_done => Stage::Over,
         _ if is_going => Stage::Other,
-        Some("PipelineRunPending") if state == Some("queued") => Stage::Waiting,
+        Some("PipelineRunPending") if state == Some("queued") && is_ordered => Stage::Waiting,
         None | Some("") => Stage::Running,
         _ => Stage::Other,
     }

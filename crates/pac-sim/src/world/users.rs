@@ -198,9 +198,10 @@ impl World {
         unfinished(&self.outside.cluster.store().list("pipelineruns", Some(&namespace(number)), "").unwrap_or_default())
     }
 
-    /// The runs that are not done.
-    pub(crate) fn unfinished(&self) -> Vec<String> {
-        unfinished(&self.outside.cluster.store().list("pipelineruns", None, "").unwrap_or_default())
+    /// The runs that are not done, and how many are that nobody has reported yet: PAC does that one after the other, as it lets deleted ones go.
+    pub(crate) fn left_to_do(&self) -> (Vec<String>, usize) {
+        let runs = self.outside.cluster.store().list("pipelineruns", None, "").unwrap_or_default();
+        (unfinished(&runs), runs.iter().filter(|run| !is_unfinished(run) && !is_reported(run)).count())
     }
 }
 
@@ -215,6 +216,11 @@ fn is_unfinished(run: &Value) -> bool {
     let is_never_queued = text("/spec/status") == Some("PipelineRunPending")
         && text("/metadata/annotations/pipelinesascode.tekton.dev~1state") != Some("queued");
     !is_never_queued && !matches!(text("/status/conditions/0/status"), Some("True" | "False"))
+}
+
+fn is_reported(run: &Value) -> bool {
+    let state = run.pointer("/metadata/annotations/pipelinesascode.tekton.dev~1state").and_then(Value::as_str);
+    matches!(state, Some("completed" | "failed"))
 }
 
 pub(super) fn namespace(number: usize) -> String {

@@ -257,6 +257,38 @@ fn runs_admitted_at_once_may_start_in_any_order() {
 }
 
 #[test]
+fn one_whose_slot_a_lower_limit_or_a_pause_took_waits_like_others() {
+    let story = |change: &dyn Fn(&mut Story), later: bool| {
+        let mut story = Story::begin(2, &["a", "b", "c"]);
+        story.starts(300, "b");
+        change(&mut story);
+        story.ends(800, "b");
+        if later {
+            story.starts(900, "c");
+            story.ends(1_000, "c");
+        }
+        story.limit(1_100, 2);
+        story.starts(1_200, "a");
+        story.ends(1_300, "a");
+        if !later {
+            story.starts(1_400, "c");
+            story.ends(1_500, "c");
+        }
+        story.judge()
+    };
+    let paused = json!({ "concurrency.pipelinesascode.tekton.dev/paused": "true" });
+    for changed in
+        [&|story: &mut Story| story.limit(400, 1), &|story: &mut Story| story.repository(400, 2, paused.clone())]
+            as [&dyn Fn(&mut Story); 2]
+    {
+        assert!(story(changed, false).held(), "{:#?}", story(changed, false));
+    }
+    assert!(!story(&|_| {}, false).promise("P3").unwrap().held);
+    // Whoever passes it once there is no slot for both is to blame.
+    assert!(!story(&|story| story.limit(400, 1), true).promise("P3").unwrap().held);
+}
+
+#[test]
 fn a_run_without_its_order_is_waited_for_only_once_settled() {
     for (at, held) in [(1000, true), (6000, false)] {
         let mut story = Story::begin(1, &["b"]);
