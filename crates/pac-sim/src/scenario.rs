@@ -50,17 +50,24 @@ impl Scenario {
     /// That of `seed`.
     pub fn of(seed: u64, lasts: Duration) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let store = [StoreKind::Memory, StoreKind::PostgreSql, StoreKind::PostgreSql, StoreKind::Etcd]
-            [random.random_range(0..4)];
+        let store = [
+            StoreKind::Memory,
+            StoreKind::PostgreSql,
+            StoreKind::PostgreSql,
+            StoreKind::PostgreSql,
+            StoreKind::Etcd,
+            StoreKind::Etcd,
+        ][random.random_range(0..6)];
         let (has_server, is_mild) = (store != StoreKind::Memory, random.random_bool(0.2));
         Self {
             seed,
             lasts,
-            replicas: if has_server { random.random_range(1..4) } else { 1 },
+            // What goes wrong goes wrong between several, mostly.
+            replicas: if has_server { [1, 2, 2, 3][random.random_range(0..4)] } else { 1 },
             repositories: random.random_range(2..7),
             store,
             companion: random.random_bool(0.5),
-            elected: !has_server || is_mild || random.random_bool(0.75),
+            elected: !has_server || is_mild || random.random_bool(0.5),
             is_lossy: has_server && !is_mild && random.random_bool(0.3),
             moves: has_server && !is_mild && random.random_bool(0.3),
             is_mild,

@@ -18,6 +18,7 @@ mod latency;
 mod limits;
 mod lost;
 mod order;
+mod passed;
 mod recorder;
 mod repository;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::{
     latency,
     limits::{Limits, RepositoryKey},
     order::Events,
+    passed::{Passed, PassedRuns},
     repository::{Repository, Waiting},
 };
 use crate::history::{Change, Version};
@@ -34,17 +35,6 @@ struct Past {
     gone: bool,
 }
 
-/// A start that passed an earlier run.
-#[derive(Debug)]
-struct Passed {
-    key: RepositoryKey,
-    /// The limit under which there was a slot for both.
-    limit: Option<u64>,
-    /// Until when the earlier run must have followed.
-    until: Duration,
-    violation: String,
-}
-
 pub(super) struct Recorder<'a> {
     options: &'a VerdictOptions,
     limits: Limits,
@@ -58,9 +48,7 @@ pub(super) struct Recorder<'a> {
     start: PromiseVerdict,
     order: PromiseVerdict,
     waiting: PromiseVerdict,
-    /// Runs that were passed although a slot was free for them too: fine if they follow at once, or the slot is taken from them by a
-    /// lower limit or a pause: then they wait like others, and whoever passes them from then on is judged then.
-    passed: BTreeMap<String, Vec<Passed>>,
+    passed: PassedRuns,
     hand_offs: Vec<Duration>,
     first_created: Option<Duration>,
     last_done: Option<Duration>,
@@ -83,7 +71,7 @@ impl<'a> Recorder<'a> {
             start: PromiseVerdict::new("P2"),
             order: PromiseVerdict::new("P3"),
             waiting: PromiseVerdict::new("P4"),
-            passed: BTreeMap::new(),
+            passed: PassedRuns::default(),
             hand_offs: Vec::new(),
             first_created: None,
             last_done: None,
@@ -125,9 +113,7 @@ impl<'a> Recorder<'a> {
     /// Goes by the limit that a Repository has now.
     fn note_limit(&mut self, key: RepositoryKey, at: Duration) {
         let open = self.limits.open(&key);
-        for passed in self.passed.values_mut() {
-            passed.retain(|passed| passed.key != key || !is_less(open, passed.limit));
-        }
+        self.passed.lose_slots(&key, open);
         self.repositories.entry(key).or_default().note_slots(at, open);
     }
 
@@ -302,13 +288,12 @@ impl<'a> Recorder<'a> {
         // Runs admitted at once are started side by side, and the server may see their starts in any order.
         let slots_left = limit.map(|limit| limit.saturating_sub(repository.running.len() as u64 + 1));
         let side_by_side = slots_left.is_none_or(|left| earlier.len() as u64 <= left);
-        let is_lowered = is_less(self.limits.open(&past.key), limit);
+        let open = self.limits.open(&past.key);
         for (uid, name) in earlier {
             let violation = format!("{} was started before {name}, which waited with an earlier place", told(version));
             if side_by_side {
                 let (key, until) = (past.key.clone(), version.at + self.options.side_by_side);
-                let passed = (!is_lowered).then_some(Passed { key, limit, until, violation });
-                self.passed.entry(uid).or_default().extend(passed);
+                self.passed.note(uid, Passed { key, limit, until, violation }, open);
             } else {
                 self.order.break_by(|| violation);
             }
@@ -317,10 +302,8 @@ impl<'a> Recorder<'a> {
 
     /// A run that was passed has left the queue: in time, or too late.
     fn check_passed(&mut self, uid: &str, at: Duration) {
-        for passed in self.passed.remove(uid).unwrap_or_default() {
-            if at > passed.until {
-                self.order.break_by(|| passed.violation);
-            }
+        for violation in self.passed.leave(uid, at) {
+            self.order.break_by(|| violation);
         }
     }
 
@@ -357,8 +340,7 @@ impl<'a> Recorder<'a> {
         for key in keys {
             self.check_gap(&key, end, None);
         }
-        let passed: Vec<String> = self.passed.keys().cloned().collect();
-        for uid in passed {
+        for uid in self.passed.uids() {
             self.check_passed(&uid, end);
         }
         let mut done = 0;
@@ -389,11 +371,6 @@ impl<'a> Recorder<'a> {
             promises: vec![self.limit, self.start, self.order, self.waiting],
         }
     }
-}
-
-/// Whether a limit is lower than another; none is the highest.
-fn is_less(limit: Option<u64>, other: Option<u64>) -> bool {
-    limit.is_some_and(|limit| other.is_none_or(|other| limit < other))
 }
 
 /// A run and the version that is told about.

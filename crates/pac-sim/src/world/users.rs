@@ -14,6 +14,8 @@ use crate::schedule::Action;
 /// Runs of one Repository that are not done, beyond which nobody pushes; and where it is crowded.
 const BACKLOG: usize = 20;
 const CROWDED_BACKLOG: usize = 120;
+/// How many of a Repository's runs that are not done are at their start, or near it.
+const FIRST: usize = 4;
 const PAUSED: &str = "concurrency.pipelinesascode.tekton.dev/paused";
 
 /// Who has pushed what.
@@ -187,8 +189,13 @@ impl World {
         what: &'static str,
         does: impl FnOnce(&mut Self, &str) -> bool,
     ) {
-        let names = self.unfinished_of(number);
-        if !names.is_empty() && does(self, &names[pick % names.len()]) {
+        let mut names = self.unfinished_of(number);
+        // Every other time one of the first: their turn comes while that happens to them.
+        if pick.is_multiple_of(2) {
+            names.sort_by_key(|name| name.strip_prefix("run-").and_then(|number| number.parse::<usize>().ok()));
+            names.truncate(FIRST);
+        }
+        if !names.is_empty() && does(self, &names[(pick / 2) % names.len()]) {
             self.did(what);
         }
     }
