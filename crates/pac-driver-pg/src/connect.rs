@@ -120,10 +120,10 @@ impl Connector {
         let name = ServerName::try_from(place.host.clone());
         let name = name.map_err(|error| server.no_tls(None, error))?;
         let upgrade = Upgrade(tls.as_ref().map(|tls| (TlsConnector::from(Arc::clone(&tls.config)), name)));
-        let opened = self.config().connect_raw(stream, upgrade).await;
+        let opened = self.config().connect_raw(stream, upgrade.clone()).await;
         let peculiarity = || tls.as_ref().and_then(pac_tls::Client::peculiarity);
         let (client, connection) = opened.map_err(|error| server.not_opened(error, peculiarity))?;
-        let mut session = Session::new(client, connection, server, heard);
+        let mut session = Session::new(client, connection, (address, upgrade), server, heard);
         session.find_out_who_it_is().await?;
         Ok(session)
     }

@@ -3,18 +3,24 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use pac_concurrency::{DriverError, Fault};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio_postgres::{AsyncMessage, Client, Connection, Error, Row, SimpleQueryMessage};
+use tokio::time::timeout;
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Connection, Error, Row, SimpleQueryMessage};
 use tracing::debug;
 
 use crate::error::{CallStage, Server};
 use crate::statement::Statement;
+use crate::tls::Upgrade;
 
 /// What a session has to know of its server: whether it takes writes, who we are there, which characters it has, and whether it has
 /// what may be there or not.
@@ -22,9 +28,15 @@ const WHO: &str = "SELECT pg_is_in_recovery() OR current_setting('transaction_re
     current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII'), \
     EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace('pac_concurrency') AND proname = 'commit_at')";
 
-/// An open connection. Dropped in the middle of a call it is cut, otherwise it ends in order.
+/// How long the server has to take note that a call was given up.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(5);
+
+/// An open connection. Dropped in the middle of a call it is cut, and the server told that nobody waits for the answer; otherwise it
+/// ends in order.
 pub(crate) struct Session {
     client: Client,
+    address: SocketAddr,
+    upgrade: Upgrade,
     /// Who is at the other end, for messages.
     pub(crate) server: Arc<Server>,
     prepared: HashMap<&'static str, tokio_postgres::Statement>,
@@ -42,6 +54,7 @@ impl Session {
     pub(crate) fn new<S, T>(
         client: Client,
         connection: Connection<S, T>,
+        (address, upgrade): (SocketAddr, Upgrade),
         server: Server,
         heard: Option<mpsc::UnboundedSender<String>>,
     ) -> Self
@@ -51,7 +64,16 @@ impl Session {
     {
         let waited_in_vain = Arc::<AtomicBool>::default();
         let wire = tokio::spawn(carry(connection, heard, Arc::clone(&waited_in_vain))).abort_handle();
-        Self { client, server: Arc::new(server), prepared: HashMap::new(), is_asking: false, waited_in_vain, wire }
+        Self {
+            client,
+            address,
+            upgrade,
+            server: Arc::new(server),
+            prepared: HashMap::new(),
+            is_asking: false,
+            waited_in_vain,
+            wire,
+        }
     }
 
     /// Finds out whether the server takes writes, which is an error if not, and whose rights we have there.
@@ -128,8 +150,14 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // It would wait for the answer before it ends, and nobody else does.
-        if self.is_asking {
-            self.wire.abort();
+        if !self.is_asking {
+            return;
+        }
+        self.wire.abort();
+        // A server that waits for something itself, such as a standby, doesn't notice that, and would keep a connection for it.
+        if let Ok(runtime) = Handle::try_current() {
+            let cancelling = cancel(self.client.cancel_token(), self.address, self.upgrade.clone());
+            runtime.spawn(timeout(CANCELLED_WITHIN, cancelling));
         }
     }
 }
@@ -137,6 +165,14 @@ impl Drop for Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Has the server give up what it is at for a connection.
+async fn cancel(token: CancelToken, address: SocketAddr, upgrade: Upgrade) {
+    let Ok(stream) = TcpStream::connect(address).await else { return };
+    if let Err(error) = token.cancel_query_raw(stream, upgrade).await {
+        debug!(%error, "a call to PostgreSQL was given up, and the server can't be told");
     }
 }
 

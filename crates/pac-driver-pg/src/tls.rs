@@ -53,6 +53,7 @@ async fn read(setting: &Key, file: &std::path::Path) -> Result<Vec<u8>, DriverEr
 }
 
 /// Makes one connection's TLS; nothing with `disable`, where it is never asked to.
+#[derive(Clone)]
 pub(crate) struct Upgrade(pub(crate) Option<(TlsConnector, ServerName<'static>)>);
 
 /// A connection under TLS.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pac_concurrency::{Delta, Driver, Holder, RepositoryKey, Version, Window};
 use pac_driver_pg::PgDriver;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::Server;
 
@@ -94,4 +94,20 @@ async fn a_commit_that_somebody_has_wait_no_longer_is_in_doubt() {
     give_up_the_standby(&server);
     let loaded = driver.load(&repository(), Window::Whole).await.unwrap();
     commit(&driver, loaded.version).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_leaves_nobody_waiting() {
+    let (server, first) = without_its_standby().await;
+    let driver = server.connect().await;
+    for _ in 0..5 {
+        assert!(timeout(A_WHILE, driver.load(&repository(), Window::Whole)).await.is_err());
+        assert!(timeout(A_WHILE, commit(&driver, first)).await.is_err());
+    }
+    // Each would keep one of the server's connections until the standby is back, and there are a hundred.
+    let until = Instant::now() + Duration::from_secs(10);
+    while server.ask(&format!("SELECT count(*) {WAITING}")) != "0" {
+        assert!(Instant::now() < until, "{} backends still wait", server.ask(&format!("SELECT count(*) {WAITING}")));
+        sleep(Duration::from_millis(50)).await;
+    }
 }

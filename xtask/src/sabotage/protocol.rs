@@ -13,7 +13,7 @@ const fn bug(name: &'static str, what: &'static str, file: &'static str, from: &
 }
 
 /// All of them.
-pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
+pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
     bug(
         "one-more",
         "one more is granted than the limit allows",
@@ -243,5 +243,12 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
         PASS,
         "        let proven = self.asked_at;",
         "        let proven = Instant::now().max(self.asked_at);",
+    ),
+    bug(
+        "unheard",
+        "a watch that the API server opens only to say that it can't go on from there counts as alive (mended in cace854)",
+        "crates/pac-kube/src/list_watch.rs",
+        "events, began, has_begun: false, told: false",
+        "events, began, has_begun: true, told: false",
     ),
 ];
