@@ -108,6 +108,7 @@ async fn what_is_given_up_leaves_nobody_waiting() {
     let until = Instant::now() + Duration::from_secs(10);
     while server.ask(&format!("SELECT count(*) {WAITING}")) != "0" {
         assert!(Instant::now() < until, "{} backends still wait", server.ask(&format!("SELECT count(*) {WAITING}")));
+        // The server takes its time to hear of it, and tells nobody.
         sleep(Duration::from_millis(50)).await;
     }
 }
