@@ -223,7 +223,8 @@ fn one_of_each(lately: &BTreeMap<String, Lately>) -> Vec<(String, Lately)> {
     found.into_values().collect()
 }
 
-/// What of an explanation of the run with this uid isn't true. Of those before it that are `excused` it doesn't say that they just wait.
+/// What of an explanation of the run with this uid isn't true. Of those before it that `is_excused` has, it need
+/// not be true that they wait.
 fn explained(
     explanation: &Explanation,
     uid: &str,

@@ -1,4 +1,5 @@
-//! Which live reads are under way: a run is not read twice at once for the same purpose, and after failures less and less often.
+//! Which live reads are under way: a run is not read twice at once for the same purpose, after failures less and less often, and not while it
+//! would tell the same.
 //!
 //! Every pass asks for the reads it misses, and passes go on while the API server is slow: without this, reads of the same
 //! runs would pile up. Dropping the later of two is safe, since what the earlier one finds is used either way, and is
