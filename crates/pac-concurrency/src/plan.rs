@@ -14,7 +14,7 @@
 //!   weren't started.
 //!
 //! What it is not sure of it doesn't decide: a run the cache doesn't show is listed in [`Plan::confirm`], keeps what it
-//! has, and is decided when a live read has told.
+//! has, is passed by nobody, and is decided when a live read has told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -156,7 +156,7 @@ impl Plan {
                 }
                 // Its holder may have a start of it on its way, and learns from the answer what became of it.
                 RunState::Cancelled if ownership == SlotOwnership::Foreign => self.foreign_pending = true,
-                RunState::NotCached | RunState::Cancelled => self.confirm.push(run.clone()),
+                RunState::NotCached | RunState::Unreadable | RunState::Cancelled => self.confirm.push(run.clone()),
                 // What it needs was waited for before it got its slot.
                 RunState::Pending | RunState::AwaitingSecret | RunState::ConfirmedPending
                     if ownership == SlotOwnership::Mine =>
@@ -218,7 +218,7 @@ impl Plan {
         }
     }
 
-    /// Sorts out who waits: the entries that may be admitted, in order.
+    /// Sorts out who waits: the entries that may be admitted, or must not be passed, in order.
     fn judge_queue<'a>(&mut self, snapshot: &'a Snapshot, observation: &'a Observation<'_>) -> Vec<&'a Entry> {
         let mut candidates = Vec::new();
         // Each run is looked at once, however often it is named.
@@ -239,7 +239,11 @@ impl Plan {
                     }
                 }
                 RunState::Finished | RunState::Cancelled | RunState::Stopping => self.dequeued.push(entry.run.clone()),
-                RunState::NotCached => self.confirm.push(entry.run.clone()),
+                RunState::NotCached => {
+                    self.confirm.push(entry.run.clone());
+                    candidates.push(entry);
+                }
+                RunState::Unreadable => self.confirm.push(entry.run.clone()),
                 RunState::BackingOff => {}
                 // Started by someone else, or by us, and the store forgot. Adopted above, which takes it from the queue; without
                 // a limit it just goes.
@@ -270,7 +274,7 @@ impl Plan {
             }
             match (observation.state)(run) {
                 RunState::Finished | RunState::Cancelled | RunState::Stopping => self.dequeued.push(run.clone()),
-                RunState::NotCached => self.confirm.push(run.clone()),
+                RunState::NotCached | RunState::Unreadable => self.confirm.push(run.clone()),
                 RunState::Pending
                 | RunState::AwaitingSecret
                 | RunState::ConfirmedPending
@@ -299,7 +303,8 @@ impl Plan {
                 self.at_limit = observation.limit != Limit::Unknown;
                 return;
             }
-            if !(observation.settled)(entry) || (observation.state)(&entry.run) == RunState::AwaitingSecret {
+            let state = (observation.state)(&entry.run);
+            if !(observation.settled)(entry) || matches!(state, RunState::AwaitingSecret | RunState::NotCached) {
                 self.unsettled = true;
                 return;
             }

@@ -10,7 +10,7 @@
 ///     └──► AwaitingSecret ──► Pending
 /// ```
 ///
-/// From every state a run may vanish from the cache: [`RunState::NotCached`].
+/// From every state a run may vanish from the cache: [`RunState::NotCached`], and [`RunState::Unreadable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
     /// Pending, and free to be started.
@@ -37,8 +37,10 @@ pub enum RunState {
     Stopping,
     /// Over, as far as slots go: done, or confirmed gone, or confirmed cancelled before it started, or released by an operator.
     Finished,
-    /// The cache has no such run. That alone means nothing (P5).
+    /// The cache has no such run. That alone means nothing (P5): a live read is to tell.
     NotCached,
+    /// The cache has no such run, and what a live read found nobody can make sense of (P10): it keeps what it has, and may be passed.
+    Unreadable,
 }
 
 // === impl RunState ===

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 
 use pac_concurrency::RunState::{
     self, AwaitingSecret, BackingOff, Cancelled, ConfirmedPending, Finished, NotCached, Pending, Running, Starting,
-    Stopping,
+    Stopping, Unreadable,
 };
 use pac_concurrency::{
     Entry, Holder, Limit, Observation, OrderKey, Plan, RunKey, Slot, SlotOwnership, Snapshot, Version, plan,
@@ -156,10 +156,14 @@ fn a_withdrawn_run_is_left_to_the_living_watcher_that_may_be_starting_it() {
 }
 
 #[test]
-fn a_waiting_run_missing_from_the_cluster_is_neither_admitted_nor_dropped() {
-    let plan = Scene::new(2).queued(1, NotCached).queued(2, Pending).plan();
+fn a_waiting_run_missing_from_the_cluster_is_neither_admitted_nor_dropped_nor_passed() {
+    let plan = Scene::new(3).queued(1, Pending).queued(2, NotCached).queued(3, Pending).plan();
     assert!(plan.removed().count() == 0, "P6");
-    assert_eq!((plan.confirm, plan.granted), (runs(&[1]), entries(&[2])));
+    assert_eq!((plan.confirm, plan.granted), (runs(&[2]), entries(&[1])), "P3: it may wait, unseen so far");
+    assert!(plan.unsettled);
+    // Of what nobody can make sense of nobody knows for how long that stays so.
+    let plan = Scene::new(2).slot(1, Unreadable).queued(2, Unreadable).queued(3, Pending).plan();
+    assert_eq!((plan.removed().count(), plan.confirm, plan.granted), (0, runs(&[1, 2]), entries(&[3])), "P10");
 }
 
 #[test]

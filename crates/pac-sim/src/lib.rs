@@ -7,7 +7,8 @@
 //! memory driver, or a server that can do to its callers what PostgreSQL and etcd can (`store`).
 //! Users push, cancel, delete, pause and change limits; fate kills watchers, has requests and answers lost and late, cuts watches, takes
 //! the store away. In the end all of that stops, all work must be done, and the development cluster's `verdict` judges P1 to P4 from every version of
-//! every object, as after every test of the whole binary; and the store must be empty (P5).
+//! every object, as after every test of the whole binary; and the store must be empty (P5). Each commit and each start is judged besides, at the moment at which
+//! it takes effect, by what is true in store and cluster then (`witness`).
 //!
 //! # How it repeats
 //!
@@ -36,6 +37,7 @@ mod trace;
 mod unending;
 mod way;
 mod weather;
+mod witness;
 mod world;
 
 pub use self::part::Part;

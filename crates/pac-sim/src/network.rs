@@ -16,26 +16,23 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kube::client::Body;
-use pac_devcluster::DevCluster;
 use pac_kube::cluster::SILENT_FOR;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tower::{BoxError, Service};
 
-use crate::trace::Trace;
+use crate::replica::Outside;
 use crate::way::Way;
-use crate::weather::{Fault, Side, Weather, usual_delay};
+use crate::weather::{Fault, Side, usual_delay};
 
 type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 /// One watcher's connections to the API server.
 #[derive(Clone)]
 pub(crate) struct Network {
-    pub(crate) cluster: Arc<DevCluster>,
+    pub(crate) outside: Outside,
     pub(crate) way: Arc<Way>,
-    pub(crate) weather: Arc<Weather>,
-    pub(crate) trace: Trace,
 }
 
 impl Service<Request<Body>> for Network {
@@ -80,11 +77,11 @@ impl Network {
 
     async fn carry_out(self, request: Request<Bytes>) -> Result<Response<pac_devcluster::Body>, BoxError> {
         let what = format!("{} {} {}", self.way.identity, request.method(), request.uri());
-        let fault = self.weather.strike(Side::Api, self.way.number);
+        let fault = self.outside.weather.strike(Side::Api, self.way.number);
         sleep(usual_delay()).await;
         match fault {
-            None => self.trace.tell(&what),
-            Some(fault) => self.trace.tell(&format!("{what} {fault:?}")),
+            None => self.outside.trace.tell(&what),
+            Some(fault) => self.outside.trace.tell(&format!("{what} {fault:?}")),
         }
         match fault {
             Some(Fault::Refused(code)) => return Ok(refusal(code)),
@@ -93,7 +90,14 @@ impl Network {
             Some(Fault::Late(after)) => sleep(Duration::from_millis(after.into())).await,
             _ => {}
         }
-        let answer = self.cluster.answer(request).await.map_err(|_| broken("the connection was dropped"));
+        let started = started(&request);
+        let answer = self.outside.cluster.answer(request).await.map_err(|_| broken("the connection was dropped"));
+        if let (Some((namespace, name)), Ok(answer)) = (started, &answer)
+            && answer.status().is_success()
+            && self.outside.lacks_slot(&namespace, &name)
+        {
+            self.outside.witness.started_without_slot(&what);
+        }
         match fault {
             Some(Fault::LostAfter) => return Err(broken("the connection broke")),
             Some(Fault::SilentAfter | Fault::TooLate) => std::future::pending().await,
@@ -102,6 +106,14 @@ impl Network {
         }
         answer
     }
+}
+
+/// Namespace and name of the run that a request starts, if it starts one.
+fn started(request: &Request<Bytes>) -> Option<(String, String)> {
+    let patch: Value = serde_json::from_slice(request.body()).ok()?;
+    patch.as_array()?.iter().find(|one| one["op"] == "remove" && one["path"] == "/spec/status")?;
+    let (before, name) = request.uri().path().split_once("/pipelineruns/")?;
+    Some((before.rsplit('/').next()?.to_owned(), name.to_owned()))
 }
 
 /// An answer's body as it arrives: that of a watch may be cut or held back.

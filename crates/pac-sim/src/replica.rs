@@ -25,6 +25,7 @@ use crate::store::{StoreDriver, StoreServer};
 use crate::trace::Trace;
 use crate::way::Way;
 use crate::weather::Weather;
+use crate::witness::Witness;
 
 /// PAC's namespace, and the name of its ConfigMap.
 pub(crate) const SETTINGS: &str = "pipelines-as-code";
@@ -38,6 +39,7 @@ pub(crate) struct Outside {
     pub(crate) postgresql: Arc<StoreServer>,
     pub(crate) etcd: Arc<StoreServer>,
     pub(crate) weather: Arc<Weather>,
+    pub(crate) witness: Arc<Witness>,
     pub(crate) trace: Trace,
     /// Nobody counts, but watchers ask for it.
     pub(crate) counted: PrometheusHandle,
@@ -61,6 +63,17 @@ struct Stores {
     way: Arc<Way>,
 }
 
+// === impl Outside ===
+
+impl Outside {
+    /// Whether a run that is there has a slot in neither server.
+    pub(crate) fn lacks_slot(&self, namespace: &str, name: &str) -> bool {
+        let Some(run) = self.cluster.store().get("pipelineruns", namespace, name) else { return false };
+        let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
+        ![&self.postgresql, &self.etcd].into_iter().any(|server| server.holds(uid))
+    }
+}
+
 // === impl Replica ===
 
 impl Replica {
@@ -69,12 +82,7 @@ impl Replica {
         outside.trace.tell(&format!("{identity} starts"));
         let way = Arc::new(Way::new(number, identity.clone()));
         let stop = CancellationToken::new();
-        let network = Network {
-            cluster: Arc::clone(&outside.cluster),
-            way: Arc::clone(&way),
-            weather: Arc::clone(&outside.weather),
-            trace: outside.trace.clone(),
-        };
+        let network = Network { outside: outside.clone(), way: Arc::clone(&way) };
         let connect = Arc::new(Stores { outside: outside.clone(), way: Arc::clone(&way) });
         let (trace, token, counted) = (outside.trace.clone(), stop.clone(), outside.counted.clone());
         let answers = Arc::new(OnceLock::new());

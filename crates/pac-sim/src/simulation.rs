@@ -93,7 +93,7 @@ fn simulate(seed: u64, part: &Part, trace: &Trace, counted: PrometheusHandle) ->
             trace.add(&format!("{:?} {:?} {}\n", version.at, version.change, version.object));
         }
         Ok(Report {
-            broken: breach(&verdict, stuck, leaked, world.untrue.told()),
+            broken: breach(&verdict, stuck, leaked, world.untrue.told(), world.witnessed()),
             faults: named(&world.outside.weather.strikes()),
             doings: named(&world.doings),
             runs: (verdict.runs, verdict.started),
@@ -165,18 +165,26 @@ fn allowed(world: &World) -> VerdictOptions {
     VerdictOptions { lost: world.excuses(), ..VerdictOptions::in_storms(GUST, LULL) }
 }
 
-fn breach(verdict: &Verdict, stuck: Option<String>, leaked: Option<String>, untrue: Option<String>) -> Option<Breach> {
+fn breach(
+    verdict: &Verdict,
+    stuck: Option<String>,
+    leaked: Option<String>,
+    untrue: Option<String>,
+    witnessed: Vec<(&str, String)>,
+) -> Option<Breach> {
     let mut breach = Breach { promises: Vec::new(), how: String::new() };
     for promise in verdict.promises.iter().filter(|promise| !promise.held) {
         breach.promises.push(promise.id.to_owned());
         breach.how += &format!("{} {} times: {}\n", promise.id, promise.count, promise.violations.join("\n    "));
     }
-    for (id, what) in [("P4", stuck), ("P5", leaked), ("answers", untrue)] {
-        if let Some(what) = what {
-            breach.promises.push(id.to_owned());
-            breach.how += &format!("{id}: {what}\n");
-        }
+    let at_the_end = [("P4", stuck), ("P5", leaked), ("answers", untrue)];
+    let at_the_end = at_the_end.into_iter().filter_map(|(id, what)| Some((id, what?)));
+    for (id, what) in at_the_end.chain(witnessed) {
+        breach.promises.push(id.to_owned());
+        breach.how += &format!("{id}: {what}\n");
     }
+    breach.promises.sort();
+    breach.promises.dedup();
     (!breach.promises.is_empty()).then_some(breach)
 }
 

@@ -192,3 +192,17 @@ async fn a_restart_keeps_limit_and_order() {
     let order: Vec<String> = world.drain(&names).await.into_iter().filter(|name| name.starts_with("run-")).collect();
     assert_eq!(order, names);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "Tekton's CRD allows no status that can't be read")]
+async fn a_run_that_can_not_be_read_keeps_its_place_and_holds_nobody_up() {
+    let world = World::new().await;
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a", "b", "c", "d"]).await;
+    world.running(&["a"]).await;
+    world.patch_run_status("b", json!({"status": {"conditions": "?"}})).await;
+    world.finish("a").await;
+    world.running(&["c"]).await;
+    world.patch_run_status("b", json!({"status": {"conditions": []}})).await;
+    assert_eq!(world.drain(&["a", "b", "c", "d"]).await, ["a", "c", "b", "d"], "P6, P10");
+}

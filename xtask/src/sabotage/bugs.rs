@@ -45,8 +45,8 @@ pub(crate) const OF_TESTS: [Bug; 3] = [
         name: "absence",
         what: "the slot of a run that the cache doesn't show is released, without a live read",
         file: "crates/pac-concurrency/src/plan.rs",
-        from: "                RunState::NotCached | RunState::Cancelled => self.confirm.push(run.clone()),",
-        to: "                RunState::NotCached => {
+        from: "                RunState::NotCached | RunState::Unreadable | RunState::Cancelled => self.confirm.push(run.clone()),",
+        to: "                RunState::NotCached | RunState::Unreadable => {
                     self.released.push(run.clone());
                     continue;
                 }

@@ -13,7 +13,7 @@ const fn bug(name: &'static str, what: &'static str, file: &'static str, from: &
 }
 
 /// All of them.
-pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
+pub(crate) const OF_THE_PROTOCOL: [Bug; 35] = [
     bug(
         "one-more",
         "one more is granted than the limit allows",
@@ -39,8 +39,8 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
         "slot-absence",
         "the slot of a run missing from the cache is released",
         PLAN,
-        "                RunState::NotCached | RunState::Cancelled => self.confirm.push(run.clone()),",
-        "                RunState::NotCached => {
+        "                RunState::NotCached | RunState::Unreadable | RunState::Cancelled => self.confirm.push(run.clone()),",
+        "                RunState::NotCached | RunState::Unreadable => {
                     self.released.push(run.clone());
                     continue;
                 }
@@ -50,8 +50,8 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
         "queue-absence",
         "the queue entry of a run missing from the cache is released",
         PLAN,
-        "                RunState::NotCached => self.confirm.push(entry.run.clone()),",
-        "                RunState::NotCached => self.dequeued.push(entry.run.clone()),",
+        "                    self.confirm.push(entry.run.clone());\n                    candidates.push(entry);",
+        "                    self.dequeued.push(entry.run.clone());",
     ),
     bug(
         "lapsed",
@@ -243,6 +243,25 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
         PASS,
         "        let proven = self.asked_at;",
         "        let proven = Instant::now().max(self.asked_at);",
+    ),
+    bug(
+        "unread-passed",
+        "a waiting run that a live read is yet to tell about is passed (mended with what found it)",
+        PLAN,
+        "                    self.confirm.push(entry.run.clone());\n                    candidates.push(entry);",
+        "                    self.confirm.push(entry.run.clone());",
+    ),
+    bug(
+        "old-term",
+        "a pass goes on by the term in which it began (mended with what found it)",
+        "crates/pac-concurrency/src/manager/mod.rs",
+        "        let outcome = loop {
+            let now = Instant::now();
+            // Anew at each step: the one before may have taken longer than the lease lasts.
+            let holder = &self.term.trusted()?;",
+        "        let holder = &self.term.trusted()?;
+        let outcome = loop {
+            let now = Instant::now();",
     ),
     bug(
         "unheard",

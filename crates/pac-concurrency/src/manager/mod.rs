@@ -196,9 +196,10 @@ impl Manager {
         scope: Scope,
         decide: Decide<'_>,
     ) -> Result<ReconcileOutcome, DriverError> {
-        let holder = self.term.trusted()?;
+        // Without a term nothing is forgotten that is known.
+        self.term.trusted()?;
         let mut known = self.known.take(repository);
-        let passed = Box::pin(self.attempt(repository, scope, decide, &holder, &mut known)).await;
+        let passed = Box::pin(self.attempt(repository, scope, decide, &mut known)).await;
         if passed.is_err() {
             known.snapshot = None;
         }
@@ -211,12 +212,13 @@ impl Manager {
         repository: &RepositoryKey,
         scope: Scope,
         decide: Decide<'_>,
-        holder: &Holder,
         known: &mut CachedRepository,
     ) -> Result<ReconcileOutcome, DriverError> {
         let mut pass = Pass::new(scope, self.options.window, known, Instant::now());
         let outcome = loop {
             let now = Instant::now();
+            // Anew at each step: the one before may have taken longer than the lease lasts.
+            let holder = &self.term.trusted()?;
             let view = Viewpoint { holder, now, takes_over: self.known.is_taking_over(now) };
             match pass.next(known, view, decide) {
                 Step::Load(window) => pass.loaded(known, self.load(repository, window).await?),

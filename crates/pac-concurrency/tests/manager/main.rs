@@ -76,6 +76,26 @@ async fn a_lease_is_trusted_from_when_its_renewal_was_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_term_that_ends_during_a_pass_commits_nothing() {
+    let store = MemDriver::new(LEASE);
+    let slow = Arc::new(Lossy { answers_in: LEASE / 2, ..Lossy::new(&store) });
+    let manager = Manager::new(Arc::clone(&slow) as Arc<dyn Driver>, ManagerOptions::new("watcher"));
+    manager.keep_term().await.unwrap();
+    tokio::time::advance(LEASE / 2).await;
+    assert!(matches!(pass(&manager).await, Err(DriverError::Unavailable(_))));
+    assert_eq!(slow.commits.load(Ordering::Relaxed), 0, "P7: it loaded for longer than its lease is trusted");
+
+    // Nor by the old term once there is another: its slots would be anybody's.
+    assert_eq!(manager.keep_term().await.unwrap(), TermEvent::Renewed);
+    let old = manager.holder();
+    store.end(&old).await.unwrap();
+    let (passed, kept) = tokio::join!(pass(&manager), manager.keep_term());
+    assert_eq!((passed.unwrap().start, kept.unwrap()), (vec![entry(1).run], TermEvent::Began));
+    let stored = store.load(&repository(), Window::Whole).await.unwrap();
+    assert_eq!(stored.slots[&entry(1).run].holder, manager.holder());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slot_is_proven_from_when_it_was_asked_for() {
     let store = MemDriver::new(LEASE);
     let late = Duration::from_secs(9);

@@ -189,8 +189,13 @@ impl Driver for StoreDriver {
     ) -> Result<Version, DriverError> {
         let (of, holder, delta, server) = (repository.clone(), holder.clone(), delta.clone(), Arc::clone(&self.server));
         let (origin, what) = (self.origin, format!("commit {repository} at {} {delta:?}", expected.number()));
+        if let Some(witness) = &self.server.witness
+            && self.server.state.lock().records.has_run_out(&holder, StoreServer::now())
+        {
+            witness.without_lease(&what);
+        }
         let commit = move |records: &mut Records| {
-            let version = records.commit(&of, expected, &holder, &delta)?;
+            let version = records.commit(&of, expected, &holder, &delta, server.witness.as_deref())?;
             server.tell(News::Changed { by: origin, repository: of });
             Ok(version)
         };

@@ -22,9 +22,11 @@ use tokio::time::Instant;
 
 pub(crate) use self::driver::StoreDriver;
 use self::records::Records;
+pub(crate) use self::records::Repository;
 use crate::scenario::StoreKind;
 use crate::trace::Trace;
 use crate::way::Way;
+use crate::witness::Witness;
 
 /// How many of the last states a standby may be behind by.
 const STATES_KEPT: usize = 64;
@@ -52,6 +54,8 @@ pub(crate) struct StoreServer {
     state: Mutex<State>,
     origins: AtomicU64,
     changes: broadcast::Sender<News>,
+    /// Whom each commit is shown to, if anybody.
+    witness: Option<Arc<Witness>>,
 }
 
 #[derive(Debug)]
@@ -81,13 +85,24 @@ enum News {
 
 impl StoreServer {
     /// One that is called `name`, and whose leases last `lease_ttl`.
-    pub(crate) fn new(name: &'static str, versions: Versions, lease_ttl: Duration, deadline: Duration) -> Arc<Self> {
+    pub(crate) fn new(name: &'static str, versions: Versions, lease_ttl: Duration, deadline: Duration) -> Self {
         let records = Records::new(versions);
         let backups = [records.clone(), records.clone()];
         let (past, waited) = (VecDeque::new(), BTreeMap::new());
         let state = State { records, past, backups, waited, commits: 0, epoch: 0, is_away: false };
         let changes = broadcast::channel(CHANGES_KEPT).0;
-        Arc::new(Self { name, lease_ttl, deadline, state: Mutex::new(state), origins: AtomicU64::new(0), changes })
+        let (state, origins) = (Mutex::new(state), AtomicU64::new(0));
+        Self { name, lease_ttl, deadline, state, origins, changes, witness: None }
+    }
+
+    /// `witness` is shown each commit.
+    pub(crate) fn before(self, witness: &Arc<Witness>) -> Arc<Self> {
+        Arc::new(Self { witness: Some(Arc::clone(witness)), ..self })
+    }
+
+    /// Whether the run with this uid has a slot.
+    pub(crate) fn holds(&self, uid: &str) -> bool {
+        self.state.lock().records.held().contains(uid)
     }
 
     /// It can't be reached, or can again.
@@ -225,7 +240,7 @@ impl CalmStore {
             StoreKind::Etcd => ("etcd", Versions::Counted),
             StoreKind::PostgreSql | StoreKind::Memory => ("postgresql", Versions::Random),
         };
-        Self(StoreServer::new(name, versions, Duration::from_secs(1), Duration::from_secs(5)))
+        Self(Arc::new(StoreServer::new(name, versions, Duration::from_secs(1), Duration::from_secs(5))))
     }
 
     /// Another driver on it.

@@ -12,6 +12,7 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::Versions;
+use crate::witness::Witness;
 
 /// Copies share what is the same in both: a standby costs next to nothing.
 #[derive(Debug, Clone)]
@@ -23,8 +24,9 @@ pub(super) struct Records {
     leases: BTreeMap<Holder, Instant>,
 }
 
+/// A Repository's slots and queue.
 #[derive(Debug, Clone, Default)]
-struct Repository {
+pub(crate) struct Repository {
     version: u64,
     slots: BTreeMap<RunKey, (Entry, Holder)>,
     waiting: BTreeMap<RunKey, Entry>,
@@ -63,13 +65,18 @@ impl Records {
         expected: Version,
         holder: &Holder,
         delta: &Delta,
+        witness: Option<&Witness>,
     ) -> Result<Version, DriverError> {
         let found = self.repositories.get(repository);
         if found.map_or(Version::NONE, |found| Version::new(found.version)) != expected {
             return Err(DriverError::Conflict);
         }
-        let mut changed = found.map(|found| Repository::clone(found)).unwrap_or_default();
+        let before = found.cloned().unwrap_or_default();
+        let mut changed = Repository::clone(&before);
         changed.apply(holder, delta);
+        if let Some(witness) = witness {
+            witness.committed(&before, &changed, delta);
+        }
         changed.version = self.next_version();
         let version = Version::new(changed.version);
         self.repositories.insert(repository.clone(), Arc::new(changed));
@@ -136,6 +143,11 @@ impl Records {
         runs.map(|run| run.uid().to_owned()).collect()
     }
 
+    /// Whether `holder` had a lease, and it has run out.
+    pub(super) fn has_run_out(&self, holder: &Holder, now: Instant) -> bool {
+        self.leases.get(holder).is_some_and(|until| *until <= now)
+    }
+
     /// The paths of the runs that wait here, and don't in `now`.
     pub(super) fn waiting_no_more(&self, now: &Self) -> Vec<String> {
         let changed = self.repositories.iter().filter_map(|(key, before)| {
@@ -183,6 +195,23 @@ impl Records {
 // === impl Repository ===
 
 impl Repository {
+    pub(crate) fn has_slot(&self, run: &RunKey) -> bool {
+        self.slots.contains_key(run)
+    }
+
+    /// Whether a run has a slot or a place in the queue.
+    pub(crate) fn has(&self, run: &RunKey) -> bool {
+        self.has_slot(run) || self.waiting.contains_key(run)
+    }
+
+    pub(crate) fn holding(&self) -> impl Iterator<Item = &RunKey> {
+        self.slots.keys()
+    }
+
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Entry> {
+        self.waiting.values()
+    }
+
     fn apply(&mut self, holder: &Holder, delta: &Delta) {
         for run in &delta.release {
             self.slots.remove(run);

@@ -27,6 +27,13 @@ impl World {
         self.lost.iter().filter(matters).cloned().collect()
     }
 
+    /// What was broken before the eyes of the witness. What a store forgets, slots and leases, nobody else need know; and the memory of a
+    /// watcher isn't looked into.
+    pub(crate) fn witnessed(&self) -> Vec<(&'static str, String)> {
+        let is_seen = self.scenario.has_server() && !self.scenario.is_lossy;
+        self.outside.witness.told().into_iter().filter(|(id, _)| is_seen || !matches!(*id, "P1" | "P7")).collect()
+    }
+
     /// When leadership changed hands.
     fn changes_of_leader(&self) -> Vec<Duration> {
         let mut leader = None;

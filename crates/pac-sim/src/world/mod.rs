@@ -27,6 +27,7 @@ use crate::schedule::{Action, Step};
 use crate::store::{StoreServer, Versions};
 use crate::trace::Trace;
 use crate::weather::Weather;
+use crate::witness::Witness;
 
 /// Keeps PAC's own queue away from what it makes.
 const POLICY: &str = include_str!("../../../../config/companion-memory/execution-order-policy.yaml");
@@ -76,10 +77,12 @@ impl World {
     pub(crate) fn new(scenario: &Scenario, part: &Part, trace: Trace, counted: PrometheusHandle) -> Result<Self> {
         let cluster = Arc::new(DevCluster::without_port(cluster_options(scenario)));
         let seconds = Duration::from_secs;
+        let witness = Arc::new(Witness::new(Arc::clone(&cluster), trace.clone()));
         let outside = Outside {
             cluster,
-            postgresql: StoreServer::new("postgresql", Versions::Random, seconds(10), seconds(10)),
-            etcd: StoreServer::new("etcd", Versions::Counted, seconds(10), seconds(5)),
+            postgresql: StoreServer::new("postgresql", Versions::Random, seconds(10), seconds(10)).before(&witness),
+            etcd: StoreServer::new("etcd", Versions::Counted, seconds(10), seconds(5)).before(&witness),
+            witness,
             weather: Arc::new(Weather::default()),
             trace,
             counted,

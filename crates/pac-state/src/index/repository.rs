@@ -66,6 +66,8 @@ pub struct RepositoryState {
     over: HashMap<RunKey, Over>,
     // Runs that a live read found and the watch doesn't show, and until when that reading counts.
     outsiders: HashMap<RunKey, (Run, Instant)>,
+    // Runs of which the latest live read made no sense.
+    unreadable: HashSet<RunKey>,
     // Runs whose slots were claimed, and until when a start by the former holder may still arrive.
     claimed: HashMap<RunKey, Instant>,
     // When `decide` last ran.
@@ -107,6 +109,7 @@ impl RepositoryState {
             departed: HashSet::new(),
             over: HashMap::new(),
             outsiders: HashMap::new(),
+            unreadable: HashSet::new(),
             claimed: HashMap::new(),
             decided_at: None,
             limit: Limit::Unknown,
@@ -311,6 +314,7 @@ impl RepositoryState {
             self.sort_in(&name);
         }
         self.departed.retain(|run| queued.contains_key(run));
+        self.unreadable.retain(|run| queued.contains_key(run) || snapshot.slots.contains_key(run));
         let shown = |run: &RunKey| self.runs.get(run).is_some();
         self.over.retain(|run, _| queued.contains_key(run) || snapshot.slots.contains_key(run) || shown(run));
     }
@@ -367,6 +371,7 @@ impl RepositoryState {
         match self.run(run) {
             _ if self.over.contains_key(run) => RunState::Finished,
             Some(known) => known.state(now),
+            None if self.unreadable.contains(run) => RunState::Unreadable,
             None => RunState::NotCached,
         }
     }

@@ -193,6 +193,9 @@ impl Engine {
                 Err(why) => {
                     let failed = read.failed(Instant::now());
                     engine.could_not_read(&run, &why, began, failed.times == 1);
+                    if matches!(why, LiveReadError::Unreadable(_)) {
+                        engine.index.with(&repository, |state| state.note_unreadable(&run));
+                    }
                     engine.queue.add_later(repository, Scope::Head, failed.until);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pac_concurrency::RunKey;
 use pac_concurrency::protocol::LIVE_READ_STANDS;
 use pac_kube::live_read::Confirmed;
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ impl RepositoryState {
     /// Takes in what a live read found.
     pub fn confirm(&mut self, confirmed: Confirmed, now: Instant) {
         let run = confirmed.run().clone();
+        self.unreadable.remove(&run);
         match self.is_over(&confirmed, now) {
             Some(by) => {
                 self.outsiders.remove(&run);
@@ -39,6 +41,11 @@ impl RepositoryState {
             }
         }
         self.sort_in(&run.name().into());
+    }
+
+    /// Takes in that a live read found `run`, and that nobody can make sense of it.
+    pub fn note_unreadable(&mut self, run: &RunKey) {
+        self.unreadable.insert(run.clone());
     }
 
     /// Whether a live read says that a run never needs a slot (again), and why.

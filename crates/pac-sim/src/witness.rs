@@ -1,0 +1,142 @@
+//! Who stands beside the servers: whether a commit or a start may be at the very moment at which it takes effect there.
+//!
+//! The recorder reads what came of it in the end, and must allow for what it can't see: who knew what, which request was on its way. Here
+//! both are seen at once, the API server's truth and the store's, so that next to nothing is allowed for, and what is wrong is told before it
+//! does harm, which it may never do in the one history there is.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use pac_concurrency::{Delta, Entry, RunKey};
+use pac_devcluster::DevCluster;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::store::Repository;
+use crate::trace::Trace;
+
+/// Violations that are spelled out.
+const TOLD: usize = 10;
+
+const STATE: &str = "pipelinesascode.tekton.dev~1state";
+const RELEASED: &str = "concurrency.pipelinesascode.tekton.dev~1released";
+const HANDED_OVER: &str = "concurrency.pipelinesascode.tekton.dev~1handed-over";
+
+/// What is true of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Truth {
+    /// It is done, gone, withdrawn or released: it counts no more.
+    Over,
+    /// It is pending, and queued.
+    Waits,
+    /// It is pending, and PAC has yet to queue it.
+    Arrives,
+    /// It was stopped while it waited: Tekton starts it to run what comes at its end.
+    Stops,
+    Runs,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Witness {
+    cluster: Arc<DevCluster>,
+    trace: Trace,
+    /// The uids of the runs that had a slot: they may have been refused since, and be passed.
+    admitted: Mutex<BTreeSet<String>>,
+    seen: Mutex<Vec<(&'static str, String)>>,
+}
+
+// === impl Witness ===
+
+impl Witness {
+    pub(crate) fn new(cluster: Arc<DevCluster>, trace: Trace) -> Self {
+        Self { cluster, trace, admitted: Mutex::default(), seen: Mutex::default() }
+    }
+
+    /// A commit took effect that made `after` of `before`.
+    ///
+    /// Whose slot is released, is over (P5); who is given back, doesn't run (P5); who leaves the queue, waits no more (P5); who is given
+    /// a slot, passes nobody who waits and never was refused (P3).
+    pub(crate) fn committed(&self, before: &Repository, after: &Repository, delta: &Delta) {
+        let (release, give_back) = (&delta.release, &delta.give_back);
+        for run in release.iter().chain(give_back).filter(|run| before.has_slot(run) && !after.has_slot(run)) {
+            let truth = self.truth(run);
+            // Who waits may be queued again; who is over may be, too, and leaves the queue with the next pass.
+            let is_fine = truth == Truth::Over || give_back.contains(run) && truth != Truth::Runs;
+            if !is_fine {
+                self.saw("P5", format!("{run} lost its slot: {truth:?}"));
+            }
+        }
+        for run in before.waiting().map(|entry| &entry.run).filter(|run| !after.has(run)) {
+            let truth = self.truth(run);
+            if matches!(truth, Truth::Waits | Truth::Arrives) {
+                self.saw("P5", format!("{run} lost its place in the queue: {truth:?}"));
+            }
+        }
+        for entry in delta.hold.iter().filter(|entry| !before.has_slot(&entry.run)) {
+            if self.truth(&entry.run) == Truth::Waits {
+                self.granted(entry, after);
+            }
+        }
+        self.admitted.lock().extend(after.holding().map(|run| run.uid().to_owned()));
+    }
+
+    fn granted(&self, entry: &Entry, after: &Repository) {
+        let never_refused = |run: &RunKey| !self.admitted.lock().contains(run.uid());
+        let passed = after.waiting().filter(|waiting| *waiting < entry);
+        for passed in passed.filter(|passed| never_refused(&passed.run) && self.truth(&passed.run) == Truth::Waits) {
+            self.saw("P3", format!("{} was given a slot, and {} waits before it", entry.run, passed.run));
+        }
+    }
+
+    /// A watcher sent a commit although its lease had run out (P7).
+    pub(crate) fn without_lease(&self, what: &str) {
+        self.saw("P7", format!("{what} by one whose lease has run out"));
+    }
+
+    /// A watcher started a run that has no slot (P1).
+    pub(crate) fn started_without_slot(&self, what: &str) {
+        self.saw("P1", format!("{what}: started, and has no slot"));
+    }
+
+    /// The promises that were broken, and how.
+    pub(crate) fn told(&self) -> Vec<(&'static str, String)> {
+        let seen = self.seen.lock();
+        let ids: BTreeSet<&str> = seen.iter().map(|(id, _)| *id).collect();
+        let of = |id| seen.iter().filter(move |(other, _)| *other == id).map(|(_, how)| how.as_str());
+        let told = |id| (id, of(id).take(TOLD).collect::<Vec<_>>().join("\n    "));
+        ids.into_iter().map(told).collect()
+    }
+
+    fn saw(&self, id: &'static str, how: String) {
+        let at = pac_virtual::elapsed().unwrap_or_default().as_secs_f64();
+        self.trace.tell(&format!("{id} BROKEN: {how}"));
+        self.seen.lock().push((id, format!("at {at:.3} s {how}")));
+    }
+
+    fn truth(&self, run: &RunKey) -> Truth {
+        let found = self.cluster.store().get("pipelineruns", run.namespace(), run.name());
+        found.map_or(Truth::Over, |object| truth(&object, run.uid()))
+    }
+}
+
+fn truth(run: &Value, uid: &str) -> Truth {
+    let text = |path: &str| run.pointer(path).and_then(Value::as_str);
+    let annotation = |name: &str| text(&format!("/metadata/annotations/{name}"));
+    let is_of = |value: Option<&str>| value == Some(uid);
+    if !is_of(text("/metadata/uid")) || matches!(text("/status/conditions/0/status"), Some("True" | "False")) {
+        return Truth::Over;
+    }
+    let is_queued = annotation(STATE) == Some("queued");
+    let has_begun = text("/status/startTime").is_some();
+    match text("/spec/status") {
+        Some("PipelineRunPending") if text("/metadata/deletionTimestamp").is_some() => Truth::Over,
+        Some("PipelineRunPending") if is_of(annotation(HANDED_OVER)) => Truth::Runs,
+        Some("PipelineRunPending") if is_queued => Truth::Waits,
+        Some("PipelineRunPending") => Truth::Arrives,
+        Some("Cancelled") if is_queued && !has_begun => Truth::Over,
+        Some("CancelledRunFinally" | "StoppedRunFinally") if is_queued && !has_begun => Truth::Stops,
+        _ if is_of(annotation(RELEASED)) => Truth::Over,
+        _ => Truth::Runs,
+    }
+}
