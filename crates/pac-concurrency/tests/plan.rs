@@ -161,7 +161,6 @@ fn a_waiting_run_missing_from_the_cluster_is_neither_admitted_nor_dropped_nor_pa
     assert!(plan.removed().count() == 0, "P6");
     assert_eq!((plan.confirm, plan.granted), (runs(&[2]), entries(&[1])), "P3: it may wait, unseen so far");
     assert!(plan.unsettled);
-    // Of what nobody can make sense of nobody knows for how long that stays so.
     let plan = Scene::new(2).slot(1, Unreadable).queued(2, Unreadable).queued(3, Pending).plan();
     assert_eq!((plan.removed().count(), plan.confirm, plan.granted), (0, runs(&[1, 2]), entries(&[3])), "P10");
 }

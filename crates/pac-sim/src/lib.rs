@@ -8,7 +8,7 @@
 //! Users push, cancel, delete, pause and change limits; fate kills watchers, has requests and answers lost and late, cuts watches, takes
 //! the store away. In the end all of that stops, all work must be done, and the development cluster's `verdict` judges P1 to P4 from every version of
 //! every object, as after every test of the whole binary; and the store must be empty (P5). Each commit and each start is judged besides, at the moment at which
-//! it takes effect, by what is true in store and cluster then (`witness`).
+//! it takes effect, by what is true in store and cluster then (`store::witness`).
 //!
 //! # How it repeats
 //!
@@ -20,11 +20,12 @@
 //! # In what order to read
 //!
 //! `scenario`, what there is for a seed; `schedule`, what happens, drawn from the seed before anything begins; `world`, where it is carried out;
-//! with what users do; `replica`, `way`, `weather`, `network`, `store`; `simulation`, one from its beginning to the judgement, and `unending`, what
+//! with what users do; `outside`, `replica`, `way`, `weather`, `network`, `store`; `simulation`, one from its beginning to the judgement, and `unending`, what
 //! becomes of one that has no end; `part` and `shrink`, from a long one that breaks a promise to a short one; `process`, which has each of them begun anew.
 
 mod log;
 mod network;
+mod outside;
 mod part;
 mod process;
 mod replica;
@@ -37,7 +38,6 @@ mod trace;
 mod unending;
 mod way;
 mod weather;
-mod witness;
 mod world;
 
 pub use self::part::Part;

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tower::{BoxError, Service};
 
-use crate::replica::Outside;
+use crate::outside::Outside;
 use crate::way::Way;
 use crate::weather::{Fault, Side, usual_delay};
 

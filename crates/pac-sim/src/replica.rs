@@ -7,10 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::Request;
 use http_body_util::BodyExt;
-use metrics_exporter_prometheus::PrometheusHandle;
 use pac_concurrency::{Capabilities, ConnectedStore, DriverError, Fault};
 use pac_config::DriverSettings;
-use pac_devcluster::DevCluster;
 use pac_driver_mem::MemDriver;
 use pac_kube::cluster::client_through;
 use pac_kube::error::with_causes;
@@ -21,29 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::network::Network;
-use crate::store::{StoreDriver, StoreServer};
-use crate::trace::Trace;
+use crate::outside::Outside;
+use crate::store::StoreDriver;
 use crate::way::Way;
-use crate::weather::Weather;
-use crate::witness::Witness;
 
 /// PAC's namespace, and the name of its ConfigMap.
 pub(crate) const SETTINGS: &str = "pipelines-as-code";
 /// How long the others wait for a leader.
 const LEADER_LEASE: Duration = Duration::from_secs(5);
-
-/// What all watchers share: the world outside of their processes.
-#[derive(Clone)]
-pub(crate) struct Outside {
-    pub(crate) cluster: Arc<DevCluster>,
-    pub(crate) postgresql: Arc<StoreServer>,
-    pub(crate) etcd: Arc<StoreServer>,
-    pub(crate) weather: Arc<Weather>,
-    pub(crate) witness: Arc<Witness>,
-    pub(crate) trace: Trace,
-    /// Nobody counts, but watchers ask for it.
-    pub(crate) counted: PrometheusHandle,
-}
 
 /// A process.
 pub(crate) struct Replica {
@@ -61,17 +44,6 @@ pub(crate) struct Asked(Arc<OnceLock<Router>>);
 struct Stores {
     outside: Outside,
     way: Arc<Way>,
-}
-
-// === impl Outside ===
-
-impl Outside {
-    /// Whether a run that is there has a slot in neither server.
-    pub(crate) fn lacks_slot(&self, namespace: &str, name: &str) -> bool {
-        let Some(run) = self.cluster.store().get("pipelineruns", namespace, name) else { return false };
-        let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
-        ![&self.postgresql, &self.etcd].into_iter().any(|server| server.holds(uid))
-    }
 }
 
 // === impl Replica ===

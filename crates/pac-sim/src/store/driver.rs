@@ -195,7 +195,11 @@ impl Driver for StoreDriver {
             witness.without_lease(&what);
         }
         let commit = move |records: &mut Records| {
-            let version = records.commit(&of, expected, &holder, &delta, server.witness.as_deref())?;
+            let before = records.of(&of);
+            let version = records.commit(&of, expected, &holder, &delta)?;
+            if let Some(witness) = &server.witness {
+                witness.committed(&before, &records.of(&of), &delta);
+            }
             server.tell(News::Changed { by: origin, repository: of });
             Ok(version)
         };

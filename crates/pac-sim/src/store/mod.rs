@@ -1,7 +1,7 @@
 //! A store that can do to its callers what PostgreSQL and etcd can.
 //!
-//! `records` is what it holds and what a commit makes of it, written anew from the contract and from nothing else; `driver` is how a
-//! watcher reaches it. A call travels, is carried out on a task of its own whether or not its caller still waits, and its answer travels back; [`Weather`](crate::weather::Weather) strikes it
+//! `records` is what it holds and what a commit makes of it, written anew from the contract and from nothing else; `witness` judges each commit; `driver`
+//! is how a watcher reaches it. A call travels, is carried out on a task of its own whether or not its caller still waits, and its answer travels back; [`Weather`](crate::weather::Weather) strikes it
 //! on the way. The server as a whole may be away, end all leases, fail over, to a standby that has everything or to one that missed the
 //! last commits, and be restored from a backup. What was sent to the one before is never carried out then.
 //!
@@ -9,6 +9,7 @@
 
 mod driver;
 mod records;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -22,11 +23,10 @@ use tokio::time::Instant;
 
 pub(crate) use self::driver::StoreDriver;
 use self::records::Records;
-pub(crate) use self::records::Repository;
+pub(crate) use self::witness::Witness;
 use crate::scenario::StoreKind;
 use crate::trace::Trace;
 use crate::way::Way;
-use crate::witness::Witness;
 
 /// How many of the last states a standby may be behind by.
 const STATES_KEPT: usize = 64;

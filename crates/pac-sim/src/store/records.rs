@@ -12,7 +12,6 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::Versions;
-use crate::witness::Witness;
 
 /// Copies share what is the same in both: a standby costs next to nothing.
 #[derive(Debug, Clone)]
@@ -26,7 +25,7 @@ pub(super) struct Records {
 
 /// A Repository's slots and queue.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Repository {
+pub(super) struct Repository {
     version: u64,
     slots: BTreeMap<RunKey, (Entry, Holder)>,
     waiting: BTreeMap<RunKey, Entry>,
@@ -65,22 +64,21 @@ impl Records {
         expected: Version,
         holder: &Holder,
         delta: &Delta,
-        witness: Option<&Witness>,
     ) -> Result<Version, DriverError> {
         let found = self.repositories.get(repository);
         if found.map_or(Version::NONE, |found| Version::new(found.version)) != expected {
             return Err(DriverError::Conflict);
         }
-        let before = found.cloned().unwrap_or_default();
-        let mut changed = Repository::clone(&before);
+        let mut changed = found.map(|found| Repository::clone(found)).unwrap_or_default();
         changed.apply(holder, delta);
-        if let Some(witness) = witness {
-            witness.committed(&before, &changed, delta);
-        }
         changed.version = self.next_version();
         let version = Version::new(changed.version);
         self.repositories.insert(repository.clone(), Arc::new(changed));
         Ok(version)
+    }
+
+    pub(super) fn of(&self, repository: &RepositoryKey) -> Arc<Repository> {
+        self.repositories.get(repository).cloned().unwrap_or_default()
     }
 
     pub(super) fn begin(&mut self, holder: &Holder, until: Instant) {
@@ -195,20 +193,20 @@ impl Records {
 // === impl Repository ===
 
 impl Repository {
-    pub(crate) fn has_slot(&self, run: &RunKey) -> bool {
+    pub(super) fn has_slot(&self, run: &RunKey) -> bool {
         self.slots.contains_key(run)
     }
 
     /// Whether a run has a slot or a place in the queue.
-    pub(crate) fn has(&self, run: &RunKey) -> bool {
+    pub(super) fn has(&self, run: &RunKey) -> bool {
         self.has_slot(run) || self.waiting.contains_key(run)
     }
 
-    pub(crate) fn holding(&self) -> impl Iterator<Item = &RunKey> {
+    pub(super) fn holding(&self) -> impl Iterator<Item = &RunKey> {
         self.slots.keys()
     }
 
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Entry> {
         self.waiting.values()
     }
 

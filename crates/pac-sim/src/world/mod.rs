@@ -20,14 +20,14 @@ use tokio::time::{Instant, sleep_until};
 
 use self::answers::{Past, Untrue};
 use self::users::Users;
+use crate::outside::Outside;
 use crate::part::Part;
-use crate::replica::{Outside, Replica, SETTINGS};
+use crate::replica::{Replica, SETTINGS};
 use crate::scenario::{Scenario, StoreKind};
 use crate::schedule::{Action, Step};
-use crate::store::{StoreServer, Versions};
+use crate::store::{StoreServer, Versions, Witness};
 use crate::trace::Trace;
 use crate::weather::Weather;
-use crate::witness::Witness;
 
 /// Keeps PAC's own queue away from what it makes.
 const POLICY: &str = include_str!("../../../../config/companion-memory/execution-order-policy.yaml");

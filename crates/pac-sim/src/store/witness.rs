@@ -12,7 +12,7 @@ use pac_devcluster::DevCluster;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::store::Repository;
+use super::records::Repository;
 use crate::trace::Trace;
 
 /// Violations that are spelled out.
@@ -57,7 +57,7 @@ impl Witness {
     ///
     /// Whose slot is released, is over (P5); who is given back, doesn't run (P5); who leaves the queue, waits no more (P5); who is given
     /// a slot, passes nobody who waits and never was refused (P3).
-    pub(crate) fn committed(&self, before: &Repository, after: &Repository, delta: &Delta) {
+    pub(super) fn committed(&self, before: &Repository, after: &Repository, delta: &Delta) {
         let (release, give_back) = (&delta.release, &delta.give_back);
         for run in release.iter().chain(give_back).filter(|run| before.has_slot(run) && !after.has_slot(run)) {
             let truth = self.truth(run);
@@ -90,7 +90,7 @@ impl Witness {
     }
 
     /// A watcher sent a commit although its lease had run out (P7).
-    pub(crate) fn without_lease(&self, what: &str) {
+    pub(super) fn without_lease(&self, what: &str) {
         self.saw("P7", format!("{what} by one whose lease has run out"));
     }
 
