@@ -77,7 +77,8 @@ impl Network {
 
     async fn carry_out(self, request: Request<Bytes>) -> Result<Response<pac_devcluster::Body>, BoxError> {
         let what = format!("{} {} {}", self.way.identity, request.method(), request.uri());
-        let fault = self.outside.weather.strike(Side::Api, self.way.number);
+        let starts = started(&request);
+        let fault = self.outside.weather.strike(Side::Api, self.way.number, starts.is_some());
         sleep(usual_delay()).await;
         match fault {
             None => self.outside.trace.tell(&what),
@@ -85,18 +86,22 @@ impl Network {
         }
         match fault {
             Some(Fault::Refused(code)) => return Ok(refusal(code)),
+            Some(Fault::Denied) => {
+                self.outside.denied.lock().extend(starts.map(|(namespace, name)| format!("{namespace}/{name}")));
+                return Ok(refusal(403));
+            }
             Some(Fault::LostBefore) => return Err(broken("the connection broke")),
             Some(Fault::SilentBefore) => std::future::pending().await,
-            Some(Fault::Late(after)) => sleep(Duration::from_millis(after.into())).await,
+            Some(Fault::Late(after) | Fault::SlowWebhook(after)) => sleep(Duration::from_millis(after.into())).await,
             _ => {}
         }
-        let started = started(&request);
+        let starts =
+            starts.map(|(namespace, name)| self.outside.cluster.store().get("pipelineruns", &namespace, &name));
         let answer = self.outside.cluster.answer(request).await.map_err(|_| broken("the connection was dropped"));
-        if let (Some((namespace, name)), Ok(answer)) = (started, &answer)
+        if let (Some(before), Ok(answer)) = (starts, &answer)
             && answer.status().is_success()
-            && self.outside.lacks_slot(&namespace, &name)
         {
-            self.outside.witness.started_without_slot(&what);
+            self.outside.started(before.as_deref(), &what);
         }
         match fault {
             Some(Fault::LostAfter) => return Err(broken("the connection broke")),
@@ -154,6 +159,7 @@ fn refusal(code: u16) -> Response<pac_devcluster::Body> {
             ("Conflict", "the object has been modified; please apply your changes to the latest version and try again")
         }
         429 => ("TooManyRequests", "too many requests, please try again later"),
+        403 => ("Forbidden", "admission webhook \"policy.example.com\" denied the request: not now"),
         503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
         _ => ("InternalError", "Internal error occurred: etcdserver: request timed out"),
     };

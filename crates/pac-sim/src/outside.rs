@@ -1,9 +1,12 @@
 //! What is outside of the watchers' processes, and theirs together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_devcluster::DevCluster;
+use parking_lot::Mutex;
+use serde_json::Value;
 
 use crate::store::{StoreServer, Witness};
 use crate::trace::Trace;
@@ -18,6 +21,8 @@ pub(crate) struct Outside {
     pub(crate) weather: Arc<Weather>,
     pub(crate) witness: Arc<Witness>,
     pub(crate) trace: Trace,
+    /// The runs of which a start was denied, as `namespace/name`.
+    pub(crate) denied: Arc<Mutex<BTreeSet<String>>>,
     /// Nobody counts, but watchers ask for it.
     pub(crate) counted: PrometheusHandle,
 }
@@ -25,10 +30,9 @@ pub(crate) struct Outside {
 // === impl Outside ===
 
 impl Outside {
-    /// Whether a run that is there has a slot in neither server.
-    pub(crate) fn lacks_slot(&self, namespace: &str, name: &str) -> bool {
-        let Some(run) = self.cluster.store().get("pipelineruns", namespace, name) else { return false };
-        let uid = run["metadata"]["uid"].as_str().unwrap_or_default();
-        ![&self.postgresql, &self.etcd].into_iter().any(|server| server.holds(uid))
+    /// A request started a run that was like this before.
+    pub(crate) fn started(&self, before: Option<&Value>, what: &str) {
+        let has_slot = |uid: &str| [&self.postgresql, &self.etcd].into_iter().any(|server| server.holds(uid));
+        self.witness.started(before, has_slot, what);
     }
 }

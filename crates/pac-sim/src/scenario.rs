@@ -64,7 +64,8 @@ impl Scenario {
             lasts,
             // What goes wrong goes wrong between several, mostly.
             replicas: if has_server { [1, 2, 2, 3][random.random_range(0..4)] } else { 1 },
-            repositories: random.random_range(2..7),
+            // The fewer there are, the more happens in each at once.
+            repositories: [1, 1, 2, 2, 3, 5][random.random_range(0..6)],
             store,
             companion: random.random_bool(0.5),
             elected: !has_server || is_mild || random.random_bool(0.5),

@@ -3,6 +3,7 @@
 //! A step stands on its own: whom it concerns is found when its time comes. So any of them can be left out, and the rest is still a schedule:
 //! that is how a failing one is shortened.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -171,12 +172,34 @@ impl Action {
     }
 }
 
+/// What kinds of things happen. In half of the seeds it is all of them; else some of each sort, which meet each other more often then: what it takes
+/// several of in a few seconds hardly ever comes about among thirty.
+struct Kinds {
+    are_all: bool,
+    drawn: BTreeMap<String, bool>,
+}
+
+// === impl Kinds ===
+
+impl Kinds {
+    fn draw(random: &mut StdRng) -> Self {
+        Self { are_all: random.random_bool(0.5), drawn: BTreeMap::new() }
+    }
+
+    fn has(&mut self, action: &Action, random: &mut StdRng) -> bool {
+        // Without these nothing goes on, or nobody asks how.
+        let is_always = matches!(action, Action::Push { .. } | Action::Ask);
+        self.are_all || is_always || *self.drawn.entry(action.kind()).or_insert_with(|| random.random_bool(0.35))
+    }
+}
+
 /// All that happens, in order.
 pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
     // Chance of its own: what the program under test draws follows from the same seed.
     let mut random = StdRng::seed_from_u64(scenario.seed ^ 0x005c_4ed0_1e00_u64);
     let mut steps = Vec::new();
     let mut at = Duration::from_secs(3);
+    let mut kinds = Kinds::draw(&mut random);
     while at < scenario.lasts {
         let into_it = Duration::from_millis((at.as_millis() % (GUST + LULL).as_millis()) as u64);
         let action = if into_it < GUST && random.random_bool(0.7) {
@@ -186,9 +209,22 @@ pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
         } else {
             doing(scenario, &mut random)
         };
+        if !kinds.has(&action, &mut random) {
+            continue;
+        }
+        if let Action::Limit { repository, .. } = action
+            && random.random_bool(0.5)
+        {
+            // Somebody sees what it does, and changes it again.
+            let again = Action::Limit { repository, limit: limit(&mut random) };
+            steps.push(Step { at: at + milliseconds(&mut random, 50, 4_000), action: again });
+        }
         steps.push(Step { at, action });
         at += Duration::from_millis(random.random_range(50..500));
     }
+    // Of a shorter one the steps are the first of these.
+    steps.retain(|step| step.at < scenario.lasts);
+    steps.sort_by_key(|step| step.at);
     steps
 }
 
@@ -201,10 +237,7 @@ fn doing(scenario: &Scenario, random: &mut StdRng) -> Action {
             let runs = random.random_range(1..7) * if scenario.is_crowded { 12 } else { 1 };
             Action::Push { repository, runs, is_pull_request: random.random_bool(0.5) }
         }
-        10..=12 => {
-            let limit = random.random_range(0..5);
-            Action::Limit { repository, limit: (limit > 0).then_some(limit) }
-        }
+        10..=12 => Action::Limit { repository, limit: limit(random) },
         13..=15 => {
             let wish = ["Cancelled", "CancelledRunFinally", "StoppedRunFinally"][random.random_range(0..3)];
             Action::Cancel { repository, pick, wish }
@@ -268,7 +301,7 @@ fn slowness(scenario: &Scenario, random: &mut StdRng) -> Action {
 }
 
 fn gust(side: Side, watcher: usize, random: &mut StdRng) -> Action {
-    let fault = match random.random_range(0..11) {
+    let fault = match random.random_range(0..14) {
         0..=2 => Fault::Refused([409, 429, 500, 503][random.random_range(0..4)]),
         3 => Fault::LostBefore,
         4..=5 => Fault::LostAfter,
@@ -277,11 +310,18 @@ fn gust(side: Side, watcher: usize, random: &mut StdRng) -> Action {
         8 => Fault::Late(random.random_range(50..9_000)),
         9 => Fault::LateAnswer(random.random_range(50..9_000)),
         _ if side == Side::Store => Fault::TooLate,
-        _ => Fault::LostAfter,
+        10 => Fault::LostAfter,
+        11 => Fault::Denied,
+        _ => Fault::SlowWebhook(random.random_range(200..9_000)),
     };
     let whose = random.random_bool(0.6).then_some(watcher);
     let gust = Gust { side, whose, fault, share: [50, 200, 500, 900][random.random_range(0..4)] };
     Action::Weather { gust, lasts: milliseconds(random, 100, 5_000) }
+}
+
+/// None in one of five cases.
+fn limit(random: &mut StdRng) -> Option<u64> {
+    Some(random.random_range(0..5)).filter(|limit| *limit > 0)
 }
 
 fn milliseconds(random: &mut StdRng, least: u64, most: u64) -> Duration {

@@ -162,7 +162,8 @@ fn allowed(world: &World) -> VerdictOptions {
             ..usual
         };
     }
-    VerdictOptions { lost: world.excuses(), ..VerdictOptions::in_storms(GUST, LULL) }
+    let (lost, excused) = (world.excuses(), world.outside.denied.lock().clone());
+    VerdictOptions { lost, excused, ..VerdictOptions::in_storms(GUST, LULL) }
 }
 
 fn breach(

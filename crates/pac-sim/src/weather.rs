@@ -21,6 +21,10 @@ pub(crate) enum Side {
 pub(crate) enum Fault {
     /// It is refused; nothing happens. With the API server by this status, with a store as unavailable.
     Refused(u16),
+    /// It is a start, and an admission webhook denies it; of the API server alone.
+    Denied,
+    /// It is a start, and an admission webhook takes so many milliseconds; of the API server alone.
+    SlowWebhook(u16),
     /// It is lost on its way, which the caller notices; nothing happens.
     LostBefore,
     /// It is carried out, and the connection breaks before the answer comes.
@@ -61,6 +65,8 @@ impl Fault {
     fn name(self, side: Side) -> &'static str {
         match (side, self) {
             (Side::Api, Self::Refused(_)) => "requests refused (409, 429, 500, 503)",
+            (_, Self::Denied) => "starts denied",
+            (_, Self::SlowWebhook(_)) => "starts late",
             (Side::Api, Self::LostBefore) => "requests lost",
             (Side::Api, Self::LostAfter) => "answers lost",
             (Side::Api, Self::SilentBefore) => "requests swallowed",
@@ -92,12 +98,13 @@ impl Weather {
         self.gusts.lock().clear();
     }
 
-    /// What happens to the next request of watcher `whose`, if anything does.
-    pub(crate) fn strike(&self, side: Side, whose: usize) -> Option<Fault> {
+    /// What happens to the next request of watcher `whose`, which may start a run, if anything does.
+    pub(crate) fn strike(&self, side: Side, whose: usize, is_start: bool) -> Option<Fault> {
         let mut gusts = self.gusts.lock();
         let now = Instant::now();
         gusts.retain(|(over, _)| *over > now);
-        let concerns = |gust: &Gust| gust.side == side && gust.whose.is_none_or(|whom| whom == whose);
+        let is_meant = |gust: &Gust| is_start || !matches!(gust.fault, Fault::Denied | Fault::SlowWebhook(_));
+        let concerns = |gust: &Gust| gust.side == side && gust.whose.is_none_or(|whom| whom == whose) && is_meant(gust);
         let strikes = |gust: &Gust| rand::rng().random_range(0..1_000) < gust.share;
         let struck = gusts.iter().find(|(_, gust)| concerns(gust) && strikes(gust)).map(|(_, gust)| gust.fault)?;
         self.count(struck.name(side));

@@ -5,6 +5,8 @@
 mod support;
 
 use pac_devcluster::{FaultAction, FaultRule};
+use pac_watcher::SettingsPlace;
+use pac_watcher::reload::SettingsSource;
 use serde_json::{Value, json};
 use support::{PATIENCE, Watcher, World};
 
@@ -108,6 +110,47 @@ async fn while_everything_is_paused_nobody_is_admitted_and_it_says_so() {
     assert!(now["c"].is_pending() && now["x"].is_pending());
     world.settings(on).await;
     world.running(&["b", "c", "x"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_our_own_config_map_only_where_pacs_says_nothing() {
+    let world = World::without_watcher().await;
+    let place = SettingsPlace {
+        namespace: PACS.to_owned(),
+        config_map: PACS.to_owned(),
+        secret: "pac-concurrency-secret".to_owned(),
+        config_file: None,
+        kubeconfig: Some(world.cluster.kubeconfig_file().to_owned()),
+        request_timeout: PATIENCE,
+    };
+    let source = SettingsSource::at(&place).await.unwrap();
+    for (settings, is_needed) in
+        [(json!({"application-name": "CI"}), true), (json!({"concurrency-enabled": "no"}), false)]
+    {
+        world.settings(settings).await;
+        let sources = source.sources().await.unwrap();
+        let is_missing = sources.missing().iter().any(|object| object == "ConfigMap pipelines-as-code/pac-concurrency");
+        assert_eq!(is_missing, is_needed, "{:?}", sources.missing());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
+async fn one_in_office_that_can_not_read_the_settings_goes_on_by_those_it_has() {
+    let world = World::new().await;
+    world.repository("repo", Some(2)).await;
+    world.event("repo", &["a"]).await;
+    world.running(&["a"]).await;
+    let status =
+        FaultAction::Error { status: 500, reason: "InternalError".to_owned(), message: "on purpose".to_owned() };
+    let unread = world.cluster.faults().add(FaultRule::new(status).verb("get").resource("configmaps"));
+    world
+        .settings(json!({"concurrency-enabled": "true", "concurrency-driver": "memory", "concurrency-paused": "true"}))
+        .await;
+    tokio::time::timeout(PATIENCE, world.cluster.faults().struck(unread, 1)).await.unwrap();
+    world.event("repo", &["b"]).await;
+    world.running(&["a", "b"]).await;
+    assert_eq!(world.watcher().log_count("settings that may be old"), 0);
 }
 
 /// One that leads, one that follows, and from now on neither is told that a ConfigMap changes.

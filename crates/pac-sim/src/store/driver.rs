@@ -73,7 +73,7 @@ impl StoreDriver {
         call: impl FnOnce(&mut Records) -> Result<T, DriverError> + Send + 'static,
     ) -> Result<T, DriverError> {
         self.way.held().await;
-        let (epoch, fault) = (self.server.epoch(), self.weather.strike(Side::Store, self.way.number));
+        let (epoch, fault) = (self.server.epoch(), self.weather.strike(Side::Store, self.way.number, false));
         let what = format!("{} {} {what}", self.way.identity, self.server.name);
         if !self.server.is_there(epoch) {
             return Err(DriverError::Unavailable(Why::new(format!("{} is away", self.server.name))));
@@ -198,7 +198,7 @@ impl Driver for StoreDriver {
             let before = records.of(&of);
             let version = records.commit(&of, expected, &holder, &delta)?;
             if let Some(witness) = &server.witness {
-                witness.committed(&before, &records.of(&of), &delta);
+                witness.committed(&of, &before, &records.of(&of), &delta);
             }
             server.tell(News::Changed { by: origin, repository: of });
             Ok(version)

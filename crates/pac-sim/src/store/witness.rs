@@ -4,23 +4,30 @@
 //! both are seen at once, the API server's truth and the store's, so that next to nothing is allowed for, and what is wrong is told before it
 //! does harm, which it may never do in the one history there is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use pac_concurrency::{Delta, Entry, RunKey};
+use pac_concurrency::{Delta, Entry, RepositoryKey, RunKey};
 use pac_devcluster::DevCluster;
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::records::Repository;
 use crate::trace::Trace;
 
+/// How long a watcher may go by a limit that was lowered: that long it may be cut off, and what it sent be on its way.
+const LOWERED_UNHEARD: Duration = Duration::from_secs(45);
 /// Violations that are spelled out.
 const TOLD: usize = 10;
 
 const STATE: &str = "pipelinesascode.tekton.dev~1state";
 const RELEASED: &str = "concurrency.pipelinesascode.tekton.dev~1released";
 const HANDED_OVER: &str = "concurrency.pipelinesascode.tekton.dev~1handed-over";
+
+/// Since when a limit was what, `None` for as many as like.
+type LimitChanges = Vec<(Instant, Option<u64>)>;
 
 /// What is true of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +50,8 @@ pub(crate) struct Witness {
     trace: Trace,
     /// The uids of the runs that had a slot: they may have been refused since, and be passed.
     admitted: Mutex<BTreeSet<String>>,
+    /// Those of each Repository.
+    limits: Mutex<BTreeMap<String, LimitChanges>>,
     seen: Mutex<Vec<(&'static str, String)>>,
 }
 
@@ -50,14 +59,15 @@ pub(crate) struct Witness {
 
 impl Witness {
     pub(crate) fn new(cluster: Arc<DevCluster>, trace: Trace) -> Self {
-        Self { cluster, trace, admitted: Mutex::default(), seen: Mutex::default() }
+        let (admitted, limits) = (Mutex::default(), Mutex::default());
+        Self { cluster, trace, admitted, limits, seen: Mutex::default() }
     }
 
     /// A commit took effect that made `after` of `before`.
     ///
     /// Whose slot is released, is over (P5); who is given back, doesn't run (P5); who leaves the queue, waits no more (P5); who is given
-    /// a slot, passes nobody who waits and never was refused (P3).
-    pub(super) fn committed(&self, before: &Repository, after: &Repository, delta: &Delta) {
+    /// a slot, passes nobody who waits and never was refused (P3), and fits the limit (P1).
+    pub(super) fn committed(&self, key: &RepositoryKey, before: &Repository, after: &Repository, delta: &Delta) {
         let (release, give_back) = (&delta.release, &delta.give_back);
         for run in release.iter().chain(give_back).filter(|run| before.has_slot(run) && !after.has_slot(run)) {
             let truth = self.truth(run);
@@ -73,9 +83,13 @@ impl Witness {
                 self.saw("P5", format!("{run} lost its place in the queue: {truth:?}"));
             }
         }
-        for entry in delta.hold.iter().filter(|entry| !before.has_slot(&entry.run)) {
-            if self.truth(&entry.run) == Truth::Waits {
-                self.granted(entry, after);
+        let granted = delta.hold.iter().filter(|entry| !before.has_slot(&entry.run));
+        let granted: Vec<&Entry> = granted.filter(|entry| self.truth(&entry.run) == Truth::Waits).collect();
+        granted.iter().for_each(|entry| self.granted(entry, after));
+        if let (Some(entry), Some(limit)) = (granted.first(), self.greatest_limit(key)) {
+            let count = after.holding().filter(|run| self.truth(run) != Truth::Over).count();
+            if count as u64 > limit {
+                self.saw("P1", format!("{} was given a slot, one of {count} at a limit of {limit}", entry.run));
             }
         }
         self.admitted.lock().extend(after.holding().map(|run| run.uid().to_owned()));
@@ -94,9 +108,44 @@ impl Witness {
         self.saw("P7", format!("{what} by one whose lease has run out"));
     }
 
-    /// A watcher started a run that has no slot (P1).
-    pub(crate) fn started_without_slot(&self, what: &str) {
-        self.saw("P1", format!("{what}: started, and has no slot"));
+    /// A watcher started a run that was like this `before`, by the request `what`: which has a slot (P1), is pending and isn't deleted (P2).
+    pub(crate) fn started(&self, before: Option<&Value>, has_slot: impl FnOnce(&str) -> bool, what: &str) {
+        let text = |path: &str| before?.pointer(path)?.as_str();
+        if text("/spec/status") != Some("PipelineRunPending") || text("/metadata/deletionTimestamp").is_some() {
+            self.saw("P2", format!("{what}: started, though it is {}", before.unwrap_or(&Value::Null)));
+        }
+        if !has_slot(text("/metadata/uid").unwrap_or_default()) {
+            self.saw("P1", format!("{what}: started, and has no slot"));
+        }
+    }
+
+    /// Looks what limits there are.
+    pub(crate) fn note_limits(&self, global: &str) {
+        let repositories = self.cluster.store().list("repositories", None, "").unwrap_or_default();
+        let path = |one: &Value| {
+            let text = |path: &str| one.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+            format!("{}/{}", text("/metadata/namespace"), text("/metadata/name"))
+        };
+        let own = |one: &Value| one.pointer("/spec/concurrency_limit").and_then(Value::as_u64);
+        let of_all = repositories.iter().find(|one| path(one) == global).and_then(|one| own(one));
+        let mut limits = self.limits.lock();
+        for one in &repositories {
+            let limit = own(one).or(of_all).filter(|limit| *limit > 0);
+            let known = limits.entry(path(one)).or_default();
+            if known.last().is_none_or(|(_, last)| *last != limit) {
+                known.push((Instant::now(), limit));
+            }
+        }
+    }
+
+    /// The greatest limit by which a watcher may go; none if that is as many as like, or isn't known.
+    fn greatest_limit(&self, repository: &RepositoryKey) -> Option<u64> {
+        let limits = self.limits.lock();
+        let known = limits.get(repository.as_str())?;
+        // A limit is heard of until the next one is.
+        let ends = known.iter().skip(1).map(|(since, _)| Some(*since)).chain([None]);
+        let in_force = known.iter().zip(ends).filter(|(_, end)| end.is_none_or(|end| end.elapsed() < LOWERED_UNHEARD));
+        in_force.map(|((_, limit), _)| *limit).try_fold(0, |greatest, limit| Some(greatest.max(limit?)))
     }
 
     /// The promises that were broken, and how.

@@ -271,6 +271,8 @@ fn stage(version: &Version) -> Stage {
     let is_going = text("/metadata/deletionTimestamp").is_some();
     let is_done = matches!(text("/status/conditions/0/status"), Some("True" | "False"));
     let state = text("/metadata/annotations/pipelinesascode.tekton.dev~1state");
+    // Then it may run, and is no longer said to.
+    let is_released = text("/metadata/annotations/concurrency.pipelinesascode.tekton.dev~1released").is_some();
     // Without one it is only waited for where there is a limit.
     let is_ordered = ["pipelinesascode.tekton.dev", "concurrency.pipelinesascode.tekton.dev"]
         .iter()
@@ -279,7 +281,7 @@ fn stage(version: &Version) -> Stage {
         _ if version.change == Change::Deleted || is_done => Stage::Over,
         _ if is_going => Stage::Other,
         Some("PipelineRunPending") if state == Some("queued") && is_ordered => Stage::Waiting,
-        None | Some("") => Stage::Running,
+        None | Some("") if !is_released => Stage::Running,
         _ => Stage::Other,
     }
 }

@@ -10,6 +10,7 @@ use pac_devcluster::verdict::LostSlots;
 use serde_json::Value;
 
 use super::World;
+use crate::replica::SETTINGS;
 
 /// How long before or after the loss leadership must have changed hands to matter: a start is sent and over by then, and caches show it.
 const MATTERS_FOR: Duration = Duration::from_secs(30);
@@ -32,6 +33,11 @@ impl World {
     pub(crate) fn witnessed(&self) -> Vec<(&'static str, String)> {
         let is_seen = self.scenario.has_server() && !self.scenario.is_lossy;
         self.outside.witness.told().into_iter().filter(|(id, _)| is_seen || !matches!(*id, "P1" | "P7")).collect()
+    }
+
+    /// Has the witness look at the limits there are now.
+    pub(crate) fn note_limits(&self) {
+        self.outside.witness.note_limits(&format!("{SETTINGS}/{SETTINGS}"));
     }
 
     /// When leadership changed hands.

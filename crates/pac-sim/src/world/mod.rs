@@ -85,6 +85,7 @@ impl World {
             witness,
             weather: Arc::new(Weather::default()),
             trace,
+            denied: Arc::default(),
             counted,
         };
         let mut world = Self {
@@ -147,6 +148,7 @@ impl World {
             self.look_after_watchers();
             self.outside.trace.tell(&format!("step {number}: {:?}", step.action));
             self.act(&step.action);
+            self.note_limits();
         }
         let end = self.began + self.scenario.lasts;
         self.undo_until(end).await;

@@ -140,6 +140,7 @@ impl World {
         store.ensure_namespace(&namespace);
         let spec = json!({"url": format!("https://git.example.com/{name}"), "concurrency_limit": limit});
         store.create("repositories", &namespace, json!({"metadata": {"name": name}, "spec": spec}))?;
+        self.note_limits();
         Ok(())
     }
 
