@@ -16,7 +16,7 @@ use crate::weather::{Fault, Gust, Side};
 pub(crate) const GUST: Duration = Duration::from_secs(20);
 pub(crate) const LULL: Duration = Duration::from_secs(20);
 /// How long after a gust everybody knows again how things are.
-const RECOVERED_AFTER: Duration = Duration::from_secs(14);
+pub(crate) const RECOVERED_AFTER: Duration = Duration::from_secs(14);
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq)]
@@ -193,6 +193,19 @@ impl Kinds {
     }
 }
 
+/// Whether nothing has gone wrong for so long at this time that everybody knows how things are.
+pub(crate) fn is_calm(at: Duration) -> bool {
+    at.as_millis() % (GUST + LULL).as_millis() > (GUST + RECOVERED_AFTER).as_millis()
+}
+
+/// How long it is until what begins with `action` is over, as far as watchers hear late or nothing because of it.
+pub(crate) fn unrest(action: &Action) -> Duration {
+    match action {
+        Action::Weather { lasts, .. } | Action::Hold { lasts, .. } => *lasts,
+        _ => Duration::ZERO,
+    }
+}
+
 /// All that happens, in order.
 pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
     // Chance of its own: what the program under test draws follows from the same seed.
@@ -204,7 +217,7 @@ pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
         let into_it = Duration::from_millis((at.as_millis() % (GUST + LULL).as_millis()) as u64);
         let action = if into_it < GUST && random.random_bool(0.7) {
             trouble(scenario, &mut random)
-        } else if into_it > GUST + RECOVERED_AFTER && random.random_bool(0.1) {
+        } else if random.random_bool(if is_calm(at) { 0.1 } else { 0.02 }) {
             Action::Ask
         } else {
             doing(scenario, &mut random)
@@ -212,13 +225,8 @@ pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
         if !kinds.has(&action, &mut random) {
             continue;
         }
-        if let Action::Limit { repository, .. } = action
-            && random.random_bool(0.5)
-        {
-            // Somebody sees what it does, and changes it again.
-            let again = Action::Limit { repository, limit: limit(&mut random) };
-            steps.push(Step { at: at + milliseconds(&mut random, 50, 4_000), action: again });
-        }
+        let follow = follow_up(&action, &mut random).into_iter();
+        steps.extend(follow.map(|(after, action)| Step { at: at + after, action }));
         steps.push(Step { at, action });
         at += Duration::from_millis(random.random_range(50..500));
     }
@@ -226,6 +234,29 @@ pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
     steps.retain(|step| step.at < scenario.lasts);
     steps.sort_by_key(|step| step.at);
     steps
+}
+
+/// What comes of it now and then, and how much later.
+fn follow_up(action: &Action, random: &mut StdRng) -> Vec<(Duration, Action)> {
+    match *action {
+        // Somebody sees what it does, and changes it again.
+        Action::Limit { repository, .. } if random.random_bool(0.5) => {
+            vec![(milliseconds(random, 50, 4_000), Action::Limit { repository, limit: limit(random) })]
+        }
+        // Who was away for long can't go on from where it was, lists anew with all the others, and is asked meanwhile.
+        Action::Hold { watcher, lasts } if random.random_bool(0.5) => {
+            let fault = Fault::Late(random.random_range(1_000..9_000));
+            let busy = Gust { side: Side::Api, whose: Some(watcher), fault, share: 900 };
+            let (soon, later) = (Duration::from_millis(100), milliseconds(random, 300, 5_000));
+            vec![
+                (lasts.saturating_sub(soon), Action::ExpireVersions),
+                (lasts.saturating_sub(soon), Action::Weather { gust: busy, lasts: later }),
+                (lasts + later / 2, Action::Ask),
+                (lasts + later, Action::Ask),
+            ]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What users and operators do.

@@ -13,7 +13,7 @@ const fn bug(name: &'static str, what: &'static str, file: &'static str, from: &
 }
 
 /// All of them.
-pub(crate) const OF_THE_PROTOCOL: [Bug; 35] = [
+pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
     bug(
         "one-more",
         "one more is granted than the limit allows",
@@ -66,13 +66,6 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 35] = [
         PLAN,
         "        if !observation.limit.is_limited() {\n            return;",
         "        if observation.limit != Limit::Unknown {\n            return;",
-    ),
-    bug(
-        "enqueue-held",
-        "plan enqueues a run that has a slot",
-        PLAN,
-        "            if !unknown.remove(&entry.run) || snapshot.slots.contains_key(&entry.run) {\n                continue;\n            }\n            self.enqueued",
-        "            if !unknown.remove(&entry.run) {\n                continue;\n            }\n            self.enqueued",
     ),
     bug(
         "no-live-read",
@@ -159,13 +152,6 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 35] = [
         "!self.ended && self.until.is_some_and(|until| now < until || now >= until)",
     ),
     bug(
-        "lost-answer",
-        "a lost answer is not looked up",
-        PASS,
-        "            Err(error) if error.is_settled_by_loading() && self.attempts < attempts => {",
-        "            Err(DriverError::Conflict) if self.attempts < attempts => {",
-    ),
-    bug(
         "refused-unread",
         "a refused start gives back without reading the run",
         STARTS,
@@ -200,13 +186,6 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 35] = [
         "crates/pac-concurrency/src/protocol.rs",
         "now.saturating_duration_since(proven) <= PROOF_LASTS",
         "now.saturating_duration_since(proven) <= PROOF_LASTS * 1_000",
-    ),
-    bug(
-        "twice",
-        "two starts of a run may be under way at once",
-        STATE_OF_STARTS,
-        "                StartState::UnderWay | StartState::Acknowledged => false,",
-        "                StartState::UnderWay | StartState::Acknowledged => true,",
     ),
     bug(
         "former-start",
@@ -246,14 +225,14 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 35] = [
     ),
     bug(
         "unread-passed",
-        "a waiting run that a live read is yet to tell about is passed (mended with what found it)",
+        "a waiting run that a live read is yet to tell about is passed (mended with its test)",
         PLAN,
         "                    self.confirm.push(entry.run.clone());\n                    candidates.push(entry);",
         "                    self.confirm.push(entry.run.clone());",
     ),
     bug(
         "old-term",
-        "a pass goes on by the term in which it began (mended with what found it)",
+        "a pass goes on by the term in which it began (mended with its test)",
         "crates/pac-concurrency/src/manager/mod.rs",
         "        let outcome = loop {
             let now = Instant::now();

@@ -15,9 +15,12 @@ use serde_json::Value;
 
 use super::World;
 use crate::replica::Asked;
+use crate::schedule::{RECOVERED_AFTER, is_calm};
 
 /// How far behind the cluster an answer may be while nothing goes wrong.
 const BEHIND: Duration = Duration::from_secs(3);
+/// And while something does: who is told nothing any more knows that after 12 s, and says so; what he was told may have been 8 s late.
+const BEHIND_IN_STORMS: Duration = Duration::from_secs(22);
 /// How much more than that of the past is kept apart, for answers that take their time.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -82,13 +85,13 @@ impl Lately {
 // === impl LongAgo ===
 
 impl LongAgo {
-    /// What every run was between `from` and `to`, by its uid; none if that is too long ago.
+    /// What every run was between `from` and `to`, which is now, by its uid; none if that is too long ago.
     fn lately(&mut self, store: &Store, from: Duration, to: Duration) -> Option<BTreeMap<String, Lately>> {
         if from < self.until {
             return None;
         }
         let history = store.history_after(self.versions);
-        self.until = self.until.max(from.saturating_sub(ANSWERED_WITHIN));
+        self.until = self.until.max(to.saturating_sub(BEHIND_IN_STORMS + ANSWERED_WITHIN));
         let (old, new) = history.split_at(history.partition_point(|version| version.at <= self.until));
         self.versions += old.len();
         for version in old {
@@ -127,13 +130,15 @@ fn take_in(runs: &mut BTreeMap<String, Lately>, version: &Version, is_old: bool)
 impl World {
     /// Asks every watcher that is at work; what of the answers isn't true is noted.
     pub(super) fn ask(&self) {
+        let is_calm = is_calm(self.began.elapsed()) && self.restless_until.elapsed() > RECOVERED_AFTER;
+        let behind = if is_calm { BEHIND } else { BEHIND_IN_STORMS };
         for replica in self.replicas.iter().flatten() {
             let (identity, asked) = (replica.way.identity.clone(), replica.asked());
             let (cluster, began) = (Arc::clone(&self.outside.cluster), self.began);
             let (untrue, past, trace) = (self.untrue.clone(), self.past.clone(), self.outside.trace.clone());
             let stores = [Arc::clone(&self.outside.postgresql), Arc::clone(&self.outside.etcd)];
             tokio::spawn(async move {
-                let from = began.elapsed().saturating_sub(BEHIND);
+                let from = began.elapsed().saturating_sub(behind);
                 let lately = || past.0.lock().lately(cluster.store(), from, began.elapsed());
                 // A watcher that is behind puts runs back into the queue that are over, and others tell what the queue has.
                 let in_store = |path: &str| stores.iter().any(|store| store.had_waiting(path, began + from));

@@ -24,7 +24,7 @@ use crate::outside::Outside;
 use crate::part::Part;
 use crate::replica::{Replica, SETTINGS};
 use crate::scenario::{Scenario, StoreKind};
-use crate::schedule::{Action, Step};
+use crate::schedule::{Action, Step, unrest};
 use crate::store::{StoreServer, Versions, Witness};
 use crate::trace::Trace;
 use crate::weather::Weather;
@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) outside: Outside,
     pub(crate) users: Users,
     pub(crate) began: Instant,
+    /// Until when watchers hear late, or nothing.
+    restless_until: Instant,
     replicas: Vec<Option<Replica>>,
     incarnations: usize,
     store: StoreKind,
@@ -93,6 +95,7 @@ impl World {
             outside,
             users: Users::new(scenario.repositories),
             began: Instant::now(),
+            restless_until: Instant::now(),
             replicas: Vec::new(),
             incarnations: 0,
             store: scenario.store,
@@ -147,6 +150,7 @@ impl World {
             sleep_until(at).await;
             self.look_after_watchers();
             self.outside.trace.tell(&format!("step {number}: {:?}", step.action));
+            self.restless_until = self.restless_until.max(Instant::now() + unrest(&step.action));
             self.act(&step.action);
             self.note_limits();
         }
