@@ -101,6 +101,8 @@ explored! {
     #[ignore = "takes long: cargo xtask model"]
     two_wait { runs: vec![Pending, Pending] }
     #[ignore = "takes long: cargo xtask model"]
+    two_come_behind { runs: vec![Running, Unborn, Unborn] }
+    #[ignore = "takes long: cargo xtask model"]
     three_are_at_work { runs: vec![Running, Running, Pending], limit: 2 }
     #[ignore = "takes long: cargo xtask model"]
     two_and_commits_are_lost { runs: vec![Pending, Pending]; lost_commits: 1 }

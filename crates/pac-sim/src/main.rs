@@ -171,12 +171,12 @@ impl Seeds<'_> {
             return Ok(());
         }
         println!("looking for less that breaks it, too …");
-        let mut least = usize::MAX;
+        let mut told = Instant::now();
         let simulate = |part: &Part| Ok(self.process(seed, part).run()?.broken);
-        let shrunk = shrink(seed, &self.part, breach, &simulate, &mut |part, steps| {
-            if steps <= least / 2 {
-                least = steps;
-                println!("  {steps} steps, {:.0} s", part.lasts().as_secs_f64());
+        let shrunk = shrink(seed, &self.part, breach, &simulate, &mut |part, steps, tries| {
+            if told.elapsed() > TELL_EVERY {
+                told = Instant::now();
+                println!("  {steps} steps in {:.0} s are left after {tries} tries", part.lasts().as_secs_f64());
             }
         })?;
         println!("\n{} steps are enough:\n{}", shrunk.told.len(), shrunk.told.join("\n"));

@@ -35,13 +35,13 @@ struct Shrinking<'a> {
     least: Shrunk,
     wanted: BTreeSet<String>,
     simulate: &'a dyn Fn(&Part) -> Result<Option<Breach>>,
-    progress: &'a mut dyn FnMut(&Part, usize),
+    progress: &'a mut dyn FnMut(&Part, usize, usize),
     tries: usize,
     began: Instant,
 }
 
-/// Leaves out what can be left out of `whole`, which broke `breach`. `simulate` says what a part breaks; `progress` is told what is left, and how
-/// many steps it has.
+/// Leaves out what can be left out of `whole`, which broke `breach`. `simulate` says what a part breaks; `progress` is told after each try what is left,
+/// how many steps that has, and how many tries there were.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub fn shrink(
     whole: &Part,
     breach: &Breach,
     simulate: &dyn Fn(&Part) -> Result<Option<Breach>>,
-    progress: &mut dyn FnMut(&Part, usize),
+    progress: &mut dyn FnMut(&Part, usize, usize),
 ) -> Result<Shrunk> {
     let wanted = breach.promises.iter().cloned().collect();
     let least = Shrunk { part: whole.clone(), told: Vec::new(), breach: breach.clone() };
@@ -78,11 +78,11 @@ impl Shrinking<'_> {
         }
         self.tries += 1;
         let broken = (self.simulate)(&part)?;
+        let left = self.steps_of(&self.least.part).len();
+        (self.progress)(&self.least.part, left, self.tries);
         let Some(breach) = broken.filter(|broken| broken.promises.iter().any(|id| self.wanted.contains(id))) else {
             return Ok(false);
         };
-        let steps = self.steps_of(&part).len();
-        (self.progress)(&part, steps);
         self.least = Shrunk { part, breach, told: Vec::new() };
         Ok(true)
     }
@@ -163,7 +163,7 @@ mod tests {
     fn what_is_not_needed_is_left_out() {
         let whole = Part::whole(0.05);
         let breach = simulate(&whole).unwrap().unwrap();
-        let shrunk = shrink(SEED, &whole, &breach, &simulate, &mut |_, _| {}).unwrap();
+        let shrunk = shrink(SEED, &whole, &breach, &simulate, &mut |_, _, _| {}).unwrap();
         assert_eq!(shrunk.told.len(), 2, "{shrunk:#?}");
         assert!(shrunk.told[0].contains("Crash") && shrunk.told[1].contains("Push"), "{shrunk:#?}");
         assert_eq!(shrunk.part.repositories, Some(vec![1]));
@@ -175,7 +175,7 @@ mod tests {
     fn another_promise_is_another_matter() {
         let whole = Part::whole(0.02);
         let breach = Breach { promises: vec!["P2".to_owned()], how: String::new() };
-        let shrunk = shrink(SEED, &whole, &breach, &simulate, &mut |_, _| {}).unwrap();
+        let shrunk = shrink(SEED, &whole, &breach, &simulate, &mut |_, _, _| {}).unwrap();
         assert_eq!(shrunk.part, whole);
     }
 }
