@@ -102,7 +102,7 @@ impl StoreServer {
 
     /// Whether the run with this uid has a slot.
     pub(crate) fn holds(&self, uid: &str) -> bool {
-        self.state.lock().records.held().contains(uid)
+        self.state.lock().records.holds(uid)
     }
 
     /// It can't be reached, or can again.

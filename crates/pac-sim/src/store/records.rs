@@ -135,6 +135,11 @@ impl Records {
         all.fold((0, 0), |(slots, waiting), one| (slots + one.slots.len(), waiting + one.waiting.len()))
     }
 
+    /// Whether the run with this uid has a slot.
+    pub(super) fn holds(&self, uid: &str) -> bool {
+        self.repositories.values().any(|one| one.slots.keys().any(|run| run.uid() == uid))
+    }
+
     /// The uids of the runs that have a slot.
     pub(super) fn held(&self) -> BTreeSet<String> {
         let runs = self.repositories.values().flat_map(|one| one.slots.keys());

@@ -1,6 +1,7 @@
 //! A repository's state as a model checker is to tell states apart: what a decision can depend on, and times as they lie from now.
 //!
-//! What is measured alone is left out, and so is what the model doesn't make use of: order of webhook events, Secrets, PAC's own queue.
+//! What is measured alone is left out, and so is what the model doesn't make use of: order of webhook events, Secrets, PAC's own queue, runs that
+//! nobody can make sense of.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
