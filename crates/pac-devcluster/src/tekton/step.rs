@@ -61,7 +61,9 @@ impl<'a> Course<'a> {
     pub(super) fn next(&self) -> Option<(Step, Duration)> {
         let is_strange = object::text_at(self.run, "/spec/managedBy").is_some_and(|manager| manager != TEKTON);
         let is_deleted = object::meta(self.run, "deletionTimestamp").is_some();
-        if is_strange || is_deleted || matches!(succeeded(self.run), Some("True" | "False")) {
+        // What it can't make sense of never reaches it: its informer decodes runs before anyone sees them.
+        let is_garbled = self.run.pointer("/status/conditions").is_some_and(|conditions| !conditions.is_array());
+        if is_strange || is_deleted || is_garbled || matches!(succeeded(self.run), Some("True" | "False")) {
             return None;
         }
         let at_once = self.settings.start_delay;
