@@ -139,7 +139,7 @@ impl Postgres {
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"))?;
         server.stdout(log.try_clone()?).stderr(log);
         // On SIGTERM it would wait for its clients to leave.
-        Ok(Child::spawn("PostgreSQL", server)?.ended_by("INT"))
+        Child::spawn("PostgreSQL", server)?.ended_by("INT")
     }
 
     /// Ends the server as a power cut would: with SIGKILL, all of its processes at once.

@@ -17,7 +17,13 @@ pub struct Child {
     /// The signal it takes as the wish to end soon.
     end_signal: &'static str,
     process: std::process::Child,
+    /// None once the process is gone: its id may be another's then.
+    heir: Option<Heir>,
 }
+
+/// A shell that outlives us, whatever ends us, and then asks a process to end: one that a test started which is killed, say by Ctrl-C.
+#[derive(Debug)]
+struct Heir(std::process::Child);
 
 // === impl Child ===
 
@@ -30,14 +36,18 @@ impl Child {
     pub fn spawn(name: &'static str, mut command: Command) -> Result<Self> {
         use std::os::unix::process::CommandExt;
         let process = command.process_group(0).spawn().with_context(|| format!("can't start {name}"))?;
-        Ok(Self { name, end_signal: "TERM", process })
+        Self { name, end_signal: "TERM", process, heir: None }.ended_by("TERM")
     }
 
-    /// Asks it to end by `signal` (as `kill` names it) rather than by SIGTERM.
-    #[must_use]
-    pub fn ended_by(mut self, signal: &'static str) -> Self {
+    /// Has it asked to end by `signal` (as `kill` names it) rather than by SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// If there is no `sh`.
+    pub fn ended_by(mut self, signal: &'static str) -> Result<Self> {
         self.end_signal = signal;
-        self
+        self.heir = Some(Heir::of(self.process.id(), signal)?);
+        Ok(self)
     }
 
     /// What it reads as standard input, if that is piped. Once.
@@ -61,7 +71,11 @@ impl Child {
     ///
     /// If the system can't tell.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.process.try_wait()?)
+        let status = self.process.try_wait()?;
+        if status.is_some() {
+            self.heir = None;
+        }
+        Ok(status)
     }
 
     /// Asks it to end and waits; says how it ended.
@@ -73,11 +87,12 @@ impl Child {
         self.ask_to_end()?;
         let until = Instant::now() + GRACE;
         while Instant::now() < until {
-            if let Some(status) = self.process.try_wait()? {
+            if let Some(status) = self.ended()? {
                 return Ok(status);
             }
             sleep(Duration::from_millis(20));
         }
+        self.heir = None;
         self.process.kill()?;
         self.process.wait()?;
         bail!("{} did not end within {} s of being asked to", self.name, GRACE.as_secs())
@@ -92,6 +107,7 @@ impl Child {
         // Stopped, it starts no more that would be missed.
         send(&[self.process.id()], "STOP")?;
         self.signal_all("KILL")?;
+        self.heir = None;
         self.process.wait()?;
         Ok(())
     }
@@ -118,11 +134,31 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if let Ok(None) = self.process.try_wait()
+        if let Ok(None) = self.ended()
             && let Err(error) = self.stop()
         {
             eprintln!("warning: {error:#}");
         }
+    }
+}
+
+// === impl Heir ===
+
+impl Heir {
+    /// Nothing is ever written into the pipe that it reads: it ends when we do.
+    fn of(process: u32, signal: &str) -> Result<Self> {
+        use std::os::unix::process::CommandExt;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"read -r _; kill -s "$1" "$0""#, &process.to_string(), signal]);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        shell.process_group(0).spawn().map(Self).context("can't start sh")
+    }
+}
+
+impl Drop for Heir {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -174,4 +210,38 @@ pub fn wait_until(what: &str, patience: Duration, mut condition: impl FnMut() ->
         sleep(Duration::from_millis(50));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+
+    /// Set where this test is the one that starts a process and is killed.
+    const STARTER: &str = "PAC_TEST_OF_HEIRS";
+
+    #[test]
+    fn a_process_ends_with_its_starter_that_is_killed() {
+        if std::env::var_os(STARTER).is_some() {
+            let mut sleep = Command::new("sleep");
+            sleep.arg("60").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let child = Child::spawn("sleep", sleep).unwrap();
+            eprintln!("started {}", child.id());
+            loop {
+                std::thread::park();
+            }
+        }
+        let mut starter = Command::new(std::env::current_exe().unwrap());
+        starter.args(["--nocapture", "a_process_ends_with_its_starter"]).env(STARTER, "1");
+        let mut starter = starter.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(starter.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let child: u32 = said.filter_map(|line| line.strip_prefix("started ")?.parse().ok()).next().unwrap();
+        assert!(parent(child).is_some(), "it runs");
+        starter.kill().unwrap();
+        starter.wait().unwrap();
+        // Its new parent may leave it a zombie.
+        let is_gone = || fs::read_to_string(format!("/proc/{child}/stat")).map_or(true, |stat| stat.contains(") Z "));
+        wait_until("it is gone", Duration::from_secs(10), || Ok(is_gone())).unwrap();
+    }
 }

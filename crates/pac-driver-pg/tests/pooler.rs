@@ -49,7 +49,7 @@ impl Pooled {
         let mut program = server_program("pgbouncer").unwrap();
         program.arg("--quiet").arg(settings).stderr(std::process::Stdio::null());
         // On SIGTERM it, too, would wait for its clients; SIGINT lets them finish what they are at.
-        let pooler = Child::spawn("pgbouncer", program).unwrap().ended_by("QUIT");
+        let pooler = Child::spawn("pgbouncer", program).unwrap().ended_by("QUIT").unwrap();
         wait_until(
             "pgbouncer answers",
             Duration::from_secs(30),
