@@ -122,6 +122,23 @@ async fn a_large_change_at_a_stale_version_leaves_nothing_behind() {
     assert_eq!(server.keys("/pac/concurrency/v2/").await, before);
 }
 
+/// Two keys are put for each run that waits: just less than a transaction takes, as much, and just more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_about_as_large_as_a_transaction_is_done_whole() {
+    let server = Cluster::start(1);
+    let (one, other) = (server.connect().await, server.connect().await);
+    let holder = Holder::new("watcher");
+    for runs in [63, 64, 65] {
+        let repository: RepositoryKey = format!("ns/of-{runs}").parse().unwrap();
+        let version = one.commit(&repository, Version::NONE, &holder, &enqueue(1..=runs)).await.unwrap();
+        // This one doesn't know where they are, and looks up as many.
+        let gone = Delta { release: (1..=runs).map(|number| entry(number).run).collect(), ..Delta::default() };
+        let version = other.commit(&repository, version, &holder, &gone).await.unwrap();
+        let snapshot = whole(&one, &repository).await;
+        assert_eq!((snapshot.version, snapshot.waiting_count), (version, 0), "{runs}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_longer_than_a_page_is_loaded_whole_and_changed_unseen() {
     let server = Cluster::start(1);
