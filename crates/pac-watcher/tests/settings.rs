@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use pac_devcluster::{FaultAction, FaultRule};
 use pac_watcher::SettingsPlace;
 use pac_watcher::reload::SettingsSource;
@@ -141,9 +143,7 @@ async fn one_in_office_that_can_not_read_the_settings_goes_on_by_those_it_has() 
     world.repository("repo", Some(2)).await;
     world.event("repo", &["a"]).await;
     world.running(&["a"]).await;
-    let status =
-        FaultAction::Error { status: 500, reason: "InternalError".to_owned(), message: "on purpose".to_owned() };
-    let unread = world.cluster.faults().add(FaultRule::new(status).verb("get").resource("configmaps"));
+    let unread = world.cluster.faults().add(unreadable_config_maps());
     world
         .settings(json!({"concurrency-enabled": "true", "concurrency-driver": "memory", "concurrency-paused": "true"}))
         .await;
@@ -151,6 +151,30 @@ async fn one_in_office_that_can_not_read_the_settings_goes_on_by_those_it_has() 
     world.event("repo", &["b"]).await;
     world.running(&["a", "b"]).await;
     assert_eq!(world.watcher().log_count("settings that may be old"), 0);
+}
+
+/// Doubling from 200 ms, less a quarter of jitter, five tries take this long at least.
+const FIVE_TRIES: Duration = Duration::from_millis(2250);
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
+async fn one_that_starts_and_can_not_read_the_settings_tries_less_and_less_often() {
+    let mut world = World::without_watcher().await;
+    let unread = world.cluster.faults().add(unreadable_config_maps());
+    let began = Instant::now();
+    world.start_watcher();
+    tokio::time::timeout(PATIENCE, world.cluster.faults().struck(unread, 5)).await.unwrap();
+    assert!(began.elapsed() > FIVE_TRIES, "{:?}", began.elapsed());
+    world.cluster.faults().remove(unread);
+    world.repository("repo", Some(1)).await;
+    world.event("repo", &["a"]).await;
+    world.running(&["a"]).await;
+}
+
+fn unreadable_config_maps() -> FaultRule {
+    let status =
+        FaultAction::Error { status: 500, reason: "InternalError".to_owned(), message: "on purpose".to_owned() };
+    FaultRule::new(status).verb("get").resource("configmaps")
 }
 
 /// One that leads, one that follows, and from now on neither is told that a ConfigMap changes.
