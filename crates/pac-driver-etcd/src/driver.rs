@@ -15,7 +15,7 @@ use pac_config::EtcdSettings;
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
-use crate::error::is_denied;
+use crate::error::if_allowed;
 use crate::load::{corrupt, load};
 use crate::placement_cache::{Memory, PlacementCache};
 use crate::store::Store;
@@ -198,11 +198,8 @@ impl Driver for EtcdDriver {
     async fn check(&self) -> Result<ServerInfo, DriverError> {
         let asked = self.store.cluster.read(|session| async move {
             session.look().await?;
-            let status = match session.maintenance().status().await {
-                // What a user may know of the server itself differs between versions.
-                Err(error) if is_denied(&error) => None,
-                status => Some(status?),
-            };
+            // What a user may know of the server itself differs between versions.
+            let status = if_allowed(session.maintenance().status().await)?;
             Ok((session.member.clone(), status))
         });
         let (member, status) = asked.await?;

@@ -257,9 +257,12 @@ pub(crate) fn needs_no_login(error: &Error) -> bool {
     said(error).contains(NO_AUTHENTICATION)
 }
 
-/// Whether `error` says that we may not do this.
-pub(crate) fn is_denied(error: &Error) -> bool {
-    matches!(error, Error::GRpcStatus(status) if status.code() == Code::PermissionDenied)
+/// The answer, or none if what was asked is no business of ours.
+pub(crate) fn if_allowed<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(Error::GRpcStatus(status)) if status.code() == Code::PermissionDenied => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 fn has_said(error: &DriverError, words: &str) -> bool {
@@ -373,6 +376,14 @@ mod tests {
         let failure = member().explain(CallStage::Reading, Error::GRpcStatus(status));
         assert!(is_compacted(&failure.error) && !failure.ends_session);
         assert!(!is_compacted(&member().silent(CallStage::Reading, Duration::from_secs(5)).error));
+    }
+
+    #[test]
+    fn what_we_may_not_know_is_told_from_what_nobody_can_tell() {
+        let asked = |code| if_allowed::<()>(Err(Error::GRpcStatus(Status::new(code, "no"))));
+        assert!(matches!(asked(Code::PermissionDenied), Ok(None)));
+        assert!(asked(Code::Unavailable).is_err());
+        assert!(matches!(if_allowed(Ok(())), Ok(Some(()))));
     }
 
     #[test]

@@ -24,14 +24,20 @@ pub(crate) struct Loaded {
 
 /// Loads `repository`: in one round trip, but for queues of more than 2,000 of which more is wanted.
 pub(crate) async fn load(store: &Store, repository: &RepositoryKey, window: Window) -> Result<Loaded, DriverError> {
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        match load_once(store, repository, window).await {
-            Err(error) if is_compacted(&error) && attempts < ATTEMPTS => {}
+    again_if_compacted(|| load_once(store, repository, window)).await
+}
+
+async fn again_if_compacted<T, F>(mut load: impl FnMut() -> F) -> Result<T, DriverError>
+where
+    F: Future<Output = Result<T, DriverError>>,
+{
+    for _ in 1..ATTEMPTS {
+        match load().await {
+            Err(error) if is_compacted(&error) => {}
             loaded => return loaded,
         }
     }
+    load().await
 }
 
 async fn load_once(store: &Store, repository: &RepositoryKey, window: Window) -> Result<Loaded, DriverError> {
@@ -48,14 +54,12 @@ async fn load_once(store: &Store, repository: &RepositoryKey, window: Window) ->
     let mut reading = Reading::new(repository);
     let applying = reading.version(version.kvs().first());
     reading.slots(slots, &holders.kvs().iter().filter_map(|holder| keys::parse_holder(holder.key())).collect());
-    reading.queue(queue, size);
-    let mut last = queue.kvs().last().map(|last| last.key().to_vec());
-    let mut more = queue.more() && reading.waiting.len() < size;
-    while let Some(after) = last.filter(|_| more) {
+    reading.queue(queue);
+    let mut end = end_of_page(queue);
+    while let Some(after) = end.filter(|_| reading.waiting.len() < size) {
         let rest = rest_of_queue(store, repository, after, size - reading.waiting.len(), read.revision).await?;
-        reading.queue(&rest, size);
-        last = rest.kvs().last().map(|last| last.key().to_vec());
-        more = rest.more() && reading.waiting.len() < size;
+        reading.queue(&rest);
+        end = end_of_page(&rest);
     }
     let count = usize::try_from(queue.count()).unwrap_or(usize::MAX);
     Ok(Loaded { snapshot: reading.finish(store.see(repository, version.kvs().first()), count), applying })
@@ -85,9 +89,17 @@ async fn rest_of_queue(
 }
 
 fn page(size: usize) -> GetOptions {
-    // A limit of 0 would be none.
-    let limit = i64::try_from(size.clamp(1, PAGE)).unwrap_or(i64::MAX);
-    GetOptions::new().with_prefix().with_keys_only().with_limit(limit).with_sort(SortTarget::Key, SortOrder::Ascend)
+    let options = GetOptions::new().with_prefix();
+    match i64::try_from(size.min(PAGE)).unwrap_or(i64::MAX) {
+        // A limit of 0 would be none.
+        0 => options.with_count_only(),
+        limit => options.with_keys_only().with_limit(limit).with_sort(SortTarget::Key, SortOrder::Ascend),
+    }
+}
+
+/// The last key of `page`, if there are more behind it.
+fn end_of_page(page: &GetResponse) -> Option<Vec<u8>> {
+    page.kvs().last().filter(|_| page.more()).map(|last| last.key().to_vec())
 }
 
 /// A snapshot in the making.
@@ -140,7 +152,7 @@ impl<'r> Reading<'r> {
         }
     }
 
-    fn queue(&mut self, answer: &GetResponse, size: usize) {
+    fn queue(&mut self, answer: &GetResponse) {
         let prefix = keys::queue(self.repository);
         for pair in answer.kvs() {
             let entry = keys::parse_waiting(&prefix, pair.key()).and_then(|entry| {
@@ -150,11 +162,10 @@ impl<'r> Reading<'r> {
                 if self.runs.contains(&entry.run) { Err("the run waits twice".to_owned()) } else { Ok(entry) }
             });
             match entry {
-                Ok(entry) if self.waiting.len() < size => {
+                Ok(entry) => {
                     self.runs.insert(entry.run.clone());
                     self.waiting.insert(entry);
                 }
-                Ok(_) => {}
                 Err(why) => {
                     self.not_waiting += 1;
                     self.corrupt.push(corrupt(pair.key(), why));
@@ -178,4 +189,43 @@ impl<'r> Reading<'r> {
 
 pub(crate) fn corrupt(key: &[u8], why: String) -> CorruptRecord {
     CorruptRecord { place: format!("etcd key {}", String::from_utf8_lossy(key).escape_debug()), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use pac_concurrency::Fault;
+    use tonic::Status;
+
+    use super::*;
+
+    /// How often it is tried, and whether it is loaded in the end, by one who finds it compacted so many times.
+    async fn compacted(times: usize) -> (usize, bool) {
+        let mut tries = 0;
+        let status = || Status::out_of_range("etcdserver: mvcc: required revision has been compacted");
+        let fault = || Fault::because("can't be read", status());
+        let loaded = again_if_compacted(|| {
+            tries += 1;
+            std::future::ready(if tries > times { Ok(()) } else { Err(DriverError::Unavailable(fault())) })
+        });
+        let is_loaded = loaded.await.is_ok();
+        (tries, is_loaded)
+    }
+
+    #[tokio::test]
+    async fn what_is_compacted_meanwhile_is_read_again_but_not_for_ever() {
+        assert_eq!(compacted(0).await, (1, true));
+        assert_eq!(compacted(2).await, (3, true));
+        assert_eq!(compacted(usize::MAX).await, (3, false));
+    }
+
+    #[tokio::test]
+    async fn what_fails_for_another_reason_is_not_read_again() {
+        let mut tries = 0;
+        let loaded: Result<(), DriverError> = again_if_compacted(|| {
+            tries += 1;
+            std::future::ready(Err(DriverError::Unavailable(Fault::new("the server is down"))))
+        })
+        .await;
+        assert!(loaded.is_err() && tries == 1, "{tries}");
+    }
 }

@@ -169,9 +169,12 @@ async fn a_lost_answer_is_indeterminate_and_a_refused_connection_is_not() {
         }
     };
     let direct = server.connect().await;
+    let open = || direct.connections().map(|connections| connections.in_use);
+    assert_eq!(open(), Some(1));
     server.kill(0);
     let failed = direct.commit(&repository, version, &holder, &enqueue([2])).await.unwrap_err();
     assert!(failed.kind() == "unavailable" && failed.to_string().contains("connection refused"), "{failed}");
+    assert_eq!(open(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

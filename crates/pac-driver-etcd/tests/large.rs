@@ -10,7 +10,7 @@ use futures::future::join_all;
 use pac_concurrency::{Delta, Driver, DriverError, Entry, Holder, OrderKey, RepositoryKey, Version, Window};
 use pac_devservers::proxy::Proxy;
 
-use crate::support::{Cluster, LARGE, connect_through, enqueue, entry, eventually, large, repository, whole};
+use crate::support::{Cluster, LARGE, connect_through, enqueue, entry, eventually, hold, large, repository, whole};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_in_the_middle_of_a_large_change_leaves_all_or_nothing() {
@@ -136,6 +136,33 @@ async fn a_change_about_as_large_as_a_transaction_is_done_whole() {
         let version = other.commit(&repository, version, &holder, &gone).await.unwrap();
         let snapshot = whole(&one, &repository).await;
         assert_eq!((snapshot.version, snapshot.waiting_count), (version, 0), "{runs}");
+    }
+}
+
+/// A round trip is most of what a hand-off takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_and_a_commit_take_one_round_trip_but_for_what_is_large() {
+    let server = Cluster::start(1);
+    let (one, other) = (server.connect().await, server.connect().await);
+    let (repository, holder) = (repository(), Holder::new("watcher"));
+    let mut version = one.commit(&repository, Version::NONE, &holder, &enqueue(1..=4500)).await.unwrap();
+    for (window, requests) in [
+        (Window::First(0), 1),
+        (Window::First(2000), 1),
+        (Window::First(2500), 2),
+        (Window::First(4500), 3),
+        (Window::Whole, 3),
+    ] {
+        let before = server.requests();
+        let snapshot = other.load(&repository, window).await.unwrap();
+        assert_eq!(server.requests() - before, requests, "{window:?}");
+        assert_eq!(snapshot.waiting.len(), window.size().min(4500), "{window:?}");
+    }
+    // It saw them all just now, but for those that are new.
+    for (delta, requests) in [(enqueue([5000]), 2), (hold([5000]), 1), (hold(6000..6060), 2), (hold(7000..7070), 3)] {
+        let before = server.requests();
+        version = other.commit(&repository, version, &holder, &delta).await.unwrap();
+        assert_eq!(server.requests() - before, requests, "{delta:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! etcd of the test's own: one member or several, on loopback, in a folder that goes with it.
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -175,6 +176,20 @@ impl Cluster {
         let options = GetOptions::new().with_prefix().with_keys_only();
         let found = self.kv().await.get(prefix, Some(options)).await.unwrap();
         found.kvs().iter().map(|pair| String::from_utf8_lossy(pair.key()).into_owned()).collect()
+    }
+
+    /// How many requests on keys the first member has had so far, by what it tells Prometheus.
+    pub(crate) fn requests(&self) -> u64 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port(0))).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut metrics = String::new();
+        stream.read_to_string(&mut metrics).unwrap();
+        let of_keys = r#"grpc_service="etcdserverpb.KV""#;
+        let started = metrics
+            .lines()
+            .filter(|line| line.starts_with("grpc_server_started_total{") && line.contains(of_keys))
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap());
+        started.sum()
     }
 
     /// Runs etcdctl on the first member; what it answers.
