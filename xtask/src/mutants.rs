@@ -11,7 +11,7 @@ pub(crate) struct MutantsOptions {
     /// The crate whose code is changed [default: each of those in .cargo/mutants.toml].
     #[arg(value_name = "CRATE")]
     package: Option<String>,
-    /// Passed on to cargo-mutants, behind a `--`: `--list`, `--file '**/plan.rs'`, `--re Plan::grant`.
+    /// Passed on to cargo-mutants, behind a `--`: `--list`, `--re '/plan\.rs'`, `--re Plan::grant`.
     #[arg(last = true)]
     arguments: Vec<String>,
 }

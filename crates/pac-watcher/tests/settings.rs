@@ -38,6 +38,20 @@ async fn bad_settings_on_reload_keep_the_last_good_ones() {
     world.running(&["b"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_strange_about_settings_is_said_once() {
+    let world = World::new().await;
+    let (first, second) = ("concurency-driver", "postgresq-host");
+    world.settings(json!({"concurrency-enabled": "true", "concurrency-driver": "memory", first: "memory"})).await;
+    world.watcher().log_says(first).await;
+    let times = world.watcher().log_count(first);
+    world
+        .settings(json!({"concurrency-enabled": "true", "concurrency-driver": "memory", first: "memory", second: "2"}))
+        .await;
+    world.watcher().log_says(second).await;
+    assert_eq!(world.watcher().log_count(first), times);
+}
+
 /// Deleted, and overwritten by somebody who knows nothing of our keys, as `kubectl apply` of PAC's release does.
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_vanish_stay_in_force_until_they_are_back() {

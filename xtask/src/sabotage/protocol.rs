@@ -246,7 +246,14 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
         "unheard",
         "a watch that the API server opens only to say that it can't go on from there counts as alive (mended in cace854)",
         "crates/pac-kube/src/list_watch.rs",
-        "events, began, has_begun: false, told: false",
-        "events, began, has_begun: true, told: false",
+        "                    if let Some(news) = self.hear(watch).await? {
+                        return Ok(news);
+                    }
+                }
+                State::Watching",
+        "                    self.state = State::Watching(Watch { has_begun: true, ..watch });
+                    return Ok(News::Alive);
+                }
+                State::Watching",
     ),
 ];
