@@ -69,6 +69,26 @@ fn a_run_that_was_only_not_to_run_counts_when_it_runs_after_all() {
 }
 
 #[test]
+fn a_waiting_run_is_passed_only_once_it_was_found_unreadable_and_until_it_can_be_read() {
+    let (mut state, run, now) = shown(Phase::Waiting);
+    let first = named("first", "uid-of-first", Phase::Waiting);
+    let (head, tail) =
+        (Entry::new(first.key.clone(), OrderKey::alone(-1)), Entry::new(run.clone(), OrderKey::alone(0)));
+    let waiting = [head, tail.clone()].into();
+    let snapshot = Snapshot { version: Version::new(1), waiting, waiting_count: 2, ..Snapshot::empty() };
+    // By then nobody may still be told to go first.
+    let later = now + Duration::from_secs(60);
+    let granted = |state: &mut RepositoryState| {
+        state.decide(limit(1), Scope::Head, &snapshot, &|_| SlotOwnership::Mine, later).granted
+    };
+    assert_eq!(granted(&mut state), [], "P3: it is yet to be read");
+    state.note_unreadable(&first.key);
+    assert_eq!(granted(&mut state), [tail.clone()], "P10");
+    state.confirm(Confirmed::Is(first), later);
+    assert!(!granted(&mut state).contains(&tail), "P3: it is the first of them again");
+}
+
+#[test]
 fn a_run_that_moved_to_another_repository_and_back_is_not_over() {
     let (mut state, run, now) = shown(Phase::Running);
     state.apply(&Plan { adopted: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() }, now);
