@@ -1,5 +1,6 @@
 //! One repository as the watches and live reads have shown it.
 
+mod claims;
 #[cfg(feature = "model")]
 mod digest;
 mod follow_up;
@@ -17,13 +18,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pac_concurrency::protocol::FORMER_START_LASTS;
 use pac_concurrency::{
     Limit, Observation, OrderKey, Plan, RunKey, RunState, Scope, Slot, SlotOwnership, Snapshot, plan,
 };
 use pac_kube::convert::{Phase, RepositoryMetadata, RunView};
 use tokio::time::Instant;
 
+use self::claims::Claims;
 pub use self::follow_up::FollowUp;
 pub use self::measured::{Started, Tally};
 use self::pacs_queue::PacsQueue;
@@ -68,8 +69,7 @@ pub struct RepositoryState {
     outsiders: HashMap<RunKey, (Run, Instant)>,
     // Runs of which the latest live read made no sense.
     unreadable: HashSet<RunKey>,
-    // Runs whose slots were claimed, and until when a start by the former holder may still arrive.
-    claimed: HashMap<RunKey, Instant>,
+    claims: Claims,
     // When `decide` last ran.
     decided_at: Option<Instant>,
     // The limit as last told, and the runs that ran by then: those may exceed it.
@@ -110,7 +110,7 @@ impl RepositoryState {
             over: HashMap::new(),
             outsiders: HashMap::new(),
             unreadable: HashSet::new(),
-            claimed: HashMap::new(),
+            claims: Claims::default(),
             decided_at: None,
             limit: Limit::Unknown,
             grandfathered: BTreeSet::new(),
@@ -275,11 +275,11 @@ impl RepositoryState {
             self.compare_with(snapshot);
         }
         self.outsiders.retain(|_, (_, until)| *until > now);
-        self.claimed.retain(|_, until| *until > now);
+        self.settle_claims(snapshot, ownership, now);
         let mut orders = Orders::default();
         let moved = self.moved_entries(&mut orders);
         let unsettled = self.unsettled(now, &mut orders);
-        plan(
+        let plan = plan(
             snapshot,
             &Observation {
                 limit,
@@ -291,7 +291,9 @@ impl RepositoryState {
                 state: &|run| self.state_of(run, now),
                 ownership,
             },
-        )
+        );
+        self.claims.note_decided(&plan);
+        plan
     }
 
     /// Learns from a whole snapshot which runs the store has.
@@ -338,8 +340,7 @@ impl RepositoryState {
             self.on_run(&entry.run, |run| run.stored = Some(entry.order));
         }
         for entry in &plan.claimed {
-            self.claimed.insert(entry.run.clone(), now + FORMER_START_LASTS);
-            self.on_run(&entry.run, Run::claim);
+            self.note_claimed(&entry.run, now);
         }
         for run in plan.removed() {
             if self.on_run(run, |run| run.stored = None).is_none() {

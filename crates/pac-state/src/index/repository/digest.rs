@@ -49,8 +49,10 @@ impl RepositoryState {
             feed(run, digest);
             ahead(*until).hash(digest);
         }
-        let claimed: BTreeMap<_, _> = self.claimed.iter().map(|(run, until)| (run, ahead(*until))).collect();
-        claimed.into_iter().filter(|(_, until)| *until > 0).for_each(|claimed| claimed.hash(digest));
+        let (claimed, decided) = self.claims.all();
+        let claimed = claimed.into_iter().map(|(run, until)| (run, ahead(until)));
+        claimed.filter(|(_, until)| *until > 0).for_each(|claimed| claimed.hash(digest));
+        decided.hash(digest);
     }
 
     /// Whether `run` was started by somebody, or may be being started by this watcher, as far as it knows.

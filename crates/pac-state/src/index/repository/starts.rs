@@ -102,7 +102,7 @@ impl RepositoryState {
     /// nothing while another watcher's start may be: then this returns when to look again. Nor does it if a start of this watcher's
     /// was acknowledged since, or came to be in doubt: the read may be older than that start.
     fn note_unstarted(&mut self, run: &RunKey, asked: Instant, now: Instant) -> Option<Instant> {
-        let another_may_until = self.another_may_start_until(run, now);
+        let another_may_until = self.claims.another_may_start_until(run, now);
         self.on_run(run, |run| {
             let is_newer = run.start_ended_at.is_none_or(|ended_at| asked >= ended_at);
             if another_may_until.is_none() && is_newer && run.start != StartState::UnderWay {
@@ -115,13 +115,7 @@ impl RepositoryState {
     /// Whether another watcher, from which the slot was claimed, may still start `run`. As long as it may, a refusal of this
     /// watcher's start doesn't free the slot (P1).
     pub fn may_be_started_by_another(&self, run: &RunKey, now: Instant) -> bool {
-        self.another_may_start_until(run, now).is_some()
-    }
-
-    /// Until when another watcher, from which the slot was claimed, may still start `run`, whether or not the watch shows the
-    /// run.
-    fn another_may_start_until(&self, run: &RunKey, now: Instant) -> Option<Instant> {
-        self.claimed.get(run).copied().filter(|until| *until > now)
+        self.claims.another_may_start_until(run, now).is_some()
     }
 
     /// Notes that nobody knows what became of the start of `run`; returns when to try again.

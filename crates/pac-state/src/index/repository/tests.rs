@@ -1,6 +1,6 @@
 //! What is known of the runs of one repository, and what becomes of it.
 
-use pac_concurrency::protocol::{LIVE_READ_STANDS, STOPPING_LASTS};
+use pac_concurrency::protocol::{FORMER_START_LASTS, LIVE_READ_STANDS, STOPPING_LASTS};
 use pac_concurrency::{Entry, Holder, Version};
 use pac_kube::convert::FinalState;
 use pac_kube::execution_order::EventPlace;
