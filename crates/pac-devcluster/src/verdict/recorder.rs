@@ -249,11 +249,7 @@ impl<'a> Recorder<'a> {
         }
         let limit = self.limits.greatest(key, version.at, self.options.limit_allowance);
         let Some(repository) = self.repositories.get(key) else { return };
-        // That Tekton runs the last tasks of one that was stopped is known to nobody before it does.
-        let unforeseen = repository.stopping.values().filter(|since| version.at < **since + self.options.in_flight);
-        let others = repository.running.len() - repository.running.contains_key(&version.uid) as usize;
-        let hidden = repository.running.keys().filter(|uid| self.is_hidden(uid, version.at));
-        let running = 1 + others.saturating_sub(unforeseen.count() + hidden.count()) as u64;
+        let running = 1 + self.known_to_run(repository, version);
         if let Some(limit) = limit.filter(|limit| running > *limit) {
             let others: Vec<&str> = repository.running.values().map(String::as_str).take(5).collect();
             self.limit.break_by(|| {
@@ -261,6 +257,15 @@ impl<'a> Recorder<'a> {
                 format!("{} started as number {running} of at most {limit}, beside {others}", told(version))
             });
         }
+    }
+
+    /// How many others run of which whoever starts this one can know.
+    fn known_to_run(&self, repository: &Repository, version: &Version) -> u64 {
+        // That Tekton runs the last tasks of one that was stopped is known to nobody before it does.
+        let unforeseen = repository.stopping.values().filter(|since| version.at < **since + self.options.in_flight);
+        let others = repository.running.len() - usize::from(repository.running.contains_key(&version.uid));
+        let hidden = repository.running.keys().filter(|uid| self.is_hidden(uid, version.at));
+        others.saturating_sub(unforeseen.count() + hidden.count()) as u64
     }
 
     /// Whether nobody need know of a run's slot, since the store lost it.
@@ -286,7 +291,7 @@ impl<'a> Recorder<'a> {
             .map(|(uid, other)| (uid.clone(), other.name.clone()))
             .collect();
         // Runs admitted at once are started side by side, and the server may see their starts in any order.
-        let slots_left = limit.map(|limit| limit.saturating_sub(repository.running.len() as u64 + 1));
+        let slots_left = limit.map(|limit| limit.saturating_sub(self.known_to_run(repository, version) + 1));
         let side_by_side = slots_left.is_none_or(|left| earlier.len() as u64 <= left);
         let open = self.limits.open(&past.key);
         for (uid, name) in earlier {

@@ -211,6 +211,11 @@ impl Repository {
         self.slots.keys()
     }
 
+    /// The run's place, kept with its slot.
+    pub(super) fn slot(&self, run: &RunKey) -> Option<&Entry> {
+        self.slots.get(run).map(|(entry, _)| entry)
+    }
+
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Entry> {
         self.waiting.values()
     }

@@ -97,7 +97,9 @@ impl Witness {
 
     fn granted(&self, entry: &Entry, after: &Repository) {
         let never_refused = |run: &RunKey| !self.admitted.lock().contains(run.uid());
-        let passed = after.waiting().filter(|waiting| *waiting < entry);
+        // One that was in the queue keeps the place it had there, unless it is moved by the same change.
+        let before_both = entry.min(after.slot(&entry.run).unwrap_or(entry));
+        let passed = after.waiting().filter(|waiting| *waiting < before_both);
         for passed in passed.filter(|passed| never_refused(&passed.run) && self.truth(&passed.run) == Truth::Waits) {
             self.saw("P3", format!("{} was given a slot, and {} waits before it", entry.run, passed.run));
         }

@@ -110,3 +110,18 @@ fn the_last_tasks_of_a_stopped_run_count_once_they_run() {
         assert_eq!(story.judge().promise("P1").unwrap().held, held, "{:#?}", story.judge());
     }
 }
+
+#[test]
+fn the_last_tasks_of_a_stopped_run_take_no_slot_from_those_admitted_with_another_before_they_run() {
+    for (at, held) in [(650, true), (900, false)] {
+        let mut story = Story::begin(2, &["a", "b", "c"]);
+        story.run(400, run("c", "queued", Some("StoppedRunFinally")));
+        story.run(600, with_condition(run("c", "queued", Some("StoppedRunFinally")), "Unknown"));
+        story.starts(at, "b");
+        story.starts(at + 5, "a");
+        story.run(1_000, with_condition(run("c", "queued", Some("StoppedRunFinally")), "False"));
+        story.ends(1_000, "b");
+        story.ends(1_001, "a");
+        assert_eq!(story.judge().promise("P3").unwrap().held, held, "{:#?}", story.judge());
+    }
+}

@@ -138,7 +138,10 @@ impl RepositoryState {
         let running = self.running.iter().filter_map(|name| self.runs.named(name));
         let attempted = self.attempted.iter().filter_map(|name| self.runs.named(name));
         let outsiders = self.outsiders.values().map(|(run, _)| run).filter(|run| run.is_running());
-        self.in_place(running.chain(attempted.filter(|run| run.is_starting())).chain(outsiders), orders)
+        let all = running.chain(attempted.filter(|run| run.is_starting())).chain(outsiders);
+        // A place once given stays.
+        let mut order = |run: &Run| run.stored.unwrap_or_else(|| self.order(&run.view, orders));
+        all.map(|run| Entry::new(run.view.key.clone(), order(run))).collect()
     }
 
     /// The runs whose place in the store isn't the one that their event's order gives them.

@@ -153,6 +153,18 @@ fn an_event_whose_first_run_is_gone_began_with_the_oldest_left() {
 }
 
 #[test]
+fn what_gets_its_slot_back_keeps_the_place_that_the_store_has() {
+    let (mut state, run, now) = shown(Phase::Waiting);
+    assert!(state.begin_start(&run, now));
+    // The store lost the slot, and has the run in the queue again, as it was before.
+    let stored = Entry::new(run, OrderKey::alone(-1));
+    let snapshot =
+        Snapshot { version: Version::new(1), waiting: [stored.clone()].into(), waiting_count: 1, ..Snapshot::empty() };
+    let plan = state.decide(limit(1), Scope::Whole, &snapshot, &|_| SlotOwnership::Mine, now);
+    assert_eq!(plan.adopted, [stored]);
+}
+
+#[test]
 fn a_final_state_that_could_not_be_written_is_looked_at_whatever_else_is() {
     let (mut state, run, now) = shown(Phase::Done(FinalState::Completed));
     state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, now);
