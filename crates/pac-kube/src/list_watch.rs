@@ -2,7 +2,8 @@
 //!
 //! A watch says nothing while nothing happens, and a dead one says nothing, either. So a watch is asked for a short time
 //! only: before it is over the server says how far it has come, and then closes it. One that is silent for longer is given
-//! up, and so is a request for one that isn't answered; both begin again where they were.
+//! up, and so is a request for one that isn't answered; both begin again where they were. Who has heard nothing for as long as that
+//! lists anew: that a watch can be had again, and is silent, says nothing of what there was to tell meanwhile.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub struct ListWatch<K> {
     watch: WatchParams,
     state: State<K>,
     failures: u32,
+    /// When it was last known that nothing was left to tell.
+    heard_at: Instant,
 }
 
 enum State<K> {
@@ -107,7 +110,7 @@ where
     /// Everything that `api` shows.
     pub fn new(api: Api<K>) -> Self {
         let (list, watch) = (ListParams::default().limit(PAGE), WatchParams::default().timeout(WATCH_LASTS));
-        Self { api, list, watch, state: State::Unlisted, failures: 0 }
+        Self { api, list, watch, state: State::Unlisted, failures: 0, heard_at: Instant::now() }
     }
 
     /// Only what has these labels.
@@ -118,6 +121,11 @@ where
     /// Only what has these fields.
     pub fn fields(self, selector: &str) -> Self {
         Self { list: self.list.fields(selector), watch: self.watch.fields(selector), ..self }
+    }
+
+    /// From when on what is known may be old, if nothing is heard by then.
+    pub fn stale_at(&self) -> Instant {
+        self.heard_at + SILENT_FOR
     }
 
     /// What is heard next, or why nothing is. It waits for no longer than silence is borne, and what failed is tried again
@@ -152,6 +160,7 @@ where
                     };
                     self.state = self.page(token).await?;
                 }
+                State::Listed(_) if self.is_stale() => {}
                 State::Listed(version) => {
                     let watch = self.open(version).await?;
                     if let Some(news) = self.hear(watch).await? {
@@ -179,7 +188,7 @@ where
             (None, Some(version)) => Next::Watch(version),
             (None, None) => return Err(Deaf::Failed("a list without a resourceVersion".to_owned())),
         };
-        self.failures = 0;
+        self.heard();
         Ok(State::Listing { page: found.items.into_iter(), next })
     }
 
@@ -222,7 +231,7 @@ where
                 if too_short {
                     return Err(Deaf::Broken("closed at once".to_owned()));
                 }
-                self.failures = 0;
+                self.heard();
                 return Ok(None);
             }
             Ok(Some(Ok(WatchEvent::Error(status)))) => {
@@ -238,6 +247,10 @@ where
             }
             Err(_) if !watch.has_begun => {
                 self.state = State::Watching(Watch { has_begun: true, ..watch });
+                if self.is_stale() {
+                    return Ok(None);
+                }
+                self.heard_at = Instant::now();
                 return Ok(Some(News::Alive));
             }
             Err(_) => {
@@ -248,9 +261,18 @@ where
         let Some(version) = version.filter(|version| !version.is_empty()) else {
             return Err(Deaf::Failed("an object without a resourceVersion".to_owned()));
         };
-        self.failures = 0;
+        self.heard();
         self.state = State::Watching(Watch { version, has_begun: true, told: true, ..watch });
         Ok(Some(news))
+    }
+
+    fn heard(&mut self) {
+        self.failures = 0;
+        self.heard_at = Instant::now();
+    }
+
+    fn is_stale(&self) -> bool {
+        self.stale_at() <= Instant::now()
     }
 }
 

@@ -136,12 +136,14 @@ fn listen(body: pac_devcluster::Body, way: Arc<Way>, is_watch: bool) -> UnsyncBo
                 },
             }
         };
-        let frame = way.while_open(heard).await?;
+        let frame = way.while_open(heard).await;
+        // Its end takes as long as any word of it.
         way.held().await;
         if is_watch {
             sleep(usual_delay()).await;
             way.lagging().await;
         }
+        let frame = frame?;
         let is_over = frame.is_err();
         Some((frame, (!is_over).then_some((body, way, cuts))))
     });

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::fmt::Debug;
+use std::pin::pin;
 use std::sync::Arc;
 
 use kube::api::Api;
@@ -25,6 +26,7 @@ use pac_state::work_queue::WorkQueue;
 use pac_traces::Traces;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch::{Receiver, Sender};
+use tokio::time::timeout_at;
 use tracing::{debug, warn};
 
 use crate::observer::{Observer, SeenRun};
@@ -126,7 +128,18 @@ async fn next<K>(watch: &mut ListWatch<K>, sink: &Sink, part: Part) -> Option<Ne
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    match watch.next().await {
+    let stale_at = watch.stale_at();
+    let mut heard = pin!(watch.next());
+    let heard = match timeout_at(stale_at, &mut heard).await {
+        Ok(heard) => heard,
+        Err(_) => {
+            if !sink.health.is_troubled(part) {
+                sink.health.trouble(part, "nothing was heard of late");
+            }
+            heard.await
+        }
+    };
+    match heard {
         Ok(news) => {
             // A list alone is of the past: what happens from then on is heard once there is a watch.
             if matches!(news, News::Applied(_) | News::Deleted(_) | News::Alive) {
