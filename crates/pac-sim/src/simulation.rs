@@ -163,7 +163,10 @@ fn allowed(world: &World) -> VerdictOptions {
         };
     }
     let (lost, excused) = (world.excuses(), world.outside.denied.lock().clone());
-    VerdictOptions { lost, excused, ..VerdictOptions::in_storms(GUST, LULL) }
+    let usual = VerdictOptions::in_storms(GUST, LULL);
+    // One alone that is struck late in a gust may be at its beginning still when the next one strikes it, and nobody takes over.
+    let alone = if world.scenario.replicas == 1 { GUST + LULL } else { Duration::ZERO };
+    VerdictOptions { lost, excused, longest_gap: usual.longest_gap + alone, ..usual }
 }
 
 fn breach(
