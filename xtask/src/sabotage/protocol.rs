@@ -243,17 +243,10 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
             let now = Instant::now();",
     ),
     bug(
-        "unheard",
-        "a watch that the API server opens only to say that it can't go on from there counts as alive (mended in cace854)",
+        "stale",
+        "a watch is resumed, and alive when it is silent, however long nothing was heard (mended in ebfa276)",
         "crates/pac-kube/src/list_watch.rs",
-        "                    if let Some(news) = self.hear(watch).await? {
-                        return Ok(news);
-                    }
-                }
-                State::Watching",
-        "                    self.state = State::Watching(Watch { has_begun: true, ..watch });
-                    return Ok(News::Alive);
-                }
-                State::Watching",
+        "self.stale_at() <= Instant::now()",
+        "self.stale_at() + Duration::from_secs(3_600) <= Instant::now()",
     ),
 ];

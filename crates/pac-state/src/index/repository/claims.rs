@@ -1,6 +1,6 @@
 //! Slots that this watcher claimed from others, whose starts may still arrive.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use pac_concurrency::protocol::FORMER_START_LASTS;
 use pac_concurrency::{Plan, RunKey, Slot, SlotOwnership, Snapshot};
@@ -34,7 +34,7 @@ impl Claims {
 
     /// Each claim and how long a start may still arrive, and those decided, in order, for the model.
     #[cfg(feature = "model")]
-    pub(super) fn all(&self) -> (BTreeMap<&RunKey, Instant>, &BTreeSet<RunKey>) {
+    pub(super) fn all(&self) -> (std::collections::BTreeMap<&RunKey, Instant>, &BTreeSet<RunKey>) {
         (self.made.iter().map(|(run, until)| (run, *until)).collect(), &self.decided)
     }
 }
