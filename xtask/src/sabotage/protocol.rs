@@ -190,9 +190,9 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
     bug(
         "former-start",
         "a claimed run is given back while its former holder's start may arrive",
-        STATE_OF_STARTS,
-        "self.claimed.get(run).copied().filter(|until| *until > now)",
-        "self.claimed.get(run).copied().filter(|until| *until > now + std::time::Duration::from_secs(3_600))",
+        "crates/pac-state/src/index/repository/claims.rs",
+        "self.made.get(run).copied().filter(|until| *until > now)",
+        "self.made.get(run).copied().filter(|until| *until > now + std::time::Duration::from_secs(3_600))",
     ),
     bug(
         "start-forgotten",

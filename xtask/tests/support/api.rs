@@ -31,8 +31,16 @@ impl Api {
 
     /// A merge patch.
     pub(crate) fn patch(&self, path: &str, change: &Value) {
+        assert!(self.patch_if_there(path, change), "there is no {path}");
+    }
+
+    /// A merge patch; says whether there was such an object, which somebody may have deleted just now.
+    pub(crate) fn patch_if_there(&self, path: &str, change: &Value) -> bool {
         let request = ureq::patch(format!("{}{path}", self.url)).content_type("application/merge-patch+json");
-        request.send(change.to_string()).unwrap();
+        match request.send(change.to_string()) {
+            Err(ureq::Error::StatusCode(404)) => false,
+            answer => answer.map(|_| true).unwrap(),
+        }
     }
 
     /// The runs of the namespace `ci`, oldest first.

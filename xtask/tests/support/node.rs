@@ -136,7 +136,7 @@ impl Player {
             "updatedReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready,
         });
         if deployment["status"] != status {
-            self.api.patch(&format!("{path}/status"), &json!({ "status": status }));
+            self.api.patch_if_there(&format!("{path}/status"), &json!({ "status": status }));
         }
     }
 
