@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::cargo::{cargo, run, target_folder};
 use crate::services;
+use crate::test::has_nextest;
 
 #[derive(Debug, Args)]
 pub(crate) struct MutantsOptions {
@@ -20,6 +21,7 @@ pub(crate) struct MutantsOptions {
 pub(crate) fn mutants(options: &MutantsOptions) -> Result<()> {
     let is_there = cargo(&["mutants", "--version"])?.output().is_ok_and(|output| output.status.success());
     ensure!(is_there, "cargo-mutants is missing; it comes by `cargo install --locked cargo-mutants`");
+    ensure!(has_nextest(), "cargo-nextest is missing; it comes by `cargo install --locked cargo-nextest`");
     services::bring(services::STORES)?;
     let which = options.package.as_ref().map_or(vec!["--workspace"], |package| vec!["--package", package]);
     let target = target_folder();

@@ -37,7 +37,7 @@ pub(crate) fn test(options: &TestOptions) -> Result<()> {
     run(cargo(&[runner, summary, at_once, targets, &extra].concat())?)
 }
 
-fn has_nextest() -> bool {
+pub(crate) fn has_nextest() -> bool {
     let asked = cargo(&["nextest", "--version"]).map(|mut command| command.output());
     asked.is_ok_and(|output| output.is_ok_and(|output| output.status.success()))
 }
