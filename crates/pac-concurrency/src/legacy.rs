@@ -5,7 +5,7 @@
 
 use crate::delta::Delta;
 use crate::key::RepositoryKey;
-use crate::order::{Entry, OrderKey};
+use crate::order::{Entry, FIRST_KEPT, OrderKey};
 use crate::snapshot::CorruptRecord;
 
 /// All that was left.
@@ -88,7 +88,7 @@ fn push_new(entries: &mut Vec<Entry>, entry: Entry) {
 /// Gives `entries` places in the order they are in, before whoever comes later.
 fn keep_order(entries: &mut [Entry]) {
     let Some(oldest) = entries.iter().map(|entry| entry.order.event_created).min() else { return };
-    for (position, entry) in (0..).zip(entries) {
+    for (position, entry) in (FIRST_KEPT..).zip(entries) {
         entry.order = OrderKey { event_created: oldest.saturating_sub(1), position, created: entry.order.created };
     }
 }
@@ -140,7 +140,7 @@ mod tests {
         sorted.sort();
         let names: Vec<&str> = sorted.iter().map(|entry| entry.run.name()).collect();
         assert_eq!(names, ["w3", "w1", "w2"]);
-        assert!(sorted.iter().all(|old| *old < entry("newcomer", 100)));
+        assert!(sorted.iter().all(|old| old.order.is_kept() && *old < entry("newcomer", 100)));
         assert_eq!(delta.hold, [entry("r1", 100)]);
         assert_eq!(taken, LegacyImport { repositories: 1, slots: 1, waiting: 3, ghosts: 1, corrupt: 0 });
     }

@@ -74,7 +74,7 @@ pub use lease::{Holder, Renewal};
 pub use legacy::{Legacy, LegacyImport, LegacyRepository, LegacyRun};
 pub use limit::Limit;
 pub use manager::{Manager, ManagerOptions, OwnershipView, ReconcileOutcome, Scope};
-pub use order::{Entry, OrderKey};
+pub use order::{Entry, FIRST_KEPT, OrderKey};
 pub use plan::{Observation, Plan, plan};
 pub use relocate::{RelocateError, Relocated, relocate};
 pub use run_state::RunState;

@@ -2,6 +2,10 @@
 
 use crate::key::RunKey;
 
+/// The first position that no event gives. Those from here on were given to runs that waited in a queue of somebody else's, and
+/// keep the order they had there.
+pub const FIRST_KEPT: u32 = 1 << 30;
+
 /// What a queue is sorted by, before the run's own name. Set once, when the run is enqueued, and stored with it.
 ///
 /// Times are whole seconds since 1970 as the API server wrote them into `creationTimestamp`; they are compared with one
@@ -10,7 +14,7 @@ use crate::key::RunKey;
 pub struct OrderKey {
     /// When the first run of the webhook event was created, in seconds.
     pub event_created: i64,
-    /// The run's place among the runs of its event, from 0.
+    /// The run's place among the runs of its event, from 0; from [`FIRST_KEPT`] on, its place among runs whose order was kept.
     pub position: u32,
     /// When the run itself was created, in seconds.
     pub created: i64,
@@ -31,6 +35,11 @@ impl OrderKey {
     /// The place of a run that belongs to no known event: by its own creation time, in seconds.
     pub fn alone(created: i64) -> Self {
         Self { event_created: created, position: 0, created }
+    }
+
+    /// Whether the place was taken over from somebody else's queue, whatever the run's event says.
+    pub fn is_kept(&self) -> bool {
+        self.position >= FIRST_KEPT
     }
 }
 

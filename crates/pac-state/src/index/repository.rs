@@ -18,9 +18,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pac_concurrency::{
-    Limit, Observation, OrderKey, Plan, RunKey, RunState, Scope, Slot, SlotOwnership, Snapshot, plan,
-};
+use pac_concurrency::{Limit, Observation, Plan, RunKey, RunState, Scope, Slot, SlotOwnership, Snapshot, plan};
 use pac_kube::convert::{Phase, RepositoryMetadata, RunView};
 use tokio::time::Instant;
 
@@ -294,31 +292,6 @@ impl RepositoryState {
         );
         self.claims.note_decided(&plan);
         plan
-    }
-
-    /// Learns from a whole snapshot which runs the store has.
-    fn compare_with(&mut self, snapshot: &Snapshot) {
-        let queued: HashMap<&RunKey, OrderKey> =
-            snapshot.waiting.iter().map(|entry| (&entry.run, entry.order)).collect();
-        let held = |run: &RunKey| snapshot.slots.get(run).map(|slot| slot.entry.order);
-        let names: Vec<Arc<str>> = self.runs.names().cloned().collect();
-        for name in names {
-            if let Some(run) = self.runs.named_mut(&name) {
-                run.stored = queued.get(&run.view.key).copied().or_else(|| held(&run.view.key));
-                // A full pass takes nothing on trust: a write that was acknowledged may be repeated, to no effect.
-                if run.mark == Mark::Written {
-                    run.mark = Mark::None;
-                }
-                if run.start == StartState::Acknowledged {
-                    run.start = StartState::Idle;
-                }
-            }
-            self.sort_in(&name);
-        }
-        self.departed.retain(|run| queued.contains_key(run));
-        self.unreadable.retain(|run| queued.contains_key(run) || snapshot.slots.contains_key(run));
-        let shown = |run: &RunKey| self.runs.get(run).is_some();
-        self.over.retain(|run, _| queued.contains_key(run) || snapshot.slots.contains_key(run) || shown(run));
     }
 
     /// Takes in a plan that was committed, or that had nothing to commit; returns what it did to whom.

@@ -26,6 +26,9 @@ pub(super) fn bring_back(world: &World, text: &str) -> Vec<(String, String)> {
 
 fn create(world: &World, kind: &str, mut object: Value) -> (String, String) {
     object["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove(EXECUTION_ORDER);
+    }
     let text = |object: &Value, path: &str| object.pointer(path).unwrap().as_str().unwrap().to_owned();
     let (namespace, name) = (text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
     let cluster = world.cluster.store();
@@ -33,12 +36,8 @@ fn create(world: &World, kind: &str, mut object: Value) -> (String, String) {
     let created = cluster.create(kind, &namespace, object.clone()).unwrap();
     let (before, now) = (text(&object, "/metadata/uid"), text(&created, "/metadata/uid"));
     let mut annotations = object["metadata"]["annotations"].take();
-    for (annotation, value) in annotations.as_object_mut().into_iter().flatten() {
-        let said = value.as_str().unwrap();
-        *value = match annotation.as_str() {
-            EXECUTION_ORDER => said.rsplit(',').collect::<Vec<_>>().join(",").into(),
-            _ => said.replace(&before, &now).into(),
-        };
+    for value in annotations.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        *value = value.as_str().unwrap().replace(&before, &now).into();
     }
     let changed = json!({"metadata": {"annotations": annotations}});
     cluster.patch(kind, &namespace, &name, &changed).unwrap();

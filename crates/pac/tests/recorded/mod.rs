@@ -32,11 +32,17 @@ pub(crate) fn record(store: &Store, world: &World) {
 }
 
 /// Makes the empty `store` and the empty cluster what they were when they were taken down, but for what the cluster makes anew:
-/// uids and times of creation. The order of an event's runs is told the other way round: only the store knows the right one.
+/// uids and times of creation. The first of those that wait has the name of the last, the other way round, too, and nobody tells
+/// the order of an event's runs any more: only the store knows the right one.
 pub(crate) fn bring_back(store: &Store, world: &World) {
+    let [first, _, last] = scene::WAITING;
+    let read = |file| {
+        let text = fs::read_to_string(file).unwrap();
+        text.replace(first, "exchanged").replace(last, first).replace("exchanged", last)
+    };
     let files = Files::of(store);
-    let uids = cluster::bring_back(world, &fs::read_to_string(files.cluster).unwrap());
-    let text = fs::read_to_string(files.store).unwrap();
+    let uids = cluster::bring_back(world, &read(files.cluster));
+    let text = read(files.store);
     store::bring_back(store, &uids.iter().fold(text, |text, (before, now)| text.replace(before, now)));
 }
 

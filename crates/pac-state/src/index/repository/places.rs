@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pac_concurrency::{Entry, OrderKey, RunKey};
+use pac_concurrency::{Entry, OrderKey, RunKey, Snapshot};
 use pac_kube::convert::{Phase, RunView};
 use pac_kube::hold::Hold;
 use tokio::time::Instant;
 
 use super::super::SETTLE_SECONDS;
 use super::RepositoryState;
-use crate::index::run::Run;
+use crate::index::run::{Mark, Run, StartState};
 
 /// How long the runs behind it in its event wait for a run that PAC has created and not queued yet. PAC asks the Git provider
 /// between the two.
@@ -144,13 +144,49 @@ impl RepositoryState {
         all.map(|run| Entry::new(run.view.key.clone(), order(run))).collect()
     }
 
+    /// Learns from a whole snapshot which runs the store has.
+    pub(super) fn compare_with(&mut self, snapshot: &Snapshot) {
+        let queued: HashMap<&RunKey, OrderKey> =
+            snapshot.waiting.iter().map(|entry| (&entry.run, entry.order)).collect();
+        let held = |run: &RunKey| snapshot.slots.get(run).map(|slot| slot.entry.order);
+        let names: Vec<Arc<str>> = self.runs.names().cloned().collect();
+        for name in names {
+            if let Some(run) = self.runs.named_mut(&name) {
+                run.stored = queued.get(&run.view.key).copied().or_else(|| held(&run.view.key));
+                // Its order may have come while nobody looked, or the store has lost the move.
+                let positions = run.stored.zip(run.view.place.as_ref());
+                if positions.is_some_and(|(stored, place)| stored.position != place.position) {
+                    self.misplaced.insert(Arc::clone(&name));
+                }
+                // A full pass takes nothing on trust: a write that was acknowledged may be repeated, to no effect.
+                if run.mark == Mark::Written {
+                    run.mark = Mark::None;
+                }
+                if run.start == StartState::Acknowledged {
+                    run.start = StartState::Idle;
+                }
+            }
+            self.sort_in(&name);
+        }
+        self.departed.retain(|run| queued.contains_key(run));
+        self.unreadable.retain(|run| queued.contains_key(run) || snapshot.slots.contains_key(run));
+        let shown = |run: &RunKey| self.runs.get(run).is_some();
+        self.over.retain(|run, _| queued.contains_key(run) || snapshot.slots.contains_key(run) || shown(run));
+    }
+
     /// The runs whose place in the store isn't the one that their event's order gives them.
     pub(super) fn moved_entries(&mut self, orders: &mut Orders) -> Vec<Entry> {
         let mut moved = Vec::new();
         for name in std::mem::take(&mut self.misplaced) {
             let Some(run) = self.runs.named(&name).filter(|run| run.is_pending()) else { continue };
-            let order = self.order(&run.view, orders);
-            if run.stored.is_some_and(|stored| stored != order) {
+            // One that was left by an earlier implementation keeps its place, whatever its event says.
+            let Some(stored) = run.stored.filter(|stored| !stored.is_kept()) else { continue };
+            let mut order = self.order(&run.view, orders);
+            if run.view.event.is_some() {
+                // The event's first runs may be gone since: when it began is known no better than then.
+                order.event_created = order.event_created.min(stored.event_created);
+            }
+            if stored != order {
                 moved.push(Entry::new(run.view.key.clone(), order));
                 self.misplaced.insert(name);
             }

@@ -1,7 +1,7 @@
 //! What is known of the runs of one repository, and what becomes of it.
 
 use pac_concurrency::protocol::{FORMER_START_LASTS, LIVE_READ_STANDS, STOPPING_LASTS};
-use pac_concurrency::{Entry, Holder, Version};
+use pac_concurrency::{Entry, FIRST_KEPT, Holder, OrderKey, Version};
 use pac_kube::convert::FinalState;
 use pac_kube::execution_order::EventPlace;
 use pac_kube::live_read::Confirmed;
@@ -150,6 +150,34 @@ fn an_event_whose_first_run_is_gone_began_with_the_oldest_left() {
     let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, now);
     let began: Vec<i64> = plan.enqueued.iter().map(|entry| entry.order.event_created).collect();
     assert_eq!(began, [11, 11], "P3");
+}
+
+/// As it does while the system is switched off.
+#[test]
+fn an_order_that_came_while_nobody_looked_corrects_a_place_at_the_first_whole_pass() {
+    let now = Instant::now();
+    let of_event = |name: &str, created: i64, position: u32| RunView {
+        created,
+        event: Some(7),
+        place: Some(EventPlace { event: 7, first: "gone".into(), position }),
+        ..named(name, name, Phase::Waiting)
+    };
+    let (second, last) = (of_event("b", 11, 1), of_event("c", 14, 5));
+    let stored = |run: &RunView, position| {
+        let order = OrderKey { event_created: 9, position, created: run.created };
+        Entry::new(run.key.clone(), order)
+    };
+    // By names, as long as the others of its event weren't there, the last one was taken for the first.
+    // What an earlier implementation left stays where it is.
+    for (position, moved) in [(0, vec![stored(&last, 5)]), (5, vec![]), (FIRST_KEPT, vec![])] {
+        let mut state = RepositoryState::new(true);
+        state.apply_run(second.clone(), now, Duration::ZERO);
+        state.apply_run(last.clone(), now, Duration::ZERO);
+        let waiting = [stored(&second, 1), stored(&last, position)].into();
+        let snapshot = Snapshot { version: Version::new(1), waiting, waiting_count: 2, ..Snapshot::empty() };
+        let plan = state.decide(limit(1), Scope::Whole, &snapshot, &|_| SlotOwnership::Mine, now);
+        assert_eq!((plan.granted, plan.moved), (vec![stored(&second, 1)], moved), "P3");
+    }
 }
 
 #[test]
