@@ -6,7 +6,8 @@ use crate::key::RunKey;
 /// keep the order they had there.
 pub const FIRST_KEPT: u32 = 1 << 30;
 
-/// What a queue is sorted by, before the run's own name. Set once, when the run is enqueued, and stored with it.
+/// What a queue is sorted by, before the run's own name. Set when the run is enqueued, and stored with it; if the order
+/// of its event is told only then, the run is moved.
 ///
 /// Times are whole seconds since 1970 as the API server wrote them into `creationTimestamp`; they are compared with one
 /// another only, never with the clock of this machine (P9).

@@ -85,6 +85,7 @@ explored! {
     alone_killed_and_the_limit_is_lowered { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![1]; crashes: 1, limits: 1 }
     #[ignore = "takes long: cargo xtask model"]
     alone_killed_and_the_limit_changes { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![1], ticks: true; crashes: 1, limits: 1 }
+    a_claim_is_lost_and_the_limit_is_lowered { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![1]; crashes: 1, limits: 1, lost_commits: 1 }
     alone_commits_and_starts_are_lost { watchers: 1, runs: vec![Pending, Pending, Pending]; lost_commits: 1, lost_starts: 2, refusals: 1 }
     alone_and_killed { watchers: 1, runs: vec![Pending, Pending]; crashes: 2, lost_starts: 1 }
     alone_while_the_limit_changes { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![0, 1]; limits: 2, lost_starts: 1 }
@@ -110,6 +111,8 @@ explored! {
     two_and_starts_are_refused { runs: vec![Pending, Pending]; refusals: 1 }
     #[ignore = "takes long: cargo xtask model"]
     two_and_a_watcher_is_killed { runs: vec![Running, Pending]; crashes: 1 }
+    #[ignore = "takes long: cargo xtask model"]
+    two_and_a_claim_is_lost { runs: vec![Running, Pending], limit: 2, limits: vec![1]; crashes: 1, limits: 1, lost_commits: 1 }
     #[ignore = "takes long: cargo xtask model"]
     two_and_the_limit_changes { runs: vec![Running, Pending], limit: 2, limits: vec![0, 1]; limits: 1 }
 }

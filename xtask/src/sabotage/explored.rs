@@ -36,7 +36,7 @@ const fn by(scenario: &'static str, breaks: &'static str) -> Judge {
 }
 
 /// Bugs of what carries the rule out, in the form in which the model has it.
-const OF_THE_MODEL: [Bug; 7] = [
+const OF_THE_MODEL: [Bug; 8] = [
     Bug {
         name: "version",
         what: "the store commits whatever the version",
@@ -92,6 +92,14 @@ const OF_THE_MODEL: [Bug; 7] = [
         from: "        self.start = StartState::Acknowledged;\n        self.start_ended_at = Some(now);\n",
         to: "        self.start = StartState::Acknowledged;\n        let _ = now;\n",
         judge: by("alone_slow_and_time_passes", "P5"),
+    },
+    Bug {
+        name: "lost-claim",
+        what: "a claim of which the store's answer was lost was not remembered (mended in 25d5d4d)",
+        file: "crates/pac-state/src/index/repository.rs",
+        from: "        self.claims.note_decided(&plan);\n",
+        to: "        self.claims.note_decided(&Plan::default());\n",
+        judge: by("a_claim_is_lost_and_the_limit_is_lowered", "P1"),
     },
     Bug {
         name: "proof-of-answer",

@@ -153,9 +153,10 @@ impl RepositoryState {
         for name in names {
             if let Some(run) = self.runs.named_mut(&name) {
                 run.stored = queued.get(&run.view.key).copied().or_else(|| held(&run.view.key));
-                // Its order may have come while nobody looked, or the store has lost the move.
+                // Its order may have come while nobody looked, or the store has lost the move. Names take runs that are not
+                // seen yet for none, and so place one too early, never too late: nothing is moved to and fro.
                 let positions = run.stored.zip(run.view.place.as_ref());
-                if positions.is_some_and(|(stored, place)| stored.position != place.position) {
+                if positions.is_some_and(|(stored, place)| stored.position < place.position) {
                     self.misplaced.insert(Arc::clone(&name));
                 }
                 // A full pass takes nothing on trust: a write that was acknowledged may be repeated, to no effect.

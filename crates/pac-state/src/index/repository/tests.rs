@@ -168,8 +168,8 @@ fn an_order_that_came_while_nobody_looked_corrects_a_place_at_the_first_whole_pa
         Entry::new(run.key.clone(), order)
     };
     // By names, as long as the others of its event weren't there, the last one was taken for the first.
-    // What an earlier implementation left stays where it is.
-    for (position, moved) in [(0, vec![stored(&last, 5)]), (5, vec![]), (FIRST_KEPT, vec![])] {
+    // One that stands farther behind stays there, and so does what an earlier implementation left.
+    for (position, moved) in [(0, vec![stored(&last, 5)]), (5, vec![]), (6, vec![]), (FIRST_KEPT, vec![])] {
         let mut state = RepositoryState::new(true);
         state.apply_run(second.clone(), now, Duration::ZERO);
         state.apply_run(last.clone(), now, Duration::ZERO);
