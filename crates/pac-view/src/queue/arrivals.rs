@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use k8s_openapi::jiff::Timestamp;
-use pac_concurrency::{Entry, RunKey};
+use pac_concurrency::{Entry, FIRST_KEPT, RunKey};
 use pac_queue::week::{Outcome, RunTimes, Running, Week, tenths};
 use pac_state::index::End;
 
@@ -84,7 +84,9 @@ impl Arrivals {
 impl Arrival {
     fn of(entry: &Entry, at: i64) -> Self {
         let event = entry.order.event_created.saturating_sub(at.div_euclid(10));
-        Self { at, event: i32::try_from(event).unwrap_or_default(), position: entry.order.position }
+        // Places that were taken over are told from 0, too, as people count.
+        let position = entry.order.position % FIRST_KEPT;
+        Self { at, event: i32::try_from(event).unwrap_or_default(), position }
     }
 }
 
@@ -124,6 +126,15 @@ mod tests {
         assert_eq!(week.runs().collect::<Vec<_>>(), [&expected]);
         arrivals.ended(&mut week, &run.run, &DONE, at(150));
         assert_eq!(week.runs().len(), 1, "it ended once");
+    }
+
+    #[test]
+    fn places_that_were_taken_over_are_told_from_0() {
+        let (mut arrivals, mut week, mut run) = (Arrivals::default(), Week::default(), entry("a", 100));
+        run.order.position = FIRST_KEPT + 2;
+        arrivals.granted(&mut week, &run, at(110));
+        arrivals.ended(&mut week, &run.run, &DONE, at(120));
+        assert_eq!(week.runs().map(|run| run.position).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
