@@ -187,22 +187,22 @@ impl Plan {
     /// As long as all fit, it doesn't matter which of them were started already. Else any of them may have been, without
     /// the cache showing it yet: each counts until a live read tells that it wasn't.
     fn resume_within_limit(&mut self, observation: &Observation<'_>, pending: BTreeSet<Entry>) {
-        let runs = pending.into_iter().map(|entry| entry.run);
-        let all_fit = observation.limit.fits(self.held + runs.len());
-        let is_certain = |run: &RunKey| all_fit || (observation.state)(run) == RunState::ConfirmedPending;
-        let (certain, doubtful): (Vec<_>, Vec<_>) = runs.partition(is_certain);
+        let all_fit = observation.limit.fits(self.held + pending.len());
+        let is_certain = |entry: &Entry| all_fit || (observation.state)(&entry.run) == RunState::ConfirmedPending;
+        let (certain, doubtful): (BTreeSet<_>, BTreeSet<_>) = pending.into_iter().partition(is_certain);
         self.held += doubtful.len();
-        self.over_limit_unconfirmed = doubtful;
-        for run in certain {
+        for entry in certain {
             if observation.limit.free(self.held) > 0 {
-                self.resume.push(run);
-            } else if self.over_limit_unconfirmed.is_empty() {
-                self.given_back.push(run);
+                self.resume.push(entry.run);
+            } else if doubtful.last().is_none_or(|youngest| *youngest < entry) {
+                self.given_back.push(entry.run);
                 continue;
             }
-            // Nobody gives a slot back while a younger one, still in doubt, might keep its own.
+            // Nobody gives a slot back while a younger one, still in doubt, might keep its own. The youngest do so however many
+            // older ones are in doubt: a read stands for a moment only, in which not all of them may be read.
             self.held += 1;
         }
+        self.over_limit_unconfirmed = doubtful.into_iter().map(|entry| entry.run).collect();
     }
 
     fn adopt_running(&mut self, snapshot: &Snapshot, observation: &Observation<'_>) {

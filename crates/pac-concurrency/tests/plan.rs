@@ -229,6 +229,33 @@ fn nobody_gives_a_slot_back_while_a_younger_one_is_in_doubt() {
 }
 
 #[test]
+fn the_youngest_gives_its_slot_back_while_older_ones_are_in_doubt() {
+    let plan =
+        Scene::new(1).slot(1, Pending).slot(2, ConfirmedPending).slot(3, Pending).slot(4, ConfirmedPending).plan();
+    assert_eq!((plan.given_back, plan.over_limit_unconfirmed, plan.resume), (runs(&[4]), runs(&[1, 3]), vec![]));
+}
+
+/// A read stands for a while. Where there are more slots than can be read in that time, some are in doubt at every moment.
+#[test]
+fn slots_that_no_longer_fit_come_free_however_many_have_to_be_read() {
+    const STAND: usize = 4;
+    let mut left: Vec<i64> = (1..=20).collect();
+    let mut read = Vec::new();
+    for turn in 0..1_000 {
+        if left.len() == 1 {
+            return;
+        }
+        read.push(left[turn % left.len()]);
+        let stand = &read[read.len().saturating_sub(STAND)..];
+        let state = |run: &i64| if stand.contains(run) { ConfirmedPending } else { Pending };
+        let plan = left.iter().fold(Scene::new(1), |scene, run| scene.slot(*run, state(run))).plan();
+        let given_back = plan.given_back;
+        left.retain(|run| !given_back.contains(&runs(&[*run])[0]));
+    }
+    panic!("P4: {left:?} keep their slots for ever");
+}
+
+#[test]
 fn a_slot_of_a_dead_holder_is_claimed_and_counts_all_the_while() {
     for ownership in [SlotOwnership::Lapsed, SlotOwnership::Stalled] {
         let mut scene = Scene::new(1).slot(1, Pending).queued(2, Pending);

@@ -58,7 +58,7 @@ impl Replica {
         let connect = Arc::new(Stores { outside: outside.clone(), way: Arc::clone(&way) });
         let (trace, token, counted) = (outside.trace.clone(), stop.clone(), outside.counted.clone());
         let answers = Arc::new(OnceLock::new());
-        let told = Arc::clone(&answers);
+        let (told, own) = (Arc::clone(&answers), Arc::clone(&way));
         let running = tokio::spawn(async move {
             let outcome = match client_through(network) {
                 Ok(client) => {
@@ -72,6 +72,8 @@ impl Replica {
                 Err(error) => Err(with_causes(&error)),
             };
             trace.tell(&format!("{identity} ended: {outcome:?}"));
+            // What of it still runs would have ended with its process.
+            own.close();
         });
         Self { way, answers, stop, running }
     }

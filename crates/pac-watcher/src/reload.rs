@@ -32,8 +32,9 @@ use crate::options::SettingsPlace;
 /// How often everything is read again, told of a change or not: the Secret and files are not watched.
 const READ_EVERY: Duration = Duration::from_secs(10);
 
-/// How often at least, while a watcher that starts has none to go by: it may be the only one.
-const READ_FIRST_EVERY: Duration = Duration::from_secs(2);
+/// How often at least, while they can't be read: one that starts and has none to go by may be the only one, and one that goes by those it has
+/// may work on a store that others have left.
+const READ_AGAIN_EVERY: Duration = Duration::from_secs(2);
 
 /// How often, while somebody waits for it.
 const READ_WANTED_EVERY: Duration = Duration::from_secs(1);
@@ -134,7 +135,7 @@ impl SettingsSource {
                 }
                 Err(why) => health.trouble(Part::ApiServer, why),
             }
-            tokio::time::sleep(backoff::wait(Duration::from_millis(200), READ_FIRST_EVERY, failures)).await;
+            tokio::time::sleep(backoff::wait(Duration::from_millis(200), READ_AGAIN_EVERY, failures)).await;
             failures += 1;
         }
     }
@@ -169,7 +170,10 @@ impl SettingsSource {
                         wait = READ_WANTED_EVERY;
                         continue;
                     }
-                    Err(_) => continue,
+                    Err(_) => {
+                        wait = READ_AGAIN_EVERY;
+                        continue;
+                    }
                 };
                 wait = READ_EVERY;
                 match usable(&sources, &good, &election) {

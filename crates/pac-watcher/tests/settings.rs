@@ -16,6 +16,9 @@ const PACS: &str = "pipelines-as-code";
 const OWN: &str = "pac-concurrency";
 const UNUSABLE: &str = "pac_concurrency_settings_not_in_force{reason=\"unusable\"}";
 
+/// Shorter than the time after which everything is read again in any case, which is 10 s.
+const SOON: Duration = Duration::from_secs(5);
+
 async fn is_in_force(world: &World, in_force: bool) {
     let value = i32::from(!in_force);
     world.watcher().metrics_have(&format!("{UNUSABLE} {value}"), true).await;
@@ -165,6 +168,9 @@ async fn one_in_office_that_can_not_read_the_settings_goes_on_by_those_it_has() 
     world.event("repo", &["b"]).await;
     world.running(&["a", "b"]).await;
     assert_eq!(world.watcher().log_count("settings that may be old"), 0);
+    world.cluster.faults().remove(unread);
+    let paused = world.watcher().log_says("paused (concurrency-paused is true): nobody is admitted");
+    tokio::time::timeout(SOON, paused).await.expect("it asks again long before its next turn");
 }
 
 /// Doubling from 200 ms, less a quarter of jitter, five tries take this long at least.

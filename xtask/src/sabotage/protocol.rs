@@ -134,7 +134,7 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
         "younger-in-doubt",
         "a slot is given back while a younger one is in doubt",
         PLAN,
-        "            } else if self.over_limit_unconfirmed.is_empty() {",
+        "            } else if doubtful.last().is_none_or(|youngest| *youngest < entry) {",
         "            } else if self.held > 0 {",
     ),
     bug(
