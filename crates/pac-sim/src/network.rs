@@ -78,6 +78,9 @@ impl Network {
     async fn carry_out(self, request: Request<Bytes>) -> Result<Response<pac_devcluster::Body>, BoxError> {
         let what = format!("{} {} {}", self.way.identity, request.method(), request.uri());
         let starts = started(&request);
+        if let Some((namespace, name)) = &starts {
+            self.outside.witness.attempts(&self.way.identity, format!("{namespace}/{name}"));
+        }
         let fault = self.outside.weather.strike(Side::Api, self.way.number, starts.is_some());
         sleep(usual_delay()).await;
         match fault {

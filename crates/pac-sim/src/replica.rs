@@ -20,13 +20,16 @@ use tower::ServiceExt;
 
 use crate::network::Network;
 use crate::outside::Outside;
+use crate::scenario::Scenario;
 use crate::store::StoreDriver;
 use crate::way::Way;
 
 /// PAC's namespace, and the name of its ConfigMap.
 pub(crate) const SETTINGS: &str = "pipelines-as-code";
-/// How long the others wait for a leader.
+/// How long the others wait for a leader. Where slots are in its memory alone, it is as long as a start may take, as it is unless somebody
+/// says otherwise.
 const LEADER_LEASE: Duration = Duration::from_secs(5);
+const LEADER_LEASE_OF_MEMORY: Duration = Duration::from_secs(15);
 
 /// A process.
 pub(crate) struct Replica {
@@ -50,7 +53,7 @@ struct Stores {
 
 impl Replica {
     /// A process begins.
-    pub(crate) fn start(number: usize, identity: String, companion: bool, elected: bool, outside: &Outside) -> Self {
+    pub(crate) fn start(number: usize, identity: String, scenario: &Scenario, outside: &Outside) -> Self {
         outside.trace.tell(&format!("{identity} starts"));
         let way = Arc::new(Way::new(number, identity.clone()));
         let stop = CancellationToken::new();
@@ -59,10 +62,10 @@ impl Replica {
         let (trace, token, counted) = (outside.trace.clone(), stop.clone(), outside.counted.clone());
         let answers = Arc::new(OnceLock::new());
         let (told, own) = (Arc::clone(&answers), Arc::clone(&way));
+        let options = options(&identity, scenario);
         let running = tokio::spawn(async move {
             let outcome = match client_through(network) {
                 Ok(client) => {
-                    let options = options(&identity, companion, elected);
                     // Set once: there is one process.
                     let answers = move |answers| _ = told.set(answers);
                     Box::pin(run_with(client, options, connect, counted, answers, token))
@@ -120,7 +123,7 @@ impl Asked {
     }
 }
 
-fn options(identity: &str, companion: bool, elected: bool) -> WatcherOptions {
+fn options(identity: &str, scenario: &Scenario) -> WatcherOptions {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     WatcherOptions {
         metrics_addr: any_port,
@@ -135,13 +138,13 @@ fn options(identity: &str, companion: bool, elected: bool) -> WatcherOptions {
             request_timeout: Duration::from_secs(10),
         },
         global_repository: SETTINGS.to_owned(),
-        mode: if companion { Mode::Companion } else { Mode::Standalone },
+        mode: if scenario.companion { Mode::Companion } else { Mode::Standalone },
         gate: GateKind::Policy,
         webhook_addr: any_port,
         tenants: None,
         identity: identity.to_owned(),
-        leader_elect: elected,
-        leader_lease: LEADER_LEASE,
+        leader_elect: scenario.elected,
+        leader_lease: if scenario.has_server() { LEADER_LEASE } else { LEADER_LEASE_OF_MEMORY },
         pace: Pace::default(),
     }
 }

@@ -17,6 +17,8 @@ pub(crate) const GUST: Duration = Duration::from_secs(20);
 pub(crate) const LULL: Duration = Duration::from_secs(20);
 /// How long after a gust everybody knows again how things are.
 pub(crate) const RECOVERED_AFTER: Duration = Duration::from_secs(14);
+/// How long after a gust watchers are still held at the most.
+const HELD_AFTER: Duration = Duration::from_secs(5);
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq)]
@@ -216,7 +218,7 @@ pub(crate) fn draw(scenario: &Scenario) -> Vec<Step> {
     while at < scenario.lasts {
         let into_it = Duration::from_millis((at.as_millis() % (GUST + LULL).as_millis()) as u64);
         let action = if into_it < GUST && random.random_bool(0.7) {
-            trouble(scenario, &mut random)
+            until_lull(trouble(scenario, &mut random), into_it)
         } else if random.random_bool(if is_calm(at) { 0.1 } else { 0.02 }) {
             Action::Ask
         } else {
@@ -287,6 +289,14 @@ fn doing(scenario: &Scenario, random: &mut StdRng) -> Action {
         31 if scenario.companion => Action::PacRestarts { lasts: milliseconds(random, 100, 5_000) },
         _ if scenario.moves && random.random_bool(0.3) => Action::Move,
         _ => Action::Settings { connections: random.random_range(2..20) },
+    }
+}
+
+/// Nobody is held for most of a lull: those who are held in gust upon gust would have no time to recover, and nobody takes over.
+fn until_lull(action: Action, into_it: Duration) -> Action {
+    match action {
+        Action::Hold { watcher, lasts } => Action::Hold { watcher, lasts: lasts.min(GUST + HELD_AFTER - into_it) },
+        other => other,
     }
 }
 

@@ -208,11 +208,19 @@ pub async fn run_with(
         former,
         gate,
     };
-    supervisor.run(stop).await;
-    // Only now: leadership given up earlier would let another start what this one has in hand.
-    campaign_over.cancel();
-    if let Err(error) = campaign.await {
-        warn!(%error, "the election ended badly");
+    let all_is_known = supervisor.run(stop).await;
+    if all_is_known {
+        // Only now: leadership given up earlier would let another start what this one has in hand.
+        campaign_over.cancel();
+        if let Err(error) = campaign.await {
+            warn!(%error, "the election ended badly");
+        }
+    } else {
+        info!(
+            "leadership is not given up: a start that is under way is in this watcher's memory alone, and takes effect, or never will, \
+             before another watcher leads"
+        );
+        campaign.abort();
     }
     following.abort();
     told_all.cancel();

@@ -75,6 +75,8 @@ pub(crate) struct Supervisor {
 /// Why an engine was stopped.
 enum Next {
     Stop,
+    /// The same, with something under way of which a store that ends with the process knows alone.
+    StopInHand,
     SwitchOff,
     /// With the store of these settings, already connected.
     Go(ConnectedStore, Arc<Settings>),
@@ -83,13 +85,16 @@ enum Next {
 // === impl Supervisor ===
 
 impl Supervisor {
-    /// Works by the settings in force as they change, until `stop`.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    /// Works by the settings in force as they change, until `stop`. Whether whoever leads next finds all there is to know: not if
+    /// something is still under way of which this process alone knows.
+    pub(crate) async fn run(self, stop: CancellationToken) -> bool {
         let mut settings = self.in_force.follow();
         while !stop.is_cancelled() {
             let current = Arc::clone(&settings.borrow_and_update());
             if current.enabled {
-                self.work(current, &mut settings, &stop).await;
+                if !self.work(current, &mut settings, &stop).await {
+                    return false;
+                }
                 continue;
             }
             info!(
@@ -102,19 +107,20 @@ impl Supervisor {
             self.active_store.switched_off();
             tokio::select! {
                 () = stop.cancelled() => {}
-                changed = settings.changed() => if changed.is_err() { return },
+                changed = settings.changed() => if changed.is_err() { return true },
                 () = backlog::follow(&self.client, self.engine.mode, self.leading.clone(), &self.active_store) => {}
             }
         }
+        true
     }
 
-    /// Works while the system is switched on.
+    /// Works while the system is switched on. Whether nothing is under way in the end of which this process alone knows.
     async fn work(
         &self,
         current: Arc<Settings>,
         settings: &mut watch::Receiver<Arc<Settings>>,
         stop: &CancellationToken,
-    ) {
+    ) -> bool {
         self.health.trouble(Part::Start, START_LISTS);
         let sink = Sink {
             index: Arc::clone(&self.index),
@@ -155,6 +161,7 @@ impl Supervisor {
         self.active_store.end();
         self.index.clear();
         self.traces.clear();
+        !matches!(next, Next::StopInHand)
     }
 
     /// Works on one store, until something else is called for.
@@ -189,9 +196,10 @@ impl Supervisor {
         };
         let next = self.until_changed(&current, settings, stop).await;
         stop_engine.cancel();
-        finish(running, matches!(next, Next::Stop)).await;
+        let is_finished = finish(running, matches!(next, Next::Stop)).await;
         self.active_store.work_with(None, None);
         match next {
+            Next::Stop if !is_finished && !store.capabilities().durable => Next::StopInHand,
             Next::Go(new_store, new) => self.move_over([store, new_store], current, new, settings, stop).await,
             other => other,
         }
@@ -333,10 +341,10 @@ impl Supervisor {
 }
 
 /// Waits until the engine has finished what it has in hand. At the process's end not for ever: what is in hand then ends
-/// with the process, like the answer of a store that is away, and is for the next watcher to look at.
-async fn finish(mut running: JoinHandle<()>, at_the_end: bool) {
+/// with the process, like the answer of a store that is away, and is for the next watcher to look at. Whether it has.
+async fn finish(mut running: JoinHandle<()>, at_the_end: bool) -> bool {
     let finished = if at_the_end { timeout(STOP_WITHIN, &mut running).await } else { Ok((&mut running).await) };
-    match finished {
+    match &finished {
         Ok(Ok(())) => {}
         Ok(Err(error)) => error!(%error, "the engine ended badly"),
         Err(_) => {
@@ -344,6 +352,7 @@ async fn finish(mut running: JoinHandle<()>, at_the_end: bool) {
             running.abort();
         }
     }
+    finished.is_ok()
 }
 
 fn retry_wait(failures: u32) -> Duration {

@@ -1,9 +1,12 @@
-//! Watchers that all lead.
+//! Who leads, and watchers that all do.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 
+use std::time::Duration;
+
+use pac_devcluster::{FaultAction, FaultRule};
 use serde_json::{Value, json};
 use support::{Watcher, World};
 
@@ -50,4 +53,35 @@ async fn a_memory_of_ones_own_is_not_switched_on_without_election() {
 async fn a_memory_of_ones_own_does_not_replace_a_server_without_election() {
     let server = json!({"concurrency-driver": "postgresql", "postgresql-password": "x"});
     refuse_memory(switched_on(server), "db.example.com:5432 is away").await;
+}
+
+/// Longer than a watcher that is stopped waits for what it has in hand.
+const SLOW: Duration = Duration::from_secs(8);
+
+/// A start that is slow, as with a webhook, may take effect when its watcher has ended. Who leads next with a memory of its own knows
+/// nothing of it, and must not lead before (P1).
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
+async fn leadership_runs_out_where_a_start_is_in_the_memory_of_one_that_ended() {
+    for (slow, holder) in [(true, "one"), (false, "")] {
+        let world = World::without_watcher().await;
+        world.settings(switched_on(json!({"concurrency-driver": "memory"}))).await;
+        world.repository("repo", Some(1)).await;
+        if slow {
+            let slowly = FaultRule::new(FaultAction::Latency(SLOW)).verb("patch").resource("pipelineruns").name("a");
+            world.cluster.faults().add(slowly);
+        }
+        let watcher = Watcher::start_as(world.cluster.kubeconfig_file(), "one");
+        watcher.log_says("admitting PipelineRuns").await;
+        world.event("repo", &["a"]).await;
+        watcher.log_says(&format!("acquired concurrency slot for {}/a", world.namespace)).await;
+        if !slow {
+            world.running(&["a"]).await;
+        }
+        tokio::task::spawn_blocking(|| watcher.stop()).await.unwrap();
+        let lease =
+            world.cluster.development().store().get("leases", "pipelines-as-code", "pac-concurrency-watcher").unwrap();
+        let holds = lease.pointer("/spec/holderIdentity").and_then(Value::as_str).unwrap_or_default();
+        assert_eq!(holds, holder, "{lease}");
+    }
 }

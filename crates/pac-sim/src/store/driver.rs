@@ -189,6 +189,7 @@ impl Driver for StoreDriver {
     ) -> Result<Version, DriverError> {
         let (of, holder, delta, server) = (repository.clone(), holder.clone(), delta.clone(), Arc::clone(&self.server));
         let (origin, what) = (self.origin, format!("commit {repository} at {} {delta:?}", expected.number()));
+        let way = Arc::clone(&self.way);
         if let Some(witness) = &self.server.witness
             && self.server.state.lock().records.has_run_out(&holder, StoreServer::now())
         {
@@ -198,7 +199,7 @@ impl Driver for StoreDriver {
             let before = records.of(&of);
             let version = records.commit(&of, expected, &holder, &delta)?;
             if let Some(witness) = &server.witness {
-                witness.committed(&of, &before, &records.of(&of), &delta);
+                witness.committed(&way.identity, &of, &before, &records.of(&of), &delta);
             }
             server.tell(News::Changed { by: origin, repository: of });
             Ok(version)

@@ -50,6 +50,8 @@ pub(crate) struct Witness {
     trace: Trace,
     /// The uids of the runs that had a slot: they may have been refused since, and be passed.
     admitted: Mutex<BTreeSet<String>>,
+    /// The runs, as `namespace/name`, of which a process sent a start, each with its name: one that is in doubt about it counts the run.
+    attempted: Mutex<BTreeSet<(String, String)>>,
     /// Those of each Repository.
     limits: Mutex<BTreeMap<String, LimitChanges>>,
     seen: Mutex<Vec<(&'static str, String)>>,
@@ -59,15 +61,28 @@ pub(crate) struct Witness {
 
 impl Witness {
     pub(crate) fn new(cluster: Arc<DevCluster>, trace: Trace) -> Self {
-        let (admitted, limits) = (Mutex::default(), Mutex::default());
-        Self { cluster, trace, admitted, limits, seen: Mutex::default() }
+        let (admitted, attempted, limits) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { cluster, trace, admitted, attempted, limits, seen: Mutex::default() }
     }
 
-    /// A commit took effect that made `after` of `before`.
+    /// Process `who` sends a start of the run `path`.
+    pub(crate) fn attempts(&self, who: &str, path: String) {
+        self.attempted.lock().insert((who.to_owned(), path));
+    }
+
+    /// A commit of process `who` took effect that made `after` of `before`.
     ///
     /// Whose slot is released, is over (P5); who is given back, doesn't run (P5); who leaves the queue, waits no more (P5); who is given
-    /// a slot, passes nobody who waits and never was refused (P3), and fits the limit (P1).
-    pub(super) fn committed(&self, key: &RepositoryKey, before: &Repository, after: &Repository, delta: &Delta) {
+    /// a slot, passes nobody who waits and never was refused (P3), and fits the limit (P1), but for those whose start `who` sent itself
+    /// and may be in doubt about.
+    pub(super) fn committed(
+        &self,
+        who: &str,
+        key: &RepositoryKey,
+        before: &Repository,
+        after: &Repository,
+        delta: &Delta,
+    ) {
         let (release, give_back) = (&delta.release, &delta.give_back);
         for run in release.iter().chain(give_back).filter(|run| before.has_slot(run) && !after.has_slot(run)) {
             let truth = self.truth(run);
@@ -86,7 +101,9 @@ impl Witness {
         let granted = delta.hold.iter().filter(|entry| !before.has_slot(&entry.run));
         let granted: Vec<&Entry> = granted.filter(|entry| self.truth(&entry.run) == Truth::Waits).collect();
         granted.iter().for_each(|entry| self.granted(entry, after));
-        if let (Some(entry), Some(limit)) = (granted.first(), self.greatest_limit(key)) {
+        let is_new = |run: &RunKey| !self.attempted.lock().contains(&(who.to_owned(), run.path().to_owned()));
+        let new = granted.iter().find(|entry| is_new(&entry.run));
+        if let (Some(entry), Some(limit)) = (new, self.greatest_limit(key)) {
             let count = after.holding().filter(|run| self.truth(run) != Truth::Over).count();
             if count as u64 > limit {
                 self.saw("P1", format!("{} was given a slot, one of {count} at a limit of {limit}", entry.run));

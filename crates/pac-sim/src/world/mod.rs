@@ -344,8 +344,7 @@ impl World {
     fn start_watcher(&mut self, number: usize) {
         self.incarnations += 1;
         let identity = format!("watcher-{number}-{}", self.incarnations);
-        let Scenario { companion, elected, .. } = self.scenario;
-        self.replicas[number] = Some(Replica::start(number, identity, companion, elected, &self.outside));
+        self.replicas[number] = Some(Replica::start(number, identity, &self.scenario, &self.outside));
     }
 
     /// A process that ended by itself is begun again, as a kubelet does.
