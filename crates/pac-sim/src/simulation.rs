@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::log::Log;
 use crate::part::Part;
+use crate::replica::LEADER_LEASE_OF_MEMORY;
 use crate::schedule::{GUST, LULL};
 use crate::trace::Trace;
 use crate::unending;
@@ -166,7 +167,10 @@ fn allowed(world: &World) -> VerdictOptions {
     let usual = VerdictOptions::in_storms(GUST, LULL);
     // One alone that is struck late in a gust may be at its beginning still when the next one strikes it, and nobody takes over.
     let alone = if world.scenario.replicas == 1 { GUST + LULL } else { Duration::ZERO };
-    VerdictOptions { lost, excused, longest_gap: usual.longest_gap + alone, ..usual }
+    // Its successor waits for its Lease.
+    let longest_gap =
+        usual.longest_gap + alone + if world.scenario.has_server() { Duration::ZERO } else { LEADER_LEASE_OF_MEMORY };
+    VerdictOptions { lost, excused, longest_gap, ..usual }
 }
 
 fn breach(

@@ -156,6 +156,23 @@ async fn a_start_that_an_api_server_short_of_time_answers_late_is_not_overtaken(
     assert_eq!(world.recorder.start_order(), ["a", "b"], "P3");
 }
 
+/// The API server answers so slowly that the proof of a slot is too old before its run's turn to be started comes.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
+async fn starts_that_are_too_late_are_asked_for_again_in_their_order() {
+    let world = World::new().await;
+    world.repository("repo", Some(20)).await;
+    let late = FaultRule::new(FaultAction::Latency(Duration::from_millis(700))).verb("patch").resource("pipelineruns");
+    world.cluster.faults().add(late);
+    let first = ["a-0", "a-1", "a-2", "a-3", "a-4", "a-5", "a-6", "a-7", "a-8"];
+    let second = ["b-0", "b-1"];
+    world.event("repo", &first).await;
+    world.started("a-2").await;
+    world.event("repo", &second).await;
+    world.running(&[&first[..], &second].concat()).await;
+    assert_eq!(world.recorder.start_order(), [&first[..], &second].concat(), "P3");
+}
+
 /// For one to two seconds after its start an API server doesn't know who has which rights, and says so in these words.
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(real_cluster, ignore = "needs faults of the API server")]

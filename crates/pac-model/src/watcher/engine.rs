@@ -119,7 +119,7 @@ impl Watcher {
             self.sending = self.waits_for_answers;
             output.start = Some((id, by));
         } else {
-            self.state.abandon_start(&id.key());
+            self.state.abandon_start(&id.key(), self.now);
             self.want(Scope::Head);
         }
     }

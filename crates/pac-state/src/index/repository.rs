@@ -68,6 +68,8 @@ pub struct RepositoryState {
     // Runs of which the latest live read made no sense.
     unreadable: HashSet<RunKey>,
     claims: Claims,
+    // When a start was last abandoned, so that others may have come to be before it.
+    abandoned_at: Option<Instant>,
     // When `decide` last ran.
     decided_at: Option<Instant>,
     // The limit as last told, and the runs that ran by then: those may exceed it.
@@ -109,6 +111,7 @@ impl RepositoryState {
             outsiders: HashMap::new(),
             unreadable: HashSet::new(),
             claims: Claims::default(),
+            abandoned_at: None,
             decided_at: None,
             limit: Limit::Unknown,
             grandfathered: BTreeSet::new(),

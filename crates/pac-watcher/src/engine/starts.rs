@@ -39,6 +39,13 @@ const COMPLAINT_STANDS: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Lanes(Mutex<HashMap<RepositoryKey, VecDeque<(RunKey, Instant)>>>);
 
+/// Whether a start was sent.
+enum Sent {
+    InTime,
+    /// Its proof had become too old, and it was not.
+    TooLate,
+}
+
 /// What was said of starts that failed, so that it isn't said again for every run.
 #[derive(Debug, Default)]
 pub(super) struct Complaints(Mutex<HashMap<String, Instant>>);
@@ -65,6 +72,12 @@ impl Lanes {
         is_new
     }
 
+    /// Takes away what is yet to be sent of one repository. Its task stays.
+    fn clear(&self, repository: &RepositoryKey) -> VecDeque<(RunKey, Instant)> {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.get_mut(repository).map(std::mem::take).unwrap_or_default()
+    }
+
     fn pop(&self, repository: &RepositoryKey) -> Option<(RunKey, Instant)> {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let next = lanes.get_mut(repository)?.pop_front();
@@ -80,8 +93,14 @@ impl Lanes {
 impl Engine {
     /// Starts `run`, whose slot was proven ours at `proven`, after those of its repository asked for before.
     pub(super) fn start(self: &Arc<Self>, repository: &RepositoryKey, run: RunKey, proven: Instant) {
-        if !self.index.with(repository, |state| state.begin_start(&run, Instant::now())) {
-            return;
+        let begun = self
+            .index
+            .with(repository, |state| (!state.would_overtake(proven)).then(|| state.begin_start(&run, Instant::now())));
+        match begun {
+            Some(true) => {}
+            Some(false) => return,
+            // The next pass asks for all of them, in order.
+            None => return self.queue.add(repository.clone(), Scope::Head),
         }
         if self.lanes.push(repository, (run, proven)) {
             self.in_flight.spawn(Arc::clone(self).send_starts(repository.clone()));
@@ -97,6 +116,13 @@ impl Engine {
             // The outcome is the start's own affair; here only the order counts. The wait for a permit isn't the API server's.
             let _ = is_sent.await;
             patience = match tokio::time::timeout(patience, sending).await {
+                // The next pass asks for it again, and for all that are behind it.
+                Ok(Ok(Sent::TooLate)) => {
+                    for (run, _) in self.lanes.clear(&repository) {
+                        self.index.with(&repository, |state| state.abandon_start(&run, Instant::now()));
+                    }
+                    IN_ORDER_FOR
+                }
                 Ok(_) => IN_ORDER_FOR,
                 Err(_) => {
                     debug!(%repository, %run, "its start isn't answered yet; others of its Repository no longer wait for that");
@@ -106,25 +132,27 @@ impl Engine {
         }
     }
 
-    /// Sends one start as soon as it may, which it tells.
+    /// Sends one start as soon as it may, which it tells; says in the end whether it did.
     async fn send_start(
         self: Arc<Self>,
         repository: RepositoryKey,
         run: RunKey,
         proven: Instant,
         sent: oneshot::Sender<()>,
-    ) {
+    ) -> Sent {
         let _under_way = self.index.starts().begin(Instant::now());
         let _permit = self.requests.acquire(&repository).await;
         let _ = sent.send(());
-        if !protocol::is_proven(proven, Instant::now()) {
+        let is_proven = protocol::is_proven(proven, Instant::now());
+        if !is_proven {
             count_failure(&repository, "late");
-            self.index.with(&repository, |state| state.abandon_start(&run));
+            self.index.with(&repository, |state| state.abandon_start(&run, Instant::now()));
         } else if AssertUnwindSafe(self.try_start(&repository, &run, proven)).catch_unwind().await.is_err() {
             error!(%repository, %run, "a start panicked, which is a bug of the watcher; it is tried again");
             self.doubt(&repository, &run);
         }
         self.queue.add(repository.clone(), Scope::Head);
+        if is_proven { Sent::InTime } else { Sent::TooLate }
     }
 
     async fn try_start(&self, repository: &RepositoryKey, run: &RunKey, proven: Instant) {

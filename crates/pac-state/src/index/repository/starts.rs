@@ -138,8 +138,15 @@ impl RepositoryState {
     }
 
     /// Notes that the start of `run` was not sent after all.
-    pub fn abandon_start(&mut self, run: &RunKey) {
+    pub fn abandon_start(&mut self, run: &RunKey, now: Instant) {
         self.on_run(run, |run| run.start = StartState::Idle);
+        self.abandoned_at = Some(now);
+    }
+
+    /// Whether a start whose slot was proven at `proven` would be sent before one that was abandoned since, and is yet to be asked
+    /// for again (P3).
+    pub fn would_overtake(&self, proven: Instant) -> bool {
+        self.abandoned_at.is_some_and(|abandoned_at| proven < abandoned_at)
     }
 }
 
