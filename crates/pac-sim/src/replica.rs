@@ -26,10 +26,10 @@ use crate::way::Way;
 
 /// PAC's namespace, and the name of its ConfigMap.
 pub(crate) const SETTINGS: &str = "pipelines-as-code";
-/// How long the others wait for a leader. Where slots are in its memory alone, it is as long as a start may take, as it is unless somebody
-/// says otherwise.
+/// How long the others wait for a leader. Where slots are in its memory alone, it is longer than a start may take here, as it is there unless
+/// somebody says otherwise.
 const LEADER_LEASE: Duration = Duration::from_secs(5);
-pub(crate) const LEADER_LEASE_OF_MEMORY: Duration = Duration::from_secs(15);
+pub(crate) const LEADER_LEASE_OF_MEMORY: Duration = Duration::from_secs(11);
 
 /// A process.
 pub(crate) struct Replica {
