@@ -71,8 +71,8 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
         "no-live-read",
         "slots are given back and resumed without a live read",
         PLAN,
-        "let is_certain = |run: &RunKey| all_fit ||",
-        "let is_certain = |run: &RunKey| run.name() != \"\" || all_fit ||",
+        "let is_certain = |entry: &Entry| all_fit ||",
+        "let is_certain = |entry: &Entry| entry.run.name() != \"\" || all_fit ||",
     ),
     bug(
         "start-uid",

@@ -39,13 +39,6 @@ const COMPLAINT_STANDS: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Lanes(Mutex<HashMap<RepositoryKey, VecDeque<(RunKey, Instant)>>>);
 
-/// Whether a start was sent.
-enum Sent {
-    InTime,
-    /// Its proof had become too old, and it was not.
-    TooLate,
-}
-
 /// What was said of starts that failed, so that it isn't said again for every run.
 #[derive(Debug, Default)]
 pub(super) struct Complaints(Mutex<HashMap<String, Instant>>);
@@ -73,9 +66,9 @@ impl Lanes {
     }
 
     /// Takes away what is yet to be sent of one repository. Its task stays.
-    fn clear(&self, repository: &RepositoryKey) -> VecDeque<(RunKey, Instant)> {
+    fn clear(&self, repository: &RepositoryKey) -> impl Iterator<Item = RunKey> + use<> {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.get_mut(repository).map(std::mem::take).unwrap_or_default()
+        lanes.get_mut(repository).map(std::mem::take).unwrap_or_default().into_iter().map(|(run, _)| run)
     }
 
     fn pop(&self, repository: &RepositoryKey) -> Option<(RunKey, Instant)> {
@@ -116,13 +109,6 @@ impl Engine {
             // The outcome is the start's own affair; here only the order counts. The wait for a permit isn't the API server's.
             let _ = is_sent.await;
             patience = match tokio::time::timeout(patience, sending).await {
-                // The next pass asks for it again, and for all that are behind it.
-                Ok(Ok(Sent::TooLate)) => {
-                    for (run, _) in self.lanes.clear(&repository) {
-                        self.index.with(&repository, |state| state.abandon_start(&run, Instant::now()));
-                    }
-                    IN_ORDER_FOR
-                }
                 Ok(_) => IN_ORDER_FOR,
                 Err(_) => {
                     debug!(%repository, %run, "its start isn't answered yet; others of its Repository no longer wait for that");
@@ -132,27 +118,29 @@ impl Engine {
         }
     }
 
-    /// Sends one start as soon as it may, which it tells; says in the end whether it did.
+    /// Sends one start as soon as it may, which it tells.
     async fn send_start(
         self: Arc<Self>,
         repository: RepositoryKey,
         run: RunKey,
         proven: Instant,
         sent: oneshot::Sender<()>,
-    ) -> Sent {
+    ) {
         let _under_way = self.index.starts().begin(Instant::now());
         let _permit = self.requests.acquire(&repository).await;
         let _ = sent.send(());
-        let is_proven = protocol::is_proven(proven, Instant::now());
-        if !is_proven {
+        if !protocol::is_proven(proven, Instant::now()) {
             count_failure(&repository, "late");
-            self.index.with(&repository, |state| state.abandon_start(&run, Instant::now()));
+            // The next pass asks for it again, and for all that are behind it.
+            for run in [run].into_iter().chain(self.lanes.clear(&repository)) {
+                self.index.with(&repository, |state| state.abandon_start(&run, Instant::now()));
+            }
         } else if AssertUnwindSafe(self.try_start(&repository, &run, proven)).catch_unwind().await.is_err() {
             error!(%repository, %run, "a start panicked, which is a bug of the watcher; it is tried again");
             self.doubt(&repository, &run);
         }
+        // Last: whoever looks finds all of this done.
         self.queue.add(repository.clone(), Scope::Head);
-        if is_proven { Sent::InTime } else { Sent::TooLate }
     }
 
     async fn try_start(&self, repository: &RepositoryKey, run: &RunKey, proven: Instant) {
