@@ -106,8 +106,8 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
         "no-resume",
         "a granted run that is still pending is not started again",
         PLAN,
-        "                self.resume.push(run);",
-        "                drop(run);",
+        "                self.resume.push(entry.run);",
+        "                drop(entry);",
     ),
     bug(
         "unsettled",
