@@ -90,6 +90,8 @@ mod tests {
         // It was committed, and what is loaded then shows it.
         let later = now + Duration::from_secs(5);
         let _ = state.decide(limit, Scope::Head, &snapshot, &|_| SlotOwnership::Mine, later);
+        // Nor does a further pass forget it.
+        let _ = state.decide(limit, Scope::Head, &snapshot, &|_| SlotOwnership::Mine, later + Duration::from_secs(1));
         assert!(state.may_be_started_by_another(&run, later + FORMER_START_LASTS - Duration::from_millis(1)), "P1");
         assert!(!state.may_be_started_by_another(&run, later + FORMER_START_LASTS));
     }
