@@ -16,10 +16,12 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kube::client::Body;
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_kube::cluster::SILENT_FOR;
+use rand::Rng;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{BoxError, Service};
 
 use crate::outside::Outside;
@@ -62,10 +64,11 @@ impl Network {
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let (answer, answered) = oneshot::channel();
         let way = Arc::clone(&self.way);
+        let asked = Instant::now();
         // What is not sent yet is never sent if nobody waits any more.
         way.held().await;
         // From here it goes on all the same.
-        tokio::spawn(async move { answer.send(self.carry_out(request).await) });
+        tokio::spawn(async move { answer.send(self.carry_out(request, asked).await) });
         let answered = timeout(SILENT_FOR, answered).await;
         way.held().await;
         match answered {
@@ -75,7 +78,12 @@ impl Network {
         }
     }
 
-    async fn carry_out(self, request: Request<Bytes>) -> Result<Response<pac_devcluster::Body>, BoxError> {
+    /// Does what the API server does with a `request` that its caller began to wait for when it `asked`.
+    async fn carry_out(
+        self,
+        request: Request<Bytes>,
+        asked: Instant,
+    ) -> Result<Response<pac_devcluster::Body>, BoxError> {
         let what = format!("{} {} {}", self.way.identity, request.method(), request.uri());
         let starts = started(&request);
         if let Some((namespace, name)) = &starts {
@@ -96,21 +104,41 @@ impl Network {
             Some(Fault::LostBefore) => return Err(broken("the connection broke")),
             Some(Fault::SilentBefore) => std::future::pending().await,
             Some(Fault::Late(after) | Fault::SlowWebhook(after)) => sleep(Duration::from_millis(after.into())).await,
+            Some(Fault::TooLate) => {
+                let after = REQUEST_DEADLINE.saturating_sub(asked.elapsed()).mul_f64(rand::rng().random());
+                tokio::spawn(async move {
+                    sleep(after).await;
+                    self.take_effect(request, starts, asked, &what).await
+                });
+                return Err(broken("the connection broke"));
+            }
             _ => {}
         }
+        let answer = self.take_effect(request, starts, asked, &what).await;
+        match fault {
+            Some(Fault::LostAfter) => return Err(broken("the connection broke")),
+            Some(Fault::SilentAfter) => std::future::pending().await,
+            Some(Fault::LateAnswer(after)) => sleep(Duration::from_millis(after.into())).await,
+            _ => sleep(usual_delay()).await,
+        }
+        answer
+    }
+
+    /// Has the cluster answer `request`, which `starts` that run if any.
+    async fn take_effect(
+        &self,
+        request: Request<Bytes>,
+        starts: Option<(String, String)>,
+        asked: Instant,
+        what: &str,
+    ) -> Result<Response<pac_devcluster::Body>, BoxError> {
         let starts =
             starts.map(|(namespace, name)| self.outside.cluster.store().get("pipelineruns", &namespace, &name));
         let answer = self.outside.cluster.answer(request).await.map_err(|_| broken("the connection was dropped"));
         if let (Some(before), Ok(answer)) = (starts, &answer)
             && answer.status().is_success()
         {
-            self.outside.started(before.as_deref(), &what);
-        }
-        match fault {
-            Some(Fault::LostAfter) => return Err(broken("the connection broke")),
-            Some(Fault::SilentAfter | Fault::TooLate) => std::future::pending().await,
-            Some(Fault::LateAnswer(after)) => sleep(Duration::from_millis(after.into())).await,
-            _ => sleep(usual_delay()).await,
+            self.outside.started(before.as_deref(), asked, what);
         }
         answer
     }

@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use pac_devcluster::DevCluster;
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::store::{StoreServer, Witness};
 use crate::trace::Trace;
@@ -30,9 +31,9 @@ pub(crate) struct Outside {
 // === impl Outside ===
 
 impl Outside {
-    /// A request started a run that was like this before.
-    pub(crate) fn started(&self, before: Option<&Value>, what: &str) {
+    /// A request started a run that was like this before, and was `asked` for then.
+    pub(crate) fn started(&self, before: Option<&Value>, asked: Instant, what: &str) {
         let has_slot = |uid: &str| [&self.postgresql, &self.etcd].into_iter().any(|server| server.holds(uid));
-        self.witness.started(before, has_slot, what);
+        self.witness.started(before, has_slot, asked, what);
     }
 }

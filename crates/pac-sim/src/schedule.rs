@@ -350,8 +350,8 @@ fn gust(side: Side, watcher: usize, random: &mut StdRng) -> Action {
         7 => Fault::SilentAfter,
         8 => Fault::Late(random.random_range(50..9_000)),
         9 => Fault::LateAnswer(random.random_range(50..9_000)),
+        10 => Fault::TooLate,
         _ if side == Side::Store => Fault::TooLate,
-        10 => Fault::LostAfter,
         11 => Fault::Denied,
         _ => Fault::SlowWebhook(random.random_range(200..9_000)),
     };

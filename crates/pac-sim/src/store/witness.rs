@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pac_concurrency::protocol::REQUEST_DEADLINE;
 use pac_concurrency::{Delta, Entry, RepositoryKey, RunKey};
 use pac_devcluster::DevCluster;
 use parking_lot::Mutex;
@@ -127,13 +128,20 @@ impl Witness {
         self.saw("P7", format!("{what} by one whose lease has run out"));
     }
 
-    /// A watcher started a run that was like this `before`, by the request `what`: which has a slot (P1), is pending and isn't deleted (P2).
-    pub(crate) fn started(&self, before: Option<&Value>, has_slot: impl FnOnce(&str) -> bool, what: &str) {
+    /// A watcher started a run that was like this `before`, by the request `what`, `asked` for then: which has a slot (P1), is pending and
+    /// isn't deleted (P2). Whose watcher waits no more for the answer may have lost its slot meanwhile, which nobody can help.
+    pub(crate) fn started(
+        &self,
+        before: Option<&Value>,
+        has_slot: impl FnOnce(&str) -> bool,
+        asked: Instant,
+        what: &str,
+    ) {
         let text = |path: &str| before?.pointer(path)?.as_str();
         if text("/spec/status") != Some("PipelineRunPending") || text("/metadata/deletionTimestamp").is_some() {
             self.saw("P2", format!("{what}: started, though it is {}", before.unwrap_or(&Value::Null)));
         }
-        if !has_slot(text("/metadata/uid").unwrap_or_default()) {
+        if asked.elapsed() <= REQUEST_DEADLINE && !has_slot(text("/metadata/uid").unwrap_or_default()) {
             self.saw("P1", format!("{what}: started, and has no slot"));
         }
     }
