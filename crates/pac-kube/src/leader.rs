@@ -5,7 +5,7 @@
 //! does it. A leader that can't renew stops leading before others may think it gone.
 //!
 //! Whoever can't admit anyway, because his store is away, say, or the watches are silent, doesn't stand, and a leader who
-//! can't for a while gives way to one who can.
+//! can't for a while gives way to one who can; at once, unless what it has in hand is in its memory alone.
 //!
 //! Whoever doesn't lead watches the Lease. So it learns of a renewal when it is made, which is where its patience begins,
 //! and of a leader that resigns at once.
@@ -46,6 +46,17 @@ pub struct LeaderOptions {
     unfit_for: Duration,
 }
 
+/// Whether a watcher could admit if it led.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fitness {
+    /// It could.
+    Fit,
+    /// It couldn't.
+    Unfit,
+    /// It couldn't, and what it has in hand is in its memory alone: whoever led at once would know nothing of it (P1).
+    UnfitAlone,
+}
+
 /// Takes part in the election for ever; `leading` says whether this watcher leads. Ends when the sender's receivers do.
 #[derive(Debug)]
 pub struct Candidate {
@@ -56,7 +67,7 @@ pub struct Candidate {
     seen: Option<(Lease, Instant)>,
     renewed: Option<Instant>,
     /// Whether this watcher could admit if it led.
-    fit: watch::Receiver<bool>,
+    fit: watch::Receiver<Fitness>,
     /// When it last could.
     last_fit: Instant,
 }
@@ -90,7 +101,7 @@ impl LeaderOptions {
 
 impl Candidate {
     /// A candidate, and where it says whether it leads; `fit` tells whether this watcher could admit if it led.
-    pub fn new(client: Client, options: LeaderOptions, fit: watch::Receiver<bool>) -> (Self, watch::Receiver<bool>) {
+    pub fn new(client: Client, options: LeaderOptions, fit: watch::Receiver<Fitness>) -> (Self, watch::Receiver<bool>) {
         let (leading, receiver) = watch::channel(false);
         let api = Api::namespaced(client, &options.namespace);
         let last_fit = Instant::now();
@@ -103,7 +114,9 @@ impl Candidate {
         loop {
             let asked = Instant::now();
             let stands = self.stands();
-            if !stands {
+            if !stands && *self.fit.borrow() == Fitness::UnfitAlone {
+                self.follow("it can't admit anybody for now; its Lease runs out");
+            } else if !stands {
                 self.give_way("it can't admit anybody for now").await;
             }
             match timeout(self.patience(), self.acquire_or_renew(stands)).await {
@@ -137,7 +150,7 @@ impl Candidate {
 
     /// Whether to lead, or go on leading: not if that is of no use, and has been so for a while.
     fn stands(&mut self) -> bool {
-        let is_fit = *self.fit.borrow_and_update();
+        let is_fit = *self.fit.borrow_and_update() == Fitness::Fit;
         if is_fit {
             self.last_fit = Instant::now();
         }

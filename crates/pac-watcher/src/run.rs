@@ -6,7 +6,7 @@ use kube::Client;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pac_config::{Disk, DriverSettings, Settings, other_store};
 use pac_kube::cluster;
-use pac_kube::leader::{Candidate, LeaderOptions};
+use pac_kube::leader::{Candidate, Fitness, LeaderOptions};
 use pac_state::active_store::ActiveStore;
 use pac_state::gate::Gate;
 use pac_state::health::{Health, Part};
@@ -82,8 +82,8 @@ pub async fn run_with(
     });
     let serving = CancellationToken::new();
     let _serving = serving.clone().drop_guard();
-    let (candidate, leading) = candidate(&client, &options, &health);
     let (active_store, settings_in_force) = (Arc::new(ActiveStore::default()), Arc::new(OnceLock::new()));
+    let (candidate, leading) = candidate(&client, &options, &health, &active_store);
     let served_webhook = Arc::new(OnceLock::<Webhook>::new());
     let shown_to_tenants = Arc::new(OnceLock::new());
     let measured = Measured {
@@ -252,12 +252,14 @@ fn candidate(
     client: &Client,
     options: &WatcherOptions,
     health: &Arc<Health>,
+    active_store: &Arc<ActiveStore>,
 ) -> (Option<Candidate>, watch::Receiver<bool>) {
     if !options.leader_elect {
         return (None, always());
     }
     let leader = LeaderOptions::new(&options.place.namespace, &options.identity, options.leader_lease);
-    let (candidate, leading) = Candidate::new(client.clone(), leader, could_admit(Arc::clone(health)));
+    let fit = could_admit(Arc::clone(health), Arc::clone(active_store));
+    let (candidate, leading) = Candidate::new(client.clone(), leader, fit);
     (Some(candidate), leading)
 }
 
@@ -272,12 +274,17 @@ fn always() -> watch::Receiver<bool> {
 const VITAL: [Part; 5] = [Part::Start, Part::Settings, Part::Store, Part::RunWatch, Part::RepositoryWatch];
 
 /// Whether this watcher could admit if it led, now and from now on.
-fn could_admit(health: Arc<Health>) -> watch::Receiver<bool> {
-    let (could, told) = watch::channel(false);
+fn could_admit(health: Arc<Health>, active_store: Arc<ActiveStore>) -> watch::Receiver<Fitness> {
+    let (could, told) = watch::channel(Fitness::Unfit);
     tokio::spawn(async move {
         let mut news = health.news();
         loop {
-            let can = !VITAL.into_iter().any(|part| health.is_troubled(part));
+            let is_alone = active_store.manager().is_some_and(|manager| !manager.is_durable());
+            let can = match VITAL.into_iter().any(|part| health.is_troubled(part)) {
+                false => Fitness::Fit,
+                true if is_alone => Fitness::UnfitAlone,
+                true => Fitness::Unfit,
+            };
             could.send_if_modified(|could| std::mem::replace(could, can) != can);
             tokio::select! {
                 () = could.closed() => return,
@@ -292,4 +299,30 @@ async fn campaign(candidate: Option<Candidate>, over: CancellationToken) {
     let Some(mut candidate) = candidate else { return };
     let _ = over.run_until_cancelled(candidate.run()).await;
     candidate.resign().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pac_concurrency::{Driver, Manager, ManagerOptions};
+    use pac_driver_mem::MemDriver;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watcher_whose_store_is_its_memory_is_unfit_alone() {
+        let (health, active_store) = (Arc::new(Health::default()), Arc::new(ActiveStore::default()));
+        let mut fit = could_admit(Arc::clone(&health), Arc::clone(&active_store));
+        fit.wait_for(|fit| *fit == Fitness::Fit).await.unwrap();
+        health.trouble(Part::RunWatch, "silent");
+        fit.wait_for(|fit| *fit == Fitness::Unfit).await.unwrap();
+        health.fine(Part::RunWatch);
+        fit.wait_for(|fit| *fit == Fitness::Fit).await.unwrap();
+        let memory = Arc::new(MemDriver::new(Duration::from_secs(15)));
+        active_store
+            .work_with(Some(&Arc::new(Manager::new(memory as Arc<dyn Driver>, ManagerOptions::new("it")))), None);
+        health.trouble(Part::RunWatch, "silent");
+        fit.wait_for(|fit| *fit == Fitness::UnfitAlone).await.unwrap();
+    }
 }

@@ -129,6 +129,11 @@ impl Manager {
         self.driver.name()
     }
 
+    /// Whether what the store holds outlasts this process.
+    pub fn is_durable(&self) -> bool {
+        self.driver.capabilities().durable
+    }
+
     /// The current term's holder.
     pub fn holder(&self) -> Holder {
         self.term.holder()

@@ -6,7 +6,7 @@ mod server;
 
 use std::time::Duration;
 
-use pac_kube::leader::{LEASE_NAME, is_vacant};
+use pac_kube::leader::{Fitness, LEASE_NAME, is_vacant};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -111,15 +111,26 @@ async fn a_leader_that_hears_nothing_stops_in_time() {
 async fn a_leader_that_can_not_admit_gives_way() {
     let server = Server::default();
     let (mut leader, mut standby) = leader_and_standby(&server).await;
-    leader.fit.send_replace(false);
+    leader.fit.send_replace(Fitness::Unfit);
     let took = leader.becomes(false).await;
     assert!(took > LEASE / 3 - LOOK && took < LEASE / 3 + LOOK, "{took:?}");
     let took = standby.becomes(true).await;
     assert!(took <= LOOK, "{took:?}");
     // Fit again it stands by.
-    leader.fit.send_replace(true);
+    leader.fit.send_replace(Fitness::Fit);
     pass(LEASE * 3).await;
     assert!(!leader.leads() && standby.leads());
+}
+
+/// What it has in hand nobody else knows of: it may take effect as long as the Lease lasts (P1).
+#[tokio::test(start_paused = true)]
+async fn a_leader_alone_with_its_memory_that_can_not_admit_lets_its_lease_run_out() {
+    let server = Server::default();
+    let (mut leader, mut standby) = leader_and_standby(&server).await;
+    leader.fit.send_replace(Fitness::UnfitAlone);
+    leader.becomes(false).await;
+    let took = standby.becomes(true).await;
+    assert!(took > LEASE - 2 * LOOK && took <= LEASE + LOOK, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,9 +138,9 @@ async fn a_leader_that_can_not_admit_for_a_moment_leads_on() {
     let server = Server::default();
     let (leader, standby) = leader_and_standby(&server).await;
     for _ in 0..10 {
-        leader.fit.send_replace(false);
+        leader.fit.send_replace(Fitness::Unfit);
         pass(LEASE / 5).await;
-        leader.fit.send_replace(true);
+        leader.fit.send_replace(Fitness::Fit);
         pass(LOOK * 2).await;
     }
     assert!(leader.leads() && !leader.leading.has_changed().unwrap() && !standby.leads());
@@ -139,10 +150,10 @@ async fn a_leader_that_can_not_admit_for_a_moment_leads_on() {
 async fn who_can_not_admit_does_not_stand() {
     let server = Server::default();
     let mut unfit = server.contender("unfit");
-    unfit.fit.send_replace(false);
+    unfit.fit.send_replace(Fitness::Unfit);
     pass(LEASE * 2).await;
     assert!(!unfit.leads() && server.lease().is_none());
-    unfit.fit.send_replace(true);
+    unfit.fit.send_replace(Fitness::Fit);
     let took = unfit.becomes(true).await;
     assert!(took < LOOK, "{took:?}");
 }

@@ -12,7 +12,7 @@ use http::{Method, Request, Response};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::client::Body;
-use pac_kube::leader::{Candidate, LeaderOptions};
+use pac_kube::leader::{Candidate, Fitness, LeaderOptions};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -52,7 +52,7 @@ pub(crate) enum Way {
 pub(crate) struct Contender {
     pub(crate) leading: watch::Receiver<bool>,
     pub(crate) way: watch::Sender<Way>,
-    pub(crate) fit: watch::Sender<bool>,
+    pub(crate) fit: watch::Sender<Fitness>,
     pub(crate) over: CancellationToken,
     pub(crate) running: JoinHandle<()>,
 }
@@ -79,7 +79,7 @@ impl Server {
 
     pub(crate) fn contender(&self, identity: &str) -> Contender {
         let (way, passage) = watch::channel(Way::Open);
-        let (fit, is_fit) = watch::channel(true);
+        let (fit, is_fit) = watch::channel(Fitness::Fit);
         let options = LeaderOptions::new("pipelines-as-code", identity, LEASE);
         let (mut candidate, leading) = Candidate::new(self.client(passage), options, is_fit);
         let over = CancellationToken::new();
