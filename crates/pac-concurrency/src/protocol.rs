@@ -24,11 +24,12 @@
 //! 3. **Sent.** The start is one request, given up after [`REQUEST_DEADLINE`]. By then, [`START_LASTS`] after its proof, it has
 //!    taken effect or never will.
 //! 4. **Answered.** Acknowledged, the run is running. Refused, the run is read first: an earlier start may have taken effect. No
-//!    answer, the slot stays, the run is read, and the start is sent again if it is still pending.
+//!    answer, the slot stays, the run is read, and the start is sent again if it is still pending. A connection may break long before
+//!    [`REQUEST_DEADLINE`]: until then no read and no refusal of another start gives the slot to another run.
 //! 5. **Claimed.** A watcher takes a slot over whose holder's lease has lapsed, or whose living holder hasn't started the run
 //!    for [`STALL_AFTER`], counted since this watcher saw the slot. The former holder's commits fail from then on, but a start
 //!    of its may be under way: for [`FORMER_START_LASTS`] neither a refusal nor a live read lets the claimer give the slot to
-//!    another run.
+//!    another run, nor does a read later that was asked for by then.
 //! 6. **Released.** Only the end of the run frees its slot: done, gone, or never to start. A lapsed lease frees nothing (P5).
 //!
 //! # One term of a watcher

@@ -55,6 +55,8 @@ pub struct Budget {
     pub lost_commits: u8,
     /// A start is lost, or its answer.
     pub lost_starts: u8,
+    /// The connection breaks on which a start is on its way.
+    pub broken_starts: u8,
     /// A start is refused.
     pub refusals: u8,
     /// A read is lost.

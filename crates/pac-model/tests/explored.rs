@@ -85,7 +85,10 @@ explored! {
     alone_killed_and_the_limit_is_lowered { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![1]; crashes: 1, limits: 1 }
     #[ignore = "takes long: cargo xtask model"]
     alone_killed_and_the_limit_changes { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![1], ticks: true; crashes: 1, limits: 1 }
+    #[ignore = "takes long: cargo xtask model"]
+    alone_killed_and_slow_and_the_limit_is_lowered { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![1], slow: Everybody, ticks: true; crashes: 1, limits: 1 }
     a_claim_is_lost_and_the_limit_is_lowered { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![1]; crashes: 1, limits: 1, lost_commits: 1 }
+    alone_and_the_connection_breaks { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![1], ticks: true; limits: 1, broken_starts: 1, refusals: 1 }
     alone_commits_and_starts_are_lost { watchers: 1, runs: vec![Pending, Pending, Pending]; lost_commits: 1, lost_starts: 2, refusals: 1 }
     alone_and_killed { watchers: 1, runs: vec![Pending, Pending]; crashes: 2, lost_starts: 1 }
     alone_while_the_limit_changes { watchers: 1, runs: vec![Pending, Pending], limit: 2, limits: vec![0, 1]; limits: 2, lost_starts: 1 }

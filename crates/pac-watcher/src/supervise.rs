@@ -197,9 +197,10 @@ impl Supervisor {
         let next = self.until_changed(&current, settings, stop).await;
         stop_engine.cancel();
         let is_finished = finish(running, matches!(next, Next::Stop)).await;
+        let all_is_told = is_finished && self.index.all_starts_are_told();
         self.active_store.work_with(None, None);
         match next {
-            Next::Stop if !is_finished && !store.capabilities().durable => Next::StopInHand,
+            Next::Stop if !store.capabilities().durable && !all_is_told => Next::StopInHand,
             Next::Go(new_store, new) => self.move_over([store, new_store], current, new, settings, stop).await,
             other => other,
         }

@@ -58,24 +58,25 @@ async fn a_memory_of_ones_own_does_not_replace_a_server_without_election() {
 /// Longer than a watcher that is stopped waits for what it has in hand.
 const SLOW: Duration = Duration::from_secs(8);
 
-/// A start that is slow, as with a webhook, may take effect when its watcher has ended. Who leads next with a memory of its own knows
-/// nothing of it, and must not lead before (P1).
+/// A start that is slow, as with a webhook, may take effect when its watcher has ended, and so may one whose connection broke. Who leads
+/// next with a memory of its own knows nothing of it, and must not lead before (P1).
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(real_cluster, ignore = "needs faults of the API server")]
 async fn leadership_runs_out_where_a_start_is_in_the_memory_of_one_that_ended() {
-    for (slow, holder) in [(true, "one"), (false, "")] {
+    let faults = [(Some(FaultAction::Latency(SLOW)), "one"), (Some(FaultAction::DropBefore), "one"), (None, "")];
+    for (fault, holder) in faults {
         let world = World::without_watcher().await;
         world.settings(switched_on(json!({"concurrency-driver": "memory"}))).await;
         world.repository("repo", Some(1)).await;
-        if slow {
-            let slowly = FaultRule::new(FaultAction::Latency(SLOW)).verb("patch").resource("pipelineruns").name("a");
-            world.cluster.faults().add(slowly);
+        let is_fine = fault.is_none();
+        if let Some(fault) = fault {
+            world.cluster.faults().add(FaultRule::new(fault).verb("patch").resource("pipelineruns").name("a"));
         }
         let watcher = Watcher::start_as(world.cluster.kubeconfig_file(), "one");
         watcher.log_says("admitting PipelineRuns").await;
         world.event("repo", &["a"]).await;
         watcher.log_says(&format!("acquired concurrency slot for {}/a", world.namespace)).await;
-        if !slow {
+        if is_fine {
             world.running(&["a"]).await;
         }
         tokio::task::spawn_blocking(|| watcher.stop()).await.unwrap();

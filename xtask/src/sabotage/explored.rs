@@ -6,7 +6,7 @@ use super::bugs::{Bug, Judge};
 use super::protocol::{OF_THE_PROTOCOL, STATE_OF_STARTS};
 
 /// Bugs that the simulation is to find as well, by name.
-const SIMULATED_TOO: [(&str, Judge); 22] = [
+const SIMULATED_TOO: [(&str, Judge); 23] = [
     ("one-more", by("alone_and_killed", "P1")),
     ("one-fewer", by("a_run_goes", "P4")),
     ("youngest-first", by("alone_and_killed", "P3")),
@@ -29,6 +29,7 @@ const SIMULATED_TOO: [(&str, Judge); 22] = [
     ("proof", by("commits_are_slow_and_leaders_change", "P1")),
     ("start-forgotten", by("one_comes_behind_and_the_limit_changes", "P1")),
     ("younger-in-doubt", by("alone_and_in_doubt", "P3")),
+    ("unanswered", by("alone_and_the_connection_breaks", "P1")),
 ];
 
 const fn by(scenario: &'static str, breaks: &'static str) -> Judge {
@@ -36,7 +37,7 @@ const fn by(scenario: &'static str, breaks: &'static str) -> Judge {
 }
 
 /// Bugs of what carries the rule out, in the form in which the model has it.
-const OF_THE_MODEL: [Bug; 8] = [
+const OF_THE_MODEL: [Bug; 9] = [
     Bug {
         name: "version",
         what: "the store commits whatever the version",
@@ -97,9 +98,17 @@ const OF_THE_MODEL: [Bug; 8] = [
         name: "lost-claim",
         what: "a claim of which the store's answer was lost was not remembered (mended in 25d5d4d)",
         file: "crates/pac-state/src/index/repository.rs",
-        from: "        self.claims.note_decided(&plan);\n",
-        to: "        self.claims.note_decided(&Plan::default());\n",
+        from: "        self.strays.note_decided(&plan);\n",
+        to: "        self.strays.note_decided(&Plan::default());\n",
         judge: by("a_claim_is_lost_and_the_limit_is_lowered", "P1"),
+    },
+    Bug {
+        name: "late-read",
+        what: "a read proves something though it was asked for while a former holder's start could arrive",
+        file: STATE_OF_STARTS,
+        from: "self.strays.of_after(run, asked);",
+        to: "self.strays.of_after(run, now);",
+        judge: by("alone_killed_and_slow_and_the_limit_is_lowered", "P5"),
     },
     Bug {
         name: "proof-of-answer",

@@ -7,13 +7,14 @@ const PASS: &str = "crates/pac-concurrency/src/manager/pass.rs";
 const PATCH: &str = "crates/pac-kube/src/patch.rs";
 const STARTS: &str = "crates/pac-watcher/src/engine/starts.rs";
 pub(super) const STATE_OF_STARTS: &str = "crates/pac-state/src/index/repository/starts.rs";
+const STRAYS: &str = "crates/pac-state/src/index/repository/strays.rs";
 
 const fn bug(name: &'static str, what: &'static str, file: &'static str, from: &'static str, to: &'static str) -> Bug {
     Bug { name, what, file, from, to, judge: Judge::Simulation }
 }
 
 /// All of them.
-pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
+pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
     bug(
         "one-more",
         "one more is granted than the limit allows",
@@ -190,9 +191,16 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 32] = [
     bug(
         "former-start",
         "a claimed run is given back while its former holder's start may arrive",
-        "crates/pac-state/src/index/repository/claims.rs",
-        "self.made.get(run).copied().filter(|until| *until > now)",
-        "self.made.get(run).copied().filter(|until| *until > now + std::time::Duration::from_secs(3_600))",
+        STRAYS,
+        "self.until.get(run).copied().filter(|until| *until > asked)",
+        "self.made.get(run).copied().filter(|until| *until > asked + std::time::Duration::from_secs(3_600))",
+    ),
+    bug(
+        "unanswered",
+        "a start whose connection broke was not under way any more",
+        STRAYS,
+        "        self.strays.add(run, sent + REQUEST_DEADLINE);\n",
+        "        let _ = (run, sent, REQUEST_DEADLINE);\n",
     ),
     bug(
         "start-forgotten",

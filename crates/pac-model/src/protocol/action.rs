@@ -44,6 +44,8 @@ pub(crate) enum Action {
     Refuse(u8),
     /// A start is lost on its way.
     LoseStart(u8),
+    /// The connection breaks on which a start is on its way, which may arrive all the same.
+    BreakStart(u8),
     /// The answer to a start reaches who sent it.
     AnswerStart(u8),
     /// It doesn't.
@@ -162,6 +164,8 @@ impl Protocol {
                     actions.extend(may_lose.then_some(Action::LoseAnswer(number)));
                     actions.extend((left.refusals > 0).then_some(Action::Refuse(number)));
                     actions.extend((left.lost_starts > 0).then_some(Action::LoseStart(number)));
+                    let may_break = left.broken_starts > 0 && by.is_some() && start.may_go_astray();
+                    actions.extend(may_break.then_some(Action::BreakStart(number)));
                 }
                 (Some(_), Some(_)) => {
                     actions.push(Action::AnswerStart(number));

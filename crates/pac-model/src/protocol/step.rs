@@ -4,7 +4,7 @@ use crate::cluster::{Event, Life, Name};
 use crate::protocol::{Action, Protocol};
 use crate::scenario::Slow;
 use crate::system::{Answer, Read, Start, StartAnswer, System};
-use crate::watcher::{Input, Outcome, Purpose};
+use crate::watcher::{Input, Outcome};
 
 // === impl Protocol ===
 
@@ -63,9 +63,13 @@ impl Protocol {
             Action::LoseStart(at) => {
                 next.budget.lost_starts -= 1;
                 let start = next.starts.remove(usize::from(at));
-                if let Some(by) = start.by {
-                    next.read(by, Purpose::Start { refused: false }, start.id);
-                }
+                self.unanswered(&mut next, &start);
+            }
+            Action::BreakStart(at) => {
+                next.budget.broken_starts -= 1;
+                let start = next.starts[usize::from(at)].clone();
+                next.starts[usize::from(at)].go_astray();
+                self.unanswered(&mut next, &start);
             }
             Action::AnswerStart(at) | Action::LoseAnswer(at) => {
                 if next.starts[usize::from(at)].answer.is_none() {
@@ -162,15 +166,23 @@ impl Protocol {
     }
 
     fn answer_start(&self, next: &mut System, start: &Start, is_lost: bool) -> Option<()> {
-        let by = start.by?;
+        let (by, id) = (start.by?, start.id);
         match start.answer? {
-            StartAnswer::Started if !is_lost => self.tell(next, by, Input::Acknowledged(start.id)),
-            answer => {
-                let refused = !is_lost && answer != StartAnswer::Started;
-                next.read(by, Purpose::Start { refused }, start.id);
+            _ if is_lost => self.unanswered(next, start),
+            StartAnswer::Started => self.tell(next, by, Input::Acknowledged(id)),
+            StartAnswer::LookAgain | StartAnswer::Refused => {
+                self.tell(next, by, Input::LookAgain { id, refused: true, unanswered_for: None });
             }
         }
         Some(())
+    }
+
+    /// Who sent `start` is told that there is no answer to wait for.
+    fn unanswered(&self, next: &mut System, start: &Start) {
+        if let Some(by) = start.by {
+            let unanswered_for = Some(start.age());
+            self.tell(next, by, Input::LookAgain { id: start.id, refused: false, unanswered_for });
+        }
     }
 
     fn tick(&self, next: &mut System) {

@@ -84,6 +84,23 @@ pub(crate) struct Read {
 // === impl Start ===
 
 impl Start {
+    /// How many ticks ago it was sent.
+    pub(crate) fn age(&self) -> u8 {
+        self.age
+    }
+
+    /// Whether it can still arrive once its sender waits for it no more: who sent it, waits for two ticks.
+    pub(crate) fn may_go_astray(&self) -> bool {
+        self.age < DEADLINE
+    }
+
+    /// Its sender waits for it no more. It arrives within two ticks of when it was sent: those three that others have are counted from the
+    /// proof of its slot, which is older.
+    pub(crate) fn go_astray(&mut self) {
+        self.by = None;
+        self.age += 1;
+    }
+
     /// All of it but whose it is.
     fn parts(&self) -> (Id, u8, u8, Option<StartAnswer>) {
         (self.id, self.limit, self.age, self.answer)

@@ -36,7 +36,8 @@ impl Watcher {
             shape.feed((id, self.age(*proven).min(1), limit));
         }
         for (purpose, id, asked) in &self.reading {
-            let is_old = *purpose == Purpose::OverLimit && self.state.has_start_ended_since(&id.key(), *asked);
+            let is_proof = matches!(purpose, Purpose::OverLimit | Purpose::Start { refused: true });
+            let is_old = is_proof && self.state.may_be_started_since(&id.key(), *asked);
             shape.feed((purpose, id, is_old));
         }
     }

@@ -98,9 +98,7 @@ impl Watcher {
         for (purpose, run) in confirm.chain(over) {
             let id = Id::of(run);
             if !self.reading.iter().any(|(reads, other, _)| (*reads, *other) == (purpose, id)) {
-                self.reading.push((purpose, id, self.now));
-                self.reading.sort_unstable();
-                output.reads.push((purpose, id));
+                self.ask(purpose, id, output);
             }
         }
         let follow_up = self.state.follow_up(&passed.plan, self.now);
@@ -131,20 +129,34 @@ impl Watcher {
         self.want(Scope::Head);
     }
 
+    /// As the end of `Engine::try_start`, where the start was not acknowledged.
+    pub(super) fn look_again(&mut self, id: Id, refused: bool, unanswered_for: Option<u8>, output: &mut Output) {
+        if let Some(ticks) = unanswered_for {
+            self.state.note_unanswered(&id.key(), self.now - TICK * ticks.into());
+        }
+        self.ask(Purpose::Start { refused }, id, output);
+    }
+
+    fn ask(&mut self, purpose: Purpose, id: Id, output: &mut Output) {
+        self.reading.push((purpose, id, self.now));
+        self.reading.sort_unstable();
+        output.reads.push((purpose, id));
+    }
+
     /// As `Engine::look_again`, `find_over_limit` and `confirm`.
     pub(super) fn read(&mut self, purpose: Purpose, id: Id, life: Option<Life>) {
         let run = id.key();
         let found = life.map(|life| id.view(life).map_or_else(|| Confirmed::Gone(run.clone()), Confirmed::Is));
+        let at = self.reading.iter().position(|(reads, other, _)| (*reads, *other) == (purpose, id));
+        let asked = at.map_or(self.now, |at| self.reading.remove(at).2);
         if let Purpose::Start { refused } = purpose {
             self.sending = false;
             let refused = refused.then_some("refused");
-            if let StartEnd::InDoubt(Some(when)) = self.state.end_start(&run, found, refused, self.now) {
+            if let StartEnd::InDoubt(Some(when)) = self.state.end_start(&run, found, refused, asked, self.now) {
                 self.want_later(Scope::Head, when);
             }
             return self.want(Scope::Head);
         }
-        let at = self.reading.iter().position(|(reads, other, _)| (*reads, *other) == (purpose, id));
-        let asked = at.map_or(self.now, |at| self.reading.remove(at).2);
         let again = match (purpose, found) {
             (_, None) => Some(self.now + TICK),
             (Purpose::OverLimit, Some(found)) => self.state.take_in_over_limit(found, asked, self.now),

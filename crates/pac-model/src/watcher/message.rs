@@ -42,6 +42,15 @@ pub(crate) enum Input {
     Send,
     /// The API server says that a run was started.
     Acknowledged(Id),
+    /// A start was refused, answered by something else than that it was done, or not answered.
+    LookAgain {
+        /// The run.
+        id: Id,
+        /// Whether it was refused.
+        refused: bool,
+        /// How many ticks ago it was sent, if it was not answered.
+        unanswered_for: Option<u8>,
+    },
     /// A read was answered; none if the answer was lost.
     Read(Purpose, Id, Option<Life>),
     /// Time passes.

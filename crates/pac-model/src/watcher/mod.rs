@@ -120,6 +120,9 @@ impl Watcher {
             Input::Committed(outcome) => next.committed(*outcome, &mut output),
             Input::Send => next.send(&mut output),
             Input::Acknowledged(id) => next.acknowledged(*id),
+            Input::LookAgain { id, refused, unanswered_for } => {
+                next.look_again(*id, *refused, *unanswered_for, &mut output);
+            }
             Input::Read(purpose, id, life) => next.read(*purpose, *id, *life),
             Input::Tick => next.now += TICK,
             Input::Renewed => next.trust.renew(next.now, lease_ttl),

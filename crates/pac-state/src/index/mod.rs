@@ -193,6 +193,12 @@ impl Index {
         self.state().repositories.keys().cloned().collect()
     }
 
+    /// Whether of each start that was sent it is known what became of it.
+    pub fn all_starts_are_told(&self) -> bool {
+        let (repositories, now) = (self.state().repositories.clone(), Instant::now());
+        !repositories.values().any(|one| locked(one).awaits_starts(now))
+    }
+
     /// The repository the run `path` (`namespace/name`) was last seen under.
     pub fn home(&self, path: &str) -> Option<RepositoryKey> {
         self.state().homes.get(path).cloned()

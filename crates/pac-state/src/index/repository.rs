@@ -1,6 +1,5 @@
 //! One repository as the watches and live reads have shown it.
 
-mod claims;
 #[cfg(feature = "model")]
 mod digest;
 mod follow_up;
@@ -12,6 +11,7 @@ mod pacs_queue;
 mod places;
 mod shown;
 mod starts;
+mod strays;
 mod webhook_events;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -22,7 +22,6 @@ use pac_concurrency::{Limit, Observation, Plan, RunKey, RunState, Scope, Slot, S
 use pac_kube::convert::{Phase, RepositoryMetadata, RunView};
 use tokio::time::Instant;
 
-use self::claims::Claims;
 pub use self::follow_up::FollowUp;
 pub use self::measured::{Started, Tally};
 use self::pacs_queue::PacsQueue;
@@ -30,6 +29,7 @@ use self::places::Orders;
 pub use self::shown::{End, Shown, ShownRun};
 use self::shown::{Over, OverBy};
 pub use self::starts::StartEnd;
+use self::strays::Strays;
 use self::webhook_events::WebhookEvents;
 use super::OwnLimit;
 use super::run::{Mark, Run, StartState};
@@ -67,7 +67,7 @@ pub struct RepositoryState {
     outsiders: HashMap<RunKey, (Run, Instant)>,
     // Runs of which the latest live read made no sense.
     unreadable: HashSet<RunKey>,
-    claims: Claims,
+    strays: Strays,
     // When a start was last abandoned, so that others may have come to be before it.
     abandoned_at: Option<Instant>,
     // When `decide` last ran.
@@ -110,7 +110,7 @@ impl RepositoryState {
             over: HashMap::new(),
             outsiders: HashMap::new(),
             unreadable: HashSet::new(),
-            claims: Claims::default(),
+            strays: Strays::default(),
             abandoned_at: None,
             decided_at: None,
             limit: Limit::Unknown,
@@ -293,7 +293,7 @@ impl RepositoryState {
                 ownership,
             },
         );
-        self.claims.note_decided(&plan);
+        self.strays.note_decided(&plan);
         plan
     }
 

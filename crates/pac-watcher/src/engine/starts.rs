@@ -163,11 +163,13 @@ impl Engine {
                 self.look_again(repository, run, Some(&why)).await;
             }
             StartOutcome::Failed(why) => {
+                self.index.with(repository, |state| state.note_unanswered(run, began));
                 self.start_failed(repository, run, &why);
                 self.look_again(repository, run, None).await;
             }
             StartOutcome::Unknown(why) => {
                 debug!(%repository, %run, why, "the outcome of a start is unknown; its slot stays, reading the run");
+                self.index.with(repository, |state| state.note_unanswered(run, began));
                 self.count_unanswered(repository, run);
                 self.health.trouble_of_one(Part::ApiServer, began, format!("starting PipelineRun {run}: {why}"));
                 self.look_again(repository, run, None).await;
@@ -201,7 +203,7 @@ impl Engine {
                 None
             }
         };
-        match self.index.with(repository, |state| state.end_start(run, found, refused, Instant::now())) {
+        match self.index.with(repository, |state| state.end_start(run, found, refused, began, Instant::now())) {
             StartEnd::Started(started) => self.note_started(repository, run, started),
             StartEnd::Refused => self.note_refused(repository, run, refused.unwrap_or_default()),
             StartEnd::Over => {
@@ -245,7 +247,10 @@ impl Engine {
     }
 
     fn doubt(&self, repository: &RepositoryKey, run: &RunKey) {
-        let when = self.index.with(repository, |state| state.doubt_start(run, Instant::now()));
+        let when = self.index.with(repository, |state| {
+            state.note_unanswered(run, Instant::now());
+            state.doubt_start(run, Instant::now())
+        });
         self.look_later(repository, when);
     }
 

@@ -49,9 +49,9 @@ impl RepositoryState {
             feed(run, digest);
             ahead(*until).hash(digest);
         }
-        let (claimed, decided) = self.claims.all();
-        let claimed = claimed.into_iter().map(|(run, until)| (run, ahead(until)));
-        claimed.filter(|(_, until)| *until > 0).for_each(|claimed| claimed.hash(digest));
+        let (strays, decided) = self.strays.all();
+        let strays = strays.into_iter().map(|(run, until)| (run, ahead(until)));
+        strays.filter(|(_, until)| *until > 0).for_each(|stray| stray.hash(digest));
         decided.hash(digest);
     }
 
@@ -60,8 +60,9 @@ impl RepositoryState {
         matches!(self.state_of(run, now), RunState::Starting | RunState::Running)
     }
 
-    /// Whether a start of `run` was acknowledged after `asked`, or came to be in doubt.
-    pub fn has_start_ended_since(&self, run: &RunKey, asked: Instant) -> bool {
-        self.run(run).and_then(|run| run.start_ended_at).is_some_and(|ended_at| ended_at > asked)
+    /// Whether a read of `run` that was asked for then may be older than a start of it.
+    pub fn may_be_started_since(&self, run: &RunKey, asked: Instant) -> bool {
+        let ended_at = self.run(run).and_then(|run| run.start_ended_at);
+        ended_at.is_some_and(|ended_at| ended_at > asked) || self.may_yet_be_started(run, asked)
     }
 }

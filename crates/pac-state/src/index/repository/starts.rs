@@ -59,17 +59,18 @@ impl RepositoryState {
     /// which it was `refused`, if it was.
     ///
     /// A refusal alone frees no slot: an earlier start, whose answer was lost, may have taken effect, and who isn't allowed
-    /// to change a run is told so whatever state it is in.
+    /// to change a run is told so whatever state it is in. Nor does a read do so, `asked` for then or later, while a start may yet take effect.
     pub fn end_start(
         &mut self,
         run: &RunKey,
         found: Option<Confirmed>,
         refused: Option<&str>,
+        asked: Instant,
         now: Instant,
     ) -> StartEnd {
         match found {
             Some(Confirmed::Is(view)) if view.is_pending() => match refused {
-                Some(why) if !self.may_be_started_by_another(run, now) => {
+                Some(why) if !self.may_yet_be_started(run, asked) => {
                     self.refuse_start(run, why, now);
                     StartEnd::Refused
                 }
@@ -99,23 +100,24 @@ impl RepositoryState {
     }
 
     /// Notes that a live read, sent at `asked` or later, found `run` pending while this watcher had no start under way. That proves
-    /// nothing while another watcher's start may be: then this returns when to look again. Nor does it if a start of this watcher's
-    /// was acknowledged since, or came to be in doubt: the read may be older than that start.
+    /// nothing where another watcher's start, or one of this watcher's that was never answered, could take effect after that: then this
+    /// returns when to look again. Nor does it if a start of this watcher's was acknowledged since, or came to be in doubt: the read may be
+    /// older than that start.
     fn note_unstarted(&mut self, run: &RunKey, asked: Instant, now: Instant) -> Option<Instant> {
-        let another_may_until = self.claims.another_may_start_until(run, now);
+        let may_be_until = self.strays.of_after(run, asked);
         self.on_run(run, |run| {
             let is_newer = run.start_ended_at.is_none_or(|ended_at| asked >= ended_at);
-            if another_may_until.is_none() && is_newer && run.start != StartState::UnderWay {
+            if may_be_until.is_none() && is_newer && run.start != StartState::UnderWay {
                 run.start = StartState::Unstarted(now + UNSTARTED_STANDS);
             }
         });
-        another_may_until
+        may_be_until
     }
 
-    /// Whether another watcher, from which the slot was claimed, may still start `run`. As long as it may, a refusal of this
-    /// watcher's start doesn't free the slot (P1).
-    pub fn may_be_started_by_another(&self, run: &RunKey, now: Instant) -> bool {
-        self.claims.another_may_start_until(run, now).is_some()
+    /// Whether a start of `run` could take effect after `asked` of which nobody would tell. As long as one can, a refusal of this watcher's
+    /// start doesn't free the slot (P1).
+    pub fn may_yet_be_started(&self, run: &RunKey, asked: Instant) -> bool {
+        self.strays.of_after(run, asked).is_some()
     }
 
     /// Notes that nobody knows what became of the start of `run`; returns when to try again.
@@ -191,10 +193,10 @@ mod tests {
         let (mut state, run, now) = shown(Phase::Waiting);
         let claimed = Plan { claimed: vec![Entry::new(run.clone(), OrderKey::alone(0))], ..Plan::default() };
         state.apply(&claimed, now);
-        assert!(state.may_be_started_by_another(&run, now), "P1");
+        assert!(state.may_yet_be_started(&run, now), "P1");
         assert!(state.note_unstarted(&run, now, now).is_some(), "what a live read told counts for nothing yet");
         let later = now + FORMER_START_LASTS;
-        assert!(!state.may_be_started_by_another(&run, later));
+        assert!(!state.may_yet_be_started(&run, later));
         assert_eq!(state.note_unstarted(&run, later, later), None);
     }
 

@@ -240,6 +240,6 @@ fn a_refusal_after_a_claim_says_nothing_of_a_run_the_watch_does_not_show() {
     let (run, now) = (RunKey::new("ns", "unseen", "uid").unwrap(), Instant::now());
     let entry = Entry::new(run.clone(), OrderKey::alone(0));
     state.apply(&Plan { claimed: vec![entry], ..Plan::default() }, now);
-    assert!(state.may_be_started_by_another(&run, now), "P1");
-    assert!(!state.may_be_started_by_another(&run, now + FORMER_START_LASTS));
+    assert!(state.may_yet_be_started(&run, now), "P1");
+    assert!(!state.may_yet_be_started(&run, now + FORMER_START_LASTS));
 }
