@@ -84,12 +84,21 @@ pub struct Plan {
     pub at_limit: bool,
 }
 
+/// The slots whose runs aren't known to be started.
+#[derive(Default)]
+struct Unstarted<'a> {
+    /// Those of ours that are yet to be started, in order. They aren't counted yet.
+    ours: BTreeSet<Entry>,
+    /// The youngest of those whose start may be under way, ours or another watcher's.
+    under_way: Option<&'a Entry>,
+}
+
 /// What to do with a repository; see the [module](self).
 pub fn plan(snapshot: &Snapshot, observation: &Observation<'_>) -> Plan {
     let mut plan = Plan::default();
-    let pending = plan.judge_slots(snapshot, observation);
+    let unstarted = plan.judge_slots(snapshot, observation);
     plan.adopt_running(snapshot, observation);
-    plan.resume_within_limit(observation, pending);
+    plan.resume_within_limit(observation, unstarted);
     let candidates = plan.judge_queue(snapshot, observation);
     plan.grant(snapshot, observation, candidates);
     plan
@@ -140,9 +149,9 @@ impl Plan {
         }
     }
 
-    /// Sorts out who has a slot: those of ours whose runs are yet to be started, in order. They aren't counted yet.
-    fn judge_slots(&mut self, snapshot: &Snapshot, observation: &Observation<'_>) -> BTreeSet<Entry> {
-        let mut pending = BTreeSet::new();
+    /// Sorts out who has a slot.
+    fn judge_slots<'a>(&mut self, snapshot: &'a Snapshot, observation: &Observation<'_>) -> Unstarted<'a> {
+        let mut unstarted = Unstarted::default();
         for (run, slot) in &snapshot.slots {
             let ownership = (observation.ownership)(slot);
             match (observation.state)(run) {
@@ -161,10 +170,11 @@ impl Plan {
                 RunState::Pending | RunState::AwaitingSecret | RunState::ConfirmedPending
                     if ownership == SlotOwnership::Mine =>
                 {
-                    pending.insert(slot.entry.clone());
+                    unstarted.ours.insert(slot.entry.clone());
                     continue;
                 }
                 RunState::Pending | RunState::AwaitingSecret | RunState::ConfirmedPending | RunState::BackingOff => {
+                    unstarted.under_way = unstarted.under_way.max(Some(&slot.entry));
                     match ownership {
                         SlotOwnership::Mine | SlotOwnership::Foreign => self.foreign_pending = true,
                         // Claimed with this commit, started by the next pass: by then the slot is provably ours. What we know of
@@ -175,31 +185,34 @@ impl Plan {
                 RunState::Running | RunState::Stopping if ownership == SlotOwnership::Lapsed => {
                     self.claimed.push(slot.entry.clone())
                 }
-                RunState::Running | RunState::Stopping | RunState::Starting => {}
+                RunState::Starting => unstarted.under_way = unstarted.under_way.max(Some(&slot.entry)),
+                RunState::Running | RunState::Stopping => {}
             }
             self.held += 1;
         }
-        pending
+        unstarted
     }
 
     /// What was granted under another limit, or before others were found running, is started only if it still fits.
     ///
     /// As long as all fit, it doesn't matter which of them were started already. Else any of them may have been, without
     /// the cache showing it yet: each counts until a live read tells that it wasn't.
-    fn resume_within_limit(&mut self, observation: &Observation<'_>, pending: BTreeSet<Entry>) {
-        let all_fit = observation.limit.fits(self.held + pending.len());
+    fn resume_within_limit(&mut self, observation: &Observation<'_>, unstarted: Unstarted<'_>) {
+        let Unstarted { ours, under_way } = unstarted;
+        let all_fit = observation.limit.fits(self.held + ours.len());
         let is_certain = |entry: &Entry| all_fit || (observation.state)(&entry.run) == RunState::ConfirmedPending;
-        let (certain, doubtful): (BTreeSet<_>, BTreeSet<_>) = pending.into_iter().partition(is_certain);
+        let (certain, doubtful): (BTreeSet<_>, BTreeSet<_>) = ours.into_iter().partition(is_certain);
         self.held += doubtful.len();
+        let youngest = doubtful.last().max(under_way);
         for entry in certain {
             if observation.limit.free(self.held) > 0 {
                 self.resume.push(entry.run);
-            } else if doubtful.last().is_none_or(|youngest| *youngest < entry) {
+            } else if youngest.is_none_or(|youngest| *youngest < entry) {
                 self.given_back.push(entry.run);
                 continue;
             }
-            // Nobody gives a slot back while a younger one, still in doubt, might keep its own. The youngest do so however many
-            // older ones are in doubt: a read stands for a moment only, in which not all of them may be read.
+            // Nobody gives a slot back while a younger one, still in doubt or being started, might keep its own. The youngest do so
+            // however many older ones are in doubt: a read stands for a moment only, in which not all of them may be read.
             self.held += 1;
         }
         self.over_limit_unconfirmed = doubtful.into_iter().map(|entry| entry.run).collect();

@@ -135,7 +135,7 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
         "younger-in-doubt",
         "a slot is given back while a younger one is in doubt",
         PLAN,
-        "            } else if doubtful.last().is_none_or(|youngest| *youngest < entry) {",
+        "            } else if youngest.is_none_or(|youngest| *youngest < entry) {",
         "            } else if self.held > 0 {",
     ),
     bug(

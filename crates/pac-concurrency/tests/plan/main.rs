@@ -20,6 +20,8 @@ struct Scene {
     snapshot: Snapshot,
     cluster: BTreeMap<RunKey, RunState>,
     ownership: SlotOwnership,
+    /// Of those slots of which it is another one.
+    ownerships: BTreeMap<RunKey, SlotOwnership>,
     unsettled_from: Option<OrderKey>,
     moved: Vec<Entry>,
     departed: Vec<RunKey>,
@@ -36,6 +38,7 @@ impl Scene {
             snapshot: Snapshot { version: Version::new(1), ..Snapshot::empty() },
             cluster: BTreeMap::new(),
             ownership: SlotOwnership::Mine,
+            ownerships: BTreeMap::new(),
             unsettled_from: None,
             moved: Vec::new(),
             departed: Vec::new(),
@@ -46,6 +49,11 @@ impl Scene {
         let slot = Slot { entry: entry(number), holder: Holder::parse("a:1").unwrap(), lapsed: false };
         self.snapshot.slots.insert(entry(number).run, slot);
         self.seen(number, seen)
+    }
+
+    fn slot_of(mut self, number: i64, seen: RunState, ownership: SlotOwnership) -> Self {
+        self.ownerships.insert(entry(number).run, ownership);
+        self.slot(number, seen)
     }
 
     fn queued(mut self, number: i64, seen: RunState) -> Self {
@@ -74,7 +82,7 @@ impl Scene {
                 departed: self.departed.clone(),
                 settled: &|entry| self.unsettled_from.is_none_or(|from| entry.order < from),
                 state: &|run| self.cluster.get(run).copied().unwrap_or(NotCached),
-                ownership: &|_| self.ownership,
+                ownership: &|slot| *self.ownerships.get(&slot.entry.run).unwrap_or(&self.ownership),
             },
         )
     }

@@ -1,6 +1,7 @@
 //! Granted runs that no longer fit the limit.
 
-use pac_concurrency::RunState::{ConfirmedPending, Finished, Pending, Running};
+use pac_concurrency::RunState::{BackingOff, ConfirmedPending, Finished, Pending, Running, Starting};
+use pac_concurrency::SlotOwnership::{Foreign, Lapsed, Mine, Stalled};
 
 use super::{Scene, entries, runs};
 
@@ -30,6 +31,19 @@ fn nobody_gives_a_slot_back_while_a_younger_one_is_in_doubt() {
     let plan = Scene::new(2).slot(1, Running).slot(2, ConfirmedPending).slot(3, Pending).plan();
     assert_eq!((plan.over_limit_unconfirmed, plan.held), (runs(&[3]), 3), "P1: it may have been started");
     assert!(plan.given_back.is_empty() && plan.resume.is_empty(), "P3: it might keep its slot, and 2 lose its own");
+}
+
+#[test]
+fn nobody_gives_a_slot_back_while_a_younger_ones_start_may_be_under_way() {
+    for (younger, by) in [(Starting, Mine), (Pending, Foreign), (Pending, Lapsed), (BackingOff, Stalled)] {
+        let plan = Scene::new(1).slot(1, ConfirmedPending).slot_of(2, younger, by).plan();
+        assert!(plan.given_back.is_empty() && plan.resume.is_empty(), "P3: {younger:?} by {by:?} may run, and 1 wait");
+        assert_eq!(plan.held, 2);
+        let plan = Scene::new(1).slot_of(1, younger, by).slot(2, ConfirmedPending).plan();
+        assert_eq!(plan.given_back, runs(&[2]), "it is the youngest");
+    }
+    let plan = Scene::new(1).slot(1, ConfirmedPending).slot(2, Running).plan();
+    assert_eq!(plan.given_back, runs(&[1]), "nothing can be done about one that runs");
 }
 
 #[test]
