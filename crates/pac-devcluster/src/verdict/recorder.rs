@@ -171,6 +171,7 @@ impl<'a> Recorder<'a> {
         if facts.waiting() && !past.gone {
             past.ever_waited = true;
             let since = before.as_ref().map_or(version.at, |before| before.since);
+            let ours_since = before.as_ref().and_then(|before| before.ours_since);
             // What PAC writes at creation tells the place that its order says again.
             let stays = |before: &Waiting| facts.webhook.is_some() || before.facts.event == facts.event;
             let ordered = before.and_then(|before| before.ordered_since.filter(|_| stays(&before)));
@@ -178,6 +179,7 @@ impl<'a> Recorder<'a> {
                 name: version.name.clone(),
                 facts: facts.clone(),
                 since,
+                ours_since,
                 ordered_since: facts.is_placed().then(|| ordered.unwrap_or(version.at)),
                 excused: self.options.excused.contains(&format!("{}/{}", version.namespace, version.name)),
             };

@@ -23,6 +23,8 @@ pub(super) struct Waiting {
     pub(super) since: Duration,
     /// Since when its place is known for good; absent while nothing tells which event it is of.
     pub(super) ordered_since: Option<Duration>,
+    /// Since when it waits for the system: there is a limit, or it has an order. Without both nobody but its maker starts it.
+    pub(super) ours_since: Option<Duration>,
     pub(super) excused: bool,
 }
 
@@ -43,9 +45,15 @@ pub(super) struct Repository {
 // === impl Waiting ===
 
 impl Waiting {
-    /// From when on a free slot must find it.
-    pub(super) fn entitled_from(&self, settle: Duration) -> Duration {
-        if self.facts.is_placed() { self.since } else { self.since + settle }
+    /// From when on a free slot must find it, if one must.
+    pub(super) fn entitled_from(&self, settle: Duration) -> Option<Duration> {
+        let from = if self.facts.is_placed() { self.since } else { self.since + settle };
+        Some(from.max(self.ours_since?))
+    }
+
+    fn note_limit(&mut self, at: Duration, limit: Option<u64>) {
+        let is_ours = limit.is_some() || self.facts.event.is_some();
+        self.ours_since = is_ours.then(|| self.ours_since.unwrap_or(at));
     }
 
     /// Whether it may not be passed over at this moment.
@@ -64,20 +72,22 @@ impl Repository {
         limit.is_none_or(|limit| (self.running.len() as u64) < limit)
     }
 
-    /// Notes at a moment whether a slot is free.
+    /// Notes at a moment whether a slot is free, and who waits for one.
     pub(super) fn note_slots(&mut self, at: Duration, limit: Option<u64>) {
         match (self.has_free_slot(limit), self.free_since) {
             (true, None) => self.free_since = Some(at),
             (false, Some(_)) => self.free_since = None,
             _ => {}
         }
+        self.waiting.values_mut().for_each(|waiting| waiting.note_limit(at, limit));
     }
 
     /// How long, until now, a slot has been free while the named run waited without any start.
     pub(super) fn gap(&self, at: Duration, settle: Duration) -> Option<(Duration, &str)> {
         let free_since = self.free_since?;
         let waiting = self.waiting.values().filter(|waiting| !waiting.excused);
-        let (from, name) = waiting.map(|waiting| (waiting.entitled_from(settle), waiting.name.as_str())).min()?;
+        let entitled = waiting.filter_map(|waiting| Some((waiting.entitled_from(settle)?, waiting.name.as_str())));
+        let (from, name) = entitled.min()?;
         Some((at.saturating_sub(from.max(free_since)), name))
     }
 }

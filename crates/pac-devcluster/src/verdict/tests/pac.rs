@@ -144,3 +144,34 @@ fn an_order_that_comes_does_not_set_the_clock_back() {
     story.run(1_200, super::with_condition(of_commit("a", "s1", 0, "started", None), "True"));
     assert_broken(&story, "P3", "was started before a");
 }
+
+/// A run without an order waits in a Repository without a limit.
+fn without_an_order() -> Story {
+    let mut story = Story::begin(0, &[]);
+    story.run(0, waiting("a", "abc", 0));
+    story
+}
+
+#[test]
+fn a_run_that_has_no_limit_waits_for_its_order() {
+    for (started_at, held) in [(30_010, true), (60_000, false)] {
+        let mut story = without_an_order();
+        story.waits(30_000, "a");
+        story.starts(started_at, "a");
+        story.ends(started_at + 10, "a");
+        if held {
+            assert!(story.judge().held(), "{:#?}", story.judge());
+        } else {
+            assert_broken(&story, "P4", "was free for 30000 ms");
+        }
+    }
+}
+
+#[test]
+fn a_run_without_an_order_is_the_systems_once_there_is_a_limit() {
+    let mut story = without_an_order();
+    story.limit(30_000, 1);
+    story.starts(60_000, "a");
+    story.ends(60_010, "a");
+    assert_broken(&story, "P4", "was free for 30000 ms");
+}
