@@ -46,15 +46,14 @@ pub struct LeaderOptions {
     unfit_for: Duration,
 }
 
-/// Whether a watcher could admit if it led.
+/// What there is to know of a watcher that stands for election.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fitness {
-    /// It could.
-    Fit,
-    /// It couldn't.
-    Unfit,
-    /// It couldn't, and what it has in hand is in its memory alone: whoever led at once would know nothing of it (P1).
-    UnfitAlone,
+pub struct Fitness {
+    /// Whether it could admit if it led.
+    pub can_admit: bool,
+    /// Whether what it has in hand is in its memory alone. Whoever led after it, and be it the next process of its container, would know
+    /// nothing of that (P1): so its Lease runs out.
+    pub is_alone: bool,
 }
 
 /// Takes part in the election for ever; `leading` says whether this watcher leads. Ends when the sender's receivers do.
@@ -66,7 +65,8 @@ pub struct Candidate {
     /// The record last seen, and since when this process has seen it unchanged.
     seen: Option<(Lease, Instant)>,
     renewed: Option<Instant>,
-    /// Whether this watcher could admit if it led.
+    /// Whether this very process has led.
+    has_led: bool,
     fit: watch::Receiver<Fitness>,
     /// When it last could.
     last_fit: Instant,
@@ -105,7 +105,7 @@ impl Candidate {
         let (leading, receiver) = watch::channel(false);
         let api = Api::namespaced(client, &options.namespace);
         let last_fit = Instant::now();
-        (Self { api, options, leading, seen: None, renewed: None, fit, last_fit }, receiver)
+        (Self { api, options, leading, seen: None, renewed: None, has_led: false, fit, last_fit }, receiver)
     }
 
     /// Takes part until dropped. Cut short, it is followed by [`Candidate::resign`].
@@ -114,7 +114,7 @@ impl Candidate {
         loop {
             let asked = Instant::now();
             let stands = self.stands();
-            if !stands && *self.fit.borrow() == Fitness::UnfitAlone {
+            if !stands && self.fit.borrow().is_alone {
                 self.follow("it can't admit anybody for now; its Lease runs out");
             } else if !stands {
                 self.give_way("it can't admit anybody for now").await;
@@ -150,7 +150,7 @@ impl Candidate {
 
     /// Whether to lead, or go on leading: not if that is of no use, and has been so for a while.
     fn stands(&mut self) -> bool {
-        let is_fit = *self.fit.borrow_and_update() == Fitness::Fit;
+        let is_fit = self.fit.borrow_and_update().can_admit;
         if is_fit {
             self.last_fit = Instant::now();
         }
@@ -196,7 +196,7 @@ impl Candidate {
     }
 
     fn lead(&mut self, since: Instant) {
-        self.renewed = Some(since);
+        (self.renewed, self.has_led) = (Some(since), true);
         if self.leading.send_if_modified(|leading| !std::mem::replace(leading, true)) {
             info!(identity = self.options.identity, "leading");
         }
@@ -240,7 +240,9 @@ impl Candidate {
     fn may_take(&self, found: &Lease, since: Instant) -> bool {
         let spec = found.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.unwrap_or_default();
-        if holder.is_empty() || holder == self.options.identity {
+        // The same name on it may be that of this container's process before.
+        let is_ours = holder == self.options.identity && (self.has_led || !self.fit.borrow().is_alone);
+        if holder.is_empty() || is_ours {
             return true;
         }
         since.elapsed() >= self.lasts(found)

@@ -52,8 +52,8 @@ struct Stores {
 // === impl Replica ===
 
 impl Replica {
-    /// A process begins.
-    pub(crate) fn start(number: usize, identity: String, scenario: &Scenario, outside: &Outside) -> Self {
+    /// A process begins in a container of `pod`, by whose name it is known to others.
+    pub(crate) fn start(number: usize, identity: String, pod: &str, scenario: &Scenario, outside: &Outside) -> Self {
         outside.trace.tell(&format!("{identity} starts"));
         let way = Arc::new(Way::new(number, identity.clone()));
         let stop = CancellationToken::new();
@@ -62,7 +62,7 @@ impl Replica {
         let (trace, token, counted) = (outside.trace.clone(), stop.clone(), outside.counted.clone());
         let answers = Arc::new(OnceLock::new());
         let (told, own) = (Arc::clone(&answers), Arc::clone(&way));
-        let options = options(&identity, scenario);
+        let options = options(pod, scenario);
         let running = tokio::spawn(async move {
             let outcome = match client_through(network) {
                 Ok(client) => {
@@ -123,7 +123,7 @@ impl Asked {
     }
 }
 
-fn options(identity: &str, scenario: &Scenario) -> WatcherOptions {
+fn options(pod: &str, scenario: &Scenario) -> WatcherOptions {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     WatcherOptions {
         metrics_addr: any_port,
@@ -142,7 +142,7 @@ fn options(identity: &str, scenario: &Scenario) -> WatcherOptions {
         gate: GateKind::Policy,
         webhook_addr: any_port,
         tenants: None,
-        identity: identity.to_owned(),
+        identity: pod.to_owned(),
         leader_elect: scenario.elected,
         leader_lease: if scenario.has_server() { LEADER_LEASE } else { LEADER_LEASE_OF_MEMORY },
         pace: Pace::default(),

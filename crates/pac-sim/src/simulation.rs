@@ -20,6 +20,8 @@ use crate::world::World;
 
 /// How long nothing may happen in the calm after the storm.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than any storm.
+const NO_MATTER_HOW_LONG: Duration = Duration::from_secs(1_000_000);
 /// How often to look whether all is done.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -167,9 +169,14 @@ fn allowed(world: &World) -> VerdictOptions {
     let usual = VerdictOptions::in_storms(GUST, LULL);
     // One alone that is struck late in a gust may be at its beginning still when the next one strikes it, and nobody takes over.
     let alone = if world.scenario.replicas == 1 { GUST + LULL } else { Duration::ZERO };
-    // Its successor waits for its Lease.
-    let longest_gap =
-        usual.longest_gap + alone + if world.scenario.has_server() { Duration::ZERO } else { LEADER_LEASE_OF_MEMORY };
+    let longest_gap = match (world.scenario.has_server(), world.scenario.replicas) {
+        (true, _) => usual.longest_gap + alone,
+        // Each of its processes has to wait for the Lease of the one before, and a storm may end every one of them before that: whether
+        // it admits is judged in the calm.
+        (false, 1) => NO_MATTER_HOW_LONG,
+        // Its successor waits for its Lease.
+        (false, _) => usual.longest_gap + LEADER_LEASE_OF_MEMORY,
+    };
     VerdictOptions { lost, excused, longest_gap, ..usual }
 }
 

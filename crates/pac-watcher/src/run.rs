@@ -275,17 +275,14 @@ const VITAL: [Part; 5] = [Part::Start, Part::Settings, Part::Store, Part::RunWat
 
 /// Whether this watcher could admit if it led, now and from now on.
 fn could_admit(health: Arc<Health>, active_store: Arc<ActiveStore>) -> watch::Receiver<Fitness> {
-    let (could, told) = watch::channel(Fitness::Unfit);
+    let (could, told) = watch::channel(Fitness { can_admit: false, is_alone: false });
     tokio::spawn(async move {
         let mut news = health.news();
         loop {
             let is_alone = active_store.manager().is_some_and(|manager| !manager.is_durable());
-            let can = match VITAL.into_iter().any(|part| health.is_troubled(part)) {
-                false => Fitness::Fit,
-                true if is_alone => Fitness::UnfitAlone,
-                true => Fitness::Unfit,
-            };
-            could.send_if_modified(|could| std::mem::replace(could, can) != can);
+            let can_admit = !VITAL.into_iter().any(|part| health.is_troubled(part));
+            let is = Fitness { can_admit, is_alone };
+            could.send_if_modified(|could| std::mem::replace(could, is) != is);
             tokio::select! {
                 () = could.closed() => return,
                 changed = news.changed() => if changed.is_err() { return },
@@ -311,18 +308,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_watcher_whose_store_is_its_memory_is_unfit_alone() {
+    async fn a_watcher_whose_store_is_its_memory_is_alone() {
         let (health, active_store) = (Arc::new(Health::default()), Arc::new(ActiveStore::default()));
-        let mut fit = could_admit(Arc::clone(&health), Arc::clone(&active_store));
-        fit.wait_for(|fit| *fit == Fitness::Fit).await.unwrap();
+        let fit = could_admit(Arc::clone(&health), Arc::clone(&active_store));
+        let becomes = |can_admit, is_alone| {
+            let mut fit = fit.clone();
+            async move { fit.wait_for(|fit| *fit == Fitness { can_admit, is_alone }).await.map(drop) }
+        };
+        becomes(true, false).await.unwrap();
         health.trouble(Part::RunWatch, "silent");
-        fit.wait_for(|fit| *fit == Fitness::Unfit).await.unwrap();
-        health.fine(Part::RunWatch);
-        fit.wait_for(|fit| *fit == Fitness::Fit).await.unwrap();
+        becomes(false, false).await.unwrap();
         let memory = Arc::new(MemDriver::new(Duration::from_secs(15)));
-        active_store
-            .work_with(Some(&Arc::new(Manager::new(memory as Arc<dyn Driver>, ManagerOptions::new("it")))), None);
+        let manager = Arc::new(Manager::new(memory as Arc<dyn Driver>, ManagerOptions::new("it")));
+        active_store.work_with(Some(&manager), None);
+        health.fine(Part::RunWatch);
+        becomes(true, true).await.unwrap();
         health.trouble(Part::RunWatch, "silent");
-        fit.wait_for(|fit| *fit == Fitness::UnfitAlone).await.unwrap();
+        becomes(false, true).await.unwrap();
     }
 }

@@ -11,7 +11,9 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use self::server::{Contender, LEASE, LOOK, RENEWED_FOR, Server, Way, event, pass};
+use self::server::{Contender, FIT, LEASE, LOOK, RENEWED_FOR, Server, Way, event, pass};
+
+const UNFIT: Fitness = Fitness { can_admit: false, is_alone: false };
 
 /// One that leads, and one that has stood by for a while.
 async fn leader_and_standby(server: &Server) -> (Contender, Contender) {
@@ -111,13 +113,13 @@ async fn a_leader_that_hears_nothing_stops_in_time() {
 async fn a_leader_that_can_not_admit_gives_way() {
     let server = Server::default();
     let (mut leader, mut standby) = leader_and_standby(&server).await;
-    leader.fit.send_replace(Fitness::Unfit);
+    leader.fit.send_replace(UNFIT);
     let took = leader.becomes(false).await;
     assert!(took > LEASE / 3 - LOOK && took < LEASE / 3 + LOOK, "{took:?}");
     let took = standby.becomes(true).await;
     assert!(took <= LOOK, "{took:?}");
     // Fit again it stands by.
-    leader.fit.send_replace(Fitness::Fit);
+    leader.fit.send_replace(FIT);
     pass(LEASE * 3).await;
     assert!(!leader.leads() && standby.leads());
 }
@@ -127,10 +129,27 @@ async fn a_leader_that_can_not_admit_gives_way() {
 async fn a_leader_alone_with_its_memory_that_can_not_admit_lets_its_lease_run_out() {
     let server = Server::default();
     let (mut leader, mut standby) = leader_and_standby(&server).await;
-    leader.fit.send_replace(Fitness::UnfitAlone);
+    leader.fit.send_replace(Fitness { can_admit: false, is_alone: true });
     leader.becomes(false).await;
     let took = standby.becomes(true).await;
     assert!(took > LEASE - 2 * LOOK && took <= LEASE + LOOK, "{took:?}");
+}
+
+/// A container is begun again under the same name, and its process number is 1 again.
+#[tokio::test(start_paused = true)]
+async fn the_next_process_of_a_container_leads_at_once_unless_the_memory_of_the_last_was_all_there_is() {
+    for (is_alone, least, most) in [(false, Duration::ZERO, LOOK), (true, LEASE - LOOK, LEASE + LOOK)] {
+        let server = Server::default();
+        let fit = Fitness { can_admit: true, is_alone };
+        let mut first = server.contender("it");
+        first.fit.send_replace(fit);
+        first.becomes(true).await;
+        first.kill();
+        let mut next = server.contender("it");
+        next.fit.send_replace(fit);
+        let took = next.becomes(true).await;
+        assert!(took >= least && took <= most, "P1: {took:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,9 +157,9 @@ async fn a_leader_that_can_not_admit_for_a_moment_leads_on() {
     let server = Server::default();
     let (leader, standby) = leader_and_standby(&server).await;
     for _ in 0..10 {
-        leader.fit.send_replace(Fitness::Unfit);
+        leader.fit.send_replace(UNFIT);
         pass(LEASE / 5).await;
-        leader.fit.send_replace(Fitness::Fit);
+        leader.fit.send_replace(FIT);
         pass(LOOK * 2).await;
     }
     assert!(leader.leads() && !leader.leading.has_changed().unwrap() && !standby.leads());
@@ -150,10 +169,10 @@ async fn a_leader_that_can_not_admit_for_a_moment_leads_on() {
 async fn who_can_not_admit_does_not_stand() {
     let server = Server::default();
     let mut unfit = server.contender("unfit");
-    unfit.fit.send_replace(Fitness::Unfit);
+    unfit.fit.send_replace(UNFIT);
     pass(LEASE * 2).await;
     assert!(!unfit.leads() && server.lease().is_none());
-    unfit.fit.send_replace(Fitness::Fit);
+    unfit.fit.send_replace(FIT);
     let took = unfit.becomes(true).await;
     assert!(took < LOOK, "{took:?}");
 }

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) const FIT: Fitness = Fitness { can_admit: true, is_alone: false };
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 /// A leader that could not renew leads for so long.
 pub(crate) const RENEWED_FOR: Duration = Duration::from_secs(10);
@@ -79,7 +80,7 @@ impl Server {
 
     pub(crate) fn contender(&self, identity: &str) -> Contender {
         let (way, passage) = watch::channel(Way::Open);
-        let (fit, is_fit) = watch::channel(Fitness::Fit);
+        let (fit, is_fit) = watch::channel(FIT);
         let options = LeaderOptions::new("pipelines-as-code", identity, LEASE);
         let (mut candidate, leading) = Candidate::new(self.client(passage), options, is_fit);
         let over = CancellationToken::new();

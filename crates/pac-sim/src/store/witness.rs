@@ -205,12 +205,15 @@ fn truth(run: &Value, uid: &str) -> Truth {
     }
     let is_queued = annotation(STATE) == Some("queued");
     let has_begun = text("/status/startTime").is_some();
+    let is_deleted = text("/metadata/deletionTimestamp").is_some();
     match text("/spec/status") {
-        Some("PipelineRunPending") if text("/metadata/deletionTimestamp").is_some() => Truth::Over,
+        Some("PipelineRunPending") if is_deleted => Truth::Over,
         Some("PipelineRunPending") if is_of(annotation(HANDED_OVER)) => Truth::Runs,
         Some("PipelineRunPending") if is_queued => Truth::Waits,
         Some("PipelineRunPending") => Truth::Arrives,
         Some("Cancelled") if is_queued && !has_begun => Truth::Over,
+        // Tekton begins with none that is being deleted, whatever was asked of it since.
+        Some("CancelledRunFinally" | "StoppedRunFinally") if is_queued && !has_begun && is_deleted => Truth::Over,
         Some("CancelledRunFinally" | "StoppedRunFinally") if is_queued && !has_begun => Truth::Stops,
         _ if is_of(annotation(RELEASED)) => Truth::Over,
         _ => Truth::Runs,

@@ -340,11 +340,12 @@ impl World {
         }
     }
 
-    /// As a new pod: under a name of its own.
+    /// As a new pod, under a name of its own, or as the next process of a container that had one before.
     fn start_watcher(&mut self, number: usize) {
         self.incarnations += 1;
         let identity = format!("watcher-{number}-{}", self.incarnations);
-        self.replicas[number] = Some(Replica::start(number, identity, &self.scenario, &self.outside));
+        let pod = format!("watcher-{number}-pod-{}", self.incarnations / 4);
+        self.replicas[number] = Some(Replica::start(number, identity, &pod, &self.scenario, &self.outside));
     }
 
     /// A process that ended by itself is begun again, as a kubelet does.

@@ -236,7 +236,9 @@ impl RepositoryState {
             self.grandfathered.remove(name);
         }
         put(&mut self.running, name, current && run.is_running());
-        put(&mut self.fresh, name, current && run.is_pending() && run.stored.is_none());
+        // One that was found stopping leaves the queue, and mustn't join it because the watch is behind.
+        let joins = run.is_pending() && run.stored.is_none() && run.stopping_since.is_none();
+        put(&mut self.fresh, name, current && joins);
         put(&mut self.attempted, name, current && run.is_pending() && run.start != StartState::Idle);
         put(&mut self.unmarked, name, matches!(run.view.phase, Phase::Done(_)) && run.mark == Mark::None);
         put(&mut self.timed, name, current && (run.stopping_since.is_some() || run.unready_until().is_some()));
@@ -336,8 +338,9 @@ impl RepositoryState {
         };
         let named = |names: &'a BTreeSet<Arc<str>>| names.iter().filter_map(|name| self.runs.named(name));
         let outsiders = self.outsiders.values().map(|(run, _)| run);
-        let looks = named(&self.fresh).chain(named(&self.attempted)).chain(outsiders).filter_map(of_run);
-        let timed = named(&self.timed).flat_map(|run| [run.unready_until(), run.stopping_until()]).flatten();
+        let looks = named(&self.fresh).chain(named(&self.attempted)).chain(outsiders.clone()).filter_map(of_run);
+        let timed = named(&self.timed).chain(outsiders);
+        let timed = timed.flat_map(|run| [run.unready_until(), run.stopping_until()]).flatten();
         let unmarked = named(&self.unmarked).filter_map(Run::unmarked_until);
         let others = timed.chain(unmarked).chain(self.live_reads_stand_until()).chain(self.pacs_queue_forgets_at());
         looks.chain(others).filter(is_to_come).min()

@@ -263,6 +263,7 @@ impl Run {
     pub(super) fn acknowledge(&mut self, now: Instant) {
         self.start = StartState::Acknowledged;
         self.start_ended_at = Some(now);
+        self.stopping_since = None;
         self.failures = 0;
     }
 

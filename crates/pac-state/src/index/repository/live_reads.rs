@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pac_concurrency::RunKey;
-use pac_concurrency::protocol::LIVE_READ_STANDS;
+use pac_concurrency::protocol::{LIVE_READ_STANDS, STOPPING_LASTS};
 use pac_kube::live_read::Confirmed;
 use tokio::time::Instant;
 
@@ -25,6 +25,14 @@ impl RepositoryState {
             }
             None => {
                 let Confirmed::Is(view) = confirmed else { return };
+                // Of a run that the watch doesn't show nobody else tells.
+                let stops_or_begins = |known: &Run| {
+                    let was = known.view.phase;
+                    was != view.phase && (was == Phase::Stopping || view.phase == Phase::Stopping)
+                };
+                if self.outsiders.get(&run).is_some_and(|(known, _)| stops_or_begins(known)) {
+                    self.outsiders.remove(&run);
+                }
                 match self.run_mut(&run) {
                     // Somebody started the run, and the watch is behind.
                     Some(known) if view.phase == Phase::Running => known.acknowledge(now),
@@ -34,7 +42,9 @@ impl RepositoryState {
                     }
                     Some(_) => {}
                     None => {
-                        let until = now + LIVE_READ_STANDS;
+                        // Forgotten before its last tasks may have begun, it would be found stopping for the first time again and again (P4).
+                        let stops_for = if view.phase == Phase::Stopping { STOPPING_LASTS } else { Duration::ZERO };
+                        let until = now + stops_for + LIVE_READ_STANDS;
                         self.outsiders.insert(run.clone(), (Run::new(view, now, Duration::ZERO), until));
                     }
                 }
@@ -59,9 +69,10 @@ impl RepositoryState {
                 Phase::Done(_) | Phase::Withdrawn | Phase::Held | Phase::ForceReleased => {
                     Some(OverBy::Phase(view.phase))
                 }
+                // Its last tasks may begin for a while from when it was first found so, whether or not the watch shows it.
                 Phase::Stopping => {
-                    let may_begin = shown.is_some_and(|run| run.stopping_until().is_none_or(|until| until > now));
-                    (!may_begin).then_some(OverBy::Phase(view.phase))
+                    let until = self.run(confirmed.run()).and_then(Run::stopping_until);
+                    until.is_some_and(|until| until <= now).then_some(OverBy::Phase(view.phase))
                 }
                 Phase::Arriving | Phase::Waiting | Phase::Running => None,
             },

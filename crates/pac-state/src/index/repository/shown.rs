@@ -204,7 +204,7 @@ impl RepositoryState {
 
     /// How `run` ended, which is over or about to be removed.
     pub(super) fn end_of(&self, run: &RunKey) -> End {
-        let shown = self.runs.get(run);
+        let shown = self.run(run);
         let over = self.over.get(run);
         let by = over.and_then(|over| match over.by {
             OverBy::Phase(phase) => Some(phase),

@@ -124,6 +124,36 @@ fn a_run_found_stopping_counts_as_long_as_its_last_tasks_may_begin() {
     }
 }
 
+/// Another watcher may have a start of it under way, and Tekton be away: it may begin with its last tasks.
+#[test]
+fn a_run_found_stopping_and_not_shown_counts_as_long_as_its_last_tasks_may_begin() {
+    let instant = Duration::from_millis(1);
+    for (after, counts) in [(Duration::ZERO, true), (STOPPING_LASTS - instant, true), (STOPPING_LASTS, false)] {
+        let (mut state, run, now) = (RepositoryState::new(true), view(Phase::Stopping).key, Instant::now());
+        state.confirm(Confirmed::Is(view(Phase::Stopping)), now);
+        assert!(decided(&mut state, &run, now).released.is_empty(), "P1: {after:?}");
+        assert_eq!(state.next_look(), Some(now + STOPPING_LASTS), "P4");
+        // The pass at that time asks again.
+        let _ = decided(&mut state, &run, now + after);
+        state.confirm(Confirmed::Is(view(Phase::Stopping)), now + after);
+        assert_eq!(decided(&mut state, &run, now + after).released.is_empty(), counts, "P1, P5: {after:?}");
+    }
+}
+
+#[test]
+fn a_run_whose_last_tasks_begin_late_counts_though_the_watch_does_not_show_it() {
+    for first in [view(Phase::Stopping), view(Phase::Waiting)] {
+        let (mut state, run, now) = (RepositoryState::new(true), first.key.clone(), Instant::now());
+        state.confirm(Confirmed::Is(first), now);
+        state.confirm(Confirmed::Is(view(Phase::Stopping)), now);
+        let later = now + STOPPING_LASTS;
+        let _ = decided(&mut state, &run, later);
+        state.confirm(Confirmed::Is(view(Phase::Running)), later);
+        let plan = decided(&mut state, &run, later);
+        assert_eq!((plan.released, plan.confirm, plan.held), (vec![], vec![], 1));
+    }
+}
+
 #[test]
 fn a_run_that_is_found_and_not_shown_counts_for_a_while() {
     for (after, adopted) in [(Duration::ZERO, 1), (LIVE_READ_STANDS, 0)] {
