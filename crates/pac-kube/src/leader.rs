@@ -67,6 +67,8 @@ pub struct Candidate {
     renewed: Option<Instant>,
     /// Whether this very process has led.
     has_led: bool,
+    /// When the Lease that this process lets run out has done so.
+    runs_out: Option<Instant>,
     fit: watch::Receiver<Fitness>,
     /// When it last could.
     last_fit: Instant,
@@ -105,7 +107,10 @@ impl Candidate {
         let (leading, receiver) = watch::channel(false);
         let api = Api::namespaced(client, &options.namespace);
         let last_fit = Instant::now();
-        (Self { api, options, leading, seen: None, renewed: None, has_led: false, fit, last_fit }, receiver)
+        (
+            Self { api, options, leading, seen: None, renewed: None, has_led: false, runs_out: None, fit, last_fit },
+            receiver,
+        )
     }
 
     /// Takes part until dropped. Cut short, it is followed by [`Candidate::resign`].
@@ -114,8 +119,9 @@ impl Candidate {
         loop {
             let asked = Instant::now();
             let stands = self.stands();
-            if !stands && self.fit.borrow().is_alone {
-                self.follow("it can't admit anybody for now; its Lease runs out");
+            let is_alone = self.fit.borrow().is_alone;
+            if !stands && is_alone {
+                self.let_run_out().await;
             } else if !stands {
                 self.give_way("it can't admit anybody for now").await;
             }
@@ -173,6 +179,22 @@ impl Candidate {
             return;
         }
         self.follow(why);
+        self.give_up().await;
+    }
+
+    /// Stops leading, and gives the Lease up once it is over.
+    async fn let_run_out(&mut self) {
+        let now = Instant::now();
+        if *self.leading.borrow() {
+            self.follow("it can't admit anybody for now; its Lease runs out");
+            self.runs_out = Some(now + self.options.lease_duration);
+        }
+        if self.runs_out.take_if(|over| *over <= now).is_some() {
+            self.give_up().await;
+        }
+    }
+
+    async fn give_up(&self) {
         match timeout(self.options.retry_every, self.clear_holder()).await {
             Ok(Ok(())) => info!("gave up leadership"),
             Ok(Err(error)) => debug!(error = with_causes(&error), "could not give up leadership; it will run out"),
@@ -196,7 +218,7 @@ impl Candidate {
     }
 
     fn lead(&mut self, since: Instant) {
-        (self.renewed, self.has_led) = (Some(since), true);
+        (self.renewed, self.has_led, self.runs_out) = (Some(since), true, None);
         if self.leading.send_if_modified(|leading| !std::mem::replace(leading, true)) {
             info!(identity = self.options.identity, "leading");
         }

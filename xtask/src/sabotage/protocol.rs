@@ -58,8 +58,8 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
         "lapsed",
         "slots whose lease lapsed are not counted",
         PLAN,
-        "            self.held += 1;\n        }\n        pending\n",
-        "            self.held += usize::from(!slot.lapsed);\n        }\n        pending\n",
+        "            self.held += 1;\n        }\n        unstarted\n",
+        "            self.held += usize::from(!slot.lapsed);\n        }\n        unstarted\n",
     ),
     bug(
         "adoption",

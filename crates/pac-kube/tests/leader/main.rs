@@ -133,6 +133,17 @@ async fn a_leader_alone_with_its_memory_that_can_not_admit_lets_its_lease_run_ou
     leader.becomes(false).await;
     let took = standby.becomes(true).await;
     assert!(took > LEASE - 2 * LOOK && took <= LEASE + LOOK, "{took:?}");
+    // Where nobody else leads, it is seen to be nobody's (`is_vacant`).
+    let server = Server::default();
+    let mut alone = server.contender("alone");
+    alone.becomes(true).await;
+    alone.fit.send_replace(Fitness { can_admit: false, is_alone: true });
+    alone.becomes(false).await;
+    let (_way, passage) = watch::channel(Way::Open);
+    let client = server.client(passage);
+    assert!(!is_vacant(&client, "pipelines-as-code").await, "P1");
+    pass(LEASE + LOOK * 2).await;
+    assert!(is_vacant(&client, "pipelines-as-code").await);
 }
 
 /// A container is begun again under the same name, and its process number is 1 again.
