@@ -178,9 +178,12 @@ mod tests {
 
     #[test]
     fn what_the_bugs_change_is_there() {
-        for bug in OF_TESTS.into_iter().chain(OF_THE_PROTOCOL).chain(explored::bugs()) {
+        let is_elsewhere = |bug: &Bug| {
             let text = fs::read_to_string(root().join(bug.file)).unwrap();
-            assert_eq!(text.matches(bug.from).count(), 1, "{}", bug.name);
-        }
+            text.matches(bug.from).count() != 1
+        };
+        let bugs = OF_TESTS.into_iter().chain(OF_THE_PROTOCOL).chain(explored::bugs());
+        let elsewhere: Vec<&str> = bugs.filter(is_elsewhere).map(|bug| bug.name).collect();
+        assert!(elsewhere.is_empty(), "{elsewhere:?}");
     }
 }

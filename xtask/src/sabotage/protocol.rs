@@ -100,8 +100,8 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
         "others-slots",
         "another watcher's granted run is started, too",
         PLAN,
-        "                    if ownership == SlotOwnership::Mine =>\n                {\n                    pending.insert",
-        "                    if ownership != SlotOwnership::Lapsed =>\n                {\n                    pending.insert",
+        "                    if ownership == SlotOwnership::Mine =>\n                {\n                    unstarted.ours.insert",
+        "                    if ownership != SlotOwnership::Lapsed =>\n                {\n                    unstarted.ours.insert",
     ),
     bug(
         "no-resume",
