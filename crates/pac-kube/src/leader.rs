@@ -67,10 +67,10 @@ pub struct Candidate {
     renewed: Option<Instant>,
     /// Whether this very process has led.
     has_led: bool,
-    /// When the Lease that this process lets run out has done so.
+    /// When the Lease is over that this process lets run out; none if it lets none.
     runs_out: Option<Instant>,
     fit: watch::Receiver<Fitness>,
-    /// When it last could.
+    /// When this watcher could last admit.
     last_fit: Instant,
 }
 
@@ -102,7 +102,7 @@ impl LeaderOptions {
 // === impl Candidate ===
 
 impl Candidate {
-    /// A candidate, and where it says whether it leads; `fit` tells whether this watcher could admit if it led.
+    /// A candidate, and where it says whether it leads; `fit` tells how this watcher is, as it changes.
     pub fn new(client: Client, options: LeaderOptions, fit: watch::Receiver<Fitness>) -> (Self, watch::Receiver<bool>) {
         let (leading, receiver) = watch::channel(false);
         let api = Api::namespaced(client, &options.namespace);

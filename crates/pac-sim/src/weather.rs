@@ -37,7 +37,7 @@ pub(crate) enum Fault {
     Late(u16),
     /// Its answer takes so many milliseconds to arrive.
     LateAnswer(u16),
-    /// It is carried out once its caller has given up.
+    /// It is carried out once its caller has given up; with the API server, once the connection broke, within a request's deadline.
     TooLate,
 }
 

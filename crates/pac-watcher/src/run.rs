@@ -273,7 +273,7 @@ fn always() -> watch::Receiver<bool> {
 /// What keeps a watcher from admitting rightly, whoever leads. One that is deaf doesn't see who is done or new.
 const VITAL: [Part; 5] = [Part::Start, Part::Settings, Part::Store, Part::RunWatch, Part::RepositoryWatch];
 
-/// Whether this watcher could admit if it led, now and from now on.
+/// Whether this watcher could admit if it led, and whether its store is its memory, now and from now on.
 fn could_admit(health: Arc<Health>, active_store: Arc<ActiveStore>) -> watch::Receiver<Fitness> {
     let (could, told) = watch::channel(Fitness { can_admit: false, is_alone: false });
     tokio::spawn(async move {
