@@ -153,6 +153,9 @@ impl RepositoryState {
         for name in names {
             if let Some(run) = self.runs.named_mut(&name) {
                 run.stored = queued.get(&run.view.key).copied().or_else(|| held(&run.view.key));
+                if let Some((event, stored)) = run.view.event.zip(run.stored).filter(|(_, stored)| !stored.is_kept()) {
+                    self.events.note_stored(event, &name, stored.event_created);
+                }
                 // Its order may have come while nobody looked, or the store has lost the move. Names take runs that are not
                 // seen yet for none, and so place one too early, never too late: nothing is moved to and fro.
                 let positions = run.stored.zip(run.view.place.as_ref());
@@ -212,7 +215,9 @@ impl RepositoryState {
             let position = match &view.place {
                 Some(place) => place.position,
                 None => {
-                    let places = orders.places.entry((id, event.began)).or_insert_with(|| event.places());
+                    let stored = |name: &str| self.runs.named(name)?.stored.filter(|stored| !stored.is_kept());
+                    let places = || event.places(|name| stored(name).map(|stored| stored.position));
+                    let places = orders.places.entry((id, event.began)).or_insert_with(places);
                     places.get(name).copied().unwrap_or_default()
                 }
             };

@@ -210,6 +210,35 @@ fn an_order_that_came_while_nobody_looked_corrects_a_place_at_the_first_whole_pa
     }
 }
 
+/// PAC's order comes minutes late in a burst.
+#[test]
+fn the_next_of_an_event_is_behind_the_others_whether_the_first_ones_are_gone_or_were_never_seen() {
+    let now = Instant::now();
+    let of_event = |name: &str, created: i64| RunView { created, event: Some(7), ..named(name, name, Phase::Waiting) };
+    let entry = |run: &RunView, position| {
+        let order = OrderKey { event_created: 9, position, created: run.created };
+        Entry::new(run.key.clone(), order)
+    };
+    let (second, third) = (of_event("b", 10), of_event("c", 11));
+    let snapshot = Snapshot {
+        version: Version::new(1),
+        waiting: [entry(&second, 1)].into(),
+        waiting_count: 1,
+        ..Snapshot::empty()
+    };
+    for was_seen in [true, false] {
+        let mut state = RepositoryState::new(true);
+        let first = was_seen.then(|| of_event("a", 9));
+        for run in first.into_iter().chain([second.clone(), third.clone()]) {
+            state.apply_run(run, now, Duration::ZERO);
+        }
+        state.remove_run("ns/a");
+        let later = now + Duration::from_secs(11);
+        let plan = state.decide(limit(1), Scope::Whole, &snapshot, &|_| SlotOwnership::Mine, later);
+        assert_eq!((plan.granted, plan.enqueued), (vec![entry(&second, 1)], vec![entry(&third, 2)]), "P3, {was_seen}");
+    }
+}
+
 #[test]
 fn what_gets_its_slot_back_keeps_the_place_that_the_store_has() {
     let (mut state, run, now) = shown(Phase::Waiting);

@@ -36,6 +36,8 @@ pub(super) struct WebhookEvent {
     /// Whether PAC has written the order: then it has created all runs of the event.
     pub(super) is_ordered: bool,
     runs: HashSet<Arc<str>>,
+    /// Those that are done or gone. PAC's order has them, too, and those behind them may be stored already.
+    gone: HashSet<Arc<str>>,
 }
 
 // === impl WebhookEvents ===
@@ -50,6 +52,7 @@ impl WebhookEvents {
             Some(event) => {
                 event.began = event.began.min(created);
                 event.last_came = event.last_came.max(now);
+                event.gone.remove(name);
                 event.runs.insert(Arc::clone(name));
             }
             None => {
@@ -60,6 +63,7 @@ impl WebhookEvents {
                     first_queued: None,
                     is_ordered: false,
                     runs,
+                    gone: HashSet::new(),
                 });
             }
         }
@@ -68,7 +72,7 @@ impl WebhookEvents {
     /// Notes that the watch shows run `name` of event `id` no longer.
     pub(super) fn leave(&mut self, id: u64, name: &str) {
         let Some(events) = self.0.get_mut(&id) else { return };
-        events.iter_mut().for_each(|event| _ = event.runs.remove(name));
+        events.iter_mut().for_each(|event| event.gone.extend(event.runs.take(name)));
         events.retain(|event| !event.runs.is_empty());
         if events.is_empty() {
             self.0.remove(&id);
@@ -85,6 +89,14 @@ impl WebhookEvents {
     pub(super) fn note_queued(&mut self, id: u64, name: &str, now: Instant) {
         let events = self.0.get_mut(&id).into_iter().flatten();
         events.filter(|event| event.runs.contains(name)).for_each(|event| _ = event.first_queued.get_or_insert(now));
+    }
+
+    /// Notes that the store has run `name` of event `id` at a place by which the event began at `began`: its first runs may have
+    /// been gone before this process saw any.
+    pub(super) fn note_stored(&mut self, id: u64, name: &str, began: i64) {
+        let events = self.0.get_mut(&id).into_iter().flatten();
+        let events = events.filter(|event| event.runs.contains(name) && event.began - began <= EVENT_LASTS_SECONDS);
+        events.for_each(|event| event.began = event.began.min(began));
     }
 
     /// The event that run `name` is of.
@@ -105,11 +117,18 @@ impl WebhookEvent {
         }
     }
 
-    /// The place of each run of the event, from 0, sorted by name as PAC does it.
-    pub(super) fn places(&self) -> HashMap<Arc<str>, u32> {
-        let mut names: Vec<_> = self.runs.iter().cloned().collect();
+    /// The place of each run of the event, from 0, sorted by name as PAC does it. Each is behind the places that runs before it
+    /// have in the store by `stored`, where a process that saw more of them may have put them.
+    pub(super) fn places(&self, stored: impl Fn(&str) -> Option<u32>) -> HashMap<Arc<str>, u32> {
+        let mut names: Vec<_> = self.runs.union(&self.gone).cloned().collect();
         names.sort_by(|one, other| by_name(one, other));
-        names.into_iter().zip(0..).collect()
+        let mut next = 0;
+        let place = |name: Arc<str>| {
+            let place = stored(&name).map_or(next, |stored| stored.max(next));
+            next = place + 1;
+            (name, place)
+        };
+        names.into_iter().map(place).collect()
     }
 }
 
@@ -129,8 +148,43 @@ mod tests {
         }
         let event = events.of(1, "job-9").unwrap();
         assert_eq!(event.began, 6);
-        let places = event.places();
+        let places = event.places(|_| None);
         assert_eq!(["job-1", "job-9", "job-10"].map(|run| places[run]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_run_that_is_gone_gives_its_place_to_nobody() {
+        let (mut events, now) = (WebhookEvents::default(), Instant::now());
+        ["a", "b", "c"].iter().for_each(|run| events.join(1, &name(run), 100, now));
+        events.leave(1, "a");
+        let places = |events: &WebhookEvents| events.of(1, "c").unwrap().places(|_| None);
+        assert_eq!(["b", "c"].map(|run| places(&events)[run]), [1, 2]);
+        events.join(1, &name("a"), 101, now);
+        assert_eq!(["a", "b", "c"].map(|run| places(&events)[run]), [0, 1, 2], "one that comes again is the same");
+    }
+
+    #[test]
+    fn places_are_behind_those_that_runs_before_have_in_the_store() {
+        let (mut events, now) = (WebhookEvents::default(), Instant::now());
+        ["a", "b", "c", "d"].iter().for_each(|run| events.join(1, &name(run), 100, now));
+        // Others were before them that this process never saw.
+        let stored = |run: &str| HashMap::from([("a", 7), ("c", 9)]).get(run).copied();
+        let places = events.of(1, "a").unwrap().places(stored);
+        assert_eq!(["a", "b", "c", "d"].map(|run| places[run]), [7, 8, 9, 10]);
+        let behind = |run: &str| (run == "c").then_some(1);
+        let places = events.of(1, "a").unwrap().places(behind);
+        assert_eq!(["a", "b", "c", "d"].map(|run| places[run]), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn an_event_began_no_later_than_the_store_says_of_its_runs() {
+        let (mut events, now) = (WebhookEvents::default(), Instant::now());
+        events.join(1, &name("b"), 103, now);
+        let began = |events: &WebhookEvents| events.of(1, "b").unwrap().began;
+        for (stored, expected) in [(104, 103), (100, 100), (100 - EVENT_LASTS_SECONDS - 1, 100)] {
+            events.note_stored(1, "b", stored);
+            assert_eq!(began(&events), expected);
+        }
     }
 
     #[test]
