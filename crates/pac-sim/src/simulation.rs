@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const NO_MATTER_HOW_LONG: Duration = Duration::from_secs(1_000_000);
 /// How often to look whether all is done.
 const LOOK: Duration = Duration::from_millis(500);
+/// For how long nobody looks again, for each run that isn't done.
+const AWAITED_FOR: Duration = Duration::from_millis(10);
 
 /// What came of a simulation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -117,13 +119,18 @@ fn named(counts: &BTreeMap<&'static str, usize>) -> BTreeMap<String, usize> {
 
 /// Waits until all work is done; what is not, if nothing happens any more.
 async fn until_done(world: &mut World) -> Option<String> {
-    let (mut left, mut changed) = (world.left_to_do(), Instant::now());
+    let (mut left, mut changed, mut looked) = (world.left_to_do(), Instant::now(), Instant::now());
     while !left.0.is_empty() || !world.users.are_served() || !world.all_is_undone() {
         if changed.elapsed() > PATIENCE {
             return Some(format!("{} runs are not done, and nothing happens: {:?}", left.0.len(), left.0));
         }
         sleep(LOOK).await;
         world.undo_the_rest();
+        // Thousands of runs take longer to look at than all else that happens: the more are left, the less often.
+        if looked.elapsed() < AWAITED_FOR.mul_f64(left.0.len() as f64).min(PATIENCE / 10) {
+            continue;
+        }
+        looked = Instant::now();
         let now = world.left_to_do();
         if now != left {
             (left, changed) = (now, Instant::now());
