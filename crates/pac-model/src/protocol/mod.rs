@@ -20,12 +20,18 @@ pub(crate) use self::action::Action;
 /// What watchers, by their digest, made of what reached them.
 type Taken = HashMap<(u64, Input), (Known<Watcher>, Arc<Output>)>;
 
+/// One watcher stands for all that are taken to be alike; another of them is asked, too, whether it goes on alike.
+struct Alike {
+    first: Known<Watcher>,
+    latest: Known<Watcher>,
+}
+
 /// See the [module](self).
 pub(crate) struct Protocol {
     scenario: Scenario,
     began: Instant,
     taken: Mutex<Taken>,
-    known: Mutex<HashMap<u64, Known<Watcher>>>,
+    known: Mutex<HashMap<u64, Alike>>,
 }
 
 // === impl Protocol ===
@@ -77,10 +83,17 @@ impl Protocol {
     }
 
     fn intern(&self, watcher: Watcher) -> Known<Watcher> {
-        let watcher = Known::new(watcher, Watcher::feed);
-        locked(&self.known).entry(watcher.digest()).or_insert(watcher).clone()
+        let latest = Known::new(watcher, Watcher::feed);
+        let mut known = locked(&self.known);
+        let alike =
+            known.entry(latest.digest()).or_insert_with(|| Alike { first: latest.clone(), latest: latest.clone() });
+        alike.latest = latest;
+        alike.first.clone()
     }
 
+    /// # Panics
+    ///
+    /// If another watcher that is taken to be alike makes something else of it: then the digest leaves out what matters.
     fn take(&self, watcher: &Known<Watcher>, input: Input) -> (Known<Watcher>, Arc<Output>) {
         let key = (watcher.digest(), input);
         if let Some(taken) = locked(&self.taken).get(&key) {
@@ -88,6 +101,12 @@ impl Protocol {
         }
         let (next, output) = watcher.take(&key.1, self.ttl());
         let taken = (self.intern(next), Arc::new(output));
+        let other = locked(&self.known).get(&key.0).map(|alike| alike.latest.clone());
+        if let Some(other) = other {
+            let (next, output) = other.take(&key.1, self.ttl());
+            let is_alike = Known::new(next, Watcher::feed) == taken.0 && output == *taken.1;
+            assert!(is_alike, "not alike after {:?}:\n{:?}\n{:?}", key.1, **watcher, *other);
+        }
         locked(&self.taken).insert(key, taken.clone());
         taken
     }

@@ -37,8 +37,8 @@ impl Watcher {
         }
         for (purpose, id, asked) in &self.reading {
             let is_proof = matches!(purpose, Purpose::OverLimit | Purpose::Start { refused: true });
-            let is_old = is_proof && self.state.may_be_started_since(&id.key(), *asked);
-            shape.feed((purpose, id, is_old));
+            let doubts = is_proof.then(|| self.state.may_be_started_since(&id.key(), *asked));
+            shape.feed((purpose, id, doubts));
         }
     }
 

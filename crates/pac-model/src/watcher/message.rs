@@ -75,7 +75,7 @@ pub(crate) enum Outcome {
 }
 
 /// What a watcher does thereupon.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Output {
     /// What it asks of the store.
     pub(crate) ask: Option<Ask>,
@@ -86,7 +86,7 @@ pub(crate) struct Output {
 }
 
 /// A request to the store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ask {
     /// For a snapshot.
     Load(Window),

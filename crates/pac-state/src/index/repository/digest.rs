@@ -60,9 +60,10 @@ impl RepositoryState {
         matches!(self.state_of(run, now), RunState::Starting | RunState::Running)
     }
 
-    /// Whether a read of `run` that was asked for then may be older than a start of it.
-    pub fn may_be_started_since(&self, run: &RunKey, asked: Instant) -> bool {
+    /// Why a read of `run` that was asked for then may be older than a start of it: one that ended since, or one of which nobody will tell.
+    /// The second is forgotten where the store has no slot of the run.
+    pub fn may_be_started_since(&self, run: &RunKey, asked: Instant) -> [bool; 2] {
         let ended_at = self.run(run).and_then(|run| run.start_ended_at);
-        ended_at.is_some_and(|ended_at| ended_at > asked) || self.may_yet_be_started(run, asked)
+        [ended_at.is_some_and(|ended_at| ended_at > asked), self.may_yet_be_started(run, asked)]
     }
 }
