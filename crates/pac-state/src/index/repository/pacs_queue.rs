@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pac_kube::convert::Phase;
+use pac_kube::convert::{EVENT_LASTS_SECONDS, Phase};
 use tokio::time::Instant;
 
 use super::RepositoryState;
@@ -59,7 +59,10 @@ impl Named {
     fn covers(self, other: Self) -> bool {
         match other.list {
             Some(list) => self.list == Some(list),
-            None => self.event.is_some() && self.event == other.event,
+            // That an event began earlier may be found out later.
+            None => self.event.zip(other.event).is_some_and(|((one, began), (other, other_began))| {
+                one == other && began.abs_diff(other_began) <= EVENT_LASTS_SECONDS.unsigned_abs()
+            }),
         }
     }
 }
@@ -191,6 +194,18 @@ mod tests {
         state.remove_run("ns/b");
         assert_eq!(state.open_to_pacs_queue(now), ["c"]);
         assert_eq!(state.open_to_pacs_queue(now + NEXT_WITHIN), [""; 0], "PAC forgot it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_began_earlier_than_was_known_is_the_same() {
+        let created = |view: RunView, created| RunView { created, ..view };
+        let (mut state, now) = state([created(run("b", Some(1), true, Phase::Running), 105)]);
+        state.remove_run("ns/b");
+        for (first, is_covered) in [(100, true), (105 + EVENT_LASTS_SECONDS + 1, false)] {
+            state.apply_run(created(run("a", None, false, Phase::Waiting), first), now, Duration::ZERO);
+            assert_eq!(!state.open_to_pacs_queue(now).is_empty(), is_covered, "{first}");
+            state.remove_run("ns/a");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -157,7 +157,8 @@ impl RepositoryState {
                     self.events.note_stored(event, &name, stored.event_created);
                 }
                 // Its order may have come while nobody looked, or the store has lost the move. Names take runs that are not
-                // seen yet for none, and so place one too early, never too late: nothing is moved to and fro.
+                // seen yet for none, and so place one too early. To the front nobody is moved: an order that was handed back to
+                // PAC's queue names those alone that were left.
                 let positions = run.stored.zip(run.view.place.as_ref());
                 if positions.is_some_and(|(stored, place)| stored.position < place.position) {
                     self.misplaced.insert(Arc::clone(&name));
@@ -215,9 +216,11 @@ impl RepositoryState {
             let position = match &view.place {
                 Some(place) => place.position,
                 None => {
-                    let stored = |name: &str| self.runs.named(name)?.stored.filter(|stored| !stored.is_kept());
-                    let places = || event.places(|name| stored(name).map(|stored| stored.position));
-                    let places = orders.places.entry((id, event.began)).or_insert_with(places);
+                    let places = orders.places.entry((id, event.began)).or_default();
+                    // Two events that look alike may be taken to have begun at once.
+                    if !places.contains_key(name) {
+                        places.extend(event.places(|name| self.known_position(name)));
+                    }
                     places.get(name).copied().unwrap_or_default()
                 }
             };
@@ -236,6 +239,13 @@ impl RepositoryState {
             }
         };
         OrderKey { event_created, position: place.position, created: view.created }
+    }
+
+    /// The position in its event that is known of a run, by PAC's order or by the store.
+    fn known_position(&self, name: &str) -> Option<u32> {
+        let run = self.runs.named(name)?;
+        let stored = run.stored.filter(|stored| !stored.is_kept()).map(|stored| stored.position);
+        stored.max(run.view.place.as_ref().map(|place| place.position))
     }
 
     fn oldest_by_event(&self) -> HashMap<u64, i64> {

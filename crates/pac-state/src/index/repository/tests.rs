@@ -239,6 +239,19 @@ fn the_next_of_an_event_is_behind_the_others_whether_the_first_ones_are_gone_or_
     }
 }
 
+/// It was queued and its order came, while that of the one behind it is still to come.
+#[test]
+fn the_next_of_an_event_is_behind_one_whose_order_tells_more_than_names() {
+    let (mut state, now) = (RepositoryState::new(true), Instant::now());
+    let of_event = |name: &str, place| RunView { event: Some(7), place, ..named(name, name, Phase::Waiting) };
+    let place = EventPlace { event: 7, first: "gone".into(), position: 6 };
+    state.apply_run(of_event("b", Some(place)), now, Duration::ZERO);
+    state.apply_run(of_event("c", None), now, Duration::ZERO);
+    let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, now);
+    let positions = |entries: &[Entry]| entries.iter().map(|entry| entry.order.position).collect::<Vec<_>>();
+    assert_eq!((positions(&plan.granted), positions(&plan.enqueued)), (vec![6], vec![6, 7]), "P3");
+}
+
 #[test]
 fn what_gets_its_slot_back_keeps_the_place_that_the_store_has() {
     let (mut state, run, now) = shown(Phase::Waiting);

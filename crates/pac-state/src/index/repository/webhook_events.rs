@@ -95,7 +95,8 @@ impl WebhookEvents {
     /// been gone before this process saw any.
     pub(super) fn note_stored(&mut self, id: u64, name: &str, began: i64) {
         let events = self.0.get_mut(&id).into_iter().flatten();
-        let events = events.filter(|event| event.runs.contains(name) && event.began - began <= EVENT_LASTS_SECONDS);
+        let events = events
+            .filter(|event| event.runs.contains(name) && event.began.saturating_sub(began) <= EVENT_LASTS_SECONDS);
         events.for_each(|event| event.began = event.began.min(began));
     }
 
@@ -117,15 +118,16 @@ impl WebhookEvent {
         }
     }
 
-    /// The place of each run of the event, from 0, sorted by name as PAC does it. Each is behind the places that runs before it
-    /// have in the store by `stored`, where a process that saw more of them may have put them.
-    pub(super) fn places(&self, stored: impl Fn(&str) -> Option<u32>) -> HashMap<Arc<str>, u32> {
+    /// The place of each run of the event, from 0, sorted by name as PAC does it. Each is behind those of the runs before it that are
+    /// `known`: by PAC's order, or in the store, where a process that saw more of them may have put them.
+    pub(super) fn places(&self, known: impl Fn(&str) -> Option<u32>) -> HashMap<Arc<str>, u32> {
         let mut names: Vec<_> = self.runs.union(&self.gone).cloned().collect();
         names.sort_by(|one, other| by_name(one, other));
         let mut next = 0;
         let place = |name: Arc<str>| {
-            let place = stored(&name).map_or(next, |stored| stored.max(next));
-            next = place + 1;
+            let known = known(&name).filter(|_| self.runs.contains(&name));
+            let place = known.map_or(next, |known| known.max(next));
+            next = place.saturating_add(1);
             (name, place)
         };
         names.into_iter().map(place).collect()
@@ -164,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn places_are_behind_those_that_runs_before_have_in_the_store() {
+    fn places_are_behind_those_that_are_known_of_runs_before() {
         let (mut events, now) = (WebhookEvents::default(), Instant::now());
         ["a", "b", "c", "d"].iter().for_each(|run| events.join(1, &name(run), 100, now));
         // Others were before them that this process never saw.
-        let stored = |run: &str| HashMap::from([("a", 7), ("c", 9)]).get(run).copied();
-        let places = events.of(1, "a").unwrap().places(stored);
+        let known = |run: &str| HashMap::from([("a", 7), ("c", 9)]).get(run).copied();
+        let places = events.of(1, "a").unwrap().places(known);
         assert_eq!(["a", "b", "c", "d"].map(|run| places[run]), [7, 8, 9, 10]);
         let behind = |run: &str| (run == "c").then_some(1);
         let places = events.of(1, "a").unwrap().places(behind);
@@ -181,7 +183,7 @@ mod tests {
         let (mut events, now) = (WebhookEvents::default(), Instant::now());
         events.join(1, &name("b"), 103, now);
         let began = |events: &WebhookEvents| events.of(1, "b").unwrap().began;
-        for (stored, expected) in [(104, 103), (100, 100), (100 - EVENT_LASTS_SECONDS - 1, 100)] {
+        for (stored, expected) in [(104, 103), (100, 100), (100 - EVENT_LASTS_SECONDS - 1, 100), (i64::MIN, 100)] {
             events.note_stored(1, "b", stored);
             assert_eq!(began(&events), expected);
         }
