@@ -37,5 +37,6 @@ mod trial;
 pub use faults::Faults;
 pub use history::History;
 pub use options::StoreKind;
+pub use store::connect;
 pub use trial::{Outcomes, Trial, judge_all, large_in};
 pub use verdict::{Breach, judge};

@@ -93,7 +93,7 @@ impl Server {
 /// # Errors
 ///
 /// If it can't connect.
-pub(crate) async fn connect(kind: StoreKind, ports: &[u16]) -> Result<Arc<dyn Driver>> {
+pub async fn connect(kind: StoreKind, ports: &[u16]) -> Result<Arc<dyn Driver>> {
     let joined = |texts: Vec<String>| texts.join(",");
     let hosts = joined(vec!["127.0.0.1".to_owned(); ports.len()]);
     let endpoints = joined(ports.iter().map(|port| format!("127.0.0.1:{port}")).collect());
