@@ -154,6 +154,32 @@ fn a_run_whose_last_tasks_begin_late_counts_though_the_watch_does_not_show_it() 
     }
 }
 
+/// Forgotten with what was found before, it would be found stopping for the first time again and again.
+#[test]
+fn a_run_not_shown_that_comes_to_stop_is_over_when_its_last_tasks_can_not_begin_any_more() {
+    let (first, between) = (LIVE_READ_STANDS / 3, LIVE_READ_STANDS);
+    for before in [Phase::Waiting, Phase::Stopping] {
+        let (mut state, run, now) = (RepositoryState::new(true), view(before).key, Instant::now());
+        state.confirm(Confirmed::Is(view(before)), now);
+        let stops_at = if before == Phase::Stopping { now } else { now + first };
+        let reads = [now + first, now + between, stops_at + STOPPING_LASTS];
+        for at in reads {
+            let _ = decided(&mut state, &run, at);
+            state.confirm(Confirmed::Is(view(Phase::Stopping)), at);
+        }
+        assert_eq!(decided(&mut state, &run, reads[2]).released, [run], "P4: {before:?}");
+    }
+}
+
+#[test]
+fn a_run_not_shown_whose_last_tasks_begin_is_adopted() {
+    let (mut state, now) = (RepositoryState::new(true), Instant::now());
+    state.confirm(Confirmed::Is(view(Phase::Stopping)), now);
+    state.confirm(Confirmed::Is(view(Phase::Running)), now);
+    let plan = state.decide(limit(1), Scope::Head, &Snapshot::empty(), &|_| SlotOwnership::Mine, now);
+    assert_eq!(plan.adopted.len(), 1, "P1");
+}
+
 #[test]
 fn a_run_that_is_found_and_not_shown_counts_for_a_while() {
     for (after, adopted) in [(Duration::ZERO, 1), (LIVE_READ_STANDS, 0)] {
