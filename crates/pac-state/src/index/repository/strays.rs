@@ -171,4 +171,16 @@ mod tests {
         state.settle_claims(&Snapshot::empty(), &|_| SlotOwnership::Mine, now);
         assert!(state.strays.decided.is_empty() && !state.may_yet_be_started(&run, now));
     }
+
+    /// Another watcher may have taken its slot away.
+    #[test]
+    fn a_start_without_a_slot_is_known_until_its_deadline_and_no_longer() {
+        let (mut state, run, sent) = shown(Phase::Waiting);
+        state.note_unanswered(&run, sent);
+        let until = sent + REQUEST_DEADLINE;
+        for (now, is_known) in [(sent, true), (until - Duration::from_millis(1), true), (until, false)] {
+            state.settle_claims(&Snapshot::empty(), &|_| SlotOwnership::Mine, now);
+            assert_eq!(state.strays.until.contains_key(&run), is_known, "P1: {:?}", until - now);
+        }
+    }
 }
