@@ -150,9 +150,9 @@ impl<'a> Recorder<'a> {
         let running = facts.running(past.ran) && !past.gone;
         if running && past.facts.pending && version.change == Change::Updated {
             self.read_start(version, &mut past, &facts);
-        } else if running && !past.ran && facts.wish.is_some() {
+        } else if running && !past.ran && (facts.wish.is_some() || version.change == Change::Created) {
             let repository = self.repositories.entry(past.key.clone()).or_default();
-            repository.stopping.insert(version.uid.clone(), version.at);
+            repository.unforeseen.insert(version.uid.clone(), version.at);
         }
         self.place_run(version, &mut past, &facts, running);
         past.ran |= running;
@@ -189,7 +189,7 @@ impl<'a> Recorder<'a> {
         if running {
             repository.running.insert(version.uid.clone(), version.name.clone());
         } else if repository.running.remove(&version.uid).is_some() {
-            repository.stopping.remove(&version.uid);
+            repository.unforeseen.remove(&version.uid);
             let somebody_waits = repository.waiting.values().any(|waiting| !waiting.excused);
             if somebody_waits && repository.has_free_slot(limit) {
                 repository.releases.push_back(version.at);
@@ -263,8 +263,8 @@ impl<'a> Recorder<'a> {
 
     /// How many others run of which whoever starts this one can know.
     fn known_to_run(&self, repository: &Repository, version: &Version) -> u64 {
-        // That Tekton runs the last tasks of one that was stopped is known to nobody before it does.
-        let unforeseen = repository.stopping.values().filter(|since| version.at < **since + self.options.in_flight);
+        // That one runs which nobody started is known to nobody before it does.
+        let unforeseen = repository.unforeseen.values().filter(|since| version.at < **since + self.options.in_flight);
         let others = repository.running.len() - usize::from(repository.running.contains_key(&version.uid));
         let hidden = repository.running.keys().filter(|uid| self.is_hidden(uid, version.at));
         others.saturating_sub(unforeseen.count() + hidden.count()) as u64

@@ -34,8 +34,9 @@ pub(super) struct Repository {
     pub(super) waiting: BTreeMap<String, Waiting>,
     /// Names of running runs by uid.
     pub(super) running: BTreeMap<String, String>,
-    /// Those of them that nobody started, and since when they run: Tekton runs the last tasks of a run that is stopped.
-    pub(super) stopping: BTreeMap<String, Duration>,
+    /// Those of them that nobody started, and since when they run: Tekton runs the last tasks of a run that is stopped, and PAC makes one that
+    /// doesn't wait where it saw no limit.
+    pub(super) unforeseen: BTreeMap<String, Duration>,
     /// When slots became free while somebody waited, and nobody has started since.
     pub(super) releases: VecDeque<Duration>,
     /// Since when a slot is free.
