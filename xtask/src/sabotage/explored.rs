@@ -37,7 +37,7 @@ const fn by(scenario: &'static str, breaks: &'static str) -> Judge {
 }
 
 /// Bugs of what carries the rule out, in the form in which the model has it.
-const OF_THE_MODEL: [Bug; 9] = [
+const OF_THE_MODEL: [Bug; 8] = [
     Bug {
         name: "version",
         what: "the store commits whatever the version",
@@ -77,14 +77,6 @@ const OF_THE_MODEL: [Bug; 9] = [
                 StartEnd::Refused
             }",
         judge: by("alone_and_slow", "P5"),
-    },
-    Bug {
-        name: "old-read-in-doubt",
-        what: "a read from before a start undid the doubt about it (mended in 9872ca3)",
-        file: "crates/pac-state/src/index/run.rs",
-        from: "        self.start = StartState::Unknown(until);\n        self.start_ended_at = Some(now);\n",
-        to: "        self.start = StartState::Unknown(until);\n",
-        judge: by("alone_slow_and_time_passes", "P5"),
     },
     Bug {
         name: "old-read-acknowledged",

@@ -193,7 +193,7 @@ pub(crate) const OF_THE_PROTOCOL: [Bug; 33] = [
         "a claimed run is given back while its former holder's start may arrive",
         STRAYS,
         "self.until.get(run).copied().filter(|until| *until > asked)",
-        "self.made.get(run).copied().filter(|until| *until > asked + std::time::Duration::from_secs(3_600))",
+        "self.until.get(run).copied().filter(|until| *until > asked + std::time::Duration::from_secs(3_600))",
     ),
     bug(
         "unanswered",
