@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const NO_MATTER_HOW_LONG: Duration = Duration::from_secs(1_000_000);
 /// How often to look whether all is done.
 const LOOK: Duration = Duration::from_millis(500);
-/// For how long nobody looks again, for each run that isn't done.
-const AWAITED_FOR: Duration = Duration::from_millis(10);
+/// How much longer it is until the next look for each run that isn't done.
+const LOOK_LATER_PER_RUN: Duration = Duration::from_millis(10);
 
 /// What came of a simulation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ async fn until_done(world: &mut World) -> Option<String> {
         sleep(LOOK).await;
         world.undo_the_rest();
         // Thousands of runs take longer to look at than all else that happens: the more are left, the less often.
-        if looked.elapsed() < AWAITED_FOR.mul_f64(left.0.len() as f64).min(PATIENCE / 10) {
+        if looked.elapsed() < LOOK_LATER_PER_RUN.mul_f64(left.0.len() as f64).min(PATIENCE / 10) {
             continue;
         }
         looked = Instant::now();
