@@ -126,8 +126,7 @@ impl World {
     }
 
     fn verdict(&self) -> Verdict {
-        // PAC's queue starts its runs whether their Secrets are there or not.
-        let secret_wait = self.started_by(true).is_empty().then_some(Duration::from_secs(15));
+        let secret_wait = Some(Duration::from_secs(15));
         let options = VerdictOptions { secret_wait, longest_gap: Duration::from_secs(5), ..VerdictOptions::default() };
         self.cluster.development().verdict(&options)
     }

@@ -13,6 +13,7 @@ const WEBHOOK: [&str; 3] = [
 ];
 const SECRET: &str = "pipelinesascode.tekton.dev/git-auth-secret";
 const SECRET_CREATED: &str = "pipelinesascode.tekton.dev/secret-created";
+const START_REPORTED: &str = "pipelinesascode.tekton.dev/scm-reporting-plr-started";
 const RELEASED: &str = "concurrency.pipelinesascode.tekton.dev/released";
 const EXECUTION_ORDER: [&str; 2] =
     ["pipelinesascode.tekton.dev/execution-order", "concurrency.pipelinesascode.tekton.dev/execution-order"];
@@ -40,6 +41,8 @@ pub(crate) struct Facts {
     pub(crate) webhook: Option<Webhook>,
     /// The Secret that PAC has yet to make for it, as far as this version says.
     pub(crate) awaited_secret: Option<String>,
+    /// PAC says that it told the Git provider of its start. PAC's own queue writes that with the start itself.
+    pub(crate) start_reported: bool,
 }
 
 /// What all runs of a webhook event have in common.
@@ -75,6 +78,7 @@ impl Facts {
             event: order.and_then(|list| Event::read(list, namespace, name)),
             webhook: webhook(run),
             awaited_secret: awaited_secret(run),
+            start_reported: object::annotation(run, START_REPORTED) == Some("true"),
         }
     }
 

@@ -230,7 +230,8 @@ impl<'a> Recorder<'a> {
 
     fn check_secret(&mut self, version: &Version, past: &Past, facts: &Facts) {
         let Some(patience) = self.options.secret_wait else { return };
-        let Some(secret) = &facts.awaited_secret else { return };
+        // PAC's own queue starts its runs whether their Secrets are there or not.
+        let Some(secret) = facts.awaited_secret.as_ref().filter(|_| !facts.start_reported) else { return };
         let waited = version.at.saturating_sub(past.created);
         if waited < patience && !self.secrets.contains(&(version.namespace.clone(), secret.clone())) {
             let waited = waited.as_millis();
