@@ -19,6 +19,8 @@ const LONG_OUTAGE: Duration = Duration::from_secs(40);
 /// By then runs are started again where whoever was gone was known to be, and where it went without a word.
 const SOON: Duration = Duration::from_secs(5);
 const AFTER_SILENCE: Duration = Duration::from_secs(30);
+/// How much later where the store is one process's memory: a leader that hears nothing lets its Lease run out there.
+const LEASE: Duration = Duration::from_secs(15);
 /// By then a start that was on its way has arrived.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// Runs that are not done, below which there would soon be nothing left to start.
@@ -73,7 +75,8 @@ impl Drills {
             self.drill("API server away for long, back again", SOON, |drills| drills.refuse_connections(LONG_OUTAGE));
             self.drill("API server gone without a word, another there", AFTER_SILENCE, Self::swallow_connections);
             self.drill("API server silent, another there", AFTER_SILENCE, Self::hold_everything);
-            self.drill("leader deaf, its Lease renewed", AFTER_SILENCE, Self::deafen_leader);
+            let lease = if self.store.is_some() { Duration::ZERO } else { LEASE };
+            self.drill("leader deaf, its Lease renewed", AFTER_SILENCE + lease, Self::deafen_leader);
             self.drill("watches closed, versions expired", SOON, Self::close_watches);
             if self.store.is_some() {
                 self.drill("store killed, back again", SOON, Self::kill_store);
@@ -234,6 +237,9 @@ impl Drills {
             self.world.cluster.faults().add(unanswered.caller(&self.leader.identity));
         }
         self.world.cluster.faults().close_watches();
+        // Until then it may find one to start by other ways, long after it fell silent.
+        let standby = self.standby.as_ref().unwrap();
+        eventually("another leads", || standby.leads());
         from
     }
 
