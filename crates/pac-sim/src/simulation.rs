@@ -154,16 +154,16 @@ async fn until_empty(world: &World) -> Option<String> {
 
 /// What the verdict allows for.
 fn allowed(world: &World) -> VerdictOptions {
+    // PAC's watcher may be away while a run waits for its Secret, up to 15 s, and nobody passes it. Another process waits as long anew.
+    let for_a_secret = Duration::from_secs(if world.scenario.companion { 15 } else { 0 });
     if world.scenario.is_mild {
         // A limit that was lowered is heeded by whoever decides from then on. What was decided before is sent one after the other within 4 s, and
         // each request takes up to 1 s.
         let decided_before = Duration::from_secs(6);
         let secret_wait = Some(Duration::from_secs(10));
         let usual = VerdictOptions::default();
-        // A pause of everything lasts up to 5 s, and with other settings everything is connected anew, at a second for each request. PAC's
-        // watcher may be away while a run waits for its Secret, up to 15 s, and nobody passes it.
-        let on_purpose = Duration::from_secs(if world.scenario.companion { 25 } else { 10 });
-        let longest_gap = usual.longest_gap + on_purpose;
+        // A pause of everything lasts up to 5 s, and with other settings everything is connected anew, at a second for each request.
+        let longest_gap = usual.longest_gap + Duration::from_secs(10) + for_a_secret;
         return VerdictOptions {
             in_flight: decided_before,
             limit_allowance: decided_before,
@@ -173,7 +173,8 @@ fn allowed(world: &World) -> VerdictOptions {
         };
     }
     let (lost, excused) = (world.excuses(), world.outside.denied.lock().clone());
-    let usual = VerdictOptions::in_storms(GUST, LULL);
+    let mut usual = VerdictOptions::in_storms(GUST, LULL);
+    usual.longest_gap += for_a_secret;
     // One alone that is struck late in a gust may be at its beginning still when the next one strikes it, and nobody takes over.
     let alone = if world.scenario.replicas == 1 { GUST + LULL } else { Duration::ZERO };
     let longest_gap = match (world.scenario.has_server(), world.scenario.replicas) {
