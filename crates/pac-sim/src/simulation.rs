@@ -173,19 +173,21 @@ fn allowed(world: &World) -> VerdictOptions {
         };
     }
     let (lost, excused) = (world.excuses(), world.outside.denied.lock().clone());
-    let mut usual = VerdictOptions::in_storms(GUST, LULL);
-    usual.longest_gap += for_a_secret;
-    // One alone that is struck late in a gust may be at its beginning still when the next one strikes it, and nobody takes over.
-    let alone = if world.scenario.replicas == 1 { GUST + LULL } else { Duration::ZERO };
-    let longest_gap = match (world.scenario.has_server(), world.scenario.replicas) {
-        (true, _) => usual.longest_gap + alone,
+    let usual = VerdictOptions::in_storms(GUST, LULL);
+    let until_one_admits = match (world.scenario.has_server(), world.scenario.replicas) {
+        // One alone that is struck late in a gust may be at its beginning still when the next one strikes it, and nobody takes over.
+        (true, 1) => GUST + LULL,
+        (true, _) => Duration::ZERO,
         // Each of its processes has to wait for the Lease of the one before, and a storm may end every one of them before that: whether
         // it admits is judged in the calm.
         (false, 1) => NO_MATTER_HOW_LONG,
         // Its successor waits for its Lease.
-        (false, _) => usual.longest_gap + LEADER_LEASE_OF_MEMORY,
+        (false, _) => LEADER_LEASE_OF_MEMORY,
     };
-    VerdictOptions { lost, excused, longest_gap, ..usual }
+    let longest_gap = usual.longest_gap + for_a_secret + until_one_admits;
+    // A run whose start was lost, and that others with slots have passed, is started again by whoever admits next.
+    let side_by_side = usual.side_by_side + until_one_admits;
+    VerdictOptions { lost, excused, longest_gap, side_by_side, ..usual }
 }
 
 fn breach(
