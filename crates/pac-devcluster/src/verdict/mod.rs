@@ -8,7 +8,8 @@
 //!   repository. Runs that already ran when the limit was lowered count but aren't to blame, nor is a run that was created
 //!   running, or one that Tekton starts to stop it. A run that an operator released counts no more;
 //! - **P2** a run started twice, was started while it was cancelled or being deleted, or lost its user's wish; where
-//!   [`VerdictOptions::secret_wait`] asks for it, a run started before its Secret was there;
+//!   [`VerdictOptions::secret_wait`] asks for it, a run started before its Secret was there, unless by PAC's own
+//!   queue, which looks at none;
 //! - **P3** a run started although one with an earlier place was waiting, unless there was a slot for both and the
 //!   other followed at once, or a lower limit or a pause took that slot from it;
 //! - **P4** a run still waits, or is lost, at the end; or a slot was free for too long while a run waited.
